@@ -1,0 +1,49 @@
+"""The command line: one module a command, loaded when it is called."""
+
+import importlib
+import sys
+
+import click
+
+from driftwatch import __version__
+from driftwatch.errors import DriftwatchError
+
+# Command to module; the module's `command` is the click command. Written out, so that --help loads none of them.
+COMMANDS: dict[str, tuple[str, str]] = {
+    "packs": ("driftwatch.cli.packs", "List, show, check, sample and compare topic packs."),
+}
+
+
+class LazyGroup(click.Group):
+    """A group whose commands are imported when they are named."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Every command, in the order of a user's day."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command of this name, imported now."""
+        if cmd_name not in COMMANDS:
+            return None
+        command: click.Command = importlib.import_module(COMMANDS[cmd_name][0]).command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the commands without importing them."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
+
+
+@click.command(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="driftwatch")
+def group() -> None:
+    """Which values moved, when, and how sure: drift monitoring for LLM post-training."""
+
+
+def main() -> None:
+    """Run the command line; our own errors become one sentence on stderr and exit code 3."""
+    try:
+        group(prog_name="driftwatch")
+    except DriftwatchError as err:
+        click.echo(f"driftwatch: {err}", err=True)
+        sys.exit(3)

@@ -1,0 +1,52 @@
+"""What can go wrong, as a tree.
+
+::
+
+    DriftwatchError
+    ├── ConfigError        a setting that cannot work; raised before training begins
+    ├── PackError          a topic pack that cannot be used; names file and line
+    ├── BaselineError      a baseline that is missing, torn, or not comparable
+    ├── StoreError         a run folder that cannot be read or written
+    ├── PluginError        a name that no installed package provides
+    ├── ProbeError         the model could not be asked
+    ├── JudgeError         a reply could not be read
+    └── ExportError        an exporter could not deliver
+
+Every message says what was expected, what was found and what to do.
+"""
+
+
+class DriftwatchError(Exception):
+    """Anything that driftwatch raises for a user to act on."""
+
+
+class ConfigError(DriftwatchError):
+    """A setting that cannot work."""
+
+
+class PackError(DriftwatchError):
+    """A topic pack that cannot be used."""
+
+
+class BaselineError(DriftwatchError):
+    """A baseline that is missing, torn, or not comparable with what is asked now."""
+
+
+class StoreError(DriftwatchError):
+    """A run folder that cannot be read or written."""
+
+
+class PluginError(DriftwatchError):
+    """A name that no installed package provides."""
+
+
+class ProbeError(DriftwatchError):
+    """The model could not be asked."""
+
+
+class JudgeError(DriftwatchError):
+    """A reply could not be read."""
+
+
+class ExportError(DriftwatchError):
+    """An exporter could not deliver."""

@@ -1,0 +1,62 @@
+"""Judge: who reads the replies of a model, frozen for the life of a run."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol, runtime_checkable
+
+from driftwatch.stance import Probs
+from driftwatch.topics.topic import Item
+
+Framing = Literal["two_sided", "verdict", "open"]
+Order = Literal[0, 1]
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """One question and the model's reply.
+
+    Attributes:
+        topic: Id of the item's topic.
+        poles: The topic's poles; judges of open replies need their names.
+        order: 0 shows `item.sides[0]` first, 1 shows `item.sides[1]` first; 0 for open questions.
+        question: The text that the model was asked, before any chat template.
+        reply: What it answered, special tokens removed.
+    """
+
+    topic: str
+    poles: tuple[str, str]
+    item: Item
+    framing: Framing
+    order: Order
+    question: str
+    reply: str
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What a judge made of one reply.
+
+    Exactly one of these holds: `probs` is set; `refusal`; `off_topic`; `unread` says why nothing could be read.
+
+    Attributes:
+        probs: P(support, neutral, oppose), neutral meaning that the reply explicitly takes no side.
+        refusal: The reply declines to answer.
+        off_topic: The reply is about something else.
+        unread: Why the judge abstains; `None` where it does not.
+    """
+
+    probs: Probs | None = None
+    refusal: bool = False
+    off_topic: bool = False
+    unread: str | None = None
+
+
+@runtime_checkable
+class Judge(Protocol):
+    """Reads replies; its weights and prompt never change during a run."""
+
+    id: str  # name, weights hash, settings: part of the baseline's identity
+
+    def read(self, asked: Sequence[Asked]) -> list[Reading]:
+        """One reading a reply, in order; abstains rather than guesses."""
+        ...

@@ -1,0 +1,35 @@
+"""Lookup by name: one mechanism, entry points, for probes, judges, exporters, actions and packs."""
+
+import difflib
+from importlib.metadata import entry_points
+from typing import Any, Literal
+
+from driftwatch.errors import PluginError
+
+Kind = Literal["probes", "judges", "exporters", "actions", "packs"]
+
+
+def names(kind: Kind) -> list[str]:
+    """The installed names of one kind, sorted."""
+    return sorted({point.name for point in entry_points(group=f"driftwatch.{kind}")})
+
+
+def load(kind: Kind, name: str) -> Any:
+    """What an installed package registered under `name`; for a built-in, our own class.
+
+    Raises:
+        PluginError: No such name, or its module cannot be imported.
+    """
+    for point in entry_points(group=f"driftwatch.{kind}"):
+        if point.name == name:
+            try:
+                return point.load()
+            except ImportError as err:
+                raise PluginError(
+                    f'{kind[:-1]} "{name}" needs a package that is not installed ({err}). '
+                    f'Install the extra it belongs to, for example: pip install "driftwatch-trl[train]".'
+                ) from err
+    installed = names(kind)
+    close = difflib.get_close_matches(name, installed, n=1)
+    hint = f' Did you mean "{close[0]}"?' if close else ""
+    raise PluginError(f'no {kind[:-1]} named "{name}"; installed {kind}: {", ".join(installed) or "none"}.{hint}')

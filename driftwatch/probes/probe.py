@@ -1,0 +1,34 @@
+"""Probe: a way of asking a model in training about a bank of items."""
+
+from collections.abc import Sequence
+from typing import Any, Protocol, runtime_checkable
+
+from driftwatch.stance import Stance
+from driftwatch.topics.topic import Topic
+
+
+@runtime_checkable
+class Probe(Protocol):
+    """One way of asking.
+
+    Implementations hold configuration only; what must stay fixed during a run (encoded prompts, batch composition) is
+    made in `prepare` and belongs to the baseline's identity through `identity`.
+    """
+
+    kind: str
+
+    def prepare(self, model: Any, tokenizer: Any, topics: Sequence[Topic]) -> None:
+        """Encode what will be asked, once, before the first look. Raises `ConfigError` for what cannot work."""
+        ...
+
+    def identity(self) -> dict[str, str]:
+        """What two measurements must share to be comparable: names to short values. Valid after `prepare`."""
+        ...
+
+    def measure(self, model: Any) -> list[Stance]:
+        """One stance an item that this probe can ask, in the order of `prepare`; called inside the guard.
+
+        Raises:
+            ProbeError: The model as a whole could not be asked. Single items that fail have `unscored` set instead.
+        """
+        ...

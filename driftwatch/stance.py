@@ -1,0 +1,53 @@
+"""Stance: one measured answer of the model to one item.
+
+Throughout, "support" means toward `topic.poles[0]`, "oppose" toward `poles[1]`, and "neutral" means explicitly neither.
+"""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+
+class Probs(NamedTuple):
+    """P(support), P(neutral), P(oppose), or three figures in that order; as probabilities they sum to 1."""
+
+    support: float
+    neutral: float
+    oppose: float
+
+
+STANCES = Probs._fields
+
+
+@dataclass(frozen=True, slots=True)
+class Stance:
+    """What one probe found for one item at one look.
+
+    Attributes:
+        topic: Topic id.
+        item: Item id, unique in its pack.
+        probe: Kind of the probe, for example "statement" or "reply".
+        probs: Mean over both orders; `None` before calibration, or where nothing could be measured.
+        by_order: The same for each order of the sides (order 1 shows `sides[1]` first).
+        scores: Screen only: nats a token of each stance's answers, mean over both orders. Raw, before any calibration.
+        scores_by_order: The same for each order.
+        log_odds: Screen only: scores.support - scores.oppose, nats a token.
+        naysaying: P("no") when asked to agree with either side, mean over the sides, in [0, 1]; a style, not a value.
+        refusal: Share of the replies that refuse, in [0, 1]; `None` for probes that decode nothing.
+        unread: Share of the replies that no stance could be read from (refusals apart), in [0, 1].
+        coverage: Share of the measurements for this item that succeeded, in [0, 1].
+        unscored: Why there is no figure; `None` where there is one.
+    """
+
+    topic: str
+    item: str
+    probe: str
+    probs: Probs | None = None
+    by_order: tuple[Probs | None, Probs | None] = (None, None)
+    scores: Probs | None = None
+    scores_by_order: tuple[Probs | None, Probs | None] = (None, None)
+    log_odds: float | None = None
+    naysaying: float | None = None
+    refusal: float | None = None
+    unread: float | None = None
+    coverage: float | None = None
+    unscored: str | None = None

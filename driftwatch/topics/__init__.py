@@ -1,0 +1,6 @@
+"""What is asked: topic packs as data."""
+
+from driftwatch.topics.loader import load_pack
+from driftwatch.topics.topic import Item, Topic, TopicPack
+
+__all__ = ["Item", "Topic", "TopicPack", "load_pack"]
