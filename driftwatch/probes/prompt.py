@@ -95,6 +95,7 @@ class ChatFormat:
             tokenize=False,
             add_generation_prompt=True,
             enable_thinking=False,  # Qwen3-style templates open a thinking block otherwise; others ignore it
+            date_string="26 Jul 2024",  # Llama-3-style templates print today otherwise: another prompt every day
         )
         return rendered
 
