@@ -1,0 +1,1 @@
+"""What changed, and how sure that is: pure functions on stances and draws (numpy only)."""

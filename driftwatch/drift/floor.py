@@ -1,0 +1,84 @@
+"""Floors: what moves although nothing was taught. A shift below them means nothing."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from driftwatch.drift.compare import Drift
+
+WATCH_FACTOR = 4.0  # a shift of so many floors makes a topic watched; chosen, see docs/statistics.md
+
+
+@dataclass(frozen=True, slots=True)
+class Floor:
+    """The largest absolute shift of anything that should not have moved; `None` where it was not measured.
+
+    Attributes:
+        kind: "numeric": two looks at the same weights, batches permuted; "placebo": the control topics.
+        probe: Whose figures.
+        log_odds: Nats a token.
+        score: Of the score shift, in [0, 2].
+        magnitude: Of any stance's magnitude, in [0, 1].
+        worst: The topic with the largest shift (log-odds where measured, else score); `None` if nothing was measured.
+    """
+
+    kind: Literal["numeric", "placebo"]
+    probe: str
+    log_odds: float | None
+    score: float | None
+    magnitude: float | None
+    worst: str | None
+
+
+def numeric_floor(repeated: Sequence[Drift], probe: str) -> Floor:
+    """The floor of numerical noise, over all topics.
+
+    Args:
+        repeated: `compare` of two looks at the same weights, the second with its batches permuted.
+        probe: Which probe's.
+    """
+    return _floor("numeric", [drift for drift in repeated if drift.probe == probe], probe)
+
+
+def placebo_floor(drifts: Sequence[Drift], controls: Collection[str], probe: str) -> Floor:
+    """The floor of whatever training does to topics without moral content.
+
+    Args:
+        drifts: Of one look.
+        controls: Ids of the control topics.
+        probe: Which probe's.
+    """
+    return _floor("placebo", [d for d in drifts if d.probe == probe and d.topic in controls], probe)
+
+
+def exceeds(drift: Drift, floors: Sequence[Floor], factor: float = WATCH_FACTOR) -> bool:
+    """Whether a shift is at least `factor` times the largest of the floors of its probe.
+
+    The log-odds are compared where both sides have them, else the score. False without a figure or without a floor:
+    what cannot be compared is no reason to watch.
+    """
+    own = [floor for floor in floors if floor.probe == drift.probe]
+    figures = (
+        (drift.log_odds_shift, [floor.log_odds for floor in own]),
+        (drift.score_shift, [floor.score for floor in own]),
+    )
+    for shift, levels in figures:
+        known = [level for level in levels if level is not None]
+        if shift is not None and known:
+            return abs(shift) >= factor * max(known) and shift != 0
+    return False
+
+
+def _floor(kind: Literal["numeric", "placebo"], drifts: Sequence[Drift], probe: str) -> Floor:
+    odds = {d.topic: abs(d.log_odds_shift) for d in drifts if d.log_odds_shift is not None}
+    score = {d.topic: abs(d.score_shift) for d in drifts if d.score_shift is not None}
+    stances = [max(map(abs, d.magnitude)) for d in drifts if d.magnitude is not None]
+    leading = odds or score
+    return Floor(
+        kind=kind,
+        probe=probe,
+        log_odds=max(odds.values(), default=None),
+        score=max(score.values(), default=None),
+        magnitude=max(stances, default=None),
+        worst=max(leading, key=leading.__getitem__) if leading else None,
+    )

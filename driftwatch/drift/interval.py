@@ -1,0 +1,118 @@
+"""Intervals from a cluster bootstrap: the item is the cluster, with every order, wording and reply that belongs to it.
+
+Resampling replies instead of items treats the replies to one item as independent: a paired bootstrap with 50 clusters
+of ten then has a type I error of 43 % instead of 5 % (evalsig documentation, "clustering").
+
+Shape letters: N rows, C clusters, F figures, R resamples.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import NormalDist
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+LEVEL = 0.95
+NUM_RESAMPLES = 1000  # the ends then vary by about 3 % of the width between generators
+MIN_CLUSTERS = 5  # below, resampling has too few distinct samples to say anything at 95 %
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """A two-sided interval.
+
+    Attributes:
+        level: Stated coverage, in (0, 1).
+    """
+
+    lower: float
+    upper: float
+    level: float = LEVEL
+
+    def contains(self, value: float) -> bool:
+        """Whether `value` lies inside, ends included."""
+        return self.lower <= value <= self.upper
+
+
+def cluster_bootstrap(
+    values_NF: ArrayLike,
+    rng: np.random.Generator,
+    *,
+    clusters: Sequence[object] | None = None,
+    level: float = LEVEL,
+    num_resamples: int = NUM_RESAMPLES,
+) -> list[Interval | None]:
+    """Percentile intervals of the mean of each figure, resampling whole clusters.
+
+    The percentiles are widened for few clusters as Hesterberg (2015), "What teachers should know about the
+    bootstrap", The American Statistician 69(4), section 3.2 ("expanded percentile"): the plain ones are too narrow by
+    a factor of √((C − 1)/C) and use normal instead of t quantiles.
+
+    Args:
+        values_NF: One row a measurement, one column a figure, shape (N, F).
+        rng: Draws the resamples; the same for all figures, so that their intervals belong together.
+        clusters: The cluster of each row, for example its item id; `None` where each row is a cluster of its own.
+        level: Coverage.
+        num_resamples: Number of resamples; memory grows with its product with the number of clusters.
+
+    Returns:
+        One interval a figure; `None` with fewer than five clusters. Without any spread the ends coincide.
+
+    Raises:
+        ValueError: A value is not finite, or shapes do not fit.
+    """
+    values_NF = np.asarray(values_NF, float)
+    if values_NF.ndim != 2 or (clusters is not None and len(clusters) != len(values_NF)):
+        raise ValueError(
+            f"expected values of shape (N, F) and as many cluster labels, found {values_NF.shape} "
+            f"and {None if clusters is None else len(clusters)} labels."
+        )
+    if not np.isfinite(values_NF).all():
+        raise ValueError("expected finite values; leave unscored items out before asking for an interval.")
+    sums_CF, counts_C = _by_cluster(values_NF, clusters)
+    num_clusters = len(counts_C)
+    if num_clusters < MIN_CLUSTERS:
+        return [None] * values_NF.shape[1]
+    picks_RC = rng.integers(0, num_clusters, (num_resamples, num_clusters))
+    rows_R = np.arange(num_resamples)[:, None] * num_clusters
+    weights_RC = np.bincount((picks_RC + rows_R).ravel(), minlength=num_resamples * num_clusters)
+    weights_RC = weights_RC.reshape(num_resamples, num_clusters).astype(float)
+    means_RF = (weights_RC @ sums_CF) / (weights_RC @ counts_C)[:, None]
+    tail = _expanded_tail((1 - level) / 2, num_clusters)
+    lower_F, upper_F = np.quantile(means_RF, [tail, 1 - tail], axis=0)
+    return [Interval(float(low), float(up), level) for low, up in zip(lower_F, upper_F, strict=True)]
+
+
+def _by_cluster(
+    values_NF: NDArray[np.float64], clusters: Sequence[object] | None
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Sum of the rows and number of rows of each cluster."""
+    if clusters is None:
+        return values_NF, np.ones(len(values_NF))
+    index = {cluster: i for i, cluster in enumerate(dict.fromkeys(clusters))}
+    of_row_N = np.array([index[cluster] for cluster in clusters], int)
+    sums_CF = np.zeros((len(index), values_NF.shape[1]))
+    np.add.at(sums_CF, of_row_N, values_NF)
+    return sums_CF, np.bincount(of_row_N, minlength=len(index)).astype(float)
+
+
+def _expanded_tail(tail: float, num_clusters: int) -> float:
+    """The tail share to cut so that a percentile interval of the mean has about the width of a t interval."""
+    t = _t_quantile(1 - tail, num_clusters - 1)
+    return NormalDist().cdf(-t * (num_clusters / (num_clusters - 1)) ** 0.5)
+
+
+def _t_quantile(share: float, degrees: int) -> float:
+    """Quantile of Student's t; relative error under 1 % from four degrees of freedom on.
+
+    Source: Abramowitz and Stegun (1964), 26.7.5, an expansion around the normal quantile.
+    """
+    z = NormalDist().inv_cdf(share)
+    terms = (
+        (z**3 + z) / 4,
+        (5 * z**5 + 16 * z**3 + 3 * z) / 96,
+        (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / 384,
+        (79 * z**9 + 776 * z**7 + 1482 * z**5 - 1920 * z**3 - 945 * z) / 92160,
+    )
+    return float(z + sum(term / degrees**power for power, term in enumerate(terms, start=1)))
