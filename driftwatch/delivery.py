@@ -1,0 +1,141 @@
+"""Delivery: records leave the training thread here, and nothing that happens to them comes back.
+
+One daemon thread takes looks from a bounded queue, appends them to the store first and hands them to the exporters after
+that. A slow disk, a dead server or a raising exporter costs the training nothing: what cannot be written is kept and tried
+again, what an exporter cannot deliver is counted, and only a queue that has been full for long loses looks, which is said.
+"""
+
+import contextlib
+import logging
+import queue
+import threading
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from driftwatch.exporters.exporter import Exporter
+from driftwatch.record import Record, RunInfo
+from driftwatch.store import RunStore
+
+logger = logging.getLogger(__name__)
+
+CAPACITY = 64  # looks that may wait; at one a minute this is an hour of a hanging disk
+BEAT_SECONDS = 15.0
+
+
+class Line(NamedTuple):
+    """One JSON line for a file of the run."""
+
+    file: str
+    value: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Parcel:
+    """What one look hands over: its record, and what the record refers to as lines for other files of the run."""
+
+    record: Record
+    lines: tuple[Line, ...] = ()
+
+
+class Delivery:
+    """Carries looks to the store and the exporters on a thread of its own.
+
+    Args:
+        store: Where the run is kept.
+        exporters: Asked in this order, after the store.
+        beat_seconds: Between two signs of life.
+    """
+
+    def __init__(
+        self,
+        store: RunStore,
+        exporters: Sequence[Exporter],
+        *,
+        capacity: int = CAPACITY,
+        beat_seconds: float = BEAT_SECONDS,
+    ) -> None:
+        self._store = store
+        self._exporters = list(exporters)
+        self._queue: queue.Queue[Parcel | None] = queue.Queue(capacity)
+        self._unwritten: deque[Line] = deque()
+        self._beat_seconds = beat_seconds
+        self._thread: threading.Thread | None = None
+        self._said: set[str] = set()
+        self._state = "failed"
+        self.failures: Counter[str] = Counter()  # by exporter; "store" and "queue" for what never reached a file
+
+    def start(self, info: RunInfo) -> None:
+        """Open the exporters and begin to deliver."""
+        for exporter in list(self._exporters):
+            if not self._attempt(exporter.name, exporter.open, info, self._store):
+                self._exporters.remove(exporter)
+        self._thread = threading.Thread(target=self._run, name="driftwatch-delivery", daemon=True)
+        self._thread.start()
+
+    def submit(self, parcel: Parcel) -> None:
+        """Take over one look; never waits."""
+        try:
+            self._queue.put_nowait(parcel)
+        except queue.Full:
+            self._count("queue", f"look {parcel.record.look} was lost: the run folder has not taken a look for long")
+
+    def close(self, state: str, *, timeout: float) -> None:
+        """Deliver what waits, tell the exporters how the run ended, and stop; gives up after `timeout` seconds."""
+        if self._thread is None:
+            return
+        self._state = state
+        with contextlib.suppress(queue.Full):
+            self._queue.put(None, timeout=timeout)
+        self._thread.join(timeout)
+        if self._thread.is_alive():
+            logger.warning("looks of run %s were not all delivered within %.0f s", self._store.folder.name, timeout)
+        self._thread = None
+
+    def _run(self) -> None:
+        while True:
+            try:
+                parcel = self._queue.get(timeout=self._beat_seconds)
+            except queue.Empty:
+                self._beat()
+                continue
+            if parcel is None:
+                break
+            # The record comes last: a look that readers can see has everything that it refers to.
+            self._unwritten.extend([*parcel.lines, Line("records.jsonl", parcel.record)])
+            self._beat()
+            for exporter in self._exporters:
+                self._attempt(exporter.name, exporter.export, parcel.record)
+        self._write()
+        for exporter in self._exporters:
+            self._attempt(exporter.name, exporter.close, self._state)
+
+    def _beat(self) -> None:
+        """Write what waits to be written and say that the process lives."""
+        self._write()
+        self._attempt("store", self._store.beat)
+        for exporter in self._exporters:
+            self._attempt(exporter.name, exporter.beat, time.time())
+
+    def _write(self) -> None:
+        while self._unwritten:
+            if not self._attempt("store", self._store.append_line, *self._unwritten[0]):
+                return
+            self._unwritten.popleft()
+
+    def _attempt(self, name: str, call: Callable[..., object], *args: object) -> bool:
+        try:
+            call(*args)
+        except Exception as err:  # noqa: BLE001 - the border: whatever a channel does, training goes on
+            self._count(name, f"{name} failed: {type(err).__name__}: {err}", err)
+            return False
+        return True
+
+    def _count(self, name: str, text: str, err: Exception | None = None) -> None:
+        self.failures[name] += 1
+        cause = f"{name}:{type(err).__name__}"
+        if cause not in self._said:  # once a cause; the rest is in the counter
+            self._said.add(cause)
+            logger.warning("%s", text, exc_info=err)

@@ -1,0 +1,247 @@
+"""Record: everything one look found; and RunInfo: everything that stays the same during a run.
+
+Both are frozen, versioned and stored as JSON. Beyond this file nothing knows about torch. A change of what a field means, or
+a field that older readers cannot do without, raises SCHEMA, adds a migration to `_MIGRATIONS` and a golden file to the tests.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import msgspec
+
+from driftwatch.drift.compare import BaselineName, Drift
+from driftwatch.drift.evidence import TopicEvidence
+from driftwatch.drift.interval import Interval
+from driftwatch.errors import StoreError
+from driftwatch.stance import Probs
+
+SCHEMA = 1
+_MIGRATIONS: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {}  # from schema n to n + 1, in order
+
+Phase = Literal["start", "train", "end"]
+
+
+@dataclass(frozen=True, slots=True)
+class TopicInfo:
+    """What readers need of a topic without its pack."""
+
+    id: str
+    title: str
+    poles: tuple[str, str]
+    control: bool
+    num_items: int
+
+
+@dataclass(frozen=True, slots=True)
+class RunInfo:
+    """The attributes of a run.
+
+    Attributes:
+        run: Its name, unique in its parent folder; the one label that every metric carries.
+        created: Unix time in seconds.
+        model: Name or path of the model.
+        trainer: Class of the trainer or "loop"; `None` if unknown.
+        baselines: Which baselines this run compares with.
+        alerting_baseline: The one that alerts rest on.
+        identity: What two measurements must share to be comparable.
+        alpha: Requested probability of any false alert in the run.
+        notes: Sentences a reader should know, for example that the model has no chat template.
+    """
+
+    run: str
+    created: float
+    model: str
+    pack: str
+    pack_version: str
+    pack_digest: str
+    topics: tuple[TopicInfo, ...]
+    version: str
+    trainer: str | None = None
+    baselines: tuple[BaselineName, ...] = ("start",)
+    alerting_baseline: BaselineName = "start"
+    identity: dict[str, str] = field(default_factory=dict)
+    alpha: float = 0.01
+    num_processes: int = 1
+    notes: tuple[str, ...] = ()
+    schema: int = SCHEMA
+
+    def topic(self, topic_id: str) -> TopicInfo:
+        """The topic with this id; `KeyError` if there is none."""
+        for topic in self.topics:
+            if topic.id == topic_id:
+                return topic
+        raise KeyError(topic_id)
+
+
+@dataclass(frozen=True, slots=True)
+class TopicStance:
+    """Stance shares of one topic at one look, by one probe: means over its items.
+
+    Attributes:
+        probs: Shares of support, neutral, oppose; `None` with the reason in `unscored`.
+        lower, upper: Ends of each share's interval (cluster bootstrap by item); `None` with too few items.
+        log_odds: Screen only: nats a token, toward `poles[0]` positive.
+        naysaying, refusal, unread, coverage: Means over the items that have the figure, in [0, 1].
+    """
+
+    topic: str
+    probe: str
+    probs: Probs | None
+    lower: Probs | None
+    upper: Probs | None
+    log_odds: float | None
+    naysaying: float | None
+    refusal: float | None
+    unread: float | None
+    coverage: float | None
+    num_items: int
+    num_unscored: int
+    unscored: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Something that could not be done at this look."""
+
+    probe: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What watching has cost.
+
+    Attributes:
+        seconds: By stage of this look: screen, replies, judge, statistics.
+        overhead_ratio: Time in driftwatch over wall time since training began, in [0, 1]; `None` before the first step.
+        tokens_scored: Tokens computed by the screen at this look.
+        observations_total, failures_total, export_failures_total: Running totals of the run, which survive a resume.
+    """
+
+    seconds: dict[str, float] = field(default_factory=dict)
+    overhead_ratio: float | None = None
+    tokens_scored: int = 0
+    observations_total: int = 0
+    failures_total: dict[str, int] = field(default_factory=dict)
+    export_failures_total: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Alert:
+    """One alert that this look raised or relabelled."""
+
+    topic: str
+    kind: str
+    severity: Literal["info", "warning", "critical"]
+    label: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """Everything that one look found.
+
+    Attributes:
+        attempt: 0 for the first start of the run, one more for every resume.
+        look: Number of the look in the run, from 0; never used twice, whatever a resume repeats.
+        step: Optimizer steps done when the model was asked.
+        phase: "start" before the first update, "end" after the last.
+        timestamp: Unix time in seconds at which the look ended.
+        floors: By kind ("numeric", "placebo"): the largest shift that means nothing; `None` where it was not measured.
+        agreement: By probe: correlation of the screen with judged replies over items; absent where not measured.
+        superseded: Set by the reader: a resume from an earlier checkpoint repeated this stretch of training.
+    """
+
+    run: str
+    attempt: int
+    look: int
+    step: int
+    phase: Phase
+    timestamp: float
+    stances: tuple[TopicStance, ...] = ()
+    drifts: tuple[Drift, ...] = ()
+    evidence: tuple[TopicEvidence, ...] = ()
+    alerts: tuple[Alert, ...] = ()
+    floors: dict[str, float | None] = field(default_factory=dict)
+    agreement: dict[str, float] = field(default_factory=dict)
+    failures: tuple[Failure, ...] = ()
+    cost: Cost = field(default_factory=Cost)
+    notes: tuple[str, ...] = ()
+    superseded: bool = False
+    schema: int = SCHEMA
+
+    def drift(self, topic: str, probe: str, baseline: BaselineName) -> Drift | None:
+        """The drift of one topic by one probe against one baseline, or `None` if it was not measured."""
+        for drift in self.drifts:
+            if (drift.topic, drift.probe, drift.baseline) == (topic, probe, baseline):
+                return drift
+        return None
+
+    def stance(self, topic: str, probe: str) -> TopicStance | None:
+        """The stance shares of one topic by one probe, or `None` if it was not asked."""
+        for stance in self.stances:
+            if (stance.topic, stance.probe) == (topic, probe):
+                return stance
+        return None
+
+
+def to_json(value: Any) -> bytes:
+    """One line of JSON, without the line end; figures that are not finite become null."""
+    return msgspec.json.encode(value)
+
+
+def record_from_json(line: bytes | str) -> Record:
+    """A record of this or any older schema.
+
+    Raises:
+        StoreError: Not a record, or written by a newer driftwatch.
+    """
+    return _decode(line, Record, "record")
+
+
+def run_info_from_json(text: bytes | str) -> RunInfo:
+    """Attributes of a run, of this or any older schema.
+
+    Raises:
+        StoreError: Not a run's attributes, or written by a newer driftwatch.
+    """
+    return _decode(text, RunInfo, "run description")
+
+
+def _decode(text: bytes | str, kind: type[Any], name: str) -> Any:
+    try:
+        data = msgspec.json.decode(text)
+        found = data.get("schema") if isinstance(data, dict) else None
+        if not isinstance(found, int):
+            raise StoreError(f"expected a {name} with a schema number; found {text[:60]!r}.")
+        if found > SCHEMA:
+            raise StoreError(
+                f"this {name} has schema {found}, and this driftwatch reads up to {SCHEMA}. "
+                "Install the version that wrote it, or a newer one."
+            )
+        for step in range(found, SCHEMA):
+            data = _MIGRATIONS[step](data)
+        return msgspec.convert(data, kind)
+    except (msgspec.DecodeError, msgspec.ValidationError, UnicodeDecodeError) as err:
+        raise StoreError(f"expected a {name}; found {text[:60]!r} ({err}).") from err
+
+
+__all__ = [
+    "SCHEMA",
+    "Alert",
+    "BaselineName",
+    "Cost",
+    "Drift",
+    "Failure",
+    "Interval",
+    "Phase",
+    "Record",
+    "RunInfo",
+    "TopicEvidence",
+    "TopicInfo",
+    "TopicStance",
+    "record_from_json",
+    "run_info_from_json",
+    "to_json",
+]

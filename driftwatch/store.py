@@ -1,0 +1,280 @@
+"""RunStore: one folder a run, append-only JSON lines that survive `kill -9` at any byte.
+
+::
+
+    RUN/
+      run.json           RunInfo; written once, beside and renamed
+      events.jsonl       begin, end, and what happened between; the run's state is read from it
+      records.jsonl      one Record a look
+      stances.jsonl      one line a look: the stance of every item, for readers who ask "which questions?"
+      baseline-*.json    what the run compares with: identity and stances
+      endpoint.json      where /metrics is served
+      heartbeat          touched while the process lives; tells a crashed run from a running one
+      replies/, evidence.jsonl, baseline-replies.jsonl     what alerts rest on
+
+A line is written with its end in one call and flushed; a torn last line (the process died in it) is dropped by readers and
+cut by the next writer, both with a warning. Nothing is ever rewritten.
+"""
+
+import logging
+import os
+import re
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+
+from driftwatch.errors import StoreError
+from driftwatch.record import BaselineName, Record, RunInfo, record_from_json, run_info_from_json, to_json
+from driftwatch.stance import Stance
+
+logger = logging.getLogger(__name__)
+
+RunState = Literal["running", "finished", "stopped", "failed", "crashed"]
+STALE_SECONDS = 90.0  # heartbeats come every 15 s; six missed ones are a dead process, not a slow disk
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something that happened to the run.
+
+    Attributes:
+        kind: "begin" with the step it began from, "end" with the reason, or anything worth a line.
+        timestamp: Unix time in seconds.
+        text: For people.
+    """
+
+    kind: str
+    attempt: int
+    step: int
+    timestamp: float
+    text: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class LookStances:
+    """The items' stances at one look."""
+
+    look: int
+    step: int
+    attempt: int
+    stances: tuple[Stance, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Baseline:
+    """What a run compares with: identity and the stance of every item, uncalibrated.
+
+    Attributes:
+        name: "sft" or "start".
+        model: Name or path of the model that was asked.
+        identity: What a comparison must share, by part.
+        calibration: Prior and temperature that were frozen with it, as `drift.calibration` writes them; `None` before.
+    """
+
+    name: BaselineName
+    model: str
+    identity: dict[str, str]
+    stances: tuple[Stance, ...]
+    calibration: dict[str, Any] | None = None
+    notes: tuple[str, ...] = ()
+
+
+def valid_run_name(name: str) -> str:
+    """The name itself, if it can be a folder and a label.
+
+    Raises:
+        StoreError: It holds anything but letters, digits, dot, dash and underscore, or is too long.
+    """
+    if not _NAME.fullmatch(name):
+        raise StoreError(
+            f"a run's name is 1 to 128 letters, digits, dots, dashes and underscores, beginning with a letter or digit; "
+            f"found {name!r}."
+        )
+    return name
+
+
+class RunStore:
+    """Reads and writes the folder of one run.
+
+    Args:
+        folder: The run's folder; its name is the run's name.
+        clock: Unix time in seconds; a parameter for tests.
+    """
+
+    def __init__(self, folder: str | Path, *, clock: Callable[[], float] = time.time) -> None:
+        self.folder = Path(folder)
+        self._clock = clock
+        self._whole: set[Path] = set()
+
+    @property
+    def exists(self) -> bool:
+        """Whether a run began here."""
+        return (self.folder / "run.json").is_file()
+
+    # Writing
+
+    def create(self, info: RunInfo) -> None:
+        """Make the folder and describe the run in it; an existing description is kept.
+
+        Raises:
+            StoreError: The folder cannot be written.
+        """
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            if not self.exists:
+                self.write_json("run.json", info)
+            self.beat()
+        except OSError as err:
+            raise StoreError(
+                f"expected a folder that can be written for run data; {self.folder} cannot be ({err.strerror}). "
+                "Pass output_dir=… with a writable folder."
+            ) from err
+
+    def append(self, record: Record) -> None:
+        """Add one look, durably."""
+        self.append_line("records.jsonl", record)
+
+    def append_event(self, kind: str, *, attempt: int, step: int, text: str = "") -> None:
+        """Add an event, stamped now."""
+        self.append_line("events.jsonl", Event(kind, attempt, step, self._clock(), text))
+
+    def append_line(self, name: str, value: Any) -> None:
+        """Add one JSON line to a file of the run and flush it to disk."""
+        path = self.folder / name
+        if path not in self._whole:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            _cut_torn_line(path)
+        self._whole.discard(path)  # until this write is through: a full disk can tear it
+        with path.open("ab") as file:
+            file.write(to_json(value) + b"\n")
+            file.flush()
+            os.fsync(file.fileno())
+        self._whole.add(path)
+
+    def write_json(self, name: str, value: Any) -> None:
+        """Write a small file beside its place and rename it, so that no reader sees half of it."""
+        path = self.folder / name
+        beside = path.with_name(f".{path.name}.{os.getpid()}")
+        try:
+            with beside.open("wb") as file:
+                file.write(msgspec.json.format(to_json(value), indent=1) + b"\n")
+                file.flush()
+                os.fsync(file.fileno())
+            beside.replace(path)
+        finally:
+            beside.unlink(missing_ok=True)
+
+    def write_baseline(self, baseline: Baseline) -> None:
+        """Keep what the run compares with."""
+        self.write_json(f"baseline-{baseline.name}.json", baseline)
+
+    def beat(self) -> None:
+        """Say that the process lives."""
+        (self.folder / "heartbeat").touch()
+
+    # Reading
+
+    def info(self) -> RunInfo:
+        """The run's attributes.
+
+        Raises:
+            StoreError: There is no run here, or it cannot be read.
+        """
+        try:
+            return run_info_from_json((self.folder / "run.json").read_bytes())
+        except FileNotFoundError as err:
+            raise StoreError(
+                f"expected the folder of a run, with run.json in it; found none in {self.folder}. "
+                "`driftwatch runs list DIR` shows the runs below a folder."
+            ) from err
+        except OSError as err:
+            raise StoreError(f"{self.folder / 'run.json'} cannot be read ({err.strerror}).") from err
+
+    def records(self, *, superseded: bool = False) -> list[Record]:
+        """All looks, oldest first.
+
+        Args:
+            superseded: Also those later than a checkpoint from which the run was resumed, marked as such. They stay
+                in the file because evidence is never rolled back; curves and metrics leave them out.
+        """
+        resumed = [(e.attempt, e.step) for e in self.events() if e.kind == "begin"]
+        found = []
+        for line in self.lines("records.jsonl"):
+            record = record_from_json(line)
+            if any(attempt > record.attempt and step < record.step for attempt, step in resumed):
+                record = replace(record, superseded=True)
+            if superseded or not record.superseded:
+                found.append(record)
+        return found
+
+    def events(self) -> list[Event]:
+        """Everything that happened to the run, oldest first."""
+        return [msgspec.json.decode(line, type=Event) for line in self.lines("events.jsonl")]
+
+    def look_stances(self) -> Iterator[LookStances]:
+        """The items' stances look by look, oldest first."""
+        for line in self.lines("stances.jsonl"):
+            yield msgspec.json.decode(line, type=LookStances)
+
+    def baseline(self, name: BaselineName) -> Baseline | None:
+        """A baseline that the run keeps, or `None`."""
+        path = self.folder / f"baseline-{name}.json"
+        if not path.is_file():
+            return None
+        try:
+            return msgspec.json.decode(path.read_bytes(), type=Baseline)
+        except (msgspec.DecodeError, msgspec.ValidationError) as err:
+            raise StoreError(f"{path} is not a whole baseline ({err}). Remake it with `driftwatch baseline`.") from err
+
+    def state(self) -> RunState:
+        """What the run is doing, from its last begin or end and its heartbeat."""
+        last = next((e for e in reversed(self.events()) if e.kind in ("begin", "end")), None)
+        if last is not None and last.kind == "end":
+            known: dict[str, RunState] = {"finished": "finished", "stopped": "stopped"}
+            return known.get(last.text, "failed")
+        try:
+            age = self._clock() - (self.folder / "heartbeat").stat().st_mtime
+        except OSError:
+            return "crashed"
+        return "running" if age < STALE_SECONDS else "crashed"
+
+    def lines(self, name: str) -> Iterator[bytes]:
+        """The whole lines of a file of the run; a torn last one is dropped and reported."""
+        path = self.folder / name
+        if not path.is_file():
+            return
+        with path.open("rb") as file:
+            for line in file:
+                if not line.endswith(b"\n"):
+                    logger.warning("%s ends in a torn line of %d bytes, which was dropped", path, len(line))
+                    return
+                if line.strip():
+                    yield line
+
+
+def _cut_torn_line(path: Path) -> None:
+    """Remove what a killed writer left after the last line end, so that the next line stands on its own."""
+    if not path.is_file() or path.stat().st_size == 0:
+        return
+    with path.open("r+b") as file:
+        size = file.seek(0, os.SEEK_END)
+        tail = min(size, 1 << 24)
+        file.seek(size - tail)
+        kept = size - tail + file.read().rfind(b"\n") + 1
+        if kept < size:
+            logger.warning("%s ended in a torn line of %d bytes, which was cut", path, size - kept)
+            file.truncate(kept)
+
+
+def find_runs(folder: str | Path) -> list[RunStore]:
+    """The runs in a folder and the folders right below it, newest first."""
+    root = Path(folder)
+    if not root.is_dir():
+        raise StoreError(f"expected a folder with runs; found no folder at {root}.")
+    stores = [RunStore(path) for path in [root, *sorted(root.iterdir())] if (path / "run.json").is_file()]
+    return sorted(stores, key=lambda store: (store.folder / "run.json").stat().st_mtime, reverse=True)
