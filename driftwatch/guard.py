@@ -1,0 +1,354 @@
+"""undisturbed(): ask a model in the middle of training, and put everything back.
+
+What is recorded, switched for the look, and restored whatever happens:
+
+================================  ===================================================================================
+random state                      python, numpy's global generator, torch on the CPU and on every device
+module modes                      `training` of each module by itself: a submodule that was deliberately in eval mode
+                                  stays so, which `model.train(flag)` would not respect
+gradient checkpointing            switched off module by module; its function, and with it the original kwargs, is
+                                  kept, so nothing has to be enabled again
+arithmetic                        autocast off, gradients off, inference mode off
+compilation                       compiled modules run their original code
+buffers                           rotary frequencies that depend on the longest sequence seen, and the like
+hooks                             those added during the look go, those removed come back
+parameters                        `requires_grad`, which disabling an adapter flips
+configuration                     `config` with its parts (`use_cache`, attention), `generation_config`
+tokenizer                         padding side, truncation side, and the backend's padding and truncation
+optimizer                         schedule-free ones show their averaged weights during the look
+sharded parameters                those of FSDP2 that a forward leaves gathered are sharded again
+================================  ===================================================================================
+
+Hooks of others stay active during the look: engines and adapters work through them.
+"""
+
+import random
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+_HOOKS = (
+    "_forward_hooks",
+    "_forward_hooks_with_kwargs",
+    "_forward_hooks_always_called",
+    "_forward_pre_hooks",
+    "_forward_pre_hooks_with_kwargs",
+    "_backward_hooks",
+    "_backward_pre_hooks",
+)
+# Kept whole: anything larger is a weight in disguise (quantised layers), which no forward changes. Rotary frequencies
+# of the largest models have a few hundred elements.
+_BUFFER_ELEMENTS = 65_536
+_TOKENIZER = ("padding_side", "truncation_side", "model_max_length", "chat_template")
+
+
+@contextmanager
+def undisturbed(model: Any, *, tokenizer: Any = None, optimizer: Any = None) -> Iterator[Any]:
+    """The model to ask, in eval mode and without gradients; the training run cannot tell that it was asked.
+
+    One case is not bit-exact: a schedule-free optimizer moves its weights to their average and back, as it does around
+    the Trainer's own evaluation, which rounds.
+
+    Args:
+        model: The model in training, wrapped or not.
+        tokenizer: Tokenizer or processor whose settings a probe might touch.
+        optimizer: The optimizer in use; needed for schedule-free ones only.
+
+    Yields:
+        `model_to_ask(model)`. Pass `use_cache` to its calls: the config may say otherwise, for the sake of training.
+    """
+    modules = list(model.modules())
+    with ExitStack() as stack:
+        stack.enter_context(_random_state())
+        if tokenizer is not None:
+            stack.enter_context(_tokenizer_settings(tokenizer))
+        stack.enter_context(_configuration(modules))
+        stack.enter_context(_hooks(modules))
+        stack.enter_context(_requires_grad(model))
+        stack.enter_context(_buffers(modules))
+        stack.enter_context(_modes(modules))
+        stack.enter_context(_averaged_weights(optimizer))
+        stack.enter_context(_sharded(modules))
+        stack.enter_context(_plain_arithmetic())
+        yield model_to_ask(model)
+
+
+def model_to_ask(model: Any) -> Any:
+    """The module whose forward a look calls.
+
+    Compiled models are asked uncompiled, since another mode and other shapes would recompile them, and replicas
+    without their wrapper, whose forward synchronises. Sharded models stay wrapped: their forward is collective.
+    """
+    wrappers = (nn.DataParallel, nn.parallel.DistributedDataParallel)
+    while True:
+        if isinstance(original := getattr(model, "_orig_mod", None), nn.Module):
+            model = original
+        elif isinstance(model, wrappers):
+            model = model.module
+        else:
+            return model
+
+
+@contextmanager
+def _random_state() -> Iterator[None]:
+    """Every generator that training may draw from; also those of devices that this process does not train on."""
+    undo: list[Callable[[], object]] = []
+    python_state = random.getstate()
+    undo.append(lambda: random.setstate(python_state))
+    # The point is the global generator: datasets and collators draw from it.
+    numpy_state = np.random.get_state()  # noqa: NPY002
+    undo.append(lambda: np.random.set_state(numpy_state))  # noqa: NPY002
+    cpu_state = torch.get_rng_state()
+    undo.append(lambda: torch.set_rng_state(cpu_state))
+    for device, get, put in _device_generators():
+        state = get(device)
+        undo.append(lambda put=put, state=state, device=device: put(state, device))  # type: ignore[misc] # mypy cannot infer a lambda with defaults
+    with ExitStack() as stack:
+        for step in undo:
+            stack.callback(step)
+        yield
+
+
+def _device_generators() -> Iterator[tuple[Any, Callable[..., Any], Callable[..., Any]]]:
+    """(device, get, set) of each generator outside the CPU. A device that nothing has used yet has no state to keep."""
+    for name in ("cuda", "xpu"):
+        backend = getattr(torch, name, None)
+        if backend is not None and backend.is_available() and backend.is_initialized():
+            for index in range(backend.device_count()):
+                yield torch.device(name, index), backend.get_rng_state, backend.set_rng_state
+    if torch.backends.mps.is_available():
+        yield None, lambda _: torch.mps.get_rng_state(), lambda state, _: torch.mps.set_rng_state(state)
+
+
+@contextmanager
+def _plain_arithmetic() -> Iterator[None]:
+    """The same arithmetic at every look, wherever in the loop it happens.
+
+    `no_grad` and not inference mode: a module may keep a tensor it made during the look (rotary frequencies, masks, the
+    gathered parameters of FSDP, which are allocated at the first forward), and training cannot use inference tensors.
+    Autocast is off because a look before training would otherwise differ from one inside an autocast block. A model
+    whose own forward enters autocast, as accelerate prepares it, still does so.
+    """
+    devices = [name for name in ("cpu", "cuda", "xpu", "mps") if torch.is_autocast_enabled(name)]
+    with torch.inference_mode(False), torch.no_grad(), _force_eager():
+        try:
+            for name in devices:
+                torch.set_autocast_enabled(name, False)
+            yield
+        finally:
+            for name in devices:
+                torch.set_autocast_enabled(name, True)
+            # Casts cached without gradients would cut the next backward pass off from its weights.
+            torch.clear_autocast_cache()
+
+
+@contextmanager
+def _force_eager() -> Iterator[None]:
+    """Compiled parts of a model (regional compilation, compiled attention) run uncompiled and compile nothing new."""
+    set_stance = getattr(torch.compiler, "set_stance", None)  # torch 2.6
+    # Importing the compiler takes seconds; where nobody has, nothing is compiled.
+    if set_stance is None or "torch._dynamo" not in sys.modules:
+        yield
+        return
+    with set_stance("force_eager"):
+        yield
+
+
+@contextmanager
+def _modes(modules: list[nn.Module]) -> Iterator[None]:
+    """Eval mode without `Module.train`, whose overrides have side effects (merged adapters, frozen parts)."""
+    names = ("training", "gradient_checkpointing", "_gradient_checkpointing_func", "_compiled_call_impl")
+    # In vars(): what the class defines as its default must not become an attribute of the instance.
+    found = [(vars(module), {n: vars(module)[n] for n in names if n in vars(module)}) for module in modules]
+    try:
+        for module in modules:
+            vars(module)["training"] = False
+            if getattr(module, "gradient_checkpointing", False) is True:
+                vars(module)["gradient_checkpointing"] = False
+            if vars(module).get("_compiled_call_impl") is not None:
+                vars(module)["_compiled_call_impl"] = None
+        yield
+    finally:
+        for attributes, before in found:
+            _put_back(attributes, before, names)
+
+
+@contextmanager
+def _buffers(modules: list[nn.Module]) -> Iterator[None]:
+    """Buffers and the lengths they were made for: dynamic rotary embeddings shrink when they see a short sequence."""
+    found = []
+    for module in modules:
+        lengths = {n: v for n, v in vars(module).items() if n.endswith("max_seq_len_cached")}
+        tensors = dict(module._buffers)
+        if tensors or lengths:
+            small = {n: t.detach().clone() for n, t in tensors.items() if t is not None and _is_small(t)}
+            found.append((module, lengths, tensors, small))
+    try:
+        yield
+    finally:
+        with torch.no_grad():
+            for module, lengths, tensors, copies in found:
+                vars(module).update(lengths)
+                _restore_dict(module._buffers, tensors)
+                for name, copy in copies.items():
+                    buffer = tensors[name]
+                    if buffer is not None and not torch.equal(buffer, copy):
+                        buffer.copy_(copy)
+
+
+def _is_small(buffer: torch.Tensor) -> bool:
+    return buffer.device.type != "meta" and buffer.numel() <= _BUFFER_ELEMENTS
+
+
+@contextmanager
+def _hooks(modules: list[nn.Module]) -> Iterator[None]:
+    found = [(getattr(module, name), dict(getattr(module, name))) for module in modules for name in _HOOKS]
+    try:
+        yield
+    finally:
+        for hooks, before in found:
+            _restore_dict(hooks, before)
+
+
+@contextmanager
+def _requires_grad(model: nn.Module) -> Iterator[None]:
+    found = [(parameter, parameter.requires_grad) for parameter in model.parameters()]
+    try:
+        yield
+    finally:
+        for parameter, flag in found:
+            if parameter.requires_grad is not flag:
+                parameter.requires_grad_(flag)
+
+
+@contextmanager
+def _configuration(modules: list[nn.Module]) -> Iterator[None]:
+    """Configs, their sub-configs and generation configs: the objects, and what is in them."""
+    names = ("config", "generation_config")
+    held = [(vars(module), {n: vars(module)[n] for n in names if n in vars(module)}) for module in modules]
+    configs: dict[int, Any] = {}
+    for _, objects in held:
+        for config in objects.values():
+            _collect_configs(config, configs)
+    found = [(vars(config), dict(vars(config))) for config in configs.values()]
+    try:
+        yield
+    finally:
+        for contents, before in found:
+            _restore_dict(contents, before)
+        for attributes, objects in held:
+            attributes.update(objects)
+
+
+def _collect_configs(config: Any, into: dict[int, Any]) -> None:
+    """`config` and the configs inside it, each once; whatever else a module keeps under that name is left alone."""
+    if not hasattr(config, "to_dict") or not hasattr(config, "__dict__") or id(config) in into:
+        return
+    into[id(config)] = config
+    for part in list(vars(config).values()):
+        _collect_configs(part, into)
+
+
+@contextmanager
+def _tokenizer_settings(tokenizer: Any) -> Iterator[None]:
+    # A processor of a multimodal model carries the text tokenizer.
+    tokenizer = getattr(tokenizer, "tokenizer", tokenizer)
+    found = {name: getattr(tokenizer, name) for name in _TOKENIZER if hasattr(tokenizer, name)}
+    backend = getattr(tokenizer, "backend_tokenizer", None)
+    padding, truncation = getattr(backend, "padding", None), getattr(backend, "truncation", None)
+    with ExitStack() as stack:
+        for name, value in found.items():
+            stack.callback(setattr, tokenizer, name, value)
+        if backend is not None:
+            stack.callback(lambda: backend.enable_padding(**padding) if padding else backend.no_padding())
+            stack.callback(lambda: backend.enable_truncation(**truncation) if truncation else backend.no_truncation())
+        yield
+
+
+@contextmanager
+def _averaged_weights(optimizer: Any) -> Iterator[None]:
+    """Schedule-free optimizers train one point and evaluate another; the look sees the one that will be saved."""
+    inner = optimizer
+    while not _is_schedule_free(inner) and getattr(inner, "optimizer", None) is not None:
+        inner = inner.optimizer
+    groups = getattr(inner, "param_groups", [])
+    is_training = any(group.get("train_mode", True) for group in groups)
+    if not (_is_schedule_free(inner) and is_training):
+        yield
+        return
+    try:
+        inner.eval()
+        yield
+    finally:
+        inner.train()
+
+
+def _is_schedule_free(optimizer: Any) -> bool:
+    """Has modes of its own; the wrapper of accelerate has the methods whatever it wraps."""
+    is_wrapper = isinstance(getattr(optimizer, "optimizer", None), torch.optim.Optimizer)
+    return not is_wrapper and callable(getattr(optimizer, "eval", None)) and callable(getattr(optimizer, "train", None))
+
+
+@contextmanager
+def _sharded(modules: list[nn.Module]) -> Iterator[None]:
+    """FSDP2 keeps the root's parameters gathered after a forward, until a backward pass that a look does not have."""
+    sharded: list[Any] = [module for module in modules if is_fsdp2(module)]
+    try:
+        yield
+    except BaseException:
+        # A forward that stopped half-way leaves its markers behind; the next one would start from them.
+        for root in sharded[:1]:
+            reset_forward(root)
+        raise
+    finally:
+        for module in sharded:
+            module.reshard()
+
+
+def is_fsdp2(module: object) -> bool:
+    """Whether `fully_shard` was applied to this module itself. By name: its place in torch has moved."""
+    return any(base.__name__ == "FSDPModule" for base in type(module).__mro__)
+
+
+def reset_forward(root: Any) -> None:
+    """Makes a model sharded by FSDP2 usable again after an exception inside its forward; no communication.
+
+    Args:
+        root: The outermost sharded module.
+    """
+    if hasattr(root, "reset_iter_state"):
+        root.reset_iter_state()
+        return
+    # Before torch 2.13 there was no such method; this is the part of it that concerns a forward without gradients.
+    for module in root.modules():
+        if is_fsdp2(module):
+            state = module._get_fsdp_state()
+            idle = type(state._training_state).IDLE
+            state._training_state = idle
+            state._state_ctx.iter_forward_root = None
+            if (group := state._fsdp_param_group) is not None:
+                group._training_state = idle
+            module.reshard()
+
+
+def _restore_dict(contents: dict[Any, Any], before: dict[Any, Any]) -> None:
+    """In place, in the original order, and only if something changed."""
+    same = len(contents) == len(before) and all(
+        name == old and contents[name] is before[old] for name, old in zip(contents, before, strict=True)
+    )
+    if not same:
+        contents.clear()
+        contents.update(before)
+
+
+def _put_back(attributes: dict[str, Any], before: dict[str, Any], names: tuple[str, ...]) -> None:
+    for name in names:
+        if name in before:
+            attributes[name] = before[name]
+        else:
+            attributes.pop(name, None)
