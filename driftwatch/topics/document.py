@@ -1,0 +1,204 @@
+"""Files to nodes: UTF-8 text, YAML and JSON, each value with its line."""
+
+import json
+import re
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from driftwatch.topics.node import Node, Place, Unreadable, Value
+
+# A pack is read by people, item by item; core has about 200 kB. A larger file is something else, or an attack.
+MAX_BYTES = 16 * 1024 * 1024
+# Parses core in about 0.1 s; PyYAML without libyaml has only the reader in Python, about ten times slower.
+_LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+def read_text(path: Path, max_bytes: int = MAX_BYTES) -> str:
+    """A UTF-8 file as text, its size checked before it is read."""
+    place = Place(shown(path))
+    try:
+        size = path.stat().st_size
+        if size > max_bytes:
+            raise Unreadable(place, f"expected at most {max_bytes} bytes, found {size}. Split the pack.")
+        data = path.read_bytes()
+    except OSError as err:
+        raise Unreadable(place, f"expected a readable file, found: {err.strerror}. Check it.") from err
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as err:
+        line = data.count(b"\n", 0, err.start) + 1
+        message = f"expected UTF-8, found byte 0x{data[err.start]:02x}. Save the file as UTF-8."
+        raise Unreadable(Place(place.file, line), message) from err
+
+
+def read_yaml(text: str, file: str) -> Node:
+    """A YAML document as nodes; only plain data, without aliases, and each key once.
+
+    Raises:
+        Unreadable: Anything else.
+    """
+    odd = yaml.reader.Reader.NON_PRINTABLE.search(text)
+    if odd is not None:
+        line = text.count("\n", 0, odd.start()) + 1
+        raise Unreadable(Place(file, line), f"expected printable text, found U+{ord(odd.group()):04X}. Remove it.")
+    try:
+        root = yaml.compose(text, Loader=_LOADER)
+    except yaml.MarkedYAMLError as err:
+        line = err.problem_mark.line + 1 if err.problem_mark else 1
+        raise Unreadable(Place(file, line), f"expected YAML, found: {err.problem or err.context}. Correct it.") from err
+    except RecursionError as err:
+        raise Unreadable(Place(file), "expected a few levels of nesting, found too many. Flatten it.") from err
+    if root is None:
+        raise Unreadable(Place(file), "expected a pack, found an empty file. Write it.")
+    return _YamlLines(file).node(root)
+
+
+class _YamlLines:
+    """Turns PyYAML's nodes into ours; PyYAML's own constructors would lose the lines and follow aliases."""
+
+    def __init__(self, file: str) -> None:
+        self._file = file
+        self._seen: set[int] = set()
+
+    def node(self, node: yaml.Node, place: Place | None = None) -> Node:
+        place = place or self._place(node)
+        if id(node) in self._seen:
+            # A few nested aliases can stand for billions of entries; packs have no use for them.
+            raise Unreadable(self._place(node), "expected no aliases, found this used again. Write it out.")
+        self._seen.add(id(node))
+        if isinstance(node, yaml.MappingNode):
+            return Node(self._entries(node), place)
+        if isinstance(node, yaml.SequenceNode):
+            return Node([self.node(entry) for entry in node.value], place)
+        return Node(self._scalar(node), place)
+
+    def _entries(self, node: yaml.MappingNode) -> dict[str, Node]:
+        entries: dict[str, Node] = {}
+        for key_node, value_node in node.value:
+            place = self._place(key_node)
+            if not isinstance(key_node, yaml.ScalarNode):
+                raise Unreadable(place, "expected a name as key, found a list or mapping. Correct it.")
+            key = key_node.value
+            if key in entries:
+                raise Unreadable(place, f'expected each key once, found "{key}" again. Remove one.')
+            entries[key] = self.node(value_node, place)
+        return entries
+
+    def _scalar(self, node: yaml.Node) -> Value:
+        kind = node.tag.removeprefix("tag:yaml.org,2002:")
+        text = str(node.value)
+        if kind == "null":
+            return None
+        if kind == "bool":
+            return text.lower() in ("yes", "true", "on")
+        if kind in ("int", "float"):
+            return _number(text)
+        if kind in ("str", "timestamp", "merge", "value"):
+            return _sound(text, self._place(node))
+        raise Unreadable(self._place(node), f'expected plain data, found the tag "{node.tag}". Remove it.')
+
+    def _place(self, node: yaml.Node) -> Place:
+        return Place(self._file, node.start_mark.line + 1)
+
+
+def _number(text: str) -> int | float | str:
+    """For the message that quotes what was found; packs have no numbers. A time like 12:30 stays text."""
+    with suppress(ValueError):
+        return int(text)
+    with suppress(ValueError):
+        return float(text)
+    return text
+
+
+def read_json(text: str, file: str, first_line: int = 1) -> Node:
+    """A JSON document as nodes.
+
+    Raises:
+        Unreadable: Not JSON, or nested too deeply.
+    """
+    try:
+        json.loads(text)  # the standard reader judges the grammar; the one below only keeps the lines
+        return _JsonLines(text, file, first_line).node(0)[0]
+    except json.JSONDecodeError as err:
+        place = Place(file, first_line + err.lineno - 1)
+        raise Unreadable(place, f"expected JSON, found: {err.msg}. Correct it.") from err
+    except ValueError as err:  # a number of thousands of digits
+        raise Unreadable(Place(file), f"expected JSON, found: {err}. Correct it.") from err
+    except RecursionError as err:
+        raise Unreadable(Place(file), "expected a few levels of nesting, found too many. Flatten it.") from err
+
+
+class _JsonLines:
+    """Walks a document that is known to be valid JSON and counts lines on the way."""
+
+    _space = re.compile(r"[ \t\r\n]*")
+    _decoder = json.JSONDecoder()
+
+    def __init__(self, text: str, file: str, first_line: int) -> None:
+        self.text, self.file = text, file
+        self._line, self._counted = first_line, 0
+
+    def node(self, at: int) -> tuple[Node, int]:
+        """The value that begins at or after a position, and the position behind it."""
+        at = self._skip(at)
+        place = self._place(at)
+        if self.text[at] == "{":
+            return self._mapping(at, place)
+        if self.text[at] == "[":
+            return self._list(at, place)
+        value, end = self._decoder.raw_decode(self.text, at)
+        return Node(_sound(value, place), place), end
+
+    def _mapping(self, at: int, place: Place) -> tuple[Node, int]:
+        entries: dict[str, Node] = {}
+        at = self._skip(at + 1)
+        while self.text[at] != "}":
+            key_place = self._place(at)
+            key, at = self._decoder.raw_decode(self.text, at)
+            if key in entries:
+                raise Unreadable(key_place, f'expected each key once, found "{key}" again. Remove one.')
+            node, at = self.node(self._skip(at) + 1)
+            entries[key] = Node(node.value, key_place)
+            at = self._next(at)
+        return Node(entries, place), at + 1
+
+    def _list(self, at: int, place: Place) -> tuple[Node, int]:
+        entries: list[Node] = []
+        at = self._skip(at + 1)
+        while self.text[at] != "]":
+            node, at = self.node(at)
+            entries.append(node)
+            at = self._next(at)
+        return Node(entries, place), at + 1
+
+    def _next(self, at: int) -> int:
+        at = self._skip(at)
+        return self._skip(at + 1) if self.text[at] == "," else at
+
+    def _skip(self, at: int) -> int:
+        match = self._space.match(self.text, at)
+        return match.end() if match else at
+
+    def _place(self, at: int) -> Place:
+        self._line += self.text.count("\n", self._counted, at)
+        self._counted = at
+        return Place(self.file, self._line)
+
+
+def _sound(value: Value, place: Place) -> Value:
+    """The value, unless it is half of an escaped pair: that is no character, and could never be written again."""
+    odd = re.search("[\ud800-\udfff]", value) if isinstance(value, str) else None
+    if odd is not None:
+        raise Unreadable(place, f"expected characters, found half of one (U+{ord(odd.group()):04X}). Remove it.")
+    return value
+
+
+def shown(path: Path) -> str:
+    """The path as a person in this folder would write it."""
+    try:
+        return str(path.absolute().relative_to(Path.cwd()))
+    except ValueError:
+        return str(path)
