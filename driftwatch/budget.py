@@ -1,0 +1,343 @@
+"""How much a look may cost: the controller that keeps looking under its share of wall time.
+
+The schedule names candidate steps, the same on every rank. At a candidate, `Controller.decide` says on rank 0 whether
+the budget allows a look, with how much of the screen and how many evidence draws; that decision is broadcast, and every
+rank calls `heed` with it.
+
+The screen is divided into blocks of equal size, each with items of every topic (`stratified_blocks`). Block 0 is the
+core, asked at every look; the others take turns when the budget does not allow all of them. Blocks are whole, so that a
+question always stands in the same batch and numeric noise does not look like drift.
+"""
+
+import hashlib
+import logging
+import math
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from driftwatch.errors import ConfigError
+from driftwatch.schedule import Schedule
+
+logger = logging.getLogger(__name__)
+
+# Of a run's whole allowance, what may be spent before the wall time that pays for it has passed: drift comes early.
+# Chosen; a run that stops at a tenth of its planned length has then used 3.25 times its share, one that ends as planned
+# has kept it.
+EARLY_CREDIT = 0.25
+# Evidence draws keep at least this part of what a look may cost, or all they want where that is less.
+EVIDENCE_SHARE = 0.5
+# Looks whose costs predict the next one's. Few, since prompts stay the same and a machine's load does not.
+_MEMORY = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Workload:
+    """What a look asks when nothing is left out.
+
+    Attributes:
+        blocks: Into how many blocks the screen is divided, 1 or more; the core is one of them.
+        draws: Evidence draws wanted, 0 where nothing is confirmed.
+        min_draws: Evidence draws without which a look is put off, in [0, draws].
+    """
+
+    blocks: int = 1
+    draws: int = 0
+    min_draws: int = 0
+
+    def __post_init__(self) -> None:
+        if self.blocks < 1:
+            raise ConfigError(f"blocks={self.blocks} divides the screen into nothing; give 1 or more.")
+        if not 0 <= self.min_draws <= self.draws:
+            raise ConfigError(f"min_draws={self.min_draws} must lie between 0 and draws={self.draws}.")
+
+
+@dataclass(frozen=True, slots=True)
+class Spent:
+    """What one look took.
+
+    Attributes:
+        seconds: By stage. "screen" and the stages of evidence, "replies" and "judge", scale with the work; any other
+            stage counts as a fixed cost of looking.
+        blocks: Blocks of the screen that were asked.
+        draws: Evidence draws that were made, the baseline's included if it was drawn from.
+    """
+
+    seconds: Mapping[str, float]
+    blocks: int
+    draws: int
+
+    @property
+    def total(self) -> float:
+        """All stages, in seconds."""
+        return sum(self.seconds.values())
+
+    @property
+    def evidence(self) -> float:
+        """Replies and their reading, in seconds."""
+        return self.seconds.get("replies", 0.0) + self.seconds.get("judge", 0.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What to do at a candidate step; plain data, to be broadcast.
+
+    Attributes:
+        look: Whether to look now.
+        blocks: Blocks of the screen to ask, the core (0) first; empty without a look.
+        draws: Evidence draws to make.
+        not_before: No step before this one is worth deciding again.
+        is_partial: Whether part of the screen is left out; such a look is marked in its record.
+    """
+
+    look: bool
+    blocks: tuple[int, ...] = ()
+    draws: int = 0
+    not_before: int = 0
+    is_partial: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Rates:
+    """What looking costs on this machine, in seconds.
+
+    Attributes:
+        block: One block of the screen.
+        draw: One evidence draw, sampled and read; `None` before any was made.
+        fixed: What every look costs besides.
+    """
+
+    block: float
+    draw: float | None
+    fixed: float
+
+    @classmethod
+    def of(cls, looks: Sequence[Spent]) -> "Rates":
+        """Means over some looks, at least one."""
+        num_blocks = sum(look.blocks for look in looks)
+        num_draws = sum(look.draws for look in looks)
+        screen = sum(look.seconds.get("screen", 0.0) for look in looks)
+        evidence = sum(look.evidence for look in looks)
+        fixed = (sum(look.total for look in looks) - screen - evidence) / len(looks)
+        return cls(screen / max(1, num_blocks), evidence / num_draws if num_draws else None, fixed)
+
+    def of_look(self, blocks: int, draws: int) -> float:
+        """Expected seconds of a look."""
+        return self.fixed + blocks * self.block + draws * (self.draw or 0.0)
+
+
+def divide(room: float, rates: Rates, full: Workload) -> Workload | None:
+    """Shares out what a look may cost: as much screen as fits beside the evidence, then as many draws as fit.
+
+    Args:
+        room: Seconds that the look may take.
+        rates: What it costs.
+        full: The look without a limit.
+
+    Returns:
+        The look that fits, or `None` where not even the core and `min_draws` do.
+
+    >>> divide(10.0, Rates(block=1.0, draw=0.25, fixed=0.0), Workload(blocks=8, draws=24, min_draws=4))
+    Workload(blocks=5, draws=20, min_draws=4)
+    """
+    if room < smallest(rates, full):
+        return None
+    room -= rates.fixed
+    for_screen = max(room * (1 - EVIDENCE_SHARE), room - full.draws * (rates.draw or 0.0))
+    blocks = min(full.blocks, _fits(for_screen, rates.block))
+    if rates.draw is None:
+        return replace(full, blocks=blocks, draws=full.min_draws)  # their price is not known yet: find out with few
+    draws = min(full.draws, _fits(room - blocks * rates.block, rates.draw))
+    return replace(full, blocks=blocks, draws=draws)
+
+
+def smallest(rates: Rates, full: Workload) -> float:
+    """Seconds that a look must be allowed before it happens: the core beside its evidence."""
+    wanted = full.draws * (rates.draw or 0.0)
+    beside = min(rates.block / (1 - EVIDENCE_SHARE), rates.block + wanted)
+    return max(rates.of_look(1, full.min_draws), rates.fixed + beside)
+
+
+def _fits(room: float, each: float) -> int:
+    """How often `each` goes into `room`."""
+    if each <= 0:
+        return sys.maxsize
+    # Forgives the last bits of a division: ten times 0.1 fits into 1.
+    return max(0, math.floor(room / each * (1 + 1e-9)))
+
+
+@dataclass(slots=True)
+class Controller:
+    """Holds a schedule's looks under its budget. Lives on rank 0; the other ranks only `heed`.
+
+    The share holds over the run, not for each look: what a quiet stretch has left over pays for the next look. With a
+    known length, a part of the run's allowance (`EARLY_CREDIT`) may be spent ahead of time on early looks.
+
+    Attributes:
+        schedule: Candidate steps and the budget.
+        full: A look without a limit.
+        planned_steps: The optimizer step at which the run will end; `None` if unknown.
+        clock: Seconds, monotonic.
+    """
+
+    schedule: Schedule
+    full: Workload = field(default_factory=Workload)
+    planned_steps: int | None = None
+    clock: Callable[[], float] = time.monotonic
+    _began: float = field(init=False)
+    _pace_from: tuple[int, float] | None = field(default=None, init=False)
+    _spent: float = field(default=0.0, init=False)
+    _looks: list[Spent] = field(default_factory=list, init=False)
+    _not_before: int = field(default=0, init=False)
+    _turn: int = field(default=0, init=False)
+    _has_warned: bool = field(default=False, init=False)
+
+    def __post_init__(self) -> None:
+        self._began = self.clock()
+
+    def begin(self) -> None:
+        """Starts the clock, before the first look."""
+        self._began = self.clock()
+        self._pace_from = None
+
+    def is_due(self, step: int) -> bool:
+        """Whether `decide` must be asked; the same on every rank, without communication.
+
+        To be called after every step: the first calls also tell the pace of training.
+        """
+        if self._pace_from is None:
+            # From the end of the first step: that one compiles, allocates and fills caches.
+            self._pace_from = step, self._training_seconds()
+        elif not self._has_warned and self._looks:
+            self._warn_if_too_small(step)
+        return step in self.schedule.at_steps or (self.schedule.is_due(step) and step >= self._not_before)
+
+    def decide(self, step: int) -> Decision:
+        """Look or wait; on rank 0 only.
+
+        Before any look was made there is nothing to reckon with, and the whole screen is asked.
+        """
+        full, schedule = self.full, self.schedule
+        if schedule.budget is None or not self._looks:
+            return Decision(True, tuple(range(full.blocks)), full.draws)
+        rates = Rates.of(self._looks[-_MEMORY:])
+        room = self.room(step)
+        if schedule.is_early(step):
+            # Leave something to the early looks still to come, unless that would leave too little for each.
+            room /= max(1, min(schedule.num_early_from(step), _fits(room, smallest(rates, full))))
+        fitting = divide(room, rates, full)
+        if fitting is None and step in schedule.at_steps:
+            fitting = replace(full, blocks=1, draws=full.min_draws)
+        if fitting is None:
+            return Decision(False, not_before=self._affordable_from(step, rates))
+        is_partial = fitting.blocks < full.blocks
+        return Decision(True, self._blocks(fitting.blocks), fitting.draws, is_partial=is_partial)
+
+    def heed(self, decision: Decision) -> None:
+        """Keeps to what rank 0 decided; on every rank."""
+        self._not_before = decision.not_before
+        if decision.is_partial:
+            self._turn += len(decision.blocks) - 1
+
+    def record(self, spent: Spent) -> None:
+        """Books a look, the first one included, also one that failed half-way."""
+        self._looks.append(spent)
+        self._spent += spent.total
+
+    def room(self, step: int) -> float:
+        """Seconds that a look begun now may take, negative after overspending; infinite without a budget.
+
+        With S spent, W passed, b the budget, and κ of the run's expected length T lent, a look of c seconds must keep
+        S + c ≤ b (κT + (1 - κ)(W + c)).
+        """
+        budget = self.schedule.budget
+        if budget is None:
+            return math.inf
+        elapsed = self.clock() - self._began
+        credit, expected = 0.0, 0.0
+        if self.planned_steps is not None and (pace := self.step_seconds(step)) is not None:
+            credit, expected = EARLY_CREDIT, elapsed + pace * max(0, self.planned_steps - step)
+        allowance = budget * (credit * expected + (1 - credit) * elapsed)
+        return (allowance - self._spent) / (1 - budget * (1 - credit))
+
+    def step_seconds(self, step: int) -> float | None:
+        """Mean duration of a training step, looks apart; `None` before two steps have ended."""
+        if self._pace_from is None or step <= self._pace_from[0]:
+            return None
+        first, training_seconds = self._pace_from
+        return (self._training_seconds() - training_seconds) / (step - first)
+
+    @property
+    def overhead_ratio(self) -> float | None:
+        """Time in looks over wall time since `begin`, in [0, 1]; `None` before any time has passed."""
+        elapsed = self.clock() - self._began
+        return min(1.0, self._spent / elapsed) if elapsed > 0 else None
+
+    def _blocks(self, number: int) -> tuple[int, ...]:
+        """The core and, in turn, the others: each is asked as often as any other."""
+        others = self.full.blocks - 1
+        return (0, *sorted(1 + (self._turn + i) % others for i in range(number - 1)))
+
+    def _affordable_from(self, step: int, rates: Rates) -> int:
+        """The first step at which the core may fit, by the pace so far; the one after `step` if that says nothing."""
+        budget, pace = self.schedule.budget, self.step_seconds(step)
+        assert budget is not None
+        if not pace:
+            return step + 1
+        missing = smallest(rates, self.full) - self.room(step)
+        # Room grows at most this fast with each step; to decide once too often costs nothing.
+        return step + max(1, math.floor(missing / (pace * budget / (1 - budget))))
+
+    def _training_seconds(self) -> float:
+        return self.clock() - self._began - self._spent
+
+    def _warn_if_too_small(self, step: int) -> None:
+        """Says once, as soon as the pace of training is known, that no look will fit into this run."""
+        self._has_warned = True
+        budget, pace = self.schedule.budget, self.step_seconds(step)
+        if budget is None or pace is None or self.planned_steps is None:
+            return
+        core = smallest(Rates.of(self._looks), self.full)
+        length = self.clock() - self._began + pace * max(0, self.planned_steps - step) + core
+        left = budget * length - self._spent
+        if left < core:
+            logger.warning(
+                "The budget of %.2f %% leaves %.1f s for looks after the first in a run of about %.0f s, and the "
+                "smallest look takes %.1f s: none will happen. One fits with a budget of %.2f %%; or ask a smaller pack.",
+                100 * budget,
+                max(0.0, left),
+                length,
+                core,
+                100 * (self._spent + core) / length,
+            )
+
+
+def stratified_blocks(topics: Sequence[str], ids: Sequence[str], number: int) -> tuple[tuple[int, ...], ...]:
+    """Divides a bank into blocks that each hold items of every topic, block 0 being the core.
+
+    Items are dealt in the order of a hash of their ids: neighbours in a pack are often alike, and the division stays
+    the same on every machine and in every version.
+
+    Args:
+        topics: Topic of each item.
+        ids: Id of each item.
+        number: Blocks wanted; there are fewer where the smallest topic has fewer items.
+
+    Returns:
+        Indices of the items, block by block, ascending; sizes differ by at most one.
+
+    >>> stratified_blocks(["a", "a", "b", "b"], ["1", "2", "3", "4"], 2)
+    ((0, 3), (1, 2))
+    """
+    by_topic: dict[str, list[int]] = {}
+    for index in sorted(range(len(ids)), key=lambda i: hashlib.sha256(ids[i].encode()).digest()):
+        by_topic.setdefault(topics[index], []).append(index)
+    number = max(1, min(number, *(len(items) for items in by_topic.values()))) if by_topic else 1
+    blocks: list[list[int]] = [[] for _ in range(number)]
+    dealt = 0
+    for topic in sorted(by_topic):
+        for index in by_topic[topic]:
+            blocks[dealt % number].append(index)
+            dealt += 1
+    return tuple(tuple(sorted(block)) for block in blocks)
