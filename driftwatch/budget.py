@@ -303,8 +303,9 @@ class Controller:
         left = budget * length - self._spent
         if left < core:
             logger.warning(
-                "The budget of %.2f %% leaves %.1f s for looks after the first in a run of about %.0f s, and the "
-                "smallest look takes %.1f s: none will happen. One fits with a budget of %.2f %%; or ask a smaller pack.",
+                "The budget of %.2f %% leaves %.1f s for looks after the first in a run of about %.0f s, "
+                "and the smallest look takes %.1f s: none will happen. "
+                "One fits with a budget of %.2f %%; or ask a smaller pack.",
                 100 * budget,
                 max(0.0, left),
                 length,
