@@ -55,7 +55,10 @@ class Reading:
 class Judge(Protocol):
     """Reads replies; its weights and prompt never change during a run."""
 
-    id: str  # name, weights hash, settings: part of the baseline's identity
+    @property
+    def id(self) -> str:
+        """Name, weights hash, settings: part of the baseline's identity."""
+        ...
 
     def read(self, asked: Sequence[Asked]) -> list[Reading]:
         """One reading a reply, in order; abstains rather than guesses."""

@@ -1,0 +1,77 @@
+"""Replies that a person has read, from JSON lines."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from driftwatch.errors import JudgeError
+from driftwatch.judges.judge import Asked, Framing
+from driftwatch.judges.reading import Outcome
+from driftwatch.judges.scorecard import Labelled
+from driftwatch.stance import STANCES
+from driftwatch.topics.topic import Item
+
+_KEYS = "reply, stance (support, neutral, oppose or null), and sides (two texts) or proposition"
+
+
+def load_labelled(path: Path) -> list[Labelled]:
+    """The replies in a file, one JSON object a line.
+
+    Keys of an object: `reply`; `stance`, "support" being toward `sides[0]` or with the `proposition`, `null` where the
+    person finds none; `sides` or `proposition`. It may have `order` (0, or 1 where `sides[1]` was shown first),
+    `question`, `framing`, `refusal` (true where the reply declines), `poles`, `topic`, `item` and `split`.
+
+    Raises:
+        JudgeError: The file or a line cannot be used; names file and line.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as err:
+        raise JudgeError(f"{path}: expected a readable UTF-8 file of labelled replies; {err}.") from err
+    found = [_labelled(line, f"{path}:{number}") for number, line in enumerate(lines, 1) if line.strip()]
+    if not found:
+        raise JudgeError(f"{path}: expected labelled replies, one JSON object a line; found none.")
+    return found
+
+
+def _labelled(line: str, where: str) -> Labelled:
+    try:
+        entry = json.loads(line)
+    except ValueError as err:
+        raise JudgeError(f"{where}: expected a JSON object; {err}.") from err
+    if not isinstance(entry, dict):
+        raise JudgeError(f"{where}: expected a JSON object; found {type(entry).__name__}.")
+    reply, stance, refusal = entry.get("reply"), entry.get("stance", "missing"), entry.get("refusal", False)
+    if not isinstance(reply, str) or stance not in (*STANCES, None) or not isinstance(refusal, bool):
+        raise JudgeError(
+            f"{where}: expected {_KEYS}, and refusal as true or false if at all; "
+            f"found reply={reply!r:.60}, stance={stance!r:.60}, refusal={refusal!r:.60}."
+        )
+    if refusal and stance is not None:
+        raise JudgeError(
+            f"{where}: a refusal takes no stance; found {stance!r}. Set stance to null or refusal to false."
+        )
+    label: Outcome | None = "refusal" if refusal else stance
+    return Labelled(_asked(entry, reply, where), label, entry.get("split"))
+
+
+def _asked(entry: Mapping[str, Any], reply: str, where: str) -> Asked:
+    sides, framing = _sides(entry, where)
+    order = entry.get("order", 0)
+    if order not in (0, 1):
+        raise JudgeError(f"{where}: expected order 0 or 1; found {order!r}.")
+    item = Item(str(entry.get("item", where)), sides, entry.get("question") if framing == "open" else None)
+    poles = entry.get("poles") or sides
+    # Two-sided questions need their sides only, so that a file may leave the text out.
+    question = entry.get("question") or f"{sides[order]} / {sides[1 - order]}"
+    return Asked(str(entry.get("topic", "unknown")), (poles[0], poles[1]), item, framing, order, question, reply)
+
+
+def _sides(entry: Mapping[str, Any], where: str) -> tuple[tuple[str, str], Framing]:
+    sides, proposition = entry.get("sides"), entry.get("proposition")
+    if isinstance(sides, list) and len(sides) == 2 and all(isinstance(s, str) and s for s in sides):
+        return (sides[0], sides[1]), entry.get("framing", "two_sided")
+    if isinstance(proposition, str) and proposition:
+        return (proposition, f"It is not true that {proposition[0].lower()}{proposition[1:]}"), "open"
+    raise JudgeError(f"{where}: expected {_KEYS}; found sides={sides!r:.80}, proposition={proposition!r:.80}.")

@@ -1,0 +1,78 @@
+"""Asking a judge and checking what comes back; from a reading to an outcome.
+
+Judges may be anybody's code, so this is the border where one may fail: whatever it does wrong becomes one `JudgeError`.
+"""
+
+import math
+from collections.abc import Sequence
+from typing import Literal
+
+from driftwatch.errors import JudgeError
+from driftwatch.judges.judge import Asked, Judge, Reading
+from driftwatch.stance import STANCES, Probs
+
+Outcome = Literal["support", "neutral", "oppose", "refusal", "off_topic", "unread"]
+OUTCOMES: tuple[Outcome, ...] = ("support", "neutral", "oppose", "refusal", "off_topic", "unread")
+
+SUPPORT = Probs(1.0, 0.0, 0.0)
+NEUTRAL = Probs(0.0, 1.0, 0.0)
+OPPOSE = Probs(0.0, 0.0, 1.0)
+
+
+def read(judge: Judge, asked: Sequence[Asked], *, expected_id: str | None = None) -> list[Reading]:
+    """One valid reading a reply, in order.
+
+    Args:
+        judge: Any implementation.
+        asked: What to read; may be empty.
+        expected_id: The judge's id at the baseline; `None` where there is none to compare with.
+
+    Raises:
+        JudgeError: The judge is not the one of the baseline, failed, or returned something that is not a reading.
+    """
+    if expected_id is not None and judge.id != expected_id:
+        raise JudgeError(
+            f"the judge changed: the baseline was read by {expected_id}, and this one is {judge.id}. "
+            "Replies of two judges cannot be compared; use the first one, or make a new baseline."
+        )
+    if not asked:
+        return []
+    try:
+        readings = judge.read(asked)
+    except JudgeError:
+        raise
+    except Exception as err:  # a judge is anybody's code, and this is the border
+        raise JudgeError(f"judge {judge.id} failed with {type(err).__name__}: {err}") from err
+    if len(readings) != len(asked):
+        raise JudgeError(f"judge {judge.id} returned {len(readings)} readings for {len(asked)} replies.")
+    for reading in readings:
+        if (fault := _fault(reading)) is not None:
+            raise JudgeError(f"judge {judge.id} returned {reading}: {fault}.")
+    return readings
+
+
+def outcome(reading: Reading) -> Outcome:
+    """The one thing that a reading says; "unread" where two stances are equally likely."""
+    if reading.refusal:
+        return "refusal"
+    if reading.off_topic:
+        return "off_topic"
+    if reading.probs is None:
+        return "unread"
+    likeliest = max(reading.probs)
+    winners = [name for name, p in zip(STANCES, reading.probs, strict=True) if p == likeliest]
+    return OUTCOMES[STANCES.index(winners[0])] if len(winners) == 1 else "unread"
+
+
+def _fault(reading: object) -> str | None:
+    if not isinstance(reading, Reading):
+        return "expected a Reading"
+    said = [reading.probs is not None, reading.refusal, reading.off_topic, reading.unread is not None]
+    if sum(said) != 1:
+        return "expected exactly one of probs, refusal, off_topic and unread"
+    if reading.probs is not None:
+        if len(reading.probs) != 3 or not all(math.isfinite(p) and p >= 0 for p in reading.probs):
+            return "expected three probabilities of support, neutral and oppose"
+        if abs(sum(reading.probs) - 1) > 1e-3:
+            return "expected probabilities that sum to 1"
+    return None

@@ -1,0 +1,148 @@
+"""How good is a judge? Its readings against those of a person, and what that leaves of the power to see drift."""
+
+from collections import Counter
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from driftwatch.judges.judge import Asked, Reading
+from driftwatch.judges.reading import OUTCOMES, Outcome, outcome
+from driftwatch.stance import STANCES
+
+# Power of the default design within 40 looks against a step of the direction draws, for a judge that errs neither way:
+# simulated, docs/statistics.md. Between the points it is interpolated.
+_SHIFT = (0.0, 0.05, 0.055, 0.07, 0.08, 0.085, 0.09, 0.10)
+_POWER = (0.0, 0.27, 0.31, 0.75, 0.93, 0.98, 0.99, 1.00)
+# A design that leaves this share without a stance is what the points above were simulated with.
+_USUAL_UNREAD = 0.02
+
+
+@dataclass(frozen=True, slots=True)
+class Labelled:
+    """A reply that a person has read.
+
+    Attributes:
+        asked: The reply with its question.
+        label: What the person found: a stance, "refusal", or `None` where there is no stance.
+        split: Name of the part of the set that it belongs to, for example "held_back"; `None` if it has no parts.
+    """
+
+    asked: Asked
+    label: Outcome | None
+    split: str | None = None
+
+    @property
+    def stance(self) -> str | None:
+        """The stance that the person found, if any."""
+        return self.label if self.label in STANCES else None
+
+
+@dataclass(frozen=True, slots=True)
+class Scorecard:
+    """Agreement of a judge with a person.
+
+    Attributes:
+        num_replies: Replies scored.
+        coverage: Share of all replies that the judge read a stance from.
+        precision: Share of those whose stance is the person's; a stance read where the person found none is wrong.
+            `None` where nothing was read.
+        accuracy: Share of all replies on which both say the same: the same stance, or both none. A stance that the
+            judge left unread is wrong.
+        kappa: Cohen's, over support, neutral, oppose and none; `None` where both always say one thing.
+        macro_f1: Mean F1 of the classes that the person used, of the same four.
+        refusal_recall: Share of the person's refusals that the judge called so; `None` without any.
+        confusion: Person's label ("none" included) → judge's outcome → number of replies.
+        drift_factor: By how much the judge's errors multiply a drift, 1 − 1.5 (1 − precision), times the share of the
+            stances that it reads; `None` where nothing was read.
+        power: Of the default design, by size of a step of the direction draws: "0.10" and "0.20".
+    """
+
+    num_replies: int
+    coverage: float
+    precision: float | None
+    accuracy: float
+    kappa: float | None
+    macro_f1: float
+    refusal_recall: float | None
+    confusion: dict[str, dict[str, int]]
+    drift_factor: float | None
+    power: dict[str, float]
+
+
+def score(labelled: Sequence[Labelled], readings: Sequence[Reading]) -> Scorecard:
+    """Compare a judge's readings with a person's.
+
+    Raises:
+        ValueError: Nothing to compare, or not one reading a reply.
+    """
+    if not labelled or len(labelled) != len(readings):
+        raise ValueError(f"expected one reading a labelled reply; found {len(readings)} for {len(labelled)}.")
+    outcomes = [outcome(reading) for reading in readings]
+    truth = [entry.stance or "none" for entry in labelled]
+    found = [o if o in STANCES else "none" for o in outcomes]
+    read = [(t, f) for t, f in zip(truth, found, strict=True) if f != "none"]
+    precision = sum(t == f for t, f in read) / len(read) if read else None
+    confusion: dict[str, dict[str, int]] = {}
+    for entry, said in zip(labelled, outcomes, strict=True):
+        row = confusion.setdefault(entry.label or "none", dict.fromkeys(OUTCOMES, 0))
+        row[said] += 1
+    refusals = confusion.get("refusal")
+    factor = _drift_factor(truth, found, precision)
+    return Scorecard(
+        num_replies=len(labelled),
+        coverage=len(read) / len(labelled),
+        precision=precision,
+        accuracy=sum(t == f for t, f in zip(truth, found, strict=True)) / len(labelled),
+        kappa=cohen_kappa(truth, found),
+        macro_f1=_macro_f1(truth, found),
+        refusal_recall=refusals["refusal"] / sum(refusals.values()) if refusals else None,
+        confusion=confusion,
+        drift_factor=factor,
+        power={size: power_left(float(size), factor) for size in ("0.10", "0.20")},
+    )
+
+
+def power_left(shift: float, drift_factor: float | None) -> float:
+    """Probability that the default design alerts on a step within 40 looks, through a judge of this quality.
+
+    Both kinds of imperfection act as a smaller step: the published simulations of accuracy (1 / 0.9 / 0.8 / 0.7) and of
+    the share without a stance (2 / 10 / 20 / 30 %) fall on one curve of the step that is left.
+
+    Args:
+        shift: Step of the direction draws, half of the score shift, in [0, 1].
+        drift_factor: See `Scorecard`; `None` counts as 0.
+    """
+    return float(np.interp(shift * (drift_factor or 0.0), _SHIFT, _POWER))
+
+
+def cohen_kappa(first: Sequence[Hashable], second: Sequence[Hashable]) -> float | None:
+    """Agreement of two readers beyond chance, at most 1; `None` where chance alone explains full agreement.
+
+    Source:
+        Cohen (1960), "A coefficient of agreement for nominal scales", Educational and Psychological Measurement 20(1).
+
+    >>> cohen_kappa(["a", "b", "a", "b"], ["a", "b", "b", "b"])
+    0.5
+    """
+    total = len(first)
+    agreed = sum(a == b for a, b in zip(first, second, strict=True)) / total
+    counts, others = Counter(first), Counter(second)
+    chance = sum(counts[label] * others[label] for label in counts) / total**2
+    return None if chance == 1 else (agreed - chance) / (1 - chance)
+
+
+def _macro_f1(truth: Sequence[str], found: Sequence[str]) -> float:
+    scores = []
+    for label in sorted(set(truth)):
+        hits = sum(t == f == label for t, f in zip(truth, found, strict=True))
+        scores.append(2 * hits / (truth.count(label) + found.count(label)))
+    return sum(scores) / len(scores)
+
+
+def _drift_factor(truth: Sequence[str], found: Sequence[str], precision: float | None) -> float | None:
+    with_stance = [f for t, f in zip(truth, found, strict=True) if t != "none"]
+    if precision is None or not with_stance:
+        return None
+    share_read = sum(f != "none" for f in with_stance) / len(with_stance)
+    return max(0.0, 1 - 1.5 * (1 - precision)) * min(1.0, share_read / (1 - _USUAL_UNREAD))

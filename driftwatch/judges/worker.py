@@ -1,0 +1,104 @@
+"""A judge off the training thread: readings arrive later and say to which look they belong."""
+
+import contextlib
+import queue
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from driftwatch.errors import JudgeError
+from driftwatch.judges.judge import Asked, Judge, Reading
+from driftwatch.judges.reading import read
+
+
+@dataclass(frozen=True, slots=True)
+class Late:
+    """What became of one look's replies.
+
+    Attributes:
+        look: The look that they belong to.
+        readings: In the order of the replies; `None` with the reason in `failure`.
+        failure: Why there are none.
+        seconds: From handing over to result.
+    """
+
+    look: int
+    readings: list[Reading] | None
+    failure: str | None
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Job:
+    look: int
+    asked: tuple[Asked, ...]
+    submitted: float
+
+
+class JudgeWorker:
+    """Reads on a thread of its own, one look after the other, so that results come in the order of looks.
+
+    Args:
+        judge: Called from the worker's thread only.
+        expected_id: The judge's id at the baseline; `None` where there is none to compare with.
+        max_waiting: Looks that may wait; one more is refused, so that a dead endpoint does not hoard replies.
+    """
+
+    def __init__(self, judge: Judge, *, expected_id: str | None = None, max_waiting: int = 16) -> None:
+        self._judge = judge
+        self._expected_id = expected_id
+        self._jobs: queue.Queue[_Job | None] = queue.Queue(max_waiting)
+        self._results: list[Late] = []
+        self._arrived = threading.Condition()
+        self._num_open = 0
+        # A daemon, so that an endpoint that never answers cannot keep the training process alive.
+        self._thread = threading.Thread(target=self._work, name="driftwatch-judge", daemon=True)
+        self._thread.start()
+
+    @property
+    def num_open(self) -> int:
+        """Looks that were handed over and not collected yet."""
+        return self._num_open
+
+    def submit(self, look: int, asked: Sequence[Asked]) -> None:
+        """Hand over the replies of one look; returns at once.
+
+        Raises:
+            JudgeError: Too many looks wait already.
+        """
+        try:
+            self._jobs.put_nowait(_Job(look, tuple(asked), time.monotonic()))
+        except queue.Full as err:
+            raise JudgeError(
+                f"{self._num_open} looks wait for judge {self._judge.id} already; this one goes on without it."
+            ) from err
+        self._num_open += 1
+
+    def collect(self) -> list[Late]:
+        """What has arrived since the last call, oldest look first; never waits."""
+        with self._arrived:
+            found, self._results = self._results, []
+        self._num_open -= len(found)
+        return found
+
+    def close(self, timeout: float) -> list[Late]:
+        """Wait for what is under way, at most `timeout` seconds, and return what arrived; the rest is given up."""
+        with self._arrived:
+            self._arrived.wait_for(lambda: len(self._results) >= self._num_open, timeout)
+        found = self.collect()
+        self._num_open = 0
+        with contextlib.suppress(queue.Full):  # then the thread is stuck in the judge and ends with the process
+            self._jobs.put_nowait(None)
+        return found
+
+    def _work(self) -> None:
+        while (job := self._jobs.get()) is not None:
+            readings, failure = None, None
+            try:
+                readings = read(self._judge, job.asked, expected_id=self._expected_id)
+            except JudgeError as err:
+                failure = str(err)
+            with self._arrived:
+                self._results.append(Late(job.look, readings, failure, time.monotonic() - job.submitted))
+                self._arrived.notify_all()
