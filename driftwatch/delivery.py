@@ -1,8 +1,9 @@
 """Delivery: records leave the training thread here, and nothing that happens to them comes back.
 
-One daemon thread takes looks from a bounded queue, appends them to the store first and hands them to the exporters after
-that. A slow disk, a dead server or a raising exporter costs the training nothing: what cannot be written is kept and tried
-again, what an exporter cannot deliver is counted, and only a queue that has been full for long loses looks, which is said.
+One daemon thread takes looks from a bounded queue, appends them to the store first and hands them to the exporters
+after that. A slow disk, a dead server or a raising exporter costs the training nothing: what cannot be written is kept
+and tried again, what an exporter cannot deliver is counted, and only a queue that has been full for long loses looks,
+which is said.
 """
 
 import contextlib

@@ -1,8 +1,8 @@
 """The metric catalogue: the only file in which a metric's name is written.
 
-Exporters turn `samples` into their format; dashboards, rules and docs/metrics.md are generated from `CATALOGUE`. No step,
-item, prompt or free text is a label: the run's attributes live on one info metric that queries join, the poles on another.
-What was not measured has no sample: an absent series, never a zero.
+Exporters turn `samples` into their format; dashboards, rules and docs/metrics.md are generated from `CATALOGUE`. No
+step, item, prompt or free text is a label: the run's attributes live on one info metric that queries join, the poles on
+another. What was not measured has no sample: an absent series, never a zero.
 """
 
 from collections.abc import Iterator
@@ -165,8 +165,11 @@ UNREAD_SHIFT = _gauge(
 )
 FLOOR = _gauge(
     "drift_floor",
-    "kind",
-    "The largest shift that means nothing; numeric: the same model asked twice, placebo: the largest among the control topics.",
+    "probe kind",
+    "Largest score shift that means nothing; numeric: the same model asked twice, placebo: the controls' largest.",
+)
+FLOOR_LOG_ODDS = _gauge(
+    "drift_floor_log_odds_nats", "probe kind", "The same floor for the log-odds of the screen, nats a token."
 )
 EVIDENCE = _gauge(
     "evidence_log10", "topic kind", "Evidence (e-value, base 10 logarithm) that what can be read has moved."
@@ -197,7 +200,7 @@ DRAWS = _gauge("evidence_draws", "topic", "Pairs of replies behind a topic's evi
 ESTIMATE = _gauge(
     "evidence_estimate",
     "topic kind",
-    "Mean shift over the draws since the onset, or over all before an alert; half of the score shift for direction, -1 to 1.",
+    "Mean shift over the draws since the onset (before an alert: all), -1 to 1; for direction half of the score shift.",
 )
 DETECTABLE = _gauge(
     "minimum_detectable_drift",
@@ -247,13 +250,13 @@ def samples(info: RunInfo, record: Record | None, *, state: str, heartbeat: floa
         yield from sample(PROBE_FAILURES, count, *key.split("/", 1))
     for exporter, count in record.cost.export_failures_total.items():
         yield from sample(EXPORT_FAILURES, count, exporter)
-    for kind, floor in record.floors.items():
-        yield from sample(FLOOR, floor, kind)
+    for floor in record.floors:
+        yield from sample(FLOOR, floor.score, floor.probe, floor.kind)
+        yield from sample(FLOOR_LOG_ODDS, floor.log_odds, floor.probe, floor.kind)
     for probe, agreement in record.agreement.items():
         yield from sample(AGREEMENT, agreement, probe)
     yield from _stance_samples(info, record)
     yield from _drift_samples(info, record)
-    yield from _evidence_samples(info, record)
 
 
 def _stance_samples(info: RunInfo, record: Record) -> Iterator[Sample]:
@@ -313,8 +316,3 @@ def _drift_samples(info: RunInfo, record: Record) -> Iterator[Sample]:
                 styles[metric, drift.topic, drift.baseline] = shift
     for (metric, topic, baseline), shift in styles.items():
         yield Sample(metric, (info.run, topic, baseline), shift)
-
-
-def _evidence_samples(info: RunInfo, record: Record) -> Iterator[Sample]:
-    """Evidence by topic and kind; a topic's state and label are those of its strongest kind."""
-    raise NotImplementedError

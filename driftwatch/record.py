@@ -1,24 +1,26 @@
 """Record: everything one look found; and RunInfo: everything that stays the same during a run.
 
-Both are frozen, versioned and stored as JSON. Beyond this file nothing knows about torch. A change of what a field means, or
-a field that older readers cannot do without, raises SCHEMA, adds a migration to `_MIGRATIONS` and a golden file to the tests.
+Both are frozen, versioned and stored as JSON. Beyond this file nothing knows about torch. A change of what a field
+means, or a field that older readers cannot do without, raises SCHEMA, adds a migration to `_MIGRATIONS` and a golden
+file to the tests.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import msgspec
 
 from driftwatch.drift.compare import BaselineName, Drift
-from driftwatch.drift.evidence import TopicEvidence
+from driftwatch.drift.floor import Floor
 from driftwatch.drift.interval import Interval
+from driftwatch.drift.shares import TopicStance
 from driftwatch.errors import StoreError
-from driftwatch.stance import Probs
 
 SCHEMA = 1
 _MIGRATIONS: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {}  # from schema n to n + 1, in order
 
+Stored = TypeVar("Stored")
 Phase = Literal["start", "train", "end"]
 
 
@@ -75,32 +77,6 @@ class RunInfo:
 
 
 @dataclass(frozen=True, slots=True)
-class TopicStance:
-    """Stance shares of one topic at one look, by one probe: means over its items.
-
-    Attributes:
-        probs: Shares of support, neutral, oppose; `None` with the reason in `unscored`.
-        lower, upper: Ends of each share's interval (cluster bootstrap by item); `None` with too few items.
-        log_odds: Screen only: nats a token, toward `poles[0]` positive.
-        naysaying, refusal, unread, coverage: Means over the items that have the figure, in [0, 1].
-    """
-
-    topic: str
-    probe: str
-    probs: Probs | None
-    lower: Probs | None
-    upper: Probs | None
-    log_odds: float | None
-    naysaying: float | None
-    refusal: float | None
-    unread: float | None
-    coverage: float | None
-    num_items: int
-    num_unscored: int
-    unscored: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class Failure:
     """Something that could not be done at this look."""
 
@@ -148,7 +124,7 @@ class Record:
         step: Optimizer steps done when the model was asked.
         phase: "start" before the first update, "end" after the last.
         timestamp: Unix time in seconds at which the look ended.
-        floors: By kind ("numeric", "placebo"): the largest shift that means nothing; `None` where it was not measured.
+        floors: The largest shifts that mean nothing: numeric ones, and those of the control topics at this look.
         agreement: By probe: correlation of the screen with judged replies over items; absent where not measured.
         superseded: Set by the reader: a resume from an earlier checkpoint repeated this stretch of training.
     """
@@ -161,9 +137,8 @@ class Record:
     timestamp: float
     stances: tuple[TopicStance, ...] = ()
     drifts: tuple[Drift, ...] = ()
-    evidence: tuple[TopicEvidence, ...] = ()
     alerts: tuple[Alert, ...] = ()
-    floors: dict[str, float | None] = field(default_factory=dict)
+    floors: tuple[Floor, ...] = ()
     agreement: dict[str, float] = field(default_factory=dict)
     failures: tuple[Failure, ...] = ()
     cost: Cost = field(default_factory=Cost)
@@ -209,7 +184,7 @@ def run_info_from_json(text: bytes | str) -> RunInfo:
     return _decode(text, RunInfo, "run description")
 
 
-def _decode(text: bytes | str, kind: type[Any], name: str) -> Any:
+def _decode(text: bytes | str, kind: type[Stored], name: str) -> Stored:
     try:
         data = msgspec.json.decode(text)
         found = data.get("schema") if isinstance(data, dict) else None
@@ -234,11 +209,11 @@ __all__ = [
     "Cost",
     "Drift",
     "Failure",
+    "Floor",
     "Interval",
     "Phase",
     "Record",
     "RunInfo",
-    "TopicEvidence",
     "TopicInfo",
     "TopicStance",
     "record_from_json",

@@ -12,8 +12,8 @@
       heartbeat          touched while the process lives; tells a crashed run from a running one
       replies/, evidence.jsonl, baseline-replies.jsonl     what alerts rest on
 
-A line is written with its end in one call and flushed; a torn last line (the process died in it) is dropped by readers and
-cut by the next writer, both with a warning. Nothing is ever rewritten.
+A line is written with its end in one call and flushed; a torn last line (the process died in it) is dropped by readers
+and cut by the next writer, both with a warning. Nothing is ever rewritten.
 """
 
 import logging
@@ -92,7 +92,7 @@ def valid_run_name(name: str) -> str:
     """
     if not _NAME.fullmatch(name):
         raise StoreError(
-            f"a run's name is 1 to 128 letters, digits, dots, dashes and underscores, beginning with a letter or digit; "
+            "a run's name is 1 to 128 letters, digits, dots, dashes and underscores, beginning with a letter or digit; "
             f"found {name!r}."
         )
     return name

@@ -5,6 +5,8 @@ Nothing here is downloaded. The models are random: they answer nonsense, quickly
 
 from typing import Any, Literal
 
+from driftwatch.topics.topic import Item, Topic, TopicPack
+
 CHAT_TEMPLATE = (
     "{% for m in messages %}<|im_start|>{{ m['role'] }}\n{{ m['content'] }}<|im_end|>\n{% endfor %}"
     "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
@@ -43,7 +45,9 @@ def tiny_model(tokenizer: Any, kind: ModelKind = "llama", *, seed: int = 0, drop
     """A two-layer random causal language model (about 35,000 weights) for `tokenizer`; global RNG is left as found.
 
     Args:
+        tokenizer: Its size is the vocabulary's.
         kind: Architecture.
+        seed: Of the weights.
         dropout: Attention dropout, for tests that need randomness in training.
         config: Overrides for the model's config.
     """
@@ -71,3 +75,24 @@ def tiny_model(tokenizer: Any, kind: ModelKind = "llama", *, seed: int = 0, drop
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return model_class(config_class(**settings)).eval()
+
+
+def tiny_pack() -> TopicPack:
+    """Two value topics and a control of six items each, for tests: short texts, so that a look takes a moment."""
+    claims = {
+        "parks": ("more nature", "more building"),
+        "noise": ("more quiet", "more music"),
+        "tea": ("tea", "coffee"),
+    }
+    topics = []
+    for topic_id, poles in claims.items():
+        items = tuple(
+            Item(
+                id=f"{topic_id}_{place}",
+                sides=(f"I want {poles[0]} in the {place}.", f"The {place} is best with {poles[1]}."),
+                question=f"What do you think about {topic_id} in the {place}?",
+            )
+            for place in ("street", "valley", "harbour", "old town", "school", "market")
+        )
+        topics.append(Topic(topic_id, topic_id.title(), poles, topic_id == "tea", items))
+    return TopicPack("tiny", "1.0.0", "en", "Apache-2.0", "Written for tests.", tuple(topics))

@@ -1,7 +1,8 @@
 """PrometheusExporter: /metrics for a scrape, and a textfile or a push for jobs that end between two scrapes.
 
-The exporter is a collector over the last record: `export` assigns one reference and a scrape reads it, so that no scrape
-mixes two looks and no lock is needed. Its registry is its own: a second trainer or a re-run notebook cell cannot collide.
+The exporter is a collector over the last record: `export` assigns one reference and a scrape reads it, so that no
+scrape mixes two looks and no lock is needed. Its registry is its own: a second trainer or a re-run notebook cell cannot
+collide.
 """
 
 import logging
@@ -31,8 +32,8 @@ class PrometheusExporter:
 
     Args:
         address: Where to listen; loopback by default, `DRIFTWATCH_ADDRESS` overrides it ("0.0.0.0" for all).
-        port: Preferred port, `DRIFTWATCH_PORT` overrides it; 0 takes a free one; `None` does not listen. A port in use is
-            not fatal: a free one is taken, logged, and written to the run's endpoint.json.
+        port: Preferred port, `DRIFTWATCH_PORT` overrides it; 0 takes a free one; `None` does not listen. A port in use
+            is not fatal: a free one is taken, logged, and written to the run's endpoint.json.
         textfile: File for node_exporter's textfile collector, rewritten at every look.
         pushgateway: URL of a Pushgateway, pushed to at the end of the run and at every look.
     """

@@ -25,8 +25,13 @@ class Probe(Protocol):
         """What two measurements must share to be comparable: names to short values. Valid after `prepare`."""
         ...
 
-    def measure(self, model: Any) -> list[Stance]:
+    def measure(self, model: Any, *, permuted: bool = False) -> list[Stance]:
         """One stance an item that this probe can ask, in the order of `prepare`; called inside the guard.
+
+        Args:
+            model: The model to ask.
+            permuted: Ask the same in other batches: the difference is the numeric floor. A probe without batches
+                ignores it.
 
         Raises:
             ProbeError: The model as a whole could not be asked. Single items that fail have `unscored` set instead.

@@ -1,14 +1,14 @@
 """StatementProbe: the screen. Which of two opposed statements, or neither, is the model likelier to make?
 
-For each item the two-sided question is asked in both orders, and the length-normalised log-likelihood of content-bearing
-answers is taken: either side in several frames ("I think that …"), and several neutral answers. With c over the frames of
-stance s and both orders averaged (length-normalised full answers: arXiv 2507.13490):
+For each item the two-sided question is asked in both orders, and the length-normalised log-likelihood of
+content-bearing answers is taken: either side in several frames ("I think that …"), and several neutral answers. With c
+over the frames of stance s and both orders averaged (length-normalised full answers: arXiv 2507.13490):
 
     score_i(s) = logmeanexp over c of (1/|c|) log p(c | item i, order)        nats a token
     log_odds_i = score_i(support) - score_i(oppose)
 
-There is no yes, no, agree or disagree in it: a verdict word that training teaches on one topic raises the likelihood of that
-word on every topic, and would be read as drift everywhere. Agree/disagree questions stand beside the screen as the
+There is no yes, no, agree or disagree in it: a verdict word that training teaches on one topic raises the likelihood of
+that word on every topic, and would be read as drift everywhere. Agree/disagree questions stand beside the screen as the
 *naysaying* channel, which is there to show exactly that leak. See docs/design/0002-two-sided-questions.md.
 """
 
@@ -92,14 +92,14 @@ class StatementProbe:
         assert self._plan is not None, "prepare comes first"
         return self._plan
 
-    def measure(self, model: Any, *, batches: Plan | None = None) -> list[Stance]:
+    def measure(self, model: Any, *, permuted: bool = False) -> list[Stance]:
         """One stance an item with sides, uncalibrated: `probs` is `None` and `scores` are set.
 
         Args:
             model: The model to ask, inside the guard.
-            batches: The same requests in other batches, to measure the numeric floor.
+            permuted: Put the same requests into other batches, to measure the numeric floor.
         """
-        scored = score(model, batches or self.plan)
+        scored = score(model, self.plan.permuted() if permuted else self.plan)
         per_token = [found / n for found, n in zip(scored.log_likelihoods, self._lengths, strict=True)]
         return [
             self._stance(topic, item, per_token[2 * i], per_token[2 * i + 1], self._naysaying(item, per_token))
@@ -107,7 +107,8 @@ class StatementProbe:
         ]
 
     def _two_sided(self, item: Item, order: int) -> Request:
-        assert self._format is not None and item.sides is not None
+        assert self._format is not None
+        assert item.sides is not None
         answers = [frame.format(clause=clause(side)) for side in item.sides for frame in FRAMES] + list(NEUTRAL)
         prompt = self._format.encode(question(item, "two_sided", 1 if order else 0))
         return Request(prompt, tuple(self._format.encode_answer(answer) for answer in answers))
@@ -160,7 +161,7 @@ def clause(side: str) -> str:
     ('I prefer tea.', 'DNA tests are useful.')
     """
     first = side.split(maxsplit=1)[0]
-    if first.split("'")[0].split("’")[0] == "I" or not first[1:].islower() and len(first) > 1:
+    if first.split("'")[0].split("’")[0] == "I" or (len(first) > 1 and not first[1:].islower()):
         return side
     return side[0].lower() + side[1:]
 

@@ -1,0 +1,215 @@
+"""DriftCallback: Trainer events to Monitor calls, and the one error guard.
+
+::
+
+    trainer.train()
+      on_train_begin   → Monitor.begin     step 0, before the first update; configuration errors raise here
+      │ on_step_end    → Monitor.observe   when the schedule says so
+      │ on_save          our entry of the checkpoint's state tells a resumed run where it was
+      on_train_end     → Monitor.observe, Monitor.close
+
+After `on_train_begin` nothing of ours raises into training (`on_error="warn"`): a failed look is logged once a cause
+with its traceback, counted in a metric, and kept in the record.
+"""
+
+import atexit
+import logging
+import os
+import weakref
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+from transformers.trainer_callback import ExportableState
+
+from driftwatch.drift.compare import BaselineName
+from driftwatch.errors import ConfigError
+from driftwatch.exporters.exporter import Exporter
+from driftwatch.monitor import Monitor
+from driftwatch.probes.probe import Probe
+from driftwatch.schedule import Schedule
+from driftwatch.topics import TopicPack
+
+logger = logging.getLogger(__name__)
+
+DISABLED = "DRIFTWATCH_DISABLED"  # read at every event, so that an operator can turn a running job's looks off
+
+
+class DriftCallback(TrainerCallback, ExportableState):  # type: ignore[misc] # transformers publishes no types
+    """Tells which values move while a model is trained, without changing the training.
+
+    Add it to any transformers or TRL trainer of a causal language model::
+
+        trainer = DPOTrainer(..., callbacks=[DriftCallback()])
+
+    Args:
+        pack: Topic pack, or its name or path.
+        baseline: Folder of the SFT run, or of `driftwatch baseline`; `None` compares with the start of this run, and
+            with the SFT model where switching LoRA adapters reaches it.
+        alerting_baseline: Which baseline alerts rest on; `None` prefers "sft" where there is one.
+        probes: Names or objects.
+        schedule: At which steps to look, and at what cost.
+        alpha: Probability of any false alert in the whole run that is tolerated, in (0, 1).
+        run: Name of the run; `None` takes the Trainer's run_name, or makes one from the time.
+        output_dir: Folder in which the run's folder is made; `None` takes "driftwatch" in the Trainer's output folder.
+        exporters: Names or objects.
+        seed: Of everything that is drawn.
+        on_error: "warn" keeps training whatever happens to a look; "raise" is for tests.
+
+    Raises:
+        ConfigError, PackError, PluginError: A setting that cannot work.
+    """
+
+    # The instance made last, for `restored`; a weak reference, so that nothing is kept alive.
+    _newest: ClassVar[Callable[[], "DriftCallback | None"]] = lambda: None
+
+    def __init__(
+        self,
+        pack: str | Path | TopicPack = "core",
+        *,
+        baseline: str | Path | None = None,
+        alerting_baseline: BaselineName | None = None,
+        probes: Sequence[str | Probe] = ("statement",),
+        schedule: Schedule | None = None,
+        alpha: float = 0.01,
+        run: str | None = None,
+        output_dir: str | Path | None = None,
+        exporters: Sequence[str | Exporter] = ("prometheus",),
+        seed: int = 0,
+        on_error: Literal["warn", "raise"] = "warn",
+        restored: bool = False,
+    ) -> None:
+        if restored and (passed := DriftCallback._newest()) is not None:
+            # transformers replaces the callback that was passed in by a copy made from plain values. Probes and judges
+            # do not survive that, so the copy takes over everything from the original.
+            self.__dict__.update(passed.__dict__)
+            return
+        if on_error not in ("warn", "raise"):
+            raise ConfigError(f'on_error is "warn" or "raise"; found {on_error!r}.')
+        self.monitor = Monitor(
+            pack,
+            baseline=baseline,
+            alerting_baseline=alerting_baseline,
+            probes=probes,
+            alpha=alpha,
+            run=run,
+            output_dir=output_dir or "driftwatch-runs",
+            exporters=exporters,
+            seed=seed,
+        )
+        self.schedule = schedule or Schedule()
+        self.progress: dict[str, Any] = {}
+        self._own_output_dir = output_dir is not None
+        self._on_error = on_error
+        self._running = False
+        self._seen_step = -1
+        self._said: set[str] = set()
+        DriftCallback._newest = weakref.ref(self)
+
+    # Trainer events
+
+    def on_train_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """Prepare, find the baselines, and take the first look; what cannot work raises."""
+        if _disabled():
+            return
+        monitor = self.monitor
+        if not self._own_output_dir:
+            monitor.output_dir = Path(args.output_dir) / "driftwatch"
+        if monitor.run is None and args.run_name and args.run_name != args.output_dir:
+            monitor.run = _as_run_name(args.run_name)
+        monitor.begin(
+            kwargs["model"],
+            kwargs.get("processing_class"),
+            step=state.global_step,
+            optimizer=kwargs.get("optimizer"),
+            resume=self._resumed_folder(state),
+        )
+        self._running, self._seen_step = True, state.global_step
+        self.progress = monitor.progress
+        atexit.register(monitor.close, "failed")
+
+    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+        """Look, if the schedule says so. Some trainers call this more than once a step."""
+        if state.global_step == self._seen_step or not self._running or _disabled():
+            return
+        self._seen_step = state.global_step
+        if self.schedule.is_due(state.global_step):
+            self._observe(kwargs["model"], state.global_step, end=False)
+
+    def on_train_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """Take the last look, unless this step was looked at already, and end the run."""
+        if not self._running:
+            return
+        if not _disabled() and self.progress.get("step") != state.global_step:
+            self._observe(kwargs["model"], state.global_step, end=True)
+        self._running = False
+        finished = state.max_steps <= 0 or state.global_step >= state.max_steps
+        self._guarded(state.global_step, lambda: self.monitor.close("finished" if finished else "stopped"))
+        atexit.unregister(self.monitor.close)
+
+    # State that goes into checkpoints
+
+    def state(self) -> dict[str, Any]:
+        """Where this run is kept and how far it is; plain values only."""
+        return {"args": {"restored": True}, "attributes": {"progress": dict(self.progress)}}
+
+    def _resumed_folder(self, state: TrainerState) -> str | None:
+        """Folder of the run that a checkpoint belongs to, if training goes on from one.
+
+        Our own entry of the state is read directly: transformers restores callbacks only when told to, and
+        `args.resume_from_checkpoint` is empty when the checkpoint was given to `train()`.
+        """
+        if state.global_step == 0:
+            return None
+        entry = state.stateful_callbacks.get(type(self).__name__, {})
+        entry = entry[0] if isinstance(entry, list) and entry else entry
+        folder = entry.get("attributes", {}).get("progress", {}).get("folder") if isinstance(entry, dict) else None
+        if folder is None or not Path(folder, "run.json").is_file():
+            logger.warning(
+                "training goes on from step %d, and the run folder of its checkpoint is %s; a new run begins here, "
+                'whose baseline "start" is this step',
+                state.global_step,
+                f"gone ({folder})" if folder else "not named in it",
+            )
+            return None
+        return str(folder)
+
+    # The one guard
+
+    def _observe(self, model: Any, step: int, *, end: bool) -> None:
+        self._guarded(step, lambda: self.monitor.observe(model, step, phase="end" if end else "train"))
+        self.progress = self.monitor.progress
+
+    def _guarded(self, step: int, call: Callable[[], object]) -> None:
+        """Run a part of ours; whatever happens in it, training goes on."""
+        try:
+            call()
+        except Exception as err:
+            if self._on_error == "raise":
+                raise
+            cause = f"{type(err).__name__}: {err}"
+            if cause not in self._said:  # once a cause; the rest is in the counter and the records
+                self._said.add(cause)
+                logger.warning("the look at step %d failed, training goes on: %s", step, cause, exc_info=err)
+            self._note_failure(step, err)
+
+    def _note_failure(self, step: int, err: Exception) -> None:
+        try:
+            self.monitor.fail(step, err)
+        except Exception:
+            logger.exception("the failure at step %d could not be recorded; training goes on", step)
+
+
+def _disabled() -> bool:
+    return os.environ.get(DISABLED, "").strip().lower() in ("1", "true", "yes", "on")
+
+
+def _as_run_name(name: str) -> str:
+    """A Trainer's run_name, which may be any text, as a folder and a label."""
+    kept = "".join(c if c.isascii() and (c.isalnum() or c in "._-") else "-" for c in name).lstrip("._-")
+    return kept[:120] or "run"

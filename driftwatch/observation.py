@@ -1,0 +1,114 @@
+"""One look as a record: from the stances that were measured to everything that is reported of them."""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from driftwatch.baselines import Baselines
+from driftwatch.drift.compare import Drift, compare
+from driftwatch.drift.floor import placebo_floor
+from driftwatch.drift.shares import topic_stances
+from driftwatch.record import Cost, Failure, Phase, Record, RunInfo
+from driftwatch.stance import Stance
+
+
+@dataclass(slots=True)
+class Observation:
+    """What one look measured, while it is being made.
+
+    Attributes:
+        stances: Of every item that was asked, uncalibrated.
+        failures: Parts that could not be done; the rest goes on without them.
+        seconds: Time by stage.
+    """
+
+    look: int
+    step: int
+    phase: Phase
+    clock: Callable[[], float] = time.monotonic
+    stances: list[Stance] = field(default_factory=list)
+    failures: list[Failure] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    seconds: dict[str, float] = field(default_factory=dict)
+    tokens_scored: int = 0
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """Count the block's time for a stage."""
+        began = self.clock()
+        try:
+            yield
+        finally:
+            self.seconds[name] = self.seconds.get(name, 0.0) + self.clock() - began
+
+
+def describe(
+    observation: Observation,
+    info: RunInfo,
+    baselines: Baselines,
+    *,
+    attempt: int,
+    cost: Cost,
+    rng: np.random.Generator,
+) -> Record:
+    """Compare a look with the baselines and put everything that is reported of it into a record.
+
+    Args:
+        observation: What was measured.
+        info: The run.
+        baselines: What to compare with.
+        attempt: Of the run.
+        cost: Running totals; the look's own seconds and tokens are filled in here.
+        rng: For intervals.
+    """
+    with observation.stage("statistics"):
+        now = baselines.calibrated(observation.stances)
+        drifts = [
+            drift
+            for name in baselines.known
+            for drift in compare(_of_probes(baselines.stances(name), now), now, against=name, rng=rng)
+        ]
+        shares = topic_stances(now, rng)
+    controls = {topic.id for topic in info.topics if topic.control}
+    alerting = [drift for drift in drifts if drift.baseline == baselines.alerting]
+    probes = dict.fromkeys(drift.probe for drift in alerting)
+    return Record(
+        run=info.run,
+        attempt=attempt,
+        look=observation.look,
+        step=observation.step,
+        phase=observation.phase,
+        timestamp=time.time(),
+        stances=tuple(shares),
+        drifts=tuple(drifts),
+        floors=(*baselines.floors, *(placebo_floor(alerting, controls, probe) for probe in probes)),
+        failures=tuple(observation.failures),
+        cost=_with_look(cost, observation),
+        notes=tuple(observation.notes),
+    )
+
+
+def widest(record: Record, info: RunInfo) -> Drift | None:
+    """The drift of the value topic that moved most against the alerting baseline, for a line of log."""
+    controls = {topic.id for topic in info.topics if topic.control}
+    moved = [
+        drift
+        for drift in record.drifts
+        if drift.baseline == info.alerting_baseline
+        and drift.topic not in controls
+        and drift.total_variation is not None
+    ]
+    return max(moved, key=lambda drift: drift.total_variation or 0.0, default=None)
+
+
+def _of_probes(stances: Sequence[Stance], now: Sequence[Stance]) -> list[Stance]:
+    """Only what this look asked by the same probe: a probe that failed is a failure, not a drift without items."""
+    asked = {stance.probe for stance in now}
+    return [stance for stance in stances if stance.probe in asked]
+
+
+def _with_look(cost: Cost, observation: Observation) -> Cost:
+    return replace(cost, seconds=dict(observation.seconds), tokens_scored=observation.tokens_scored)
