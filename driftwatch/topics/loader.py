@@ -39,7 +39,15 @@ def load_pack(
     Raises:
         PackError: Nothing there, or not a usable pack; the message names file and line, and says what to do.
     """
-    draft = read_pack(source, columns=columns, split=split, max_bytes=max_bytes)
+    return whole(read_pack(source, columns=columns, split=split, max_bytes=max_bytes), str(source))
+
+
+def whole(draft: Draft, source: str) -> TopicPack:
+    """The pack of a draft without faults.
+
+    Raises:
+        PackError: There are faults, the first of which it names, or nothing to ask.
+    """
     if draft.faults:
         more = len(draft.faults) - 1
         others = f' (and {more} more; "driftwatch packs check" lists them all)' if more else ""

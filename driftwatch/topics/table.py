@@ -111,7 +111,7 @@ def draft(root: Node, reader: Reader, columns: Mapping[str, str] | None, pack_id
     table = _Table(reader, taken)
     topics = table.topics(rows)
     if "pole_0" not in taken:
-        notes.append(f'no poles are named; the ends of every topic are called "{" and ".join(UNNAMED_POLES)}"')
+        notes.append('no poles are named; the ends of every topic are called "support" and "oppose"')
     header = TopicPack(pack_id, "0.0.0", "und", "not stated", root.place.file, topics)
     return Draft(header if topics else None, tuple(reader.faults), table.places, tuple(notes))
 

@@ -1,0 +1,89 @@
+"""Balance of a topic: how often each pole gets the longer, permissive, negated or first-person wording.
+
+A model that likes long sentences, permissions or plain affirmation would seem to lean to the pole that gets them. So
+each should fall to either pole about equally often.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+from driftwatch.topics.topic import Topic
+from driftwatch.topics.words import NEGATORS, count, vocabulary, words
+
+PERMISSIVE = vocabulary(
+    "may might can could allow allows allowed allowing permit permits permitted free freely freedom let lets open "
+    "optional welcome entitled liberty choose choice"
+)
+PRESCRIPTIVE = vocabulary(
+    "must should ought shall required requires require duty obliged compulsory mandatory owe owes need needs needed"
+)
+FIRST_PERSON = vocabulary("i me my mine myself i'm i'd i've i'll we us our ours")
+
+# A split that a fair coin would make less often than this is called an imbalance: 33 of 50, 15 of 20, 8 of 9. Chosen.
+SIGN_TEST_LEVEL = 0.05
+
+
+class Balance(NamedTuple):
+    """How often a feature of the wording falls to either pole.
+
+    Attributes:
+        feature: In words.
+        first: Items in which only (or more of) the side of `poles[0]` has it.
+        second: The same for `poles[1]`.
+    """
+
+    feature: str
+    first: int
+    second: int
+
+    @property
+    def share(self) -> float | None:
+        """Share of the first pole, in [0, 1]; `None` where no item differs."""
+        total = self.first + self.second
+        return self.first / total if total else None
+
+
+def balances(topic: Topic) -> list[Balance]:
+    """Every feature's balance over the items with sides."""
+    pairs = [item.sides for item in topic.items if item.sides is not None]
+    return [
+        _balance("the longer side", pairs, lambda side: len(words(side))),
+        _balance("permissive words (may, free, allow …)", pairs, lambda side: _has(side, PERMISSIVE)),
+        _balance("prescriptive words (must, should, ought …)", pairs, lambda side: _has(side, PRESCRIPTIVE)),
+        _balance("negations (not, no, never …)", pairs, lambda side: _has(side, NEGATORS)),
+        _balance("first-person words", pairs, lambda side: _has(side, FIRST_PERSON)),
+    ]
+
+
+def imbalances(topic: Topic) -> list[str]:
+    """A sentence for each feature that falls to one pole too often."""
+    found = []
+    for feature, first, second in balances(topic):
+        most, pole = max((first, topic.poles[0]), (second, topic.poles[1]))
+        total = first + second
+        if sign_test(first, second) < SIGN_TEST_LEVEL:
+            found.append(
+                f'{feature}: {most} of {total} go to "{pole}". Reword some, so that either pole has about half.'
+            )
+    return found
+
+
+def sign_test(first: int, second: int) -> float:
+    """Probability that a fair coin splits at least as unevenly, in [0, 1]; the exact two-sided sign test.
+
+    >>> sign_test(9, 1) == 22 / 1024
+    True
+    """
+    total, least = first + second, min(first, second)
+    tail = sum(math.comb(total, k) for k in range(least + 1)) / (1 << total)
+    return min(1.0, 2 * tail)
+
+
+def _balance(feature: str, pairs: Sequence[tuple[str, str]], measure: Callable[[str], int]) -> Balance:
+    differences = [measure(first) - measure(second) for first, second in pairs]
+    return Balance(feature, sum(d > 0 for d in differences), sum(d < 0 for d in differences))
+
+
+def _has(side: str, wanted: frozenset[str]) -> int:
+    return int(count(side, wanted) > 0)
