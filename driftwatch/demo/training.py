@@ -1,0 +1,122 @@
+"""The demo's two trainings, written as a user would write them: TRL trainers with one callback added."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from driftwatch.demo.data import Example, Pair
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """Sizes of both trainings.
+
+    Attributes:
+        sft_batch: Examples a step; the balanced SFT set is seen `sft_epochs` times.
+        dpo_steps: Steps of `dpo_batch` pairs.
+        lora_rank: Of the adapters, on all linear layers; 0 trains all weights.
+        bf16: Autocast to bfloat16, two to three times faster where the processor has AVX512-BF16.
+    """
+
+    sft_epochs: float = 1.0
+    sft_batch: int = 16
+    sft_rate: float = 2e-4
+    dpo_steps: int = 24
+    dpo_batch: int = 4
+    dpo_rate: float = 5e-4
+    lora_rank: int = 16
+    bf16: bool = False
+    seed: int = 0
+
+
+def run_sft(
+    model: Any, tokenizer: Any, examples: Sequence[Example], folder: Path, recipe: Recipe, callbacks: Sequence[Any]
+) -> Any:
+    """Fine-tune on examples; returns the model with any adapter merged, as SFT leaves it to the next stage."""
+    from datasets import Dataset
+    from trl import SFTConfig, SFTTrainer
+
+    trainer = SFTTrainer(
+        model=model,
+        args=SFTConfig(
+            output_dir=str(folder),
+            num_train_epochs=recipe.sft_epochs,
+            per_device_train_batch_size=recipe.sft_batch,
+            learning_rate=recipe.sft_rate,
+            lr_scheduler_type="constant_with_warmup",
+            warmup_steps=2,
+            max_length=256,
+            **_common(recipe),
+        ),
+        train_dataset=Dataset.from_list(list(examples)),
+        processing_class=tokenizer,
+        peft_config=_lora(recipe),
+        callbacks=list(callbacks),
+    )
+    _quiet(trainer)
+    trainer.train()
+    trained = trainer.model
+    return trained.merge_and_unload() if recipe.lora_rank else trained
+
+
+def run_dpo(
+    model: Any, tokenizer: Any, pairs: Sequence[Pair], folder: Path, recipe: Recipe, callbacks: Sequence[Any]
+) -> Any:
+    """Optimise preferences from the SFT model; returns the trained model, adapters and all."""
+    from datasets import Dataset
+    from trl import DPOConfig, DPOTrainer
+
+    trainer = DPOTrainer(
+        model=model,
+        args=DPOConfig(
+            output_dir=str(folder),
+            max_steps=recipe.dpo_steps,
+            per_device_train_batch_size=recipe.dpo_batch,
+            learning_rate=recipe.dpo_rate,
+            lr_scheduler_type="constant_with_warmup",
+            warmup_steps=2,
+            loss_type=["sigmoid", "sft"],
+            loss_weights=[1.0, 1.0],
+            max_length=256,
+            **_common(recipe),
+        ),
+        train_dataset=Dataset.from_list(list(pairs)),
+        processing_class=tokenizer,
+        peft_config=_lora(recipe),
+        callbacks=list(callbacks),
+    )
+    _quiet(trainer)
+    trainer.train()
+    return trainer.model
+
+
+def _common(recipe: Recipe) -> dict[str, Any]:
+    return {
+        "bf16": recipe.bf16,
+        "seed": recipe.seed,
+        "report_to": [],
+        "save_strategy": "no",
+        "logging_steps": 4,
+        "disable_tqdm": True,
+        "gradient_checkpointing": False,
+    }
+
+
+def _lora(recipe: Recipe) -> Any:
+    if not recipe.lora_rank:
+        return None
+    from peft import LoraConfig
+
+    return LoraConfig(
+        r=recipe.lora_rank, lora_alpha=2 * recipe.lora_rank, target_modules="all-linear", task_type="CAUSAL_LM"
+    )
+
+
+def _quiet(trainer: Any) -> None:
+    """The demo shows its own progress; the Trainer's log lines would run across it."""
+    from transformers.trainer_callback import PrinterCallback
+
+    trainer.remove_callback(PrinterCallback)
+
+
