@@ -10,7 +10,7 @@ def coverage(intervals, truth=0.0):
 
 @pytest.mark.parametrize("num_items", [8, 12, 50])
 def test_interval_covers_as_stated_even_with_few_items(num_items):
-    """Plain percentiles of eight items cover 0.88 only."""
+    """Plain percentiles of eight items cover 0.89 only."""
     rng = np.random.default_rng(num_items)
     found = [cluster_bootstrap(rng.normal(size=(num_items, 1)), rng)[0] for _ in range(1500)]
     assert 0.93 <= coverage(found) <= 0.97

@@ -1,0 +1,88 @@
+"""Ledger: evidence as JSON, for the run folder. One run, no batch axes."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, fields, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from driftwatch.drift.evidence import Evidence, Settings, begin, derive
+from driftwatch.drift.onset import Onset
+from driftwatch.drift.outcome import Draws
+
+VERSION = 1
+_ARRAYS = (
+    "counts_TP",
+    "log_a_TDKGHB",
+    "log_apart_VCKGHB",
+    "log_lost_TGB",
+    "log_pooled_GB",
+    "alert_look_VDK",
+    "value_look_VDK",
+    "readability_look",
+)
+_ONSETS = ("onset_TK", "onset_pooled")
+
+
+def to_json(state: Evidence) -> dict[str, Any]:
+    """Everything that the next look needs, as JSON values; about 100 kB for 14 topics."""
+    return {
+        "version": VERSION,
+        "settings": asdict(state.settings),
+        "look": state.look,
+        "steps": list(state.steps),
+        "recent": [{name: draws.to_json() for name, draws in look.items()} for look in state.recent],
+        **{name: _to_list(getattr(state, name)) for name in _ARRAYS},
+        **{name: [_to_list(array) for array in _arrays(getattr(state, name))] for name in _ONSETS},
+    }
+
+
+def from_json(data: Mapping[str, Any]) -> Evidence:
+    """What `to_json` wrote, bit for bit.
+
+    Raises:
+        ValueError: Another version, or arrays that do not fit the settings.
+    """
+    if data.get("version") != VERSION:
+        raise ValueError(
+            f"expected evidence of version {VERSION}, found {data.get('version')!r}; evidence of another version "
+            f"cannot be continued. Begin a new run."
+        )
+    empty = begin(Settings(**{key: _tuple(value) for key, value in data["settings"].items()}))
+    restored: dict[str, Any] = {name: _from_list(data[name], getattr(empty, name), name) for name in _ARRAYS}
+    for name in _ONSETS:
+        likes = _arrays(getattr(empty, name))
+        restored[name] = Onset(*(_from_list(x, like, name) for x, like in zip(data[name], likes, strict=True)))
+    state = replace(
+        empty,
+        look=data["look"],
+        steps=tuple(data["steps"]),
+        recent=tuple({name: Draws.from_json(d) for name, d in look.items()} for look in data["recent"]),
+        **restored,
+    )
+    return replace(state, figures=derive(state)) if state.look else state
+
+
+def _arrays(onset: Onset) -> list[NDArray[Any]]:
+    return [getattr(onset, field.name) for field in fields(Onset)]
+
+
+def _to_list(array: NDArray[Any]) -> list[int | float | None]:
+    """Flat, with None for −inf, which JSON does not know."""
+    return [None if value == -math.inf else value for value in array.ravel().tolist()]
+
+
+def _from_list(data: list[int | float | None], like: NDArray[Any], name: str) -> NDArray[Any]:
+    if len(data) != like.size:
+        raise ValueError(
+            f"expected {like.size} values of {name} for these settings, found {len(data)}; the evidence is damaged. "
+            f"Go on from the look before, or begin a new run."
+        )
+    values = [-math.inf if value is None else value for value in data]
+    return np.array(values, like.dtype).reshape(like.shape)
+
+
+def _tuple(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
