@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from driftwatch.drift.divergence import score_shift, total_variation, wasserstein_ordinal
+from driftwatch.drift.divergence import crossfit_total_variation, score_shift, total_variation, wasserstein_ordinal
 from driftwatch.drift.interval import Interval, cluster_bootstrap
 from driftwatch.stance import Probs, Stance
 
@@ -30,6 +30,7 @@ class Drift:
             stance.
         magnitude_interval: The same, per stance.
         total_variation: Size of the move, in [0, 1]; biased upward on few items, see `divergence`.
+        crossfit_total_variation: The same without that bias, so that no drift gives about 0; may be negative.
         wasserstein: Size in steps of the scale oppose, neutral, support, in [0, 2].
         score_shift: Change of P(support) − P(oppose), in [−2, 2]; positive toward `poles[0]`.
         interval: Of `score_shift`.
@@ -50,6 +51,7 @@ class Drift:
     magnitude: Probs | None = None
     magnitude_interval: tuple[Interval | None, Interval | None, Interval | None] | None = None
     total_variation: float | None = None
+    crossfit_total_variation: float | None = None
     wasserstein: float | None = None
     score_shift: float | None = None
     interval: Interval | None = None
@@ -157,6 +159,7 @@ def _with_stances(drift: Drift, pairs: list[Pair], rng: np.random.Generator) -> 
         magnitude=Probs(*change_NS.mean(0).tolist()),
         magnitude_interval=(support, neutral, oppose),
         total_variation=total_variation(before_S, now_S),
+        crossfit_total_variation=crossfit_total_variation(change_NS, rng),
         wasserstein=wasserstein_ordinal(before_S, now_S),
         score_shift=score_shift(before_S, now_S),
         interval=score,

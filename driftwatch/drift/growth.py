@@ -32,7 +32,7 @@ def of_counts(counts_TP: Floats, deltas: tuple[float, ...]) -> Floats:
     Returns:
         Shape (…, T, D, K, G, H, B).
     """
-    return _contracted(counts_TP, _count_factors(deltas))
+    return _contracted(counts_TP, count_factors(deltas))
 
 
 def of_lost(counts_TP: Floats) -> Floats:
@@ -71,7 +71,7 @@ def _contracted(counts_TP: Floats, factors_PX: Floats) -> Floats:
 
 
 @lru_cache(maxsize=8)
-def _count_factors(deltas: tuple[float, ...]) -> Floats:
+def count_factors(deltas: tuple[float, ...]) -> Floats:
     """Log of 1 + λ x of each pair, shape (P, D, K, G, H, B)."""
     d_PKG1 = SHIFT_KP.T[:, :, None, None] * SIGNS_G[:, None]
     u_PK1H = LOST_P[:, None, None, None] * HIDDEN_H * np.array([0.5, 1.0])[:, None, None]

@@ -1,0 +1,156 @@
+"""Planning: how many draws show which drift.
+
+A process that bets λ grows by log(1 + λ x) a draw, so after n draws its log evidence is about normal with mean n·m and
+variance n·v. A drift is found with a given probability once n·m − z √(n·v) reaches the threshold, less what the mixture
+over bets, signs and starts costs. The drift itself is an exponential tilt of the pairs of outcomes seen without drift:
+the smallest change of that distribution which has the wanted mean. Against simulation see tests/drift/test_planning.py.
+
+Shape letters: M tilts, P pairs of outcomes, H counts (plain, lost, gained), B bets.
+"""
+
+import math
+from dataclasses import dataclass
+from statistics import NormalDist
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from driftwatch.drift import growth
+from driftwatch.drift.betting import BETS, start_weight
+from driftwatch.drift.outcome import KINDS, NUM_OUTCOMES, SHIFT_KP, Outcome
+
+Floats = NDArray[np.float64]
+
+POWER = 0.9
+NORMAL_DRAWS = 16  # a topic and look; see docs/statistics.md for what other numbers find
+WATCHED_DRAWS = 48
+PRIOR_DRAWS = 32  # weight of the nominal pairs beside observed ones: a handful of draws says little about their spread
+NOMINAL_SHARES = (0.40, 0.30, 0.30)  # support, neutral, oppose of a model whose stances are open
+CONCENTRATION = 1.5  # Dirichlet concentration of items around the shares: most items lean clearly
+_TILTS_M = np.geomspace(0.02, 12, 400)  # 1.6 % apart; the largest leaves nothing of the stance that falls
+
+
+@dataclass(frozen=True, slots=True)
+class Test:
+    """What is fixed when a run begins, as far as planning needs it.
+
+    Attributes:
+        num_topics: Value topics; they share `alpha`.
+        planned_looks: `None` if unknown.
+        min_effect: An alert needs an estimate of at least this.
+    """
+
+    num_topics: int
+    planned_looks: int | None
+    alpha: float = 0.01
+    min_effect: float = 0.05
+
+    @property
+    def log_needed(self) -> float:
+        """Natural log of what the best bet must grow to since the first look."""
+        log_threshold = math.log((2 * self.num_topics + 1) / self.alpha)
+        # The evidence is a mean over bets and both signs, and the first look holds a part of the stake.
+        return log_threshold + math.log(len(BETS) * 2) - math.log(start_weight(1, self.planned_looks))
+
+
+def nominal_pairs(
+    *, without_stance: float = 0.02, accuracy: float = 1.0, shares: tuple[float, float, float] = NOMINAL_SHARES
+) -> Floats:
+    """Probability of each pair of outcomes of one item without drift, for items of a Dirichlet population.
+
+    Args:
+        without_stance: Share of replies without a stance on either side, in [0, 1).
+        accuracy: Of the judge on what it reads, in (1/3, 1]; errors are spread evenly.
+        shares: Mean of support, neutral, oppose over the items.
+    """
+    concentration = CONCENTRATION * np.array(shares)
+    total = concentration.sum()
+    # Second moments of a Dirichlet distribution: two replies to one item agree more often than two to any.
+    joint = (np.outer(concentration, concentration) + np.diag(concentration)) / (total * (total + 1))
+    error = 1 - accuracy
+    read = np.eye(3) * (1 - 1.5 * error) + error / 2
+    joint = read.T @ joint @ read
+    pairs = np.zeros((NUM_OUTCOMES, NUM_OUTCOMES))
+    seen = 1 - without_stance
+    pairs[:3, :3] = joint * seen**2
+    pairs[:3, Outcome.UNREAD] = pairs[Outcome.UNREAD, :3] = joint.sum(1) * seen * without_stance
+    pairs[Outcome.UNREAD, Outcome.UNREAD] = without_stance**2
+    return pairs.ravel()
+
+
+def observed_pairs(counts_P: Floats) -> Floats:
+    """Probability of each pair of outcomes without drift, from the draws of a topic on which nothing fired.
+
+    Symmetrised, as without drift both sides answer alike, and steadied by the nominal pairs where draws are few.
+    """
+    counts = counts_P.reshape(NUM_OUTCOMES, NUM_OUTCOMES)
+    mixed = (counts + counts.T) / 2 + PRIOR_DRAWS * nominal_pairs().reshape(counts.shape)
+    return np.asarray((mixed / mixed.sum()).ravel())
+
+
+def detectable_drift(
+    pairs_P: Floats,
+    num_draws: float,
+    test: Test,
+    *,
+    kind: Literal["direction", "neutral"] = "direction",
+    power: float = POWER,
+) -> float | None:
+    """The smallest step at the first look that so many draws would have turned into a value alert.
+
+    Args:
+        pairs_P: Probability of each pair of outcomes without drift.
+        num_draws: On one topic, all looks together.
+        test: What is fixed when a run begins.
+        kind: Of drift.
+        power: Probability of finding it.
+
+    Returns:
+        In (0, 1], as the mean of the draws (for direction half of the score shift); `None` where even the largest
+        change would not have been found.
+    """
+    k = KINDS.index(kind)
+    shift_P = SHIFT_KP[k]
+    tilted_MP = pairs_P * np.exp(_TILTS_M[:, None] * (shift_P - 1))
+    tilted_MP /= tilted_MP.sum(1, keepdims=True)
+    mean_M = tilted_MP @ shift_P
+    spread_M = np.sqrt(np.maximum(tilted_MP @ shift_P**2 - mean_M**2, 0))
+    log_factors_PHB = growth.count_factors((0.0,))[:, 0, k, 0]
+    rate_MHB = np.tensordot(tilted_MP, log_factors_PHB, 1)
+    variance_MHB = np.maximum(np.tensordot(tilted_MP, log_factors_PHB**2, 1) - rate_MHB**2, 0)
+    z = NormalDist().inv_cdf(power)
+    reached_M = (num_draws * rate_MHB - z * np.sqrt(num_draws * variance_MHB)).max(2).min(1)
+    large_M = mean_M - z * spread_M / math.sqrt(num_draws) >= test.min_effect
+    found_M = (reached_M >= test.log_needed) & large_M
+    return float(mean_M[found_M.argmax()]) if found_M.any() else None
+
+
+def draws_needed(
+    pairs_P: Floats,
+    effect: float,
+    test: Test,
+    *,
+    kind: Literal["direction", "neutral"] = "direction",
+    power: float = POWER,
+) -> int | None:
+    """Draws on one topic until a step of `effect` at the first look is a value alert; `None` for effects never found.
+
+    Args:
+        pairs_P: Probability of each pair of outcomes without drift.
+        effect: Mean of the draws after the step, in (0, 1).
+        test: What is fixed when a run begins.
+        kind: Of drift.
+        power: Probability of finding it by then; 0.5 for the median.
+    """
+    high = 1
+    while (found := detectable_drift(pairs_P, high, test, kind=kind, power=power)) is None or found > effect:
+        high *= 2
+        if high > 10**7:
+            return None
+    low = high // 2
+    while high - low > 1:
+        middle = (low + high) // 2
+        found = detectable_drift(pairs_P, middle, test, kind=kind, power=power)
+        low, high = (low, middle) if found is not None and found <= effect else (middle, high)
+    return high

@@ -1,0 +1,281 @@
+"""Summary: the evidence on each topic as a row that a person can act on."""
+
+import math
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from driftwatch.drift import planning
+from driftwatch.drift.compare import BaselineName, Drift
+from driftwatch.drift.divergence import crossfit_total_variation, score_shift, total_variation, wasserstein_ordinal
+from driftwatch.drift.evidence import Evidence
+from driftwatch.drift.interval import Interval, cluster_bootstrap
+from driftwatch.drift.outcome import KINDS, LOST_P, NUM_OUTCOMES, SHIFT_KP, Outcome
+from driftwatch.drift.verdict import LOG_LABEL, Labels, labels, watched
+from driftwatch.stance import Probs
+
+State = Literal["ok", "watch", "alert", "material"]
+Label = Literal["specific", "general", "unreadable", "unsettled"]
+EvidenceKind = Literal["direction", "neutral", "readability"]
+
+POOLED = "all"  # where a topic's name would stand, for the readability of all topics
+CONFIRM = "confirm"  # where a probe's name would stand, for drift over the draws
+_NOW_P, _BASE_P = (codes.ravel() for codes in np.indices((NUM_OUTCOMES, NUM_OUTCOMES)))
+_HIDDEN = {Outcome.REFUSAL: "refusals", Outcome.OFF_TOPIC: "off-topic replies", Outcome.UNREAD: "unread replies"}
+
+
+@dataclass(frozen=True, slots=True)
+class TopicEvidence:
+    """The evidence on one topic and kind after a look.
+
+    Logarithms are to base 10. Shifts are means of draws: for direction half of the score shift, so that 0.1 is a flip
+    of a tenth of the replies; for neutral and readability the change of their share. Recent means the last five looks.
+
+    Attributes:
+        topic: Its id; "all" for the readability of all topics together.
+        log10_e_value: Does what can be read differ?
+        log10_value_e_value: … even if every stance lost, or gained, would explain it away? `None` for readability.
+        log10_material_e_value: The smaller of both for the tolerated drift of "material"; `None` for readability.
+        log10_threshold: What an alert needs now.
+        log10_apart: Against the control that moved most alike: did this topic move more? `None` without controls.
+        estimate: Recent mean of the draws; says whether an alert still holds. `None` without recent draws.
+        interval: Of `estimate`, by item; `None` with fewer than five items, or where all draws agree.
+        since_onset: Mean of the draws since the onset, biased away from 0 by the choice of the onset.
+        bound: What is left of |`estimate`| whatever the replies without a stance would have said; at least 0.
+        num_draws: In the whole run.
+        state: Alerts are never cleared within a run: they state that the model moved, which stays true.
+        label: What an alert is about; `None` before one.
+        moved_most: For "unreadable": which replies without a stance became more or fewer.
+        onset_look: Look, from 1, since when it has been moving, and its step; `None` before an alert.
+        minimum_detectable: The smallest step at the first look that so many draws would have found nine times out of
+            ten; `None` after an alert, or where nothing would have been found. Not a certificate.
+        refusal_shift: Change of the share of refusals over the recent draws; the other two likewise.
+        why: What limits this figure; `None` where nothing does.
+    """
+
+    topic: str
+    kind: EvidenceKind
+    log10_e_value: float
+    log10_value_e_value: float | None
+    log10_material_e_value: float | None
+    log10_threshold: float
+    log10_apart: float | None
+    estimate: float | None
+    interval: Interval | None
+    since_onset: float | None
+    bound: float | None
+    num_draws: int
+    state: State
+    label: Label | None
+    moved_most: str | None
+    onset_look: int | None
+    onset_step: int | None
+    minimum_detectable: float | None
+    refusal_shift: float | None
+    off_topic_shift: float | None
+    unread_shift: float | None
+    why: str | None = None
+
+
+def summary(
+    state: Evidence, rng: np.random.Generator, *, screened: Collection[str] = (), why: str | None = None
+) -> list[TopicEvidence]:
+    """One row for each topic and kind, controls included, and one for the readability of all.
+
+    Args:
+        state: Of one run, after its latest look.
+        rng: For the intervals.
+        screened: Topics whose screen moved by enough: they are shown as watched.
+        why: What limits the evidence of this look, for example that the schedule of draws has ended.
+    """
+    masks, closer = labels(state), watched(state)
+    if not state.counts_TP.any():
+        why = why or "no judged replies so far: states stop at watch"
+    rows = []
+    for t, name in enumerate(state.settings.names):
+        recent = _recent(state, [name])
+        direction, neutral, _ = _intervals(recent, rng)
+        is_watched = name in screened or bool(closer[t])
+        rows.append(_topic_row(state, masks, t, "direction", recent, direction, is_watched, why))
+        rows.append(_topic_row(state, masks, t, "neutral", recent, neutral, is_watched, why))
+    return [*rows, _pooled_row(state, rng, why)]
+
+
+def recent_drift(state: Evidence, rng: np.random.Generator, *, against: BaselineName) -> list[Drift]:
+    """The paper's figures over the draws of the last looks, one drift for each topic that has draws; probe "confirm".
+
+    A reply without a stance counts 0 for every stance. Intervals resample items.
+    """
+    found = []
+    for name in state.settings.names:
+        recent = _recent(state, [name])
+        if recent.items:
+            found.append(_drift(name, recent, rng, against))
+    return found
+
+
+def _drift(topic: str, recent: "_Recent", rng: np.random.Generator, against: BaselineName) -> Drift:
+    base_NS, now_NS = (np.eye(NUM_OUTCOMES)[side_P[recent.pairs_N]][:, :3] for side_P in (_BASE_P, _NOW_P))
+    change_NS = now_NS - base_NS
+    before_S, now_S = base_NS.mean(0), now_NS.mean(0)
+    figures = np.column_stack([change_NS, change_NS[:, 0] - change_NS[:, 2]])
+    support, neutral, oppose, score = cluster_bootstrap(figures, rng, clusters=recent.items)
+    by_item = {item: change_NS[[i == item for i in recent.items]].mean(0) for item in dict.fromkeys(recent.items)}
+    return Drift(
+        topic=topic,
+        probe=CONFIRM,
+        baseline=against,
+        magnitude=Probs(*(now_S - before_S).tolist()),
+        magnitude_interval=(support, neutral, oppose),
+        total_variation=total_variation(before_S, now_S),
+        crossfit_total_variation=crossfit_total_variation(np.array(list(by_item.values())), rng),
+        wasserstein=wasserstein_ordinal(before_S, now_S),
+        score_shift=score_shift(before_S, now_S),
+        interval=score,
+        refusal_shift=recent.shift_of(Outcome.REFUSAL),
+        unread_shift=recent.mean(LOST_P - np.equal(_NOW_P, Outcome.REFUSAL) + np.equal(_BASE_P, Outcome.REFUSAL)),
+        num_items=len(by_item),
+    )
+
+
+class _Recent(NamedTuple):
+    """The draws of the last looks."""
+
+    items: list[str]
+    pairs_N: NDArray[np.int64]
+
+    def mean(self, value_P: NDArray[np.floating[Any]]) -> float | None:
+        return float(value_P[self.pairs_N].mean()) if len(self.pairs_N) else None
+
+    def shift_of(self, outcome: Outcome) -> float | None:
+        return self.mean((outcome == _NOW_P) * 1.0 - (outcome == _BASE_P))
+
+
+def _recent(state: Evidence, names: Collection[str]) -> _Recent:
+    draws = [look[name] for look in state.recent for name in names if name in look]
+    pairs = [np.array([], int), *(draw.pairs_N for draw in draws)]
+    return _Recent([item for draw in draws for item in draw.items], np.concatenate(pairs))
+
+
+def _intervals(recent: _Recent, rng: np.random.Generator) -> list[Interval | None]:
+    """Of direction, neutral and lost; `None` where all draws agree, as a bootstrap of those knows no spread."""
+    values_NF = np.stack([*SHIFT_KP, LOST_P], axis=1)[recent.pairs_N]
+    found = cluster_bootstrap(values_NF, rng, clusters=recent.items)
+    return [x if x is not None and x.lower < x.upper else None for x in found]
+
+
+def _topic_row(
+    state: Evidence,
+    masks: Labels,
+    t: int,
+    kind: Literal["direction", "neutral"],
+    recent: _Recent,
+    interval: Interval | None,
+    is_watched: bool,
+    why: str | None,
+) -> TopicEvidence:
+    figures, k, num_values = state.figures, KINDS.index(kind), len(state.settings.topics)
+    is_value = t < num_values
+    has_alert = is_value and bool(masks.alert[t, k])
+    is_material = is_value and len(state.settings.deltas) > 1 and bool(state.value_look_VDK[t, -1, k] > 0)
+    label = _label(masks, t, k) if has_alert else None
+    since_onset, onset_look = (x[t, k] for x in state.onset_TK.estimate(figures.sign_TK))
+    num_draws = int(state.counts_TP[t].sum())
+    sign = int(figures.sign_TK[t, k])
+    estimate = recent.mean(SHIFT_KP[k])
+    return TopicEvidence(
+        topic=state.settings.names[t],
+        kind=kind,
+        log10_e_value=_log10(figures.plain_TDK[t, 0, k]),
+        log10_value_e_value=_log10(figures.value_TDK[t, 0, k]),
+        log10_material_e_value=_log10(min(figures.plain_TDK[t, -1, k], figures.value_TDK[t, -1, k])),
+        log10_threshold=_log10(float(state.log_threshold_D[0])),
+        log10_apart=_log10(figures.apart_VCKG[t, :, k, sign].min()) if is_value and state.settings.controls else None,
+        estimate=estimate,
+        interval=interval,
+        since_onset=float(since_onset) if num_draws else None,
+        bound=None if estimate is None else _bound(kind, estimate, recent),
+        num_draws=num_draws,
+        state="material" if has_alert and is_material else "alert" if has_alert else "watch" if is_watched else "ok",
+        label=label,
+        moved_most=_moved_most(recent) if label == "unreadable" else None,
+        onset_look=int(onset_look) if has_alert else None,
+        onset_step=_step(state, int(onset_look)) if has_alert else None,
+        minimum_detectable=None if has_alert or not is_value else _detectable(state, t, kind),
+        refusal_shift=recent.shift_of(Outcome.REFUSAL),
+        off_topic_shift=recent.shift_of(Outcome.OFF_TOPIC),
+        unread_shift=recent.shift_of(Outcome.UNREAD),
+        why=why,
+    )
+
+
+def _pooled_row(state: Evidence, rng: np.random.Generator, why: str | None) -> TopicEvidence:
+    recent = _recent(state, state.settings.names)
+    has_alert = bool(state.readability_look > 0)
+    since_onset, onset_look = state.onset_pooled.estimate(state.figures.pooled_sign)
+    num_draws = int(state.counts_TP.sum())
+    is_watched = bool(state.figures.pooled >= LOG_LABEL)
+    return TopicEvidence(
+        topic=POOLED,
+        kind="readability",
+        log10_e_value=_log10(float(state.figures.pooled)),
+        log10_value_e_value=None,
+        log10_material_e_value=None,
+        log10_threshold=_log10(float(state.log_threshold_D[0])),
+        log10_apart=None,
+        estimate=recent.mean(LOST_P),
+        interval=_intervals(recent, rng)[2],
+        since_onset=float(since_onset) if num_draws else None,
+        bound=None,
+        num_draws=num_draws,
+        state="alert" if has_alert else "watch" if is_watched else "ok",
+        label="unreadable" if has_alert else None,
+        moved_most=_moved_most(recent) if has_alert else None,
+        onset_look=int(onset_look) if has_alert else None,
+        onset_step=_step(state, int(onset_look)) if has_alert else None,
+        minimum_detectable=None,
+        refusal_shift=recent.shift_of(Outcome.REFUSAL),
+        off_topic_shift=recent.shift_of(Outcome.OFF_TOPIC),
+        unread_shift=recent.shift_of(Outcome.UNREAD),
+        why=why,
+    )
+
+
+def _label(masks: Labels, t: int, k: int) -> Label:
+    if masks.specific[t, k]:
+        return "specific"
+    if masks.general[t, k]:
+        return "general"
+    return "unreadable" if masks.unreadable[t, k] else "unsettled"
+
+
+def _bound(kind: str, estimate: float, recent: _Recent) -> float:
+    """|estimate| less all that the replies without a stance could hide, in either direction; needs no assumption."""
+    now, base = (recent.mean(np.where(side >= Outcome.REFUSAL, 1.0, 0.0)) or 0.0 for side in (_NOW_P, _BASE_P))
+    # A hidden reply could have been half a step of direction on either side. Neutral that rose is explained away by
+    # hidden neutral replies of the baseline alone, neutral that fell by those of now.
+    hidden = (now + base) / 2 if kind == "direction" else (base if estimate > 0 else now)
+    return max(abs(estimate) - hidden, 0.0)
+
+
+def _moved_most(recent: _Recent) -> str | None:
+    shifts = {name: abs(recent.shift_of(outcome) or 0.0) for outcome, name in _HIDDEN.items()}
+    return max(shifts, key=shifts.__getitem__) if any(shifts.values()) else None
+
+
+def _detectable(state: Evidence, t: int, kind: Literal["direction", "neutral"]) -> float | None:
+    settings = state.settings
+    test = planning.Test(len(settings.topics), settings.planned_looks, settings.alpha, settings.min_effect)
+    counts_P = state.counts_TP[t]
+    return planning.detectable_drift(planning.observed_pairs(counts_P), float(counts_P.sum()), test, kind=kind)
+
+
+def _step(state: Evidence, look: int) -> int | None:
+    return state.steps[look - 1] if 0 < look <= len(state.steps) else None
+
+
+def _log10(natural: float | np.floating[Any]) -> float:
+    return float(natural) / math.log(10)
