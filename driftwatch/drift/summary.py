@@ -151,7 +151,7 @@ class _Recent(NamedTuple):
         return float(value_P[self.pairs_N].mean()) if len(self.pairs_N) else None
 
     def shift_of(self, outcome: Outcome) -> float | None:
-        return self.mean((outcome == _NOW_P) * 1.0 - (outcome == _BASE_P))
+        return self.mean(np.equal(_NOW_P, outcome).astype(float) - np.equal(_BASE_P, outcome))
 
 
 def _recent(state: Evidence, names: Collection[str]) -> _Recent:
