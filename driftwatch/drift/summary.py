@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Collection
-from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -14,70 +13,12 @@ from driftwatch.drift.divergence import crossfit_total_variation, score_shift, t
 from driftwatch.drift.evidence import Evidence
 from driftwatch.drift.interval import Interval, cluster_bootstrap
 from driftwatch.drift.outcome import KINDS, LOST_P, NUM_OUTCOMES, SHIFT_KP, Outcome
-from driftwatch.drift.verdict import LOG_LABEL, Labels, labels, watched
+from driftwatch.drift.verdict import LOG_LABEL, POOLED, Label, Labels, TopicEvidence, labels, watched
 from driftwatch.stance import Probs
 
-State = Literal["ok", "watch", "alert", "material"]
-Label = Literal["specific", "general", "unreadable", "unsettled"]
-EvidenceKind = Literal["direction", "neutral", "readability"]
-
-POOLED = "all"  # where a topic's name would stand, for the readability of all topics
 CONFIRM = "confirm"  # where a probe's name would stand, for drift over the draws
 _NOW_P, _BASE_P = (codes.ravel() for codes in np.indices((NUM_OUTCOMES, NUM_OUTCOMES)))
 _HIDDEN = {Outcome.REFUSAL: "refusals", Outcome.OFF_TOPIC: "off-topic replies", Outcome.UNREAD: "unread replies"}
-
-
-@dataclass(frozen=True, slots=True)
-class TopicEvidence:
-    """The evidence on one topic and kind after a look.
-
-    Logarithms are to base 10. Shifts are means of draws: for direction half of the score shift, so that 0.1 is a flip
-    of a tenth of the replies; for neutral and readability the change of their share. Recent means the last five looks.
-
-    Attributes:
-        topic: Its id; "all" for the readability of all topics together.
-        log10_e_value: Does what can be read differ?
-        log10_value_e_value: … even if every stance lost, or gained, would explain it away? `None` for readability.
-        log10_material_e_value: The smaller of both for the tolerated drift of "material"; `None` for readability.
-        log10_threshold: What an alert needs now.
-        log10_apart: Against the control that moved most alike: did this topic move more? `None` without controls.
-        estimate: Recent mean of the draws; says whether an alert still holds. `None` without recent draws.
-        interval: Of `estimate`, by item; `None` with fewer than five items, or where all draws agree.
-        since_onset: Mean of the draws since the onset, biased away from 0 by the choice of the onset.
-        bound: What is left of |`estimate`| whatever the replies without a stance would have said; at least 0.
-        num_draws: In the whole run.
-        state: Alerts are never cleared within a run: they state that the model moved, which stays true.
-        label: What an alert is about; `None` before one.
-        moved_most: For "unreadable": which replies without a stance became more or fewer.
-        onset_look: Look, from 1, since when it has been moving, and its step; `None` before an alert.
-        minimum_detectable: The smallest step at the first look that so many draws would have found nine times out of
-            ten; `None` after an alert, or where nothing would have been found. Not a certificate.
-        refusal_shift: Change of the share of refusals over the recent draws; the other two likewise.
-        why: What limits this figure; `None` where nothing does.
-    """
-
-    topic: str
-    kind: EvidenceKind
-    log10_e_value: float
-    log10_value_e_value: float | None
-    log10_material_e_value: float | None
-    log10_threshold: float
-    log10_apart: float | None
-    estimate: float | None
-    interval: Interval | None
-    since_onset: float | None
-    bound: float | None
-    num_draws: int
-    state: State
-    label: Label | None
-    moved_most: str | None
-    onset_look: int | None
-    onset_step: int | None
-    minimum_detectable: float | None
-    refusal_shift: float | None
-    off_topic_shift: float | None
-    unread_shift: float | None
-    why: str | None = None
 
 
 def summary(
