@@ -144,11 +144,13 @@ def divide(room: float, rates: Rates, full: Workload) -> Workload | None:
     if room < smallest(rates, full):
         return None
     room -= rates.fixed
-    for_screen = max(room * (1 - EVIDENCE_SHARE), room - full.draws * (rates.draw or 0.0))
-    blocks = min(full.blocks, _fits(for_screen, rates.block))
+    draw = rates.draw or 0.0
+    for_screen = max(room * (1 - EVIDENCE_SHARE), room - full.draws * draw)
+    for_screen = min(for_screen, room - full.min_draws * draw)
+    blocks = max(1, min(full.blocks, _fits(for_screen, rates.block)))
     if rates.draw is None:
         return replace(full, blocks=blocks, draws=full.min_draws)  # their price is not known yet: find out with few
-    draws = min(full.draws, _fits(room - blocks * rates.block, rates.draw))
+    draws = max(full.min_draws, min(full.draws, _fits(room - blocks * rates.block, draw)))
     return replace(full, blocks=blocks, draws=draws)
 
 
@@ -161,10 +163,9 @@ def smallest(rates: Rates, full: Workload) -> float:
 
 def _fits(room: float, each: float) -> int:
     """How often `each` goes into `room`."""
-    if each <= 0:
-        return sys.maxsize
     # Forgives the last bits of a division: ten times 0.1 fits into 1.
-    return max(0, math.floor(room / each * (1 + 1e-9)))
+    times = room / each * (1 + 1e-9) if each > 0 else math.inf
+    return max(0, math.floor(min(times, sys.maxsize)))
 
 
 @dataclass(slots=True)

@@ -1,0 +1,290 @@
+"""Looks stay under their share of wall time, shown with a clock of our own."""
+
+import logging
+from collections import Counter
+from dataclasses import dataclass, field
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from driftwatch.budget import (
+    EARLY_CREDIT,
+    Controller,
+    Decision,
+    Rates,
+    Spent,
+    Workload,
+    divide,
+    smallest,
+    stratified_blocks,
+)
+from driftwatch.errors import ConfigError
+from driftwatch.schedule import Schedule
+
+BUDGETS = (0.01, 0.05, 0.20)
+
+
+@dataclass
+class Run:
+    """A training run whose steps and looks take as long as we say."""
+
+    controller: Controller
+    rates: Rates
+    step_seconds: float = 1.0
+    now: float = 0.0
+    looks: dict[int, Decision] = field(default_factory=dict)
+    ratios: list[float] = field(default_factory=list)
+    spent: Counter[str] = field(default_factory=Counter)
+
+    @classmethod
+    def of(cls, schedule, full, rates, *, planned_steps=None, step_seconds=1.0):
+        run = cls.__new__(cls)
+        controller = Controller(schedule, full, planned_steps=planned_steps, clock=lambda: run.now)
+        run.__init__(controller, rates, step_seconds)
+        controller.begin()
+        run.look(Decision(True, tuple(range(full.blocks)), full.draws))
+        return run
+
+    def look(self, decision):
+        seconds = {
+            "screen": len(decision.blocks) * self.rates.block,
+            "replies": 0.8 * decision.draws * (self.rates.draw or 0.0),
+            "judge": 0.2 * decision.draws * (self.rates.draw or 0.0),
+            "statistics": self.rates.fixed,
+        }
+        self.now += sum(seconds.values())
+        self.spent.update(seconds)
+        self.controller.record(Spent(seconds, len(decision.blocks), decision.draws))
+
+    def train(self, steps):
+        for step in range(1, steps + 1):
+            self.now += self.step_seconds
+            if self.controller.is_due(step):
+                decision = self.controller.decide(step)
+                self.controller.heed(decision)
+                if decision.look:
+                    self.looks[step] = decision
+                    self.look(decision)
+            self.ratios.append(self.controller.overhead_ratio)
+        return self
+
+
+FULL = Workload(blocks=8, draws=24, min_draws=4)
+COSTLY = Rates(block=0.5, draw=0.25, fixed=0.1)  # 10.1 s a look; the core beside its evidence 1.6 s
+
+
+@pytest.mark.parametrize("budget", BUDGETS)
+def test_share_of_wall_time_holds(budget):
+    run = Run.of(Schedule(every_steps=10, budget=budget), FULL, COSTLY).train(20_000)
+    assert run.controller.overhead_ratio <= budget
+    assert run.controller.overhead_ratio > 0.95 * budget  # and what may be spent, is
+
+
+@pytest.mark.parametrize("budget", BUDGETS)
+def test_share_holds_at_every_step_once_the_first_look_is_paid_for(budget):
+    run = Run.of(Schedule(every_steps=10, budget=budget), FULL, COSTLY).train(20_000)
+    paid = next(i for i, ratio in enumerate(run.ratios) if ratio <= budget)
+    assert max(run.ratios[paid:]) <= budget + 1e-9
+
+
+@pytest.mark.parametrize("budget", BUDGETS)
+def test_share_holds_at_the_end_of_a_run_of_known_length_in_spite_of_credit(budget):
+    run = Run.of(Schedule(every_steps=10, budget=budget), FULL, COSTLY, planned_steps=5000).train(5000)
+    assert run.controller.overhead_ratio <= budget
+    assert run.controller.overhead_ratio > 0.9 * budget
+
+
+@pytest.mark.parametrize("budget", BUDGETS)
+def test_evidence_keeps_at_least_half(budget):
+    run = Run.of(Schedule(every_steps=10, budget=budget), FULL, COSTLY).train(20_000)
+    later = [(0.1 + 0.5 * len(d.blocks), 0.25 * d.draws) for d in run.looks.values() if d.is_partial]
+    assert later
+    assert all(evidence >= screen - 0.1 - 0.25 for screen, evidence in later)  # but for one draw's rounding
+
+
+def test_cheap_looks_happen_whole_and_at_every_candidate():
+    schedule = Schedule(every_steps=10, budget=0.2)
+    run = Run.of(schedule, FULL, Rates(block=0.001, draw=0.001, fixed=0.0)).train(200)
+    assert list(run.looks) == [step for step in range(1, 201) if schedule.is_due(step)]
+    assert not any(decision.is_partial for decision in run.looks.values())
+    assert {decision.draws for decision in run.looks.values()} == {24}
+
+
+def test_screen_rotates_before_the_interval_stretches():
+    """4 s of room every 20 steps: no whole look of 10.1 s, but a smaller one each time."""
+    schedule = Schedule(every_steps=20, budget=0.2, early_dense=False)
+    run = Run.of(schedule, FULL, COSTLY).train(4000)
+    steps = [step for step in run.looks if step > 100]
+    assert steps == list(range(120, 4001, 20))
+    assert all(run.looks[step].is_partial for step in steps)
+
+
+def test_interval_stretches_where_not_even_the_core_fits():
+    schedule = Schedule(every_steps=10, budget=0.01, early_dense=False)
+    run = Run.of(schedule, FULL, COSTLY).train(20_000)
+    steps = list(run.looks)
+    gaps = {later - earlier for earlier, later in pairwise(steps)}
+    assert min(gaps) > 100
+    assert all(step % 10 == 0 for step in steps)
+
+
+def test_core_is_always_asked_and_the_other_blocks_take_turns():
+    run = Run.of(Schedule(every_steps=20, budget=0.2), FULL, COSTLY).train(8000)
+    partial = [decision for decision in run.looks.values() if decision.is_partial]
+    asked = Counter(block for decision in partial for block in decision.blocks)
+    assert asked[0] == len(partial)
+    others = [asked[block] for block in range(1, 8)]
+    assert max(others) - min(others) <= 1
+    assert sum(others) > 0
+
+
+def test_all_ranks_agree_on_candidates_when_they_heed_rank_zero():
+    run = Run.of(Schedule(every_steps=10, budget=0.01), FULL, COSTLY)
+    other = Controller(run.controller.schedule, FULL, clock=lambda: 0.0)
+    for step in range(1, 5000):
+        run.now += 1.0
+        assert other.is_due(step) == run.controller.is_due(step)
+        if other.is_due(step):
+            decision = run.controller.decide(step)
+            run.controller.heed(decision)
+            other.heed(decision)
+            if decision.look:
+                run.look(decision)
+
+
+def test_named_steps_are_looked_at_whatever_the_budget_says():
+    schedule = Schedule(every_steps=1000, at_steps=(5,), budget=0.001, early_dense=False)
+    run = Run.of(schedule, FULL, COSTLY).train(10)
+    assert run.looks == {5: Decision(True, (0,), 4, is_partial=True)}
+
+
+def test_without_budget_every_candidate_is_a_whole_look():
+    run = Run.of(Schedule(every_steps=10, budget=None), FULL, COSTLY).train(100)
+    assert len(run.looks) == 4 + 10
+    assert {(len(d.blocks), d.draws) for d in run.looks.values()} == {(8, 24)}
+
+
+def test_known_length_lends_to_early_looks():
+    """10 000 s at 1 % are 100 s, 25 of them at once; without a length nothing can be lent."""
+    settings = Schedule(every_steps=1000, budget=0.01), FULL, COSTLY
+    lent = Run.of(*settings, planned_steps=10_000).train(999)
+    unknown = Run.of(*settings).train(999)
+    assert len(lent.looks) >= 3
+    assert list(unknown.looks) == []
+    assert lent.controller._spent <= 0.01 * (EARLY_CREDIT * 10_100 + (1 - EARLY_CREDIT) * lent.now)
+
+
+def test_slow_first_step_lends_nothing():
+    """The first step compiles and allocates; a length reckoned from it would lend a hundred times too much."""
+    run = Run.of(Schedule(every_steps=1000, budget=0.01), FULL, COSTLY, planned_steps=1000)
+    run.now += 99.0
+    run.train(1000)
+    assert run.controller.overhead_ratio <= 0.01 + 10.1 / 1100  # the first look happens in any case
+    assert len(run.looks) == 0
+
+
+def test_budget_too_small_for_one_look_of_the_core_is_said_at_the_start(caplog):
+    run = Run.of(Schedule(every_steps=100, budget=0.01), FULL, COSTLY, planned_steps=1000)
+    with caplog.at_level(logging.WARNING):
+        run.train(2)
+    assert len(caplog.messages) == 1
+    assert "leaves 0.0 s for looks after the first in a run of about 1012 s" in caplog.text
+    assert "the smallest look takes 1.6 s: none will happen. One fits with a budget of 1.16 %" in caplog.text
+
+
+def test_named_budget_is_enough_for_a_look(caplog):
+    run = Run.of(Schedule(every_steps=100, budget=0.0117), FULL, COSTLY, planned_steps=1000)
+    with caplog.at_level(logging.WARNING):
+        run.train(1000)
+    assert caplog.messages == []
+    assert len(run.looks) >= 1
+
+
+def test_sufficient_or_missing_budget_says_nothing(caplog):
+    with caplog.at_level(logging.WARNING):
+        Run.of(Schedule(every_steps=100, budget=0.05), FULL, COSTLY, planned_steps=10_000).train(500)
+        Run.of(Schedule(every_steps=100, budget=None), FULL, COSTLY, planned_steps=20).train(20)
+        Run.of(Schedule(every_steps=100, budget=0.01), FULL, COSTLY).train(500)
+    assert caplog.messages == []
+
+
+def test_price_of_draws_is_found_out_with_few():
+    rates = Rates.of([Spent({"screen": 4.0}, blocks=8, draws=0)])
+    assert rates.draw is None
+    assert divide(100.0, rates, FULL) == Workload(blocks=8, draws=4, min_draws=4)
+
+
+def test_first_decision_without_any_look_asks_everything():
+    assert Controller(Schedule(), FULL).decide(1) == Decision(True, tuple(range(8)), 24)
+
+
+def test_overhead_is_none_before_time_has_passed():
+    assert Controller(Schedule(), clock=lambda: 5.0).overhead_ratio is None
+
+
+def test_failed_look_that_took_long_is_booked():
+    controller = Controller(Schedule(), clock=iter([0.0, 0.0, 100.0]).__next__)
+    controller.begin()
+    controller.record(Spent({"screen": 5.0}, blocks=0, draws=0))
+    assert controller.overhead_ratio == 0.05
+
+
+seconds = st.floats(0.0, 100.0)
+workloads = st.integers(1, 20).flatmap(
+    lambda blocks: st.integers(0, 50).flatmap(
+        lambda draws: st.integers(0, draws).map(lambda least: Workload(blocks, draws, least))
+    )
+)
+
+
+@given(room=st.floats(-10, 1000), block=seconds, draw=st.none() | seconds, fixed=seconds, full=workloads)
+def test_a_divided_look_fits_and_never_exceeds_the_full_one(room, block, draw, fixed, full):
+    rates = Rates(block, draw, fixed)
+    part = divide(room, rates, full)
+    if part is None:
+        assert room < smallest(rates, full)
+        return
+    assert 1 <= part.blocks <= full.blocks
+    assert full.min_draws <= part.draws <= full.draws
+    assert rates.of_look(part.blocks, part.draws) <= room * (1 + 1e-6) + 1e-9
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"blocks": 0}, "blocks=0 divides the screen into nothing"),
+        ({"draws": 2, "min_draws": 3}, "min_draws=3 must lie between 0 and draws=2"),
+        ({"draws": 2, "min_draws": -1}, "min_draws=-1 must lie"),
+    ],
+)
+def test_workload_that_cannot_be_is_refused(settings, message):
+    with pytest.raises(ConfigError, match=message):
+        Workload(**settings)
+
+
+banks = st.lists(st.integers(3, 40), min_size=1, max_size=8)
+
+
+@given(sizes=banks, number=st.integers(1, 12))
+def test_blocks_divide_the_bank_evenly_with_every_topic_in_each(sizes, number):
+    topics = [f"t{t}" for t, size in enumerate(sizes) for _ in range(size)]
+    ids = [f"item-{i}" for i in range(len(topics))]
+    blocks = stratified_blocks(topics, ids, number)
+    assert sorted(i for block in blocks for i in block) == list(range(len(ids)))
+    assert len(blocks) == min(number, *sizes) if len(sizes) > 1 else min(number, sizes[0])
+    lengths = [len(block) for block in blocks]
+    assert max(lengths) - min(lengths) <= 1
+    assert all({topics[i] for i in block} == set(topics) for block in blocks)
+
+
+def test_blocks_do_not_depend_on_the_order_of_the_bank():
+    topics, ids = ["a"] * 6 + ["b"] * 6, [f"i{n}" for n in range(12)]
+    forward = [{ids[i] for i in block} for block in stratified_blocks(topics, ids, 3)]
+    backward = stratified_blocks(topics[::-1], ids[::-1], 3)
+    assert [{ids[::-1][i] for i in block} for block in backward] == forward
+
+
+def test_empty_bank_is_one_empty_block():
+    assert stratified_blocks([], [], 4) == ((),)
