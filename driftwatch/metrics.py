@@ -179,33 +179,40 @@ VALUE_EVIDENCE = _gauge(
     "topic kind",
     "Evidence that it has moved even if every stance lost, or gained, would have explained it away.",
 )
+MATERIAL_EVIDENCE = _gauge(
+    "material_evidence_log10",
+    "topic kind",
+    "Evidence that it has moved by more than the tolerated drift of 'material'.",
+)
 THRESHOLD = _gauge(
     "evidence_threshold_log10",
     "",
-    "Evidence at which an alert is raised: (number of hypotheses) / alpha, base 10 logarithm.",
+    "Evidence at which an alert is raised, (hypotheses left) / alpha, base 10 logarithm.",
 )
 ALPHA = _gauge("alpha_ratio", "", "Requested probability of any false value alert in the whole run.")
 TOPIC_STATE = _gauge(
-    "topic_state", "topic state", f"1 for the topic's current state, 0 for the others: {', '.join(TOPIC_STATES)}."
+    "topic_state", "topic kind state", f"1 for the current state, 0 for the others: {', '.join(TOPIC_STATES)}."
 )
 TOPIC_LABEL = _gauge(
     "topic_label",
-    "topic label",
-    f"1 for the label of the topic's alert, 0 for the others: {', '.join(LABELS)}; absent before an alert.",
+    "topic kind label",
+    f"1 for an alert's label, 0 for the others: {', '.join(LABELS)}; absent before one.",
 )
 ONSET = _gauge(
-    "onset_step", "topic", "Estimated optimizer step at which an alerted topic began to move; absent before an alert."
+    "onset_step",
+    "topic kind",
+    "Estimated optimizer step at which an alerted topic began to move; absent before an alert.",
 )
-DRAWS = _gauge("evidence_draws", "topic", "Pairs of replies behind a topic's evidence so far.")
+DRAWS = _gauge("evidence_draws", "topic kind", "Pairs of replies behind the evidence so far.")
 ESTIMATE = _gauge(
     "evidence_estimate",
     "topic kind",
-    "Mean shift over the draws since the onset (before an alert: all), -1 to 1; for direction half of the score shift.",
+    "Mean shift over the draws of the last five looks, -1 to 1; for direction half of the score shift.",
 )
 DETECTABLE = _gauge(
     "minimum_detectable_drift",
-    "topic",
-    "Smallest shift of the mean that the draws so far could have found; not a certificate of absence.",
+    "topic kind",
+    "Smallest shift of the draws' mean that could have been found so far; not a certificate of absence.",
 )
 AGREEMENT = _gauge(
     "probe_agreement_ratio", "probe", "Correlation over items of a probe with the judged replies, -1 to 1."
@@ -257,6 +264,7 @@ def samples(info: RunInfo, record: Record | None, *, state: str, heartbeat: floa
         yield from sample(AGREEMENT, agreement, probe)
     yield from _stance_samples(info, record)
     yield from _drift_samples(info, record)
+    yield from _evidence_samples(info, record)
 
 
 def _stance_samples(info: RunInfo, record: Record) -> Iterator[Sample]:
@@ -316,3 +324,27 @@ def _drift_samples(info: RunInfo, record: Record) -> Iterator[Sample]:
                 styles[metric, drift.topic, drift.baseline] = shift
     for (metric, topic, baseline), shift in styles.items():
         yield Sample(metric, (info.run, topic, baseline), shift)
+
+
+def _evidence_samples(info: RunInfo, record: Record) -> Iterator[Sample]:
+    for row in record.evidence:
+        where = (info.run, row.topic, row.kind)
+        figures = (
+            (EVIDENCE, row.log10_e_value),
+            (VALUE_EVIDENCE, row.log10_value_e_value),
+            (MATERIAL_EVIDENCE, row.log10_material_e_value),
+            (ONSET, row.onset_step),
+            (DRAWS, row.num_draws),
+            (ESTIMATE, row.estimate),
+            (DETECTABLE, row.minimum_detectable),
+        )
+        for metric, figure in figures:
+            if figure is not None:
+                yield Sample(metric, where, figure)
+        for state in TOPIC_STATES:
+            yield Sample(TOPIC_STATE, (*where, state), row.state == state)
+        if row.label is not None:
+            for label in LABELS:
+                yield Sample(TOPIC_LABEL, (*where, label), row.label == label)
+    if record.evidence:
+        yield Sample(THRESHOLD, (info.run,), record.evidence[0].log10_threshold)

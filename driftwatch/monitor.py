@@ -15,19 +15,18 @@ from typing import Any
 import numpy as np
 
 from driftwatch import __version__, plugins
+from driftwatch.asking import Asking
 from driftwatch.baselines import Baselines, begin_baselines, resume_baselines
 from driftwatch.delivery import Delivery, Line, Parcel
 from driftwatch.drift.compare import BaselineName
 from driftwatch.errors import ConfigError
 from driftwatch.exporters.exporter import Exporter
 from driftwatch.guard import undisturbed
-from driftwatch.identity import model_identity
 from driftwatch.observation import Observation, describe, widest
 from driftwatch.probes.probe import Probe
 from driftwatch.record import Cost, Failure, Phase, Record, RunInfo, TopicInfo
-from driftwatch.stance import Stance
 from driftwatch.store import LookStances, RunStore, valid_run_name
-from driftwatch.topics import TopicPack, load_pack
+from driftwatch.topics import TopicPack
 
 logger = logging.getLogger(__name__)
 
@@ -71,16 +70,13 @@ class Monitor:
     ) -> None:
         if not 0 < alpha < 1:
             raise ConfigError(f"alpha is a probability between 0 and 1, for example 0.01; found {alpha}.")
-        if not probes:
-            raise ConfigError('expected at least one probe, for example probes=("statement",); found none.')
-        self.pack = pack if isinstance(pack, TopicPack) else load_pack(pack)
         self.run = valid_run_name(run) if run is not None else None
         self.output_dir = Path(output_dir)
         self.store: RunStore | None = None
         self.info: RunInfo | None = None
         self.attempt = 0
-        self._probes: list[Probe] = [_made("probes", probe) for probe in probes]
-        self._exporters: list[Exporter] = [_made("exporters", exporter) for exporter in exporters]
+        self._asking = Asking(pack, probes)
+        self._exporters: list[Exporter] = [plugins.made("exporters", exporter) for exporter in exporters]
         self._source = baseline
         self._alerting = alerting_baseline
         self._alpha = alpha
@@ -130,9 +126,8 @@ class Monitor:
         began = self._clock()
         self._optimizer = optimizer
         with undisturbed(model, tokenizer=tokenizer, optimizer=optimizer) as asked:
-            for probe in self._probes:
-                probe.prepare(asked, tokenizer, self.pack.topics)
-            identity = self._identity(asked)
+            self._asking.prepare(asked, tokenizer)
+            identity = self._asking.identity(asked)
         name = model_name or str(getattr(getattr(model, "config", None), "_name_or_path", "")) or type(model).__name__
         if resume is not None:
             first = None
@@ -192,12 +187,6 @@ class Monitor:
 
     # Stages
 
-    def _identity(self, model: Any) -> dict[str, str]:
-        identity = {"pack": self.pack.digest, **model_identity(model)}
-        for probe in self._probes:
-            identity.update({f"{probe.kind}/{part}": value for part, value in probe.identity().items()})
-        return identity
-
     def _begin_anew(
         self, first: Observation, model: Any, identity: dict[str, str], model_name: str, trainer: str | None
     ) -> None:
@@ -208,8 +197,8 @@ class Monitor:
                     first.stances,
                     asked,
                     identity,
-                    measure=self._measure,
-                    remeasure=self._remeasure,
+                    measure=self._asking.ask,
+                    remeasure=self._asking.ask_permuted,
                     source=self._source,
                     alerting=self._alerting,
                     model_name=model_name,
@@ -243,14 +232,15 @@ class Monitor:
     def _describe(self, identity: dict[str, str], model_name: str, trainer: str | None) -> RunInfo:
         assert self._baselines is not None
         assert self.store is not None
+        pack = self._asking.pack
         return RunInfo(
             run=self.store.folder.name,
             created=time.time(),
             model=model_name,
-            pack=self.pack.id,
-            pack_version=self.pack.version,
-            pack_digest=self.pack.digest,
-            topics=tuple(TopicInfo(t.id, t.title, t.poles, t.control, len(t.items)) for t in self.pack),
+            pack=pack.id,
+            pack_version=pack.version,
+            pack_digest=pack.digest,
+            topics=tuple(TopicInfo(t.id, t.title, t.poles, t.control, len(t.items)) for t in pack),
             version=__version__,
             trainer=trainer,
             baselines=tuple(self._baselines.known),
@@ -262,13 +252,8 @@ class Monitor:
 
     def _ask(self, model: Any, observation: Observation) -> None:
         with observation.stage("screen"):
-            observation.stances = self._measure(model)
-
-    def _measure(self, model: Any) -> list[Stance]:
-        return [stance for probe in self._probes for stance in probe.measure(model)]
-
-    def _remeasure(self, model: Any) -> list[Stance]:
-        return [stance for probe in self._probes for stance in probe.measure(model, permuted=True)]
+            observation.stances = self._asking.ask(model)
+            observation.tokens_scored = self._asking.tokens_scored
 
     def _hand_over(self, observation: Observation) -> Record:
         """Turn a look into a record, log one line of it, and give it to the delivery thread."""
@@ -305,11 +290,6 @@ class Monitor:
     def _rng(self, look: int, part: int) -> np.random.Generator:
         """A generator of its own for each purpose, so that a record can be recomputed in any order."""
         return np.random.default_rng(np.random.SeedSequence([self._seed, self.attempt, look, part]))
-
-
-def _made(kind: plugins.Kind, given: Any) -> Any:
-    """The object itself, or one of the class registered under a name."""
-    return plugins.load(kind, given)() if isinstance(given, str) else given
 
 
 def _free_folder(parent: Path, name: str) -> Path:

@@ -33,3 +33,8 @@ def load(kind: Kind, name: str) -> Any:
     close = difflib.get_close_matches(name, installed, n=1)
     hint = f' Did you mean "{close[0]}"?' if close else ""
     raise PluginError(f'no {kind[:-1]} named "{name}"; installed {kind}: {", ".join(installed) or "none"}.{hint}')
+
+
+def made(kind: Kind, given: Any) -> Any:
+    """The object itself, or one made by the class that is registered under a name."""
+    return load(kind, given)() if isinstance(given, str) else given

@@ -15,6 +15,7 @@ from driftwatch.drift.compare import BaselineName, Drift
 from driftwatch.drift.floor import Floor
 from driftwatch.drift.interval import Interval
 from driftwatch.drift.shares import TopicStance
+from driftwatch.drift.verdict import TopicEvidence
 from driftwatch.errors import StoreError
 
 SCHEMA = 1
@@ -137,6 +138,7 @@ class Record:
     timestamp: float
     stances: tuple[TopicStance, ...] = ()
     drifts: tuple[Drift, ...] = ()
+    evidence: tuple[TopicEvidence, ...] = ()
     alerts: tuple[Alert, ...] = ()
     floors: tuple[Floor, ...] = ()
     agreement: dict[str, float] = field(default_factory=dict)
@@ -214,6 +216,7 @@ __all__ = [
     "Phase",
     "Record",
     "RunInfo",
+    "TopicEvidence",
     "TopicInfo",
     "TopicStance",
     "record_from_json",

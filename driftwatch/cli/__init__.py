@@ -10,6 +10,9 @@ from driftwatch.errors import DriftwatchError
 
 # Command to module; the module's `command` is the click command. Written out, so that --help loads none of them.
 COMMANDS: dict[str, tuple[str, str]] = {
+    "demo": ("driftwatch.cli.demo", "Watch a real model leave an SFT-established stance under DPO."),
+    "baseline": ("driftwatch.cli.baseline", "Keep an SFT model's stances, to compare runs with."),
+    "runs": ("driftwatch.cli.runs", "List and show runs."),
     "packs": ("driftwatch.cli.packs", "List, show, check, sample and compare topic packs."),
 }
 

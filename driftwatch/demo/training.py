@@ -92,7 +92,10 @@ def run_dpo(
 
 
 def _common(recipe: Recipe) -> dict[str, Any]:
+    import torch
+
     return {
+        "use_cpu": not torch.cuda.is_available(),  # bf16 without a GPU is refused unless the CPU is asked for
         "bf16": recipe.bf16,
         "seed": recipe.seed,
         "report_to": [],

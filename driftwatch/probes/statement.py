@@ -87,6 +87,11 @@ class StatementProbe:
         return {**self._format.identity(), "scoring": hashlib.sha256(texts.encode()).hexdigest()[:16]}
 
     @property
+    def tokens_scored(self) -> int:
+        """Token positions that one look computes, padding included."""
+        return self.plan.tokens_computed
+
+    @property
     def plan(self) -> Plan:
         """The fixed batches; valid after `prepare`."""
         assert self._plan is not None, "prepare comes first"

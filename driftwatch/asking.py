@@ -1,0 +1,84 @@
+"""Asking: a pack put to a model by one or more probes, always in the same way."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from driftwatch import plugins
+from driftwatch.drift.calibration import fit_prior
+from driftwatch.errors import ConfigError
+from driftwatch.guard import undisturbed
+from driftwatch.identity import model_identity
+from driftwatch.probes.probe import Probe
+from driftwatch.stance import Stance
+from driftwatch.store import Baseline
+from driftwatch.topics import TopicPack, load_pack
+
+
+class Asking:
+    """What is asked and how; prepared once, so that every look of a run asks the same.
+
+    Args:
+        pack: Topic pack, or its name or path.
+        probes: Names or objects.
+
+    Raises:
+        ConfigError, PackError, PluginError: A setting that cannot work.
+    """
+
+    def __init__(self, pack: str | Path | TopicPack, probes: Sequence[str | Probe] = ("statement",)) -> None:
+        if not probes:
+            raise ConfigError('expected at least one probe, for example probes=("statement",); found none.')
+        self.pack = pack if isinstance(pack, TopicPack) else load_pack(pack)
+        self._probes: list[Probe] = [plugins.made("probes", probe) for probe in probes]
+
+    def prepare(self, model: Any, tokenizer: Any) -> None:
+        """Encode the questions for this model's tokenizer, inside the guard."""
+        for probe in self._probes:
+            probe.prepare(model, tokenizer, self.pack.topics)
+
+    def identity(self, model: Any) -> dict[str, str]:
+        """What two measurements must share, and what explains a difference; after `prepare`."""
+        identity = {"pack": self.pack.digest, **model_identity(model)}
+        for probe in self._probes:
+            identity.update({f"{probe.kind}/{part}": value for part, value in probe.identity().items()})
+        return identity
+
+    def ask(self, model: Any) -> list[Stance]:
+        """The stance of every item, uncalibrated, inside the guard."""
+        return [stance for probe in self._probes for stance in probe.measure(model)]
+
+    def ask_permuted(self, model: Any) -> list[Stance]:
+        """The same in other batches: what differs from `ask` is numeric noise."""
+        return [stance for probe in self._probes for stance in probe.measure(model, permuted=True)]
+
+    @property
+    def tokens_scored(self) -> int:
+        """Tokens that one look computes."""
+        return sum(getattr(probe, "tokens_scored", 0) for probe in self._probes)
+
+
+def ask_once(
+    model: Any,
+    tokenizer: Any,
+    pack: str | Path | TopicPack,
+    *,
+    model_name: str,
+    probes: Sequence[str | Probe] = ("statement",),
+) -> Baseline:
+    """Ask a model that is not in training, and freeze what it says as the baseline "sft"."""
+    asking = Asking(pack, probes)
+    with undisturbed(model, tokenizer=tokenizer) as asked:
+        asking.prepare(asked, tokenizer)
+        identity = asking.identity(asked)
+        stances = asking.ask(asked)
+    scored = any(stance.scores for stance in stances)
+    return Baseline(
+        name="sft",
+        model=model_name,
+        identity=identity,
+        stances=tuple(stances),
+        calibration=msgspec.to_builtins(fit_prior(stances)) if scored else None,
+    )

@@ -1,0 +1,46 @@
+"""A causal language model and its tokenizer by path or hub id."""
+
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+from driftwatch.errors import ConfigError
+
+Dtype = Literal["auto", "float32", "bfloat16", "float16"]
+
+
+class Loaded(NamedTuple):
+    """A model in eval mode on the best device, and its tokenizer."""
+
+    model: Any
+    tokenizer: Any
+
+
+def load_model(name: str, *, dtype: Dtype = "auto") -> Loaded:
+    """Load what `name` stands for: a folder, a PEFT adapter's folder, a hub id, or "smollm2" for the demo's model.
+
+    Raises:
+        ConfigError: Nothing there, or not a causal language model.
+    """
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    source = name
+    if name == "smollm2":
+        from driftwatch.demo.model import smollm2_path
+
+        source = str(smollm2_path())
+    elif Path(name).is_dir() and not any(Path(name, file).is_file() for file in ("config.json", "adapter_config.json")):
+        raise ConfigError(
+            f"expected a model in the folder {name} (config.json or adapter_config.json); found neither. "
+            "Pass a folder written by save_pretrained, or a hub id."
+        )
+    try:
+        # transformers loads an adapter's folder as the base model with the adapter on it.
+        model = AutoModelForCausalLM.from_pretrained(source, dtype=dtype)
+        tokenizer = AutoTokenizer.from_pretrained(source)
+    except (OSError, ValueError) as err:
+        raise ConfigError(
+            f"expected a causal language model at {name!r}, as a folder or a hub id; it cannot be loaded: {err}"
+        ) from err
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    return Loaded(model.to(device).eval(), tokenizer)
