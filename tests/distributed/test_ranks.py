@@ -1,0 +1,32 @@
+"""Ranks stay in step, whatever happens to one of them."""
+
+
+def test_ranks_agree_and_a_failure_on_one_is_known_to_all(on_ranks):
+    first, second = on_ranks("agreement")
+    assert (first["ranks"], second["ranks"]) == ([2, 0], [2, 1])
+    assert first["broadcast"] == second["broadcast"] == {"from": 0}
+    assert first["together"] == second["together"] == [0, 10]
+    failure = (
+        "ProbeError: a look was abandoned on all ranks, since it failed on rank 1: ValueError: this rank is out of luck"
+    )
+    assert first["failure"] == second["failure"] == failure
+    assert first["same"] == "no error"
+    assert "the plan must be the same on every rank; found digest0 on rank 0, digest1 on rank 1" in first["different"]
+    assert first["different"] == second["different"]
+    assert first["afterwards"] == second["afterwards"] == [0, 1]
+
+
+def test_rank_that_raises_in_mid_look_neither_hangs_the_others_nor_changes_training(on_ranks):
+    """Wherever it fails under FSDP2, both abandon the look, and training ends with the same weights, bit for bit."""
+    found = on_ranks("fsdp2_failures")
+    for first, second in [(found[0][case], found[1][case]) for case in found[0]]:
+        assert first == second
+    outcomes = found[0]
+    expected = outcomes["without looks"]["weights"]
+    abandoned = (
+        "ProbeError: a look was abandoned on all ranks, since it failed on rank 1: RuntimeError: no memory on this rank"
+    )
+    for case, outcome in outcomes.items():
+        assert outcome["weights"] == expected, case
+        said = {"without looks": None, "without failure": "no error"}.get(case, abandoned)
+        assert outcome["said"] == [said] * 3, case
