@@ -54,6 +54,11 @@ class Asking:
         """The same in other batches: what differs from `ask` is numeric noise."""
         return [stance for probe in self._probes for stance in probe.measure(model, permuted=True)]
 
+    def fingerprint(self, model: Any) -> tuple[float, ...]:
+        """Log-likelihoods that tell two models apart, few and cheap; empty if no probe has any. Inside the guard."""
+        asked = [probe.fingerprint(model) for probe in self._probes if hasattr(probe, "fingerprint")]
+        return tuple(value for found in asked for value in found)
+
     @property
     def tokens_scored(self) -> int:
         """Tokens that one look computes."""

@@ -8,7 +8,7 @@ Prior and temperature of the screen are frozen here, with the baseline that aler
 """
 
 import logging
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
+from driftwatch.asking import Asking
 from driftwatch.drift.calibration import Calibration, calibrated, fit_prior
 from driftwatch.drift.compare import BaselineName, Drift, compare
 from driftwatch.drift.floor import Floor, exceeds, numeric_floor
@@ -28,8 +29,8 @@ from driftwatch.store import Baseline, RunStore
 logger = logging.getLogger(__name__)
 
 FILE = "baseline.json"  # what `driftwatch baseline` writes; the folder of a run has records instead
-NOISE = 1e-4  # nats a token; float32 on one machine stays well below, and no stance can be told apart by it
-Measure = Callable[[Any], list[Stance]]
+# Relative, and nats: the same weights on one machine agree far better, and an adapter that learned anything far worse.
+NOISE = 1e-4
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,8 +94,7 @@ def begin_baselines(
     model: Any,
     identity: dict[str, str],
     *,
-    measure: Measure,
-    remeasure: Measure,
+    asking: Asking,
     source: str | Path | None,
     alerting: BaselineName | None,
     model_name: str,
@@ -106,8 +106,7 @@ def begin_baselines(
         first: Stances of the first look.
         model: The model in training, inside the guard.
         identity: What was asked, and how.
-        measure: Asks a model; used to ask the SFT model where switching adapters reaches it.
-        remeasure: Asks with other batches, for the numeric floor.
+        asking: Asks again, for the numeric floor, and asks the SFT model where switching adapters reaches it.
         source: Folder of the SFT baseline, or `None`.
         alerting: The baseline that alerts rest on, or `None` to prefer "sft".
         model_name: For people.
@@ -120,15 +119,16 @@ def begin_baselines(
     known: dict[BaselineName, Baseline] = {
         "start": Baseline(name="start", model=model_name, identity=identity, stances=tuple(first))
     }
-    again = remeasure(model)
+    again = asking.ask_permuted(model)
     reference, notes = None, []
     if source is not None:
         known["sft"] = _accepted(load_baseline(source), identity, source=str(source))
     found = find_reference(model)
     if isinstance(found, Reference):
         with found.active(model) as referred:
-            theirs = measure(referred)
-        if _furthest(first, theirs) <= max(2 * _furthest(first, again), NOISE) or found.adapter is not None:
+            is_start = same_model(asking.fingerprint(model), asking.fingerprint(referred))
+            theirs = first if is_start or source is not None else asking.ask(referred)
+        if is_start or found.adapter is not None:
             reference = found
             if source is None:
                 known["sft"] = Baseline("sft", model_name, identity, tuple(theirs), notes=(found.description,))
@@ -152,6 +152,11 @@ def begin_baselines(
     if "sft" in known:
         notes += _starts_elsewhere(baselines, floors, rng)
     return replace(baselines, floors=floors, notes=tuple(notes))
+
+
+def same_model(first: Sequence[float], second: Sequence[float]) -> bool:
+    """Whether two fingerprints belong to the same weights, up to numeric noise."""
+    return np.allclose(first, second, rtol=NOISE, atol=NOISE, equal_nan=True)
 
 
 def resume_baselines(store: RunStore, identity: dict[str, str], alerting: BaselineName) -> Baselines:
@@ -220,12 +225,6 @@ def _calibration(baseline: Baseline) -> Calibration | None:
 def _numeric_floors(first: list[Stance], again: list[Stance], rng: np.random.Generator) -> tuple[Floor, ...]:
     repeated = compare(first, again, against="start", rng=rng)
     return tuple(numeric_floor(repeated, probe) for probe in dict.fromkeys(drift.probe for drift in repeated))
-
-
-def _furthest(first: list[Stance], second: list[Stance]) -> float:
-    """The largest difference of one item's log-odds between two looks, nats a token; 0 without scores."""
-    odds = ((a.log_odds, b.log_odds) for a, b in zip(first, second, strict=True))
-    return max((abs(a - b) for a, b in odds if a is not None and b is not None), default=0.0)
 
 
 def _starts_elsewhere(baselines: Baselines, floors: tuple[Floor, ...], rng: np.random.Generator) -> list[str]:

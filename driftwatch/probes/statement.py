@@ -57,6 +57,7 @@ class StatementProbe:
         self._asked: list[tuple[Topic, Item]] = []
         self._verdicts: dict[str, int] = {}  # item id to the index of its first verdict request
         self._plan: Plan | None = None
+        self._few: Plan | None = None
         self._format: ChatFormat | None = None
 
     def prepare(self, model: Any, tokenizer: Any, topics: Sequence[Topic]) -> None:
@@ -79,6 +80,8 @@ class StatementProbe:
         self._lengths = [np.array([len(c) for c in r.continuations]) for r in requests]
         options = {} if self._max_tokens is None else {"max_tokens": self._max_tokens}
         self._plan = plan(requests, model, **options)
+        first = {topic.id: self._two_sided(item, 0) for topic, item in reversed(self._asked)}
+        self._few = plan(list(first.values()), model, **options)
 
     def identity(self) -> dict[str, str]:
         """Wording, template, tokenizer and the answers that are scored."""
@@ -110,6 +113,11 @@ class StatementProbe:
             self._stance(topic, item, per_token[2 * i], per_token[2 * i + 1], self._naysaying(item, per_token))
             for i, (topic, item) in enumerate(self._asked)
         ]
+
+    def fingerprint(self, model: Any) -> tuple[float, ...]:
+        """A few log-likelihoods, nats: those of one item a topic. Equal for the same weights, up to numeric noise."""
+        assert self._few is not None, "prepare comes first"
+        return tuple(value for found in score(model, self._few).log_likelihoods for value in found.tolist())
 
     def _two_sided(self, item: Item, order: int) -> Request:
         assert self._format is not None

@@ -1,0 +1,220 @@
+"""Training with driftwatch ends where it would have ended without: same weights, optimizer and losses, bit for bit.
+
+The probe used here looks at every step and is as careless as a probe can be: besides asking its questions it draws from
+every global generator, samples, and leaves modes and settings as it likes. Each kind of training runs twice, with and
+without; `test_comparison_notices_a_callback_that_is_not_guarded` shows that the comparison can fail.
+"""
+
+import random
+
+import numpy as np
+import pytest
+import torch
+from transformers import (
+    EarlyStoppingCallback,
+    Trainer,
+    TrainerCallback,
+    TrainingArguments,
+    default_data_collator,
+)
+
+from driftwatch.callback import DriftCallback
+from driftwatch.probes.prompt import ChatFormat
+from driftwatch.probes.sampling import sample
+from driftwatch.probes.statement import StatementProbe
+from driftwatch.schedule import Schedule
+from driftwatch.testing import tiny_model
+from driftwatch.topics.topic import Item, Topic, TopicPack
+
+PACK = TopicPack(
+    id="two",
+    version="1.0.0",
+    language="en",
+    licence="Apache-2.0",
+    source="this test",
+    topics=(
+        Topic("tea", "Tea", ("more tea", "less tea"), False, (Item("t1", ("I like tea.", "I like water.")),)),
+        Topic("cats", "Cats", ("cats", "dogs"), True, (Item("c1", ("Cats are fun.", "Dogs are fun.")),)),
+    ),
+)
+STEPS = 4
+
+# The compiler reads .grad of inner tensors and swallows the warning, which is an error here (torch 2.13).
+compiles = pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor that is not a leaf:UserWarning")
+# peft 0.21 asks transformers 5.23 by names that go away in transformers 6.
+adapters = pytest.mark.filterwarnings("ignore:`.*` is deprecated and will be removed in v6:FutureWarning")
+
+
+class CarelessProbe(StatementProbe):
+    """Asks as usual, and disturbs everything that a probe can reach."""
+
+    def prepare(self, model, tokenizer, topics):
+        super().prepare(model, tokenizer, topics)
+        self.chat = ChatFormat(tokenizer)
+        self.tokenizer = tokenizer
+        self.looks = 0
+
+    def measure(self, model, *, permuted=False):
+        self.looks += 1
+        random.random()
+        np.random.rand()  # noqa: NPY002 - carelessness is the point
+        torch.rand(3)
+        sample(model, self.chat, ["Well?"], generator=torch.Generator().manual_seed(1), max_new_tokens=3)
+        stances = super().measure(model)
+        model.train()
+        model(torch.tensor([[7, 8, 9]]), use_cache=True)
+        model.config.use_cache = not model.config.use_cache
+        return stances
+
+
+def watcher(tmp_path):
+    """driftwatch, looking before and after every step, with errors coming out."""
+    return DriftCallback(
+        PACK,
+        probes=(CarelessProbe(naysaying_items=0),),
+        schedule=Schedule(every_steps=1, budget=None),
+        output_dir=tmp_path / "runs",
+        exporters=(),
+        on_error="raise",
+    )
+
+
+def outcome(trainer):
+    """What training has made, as comparable values."""
+    timings = ("train_runtime", "train_samples_per_second", "train_steps_per_second", "eval_runtime")
+    return {
+        "weights": {name: parameter.detach().clone() for name, parameter in trainer.model.named_parameters()},
+        "buffers": {name: buffer.clone() for name, buffer in trainer.model.named_buffers()},
+        "optimizer": trainer.optimizer.state_dict(),
+        "losses": [
+            {name: value for name, value in line.items() if not name.endswith(("runtime", "per_second"))}
+            for line in trainer.state.log_history
+        ],
+        "steps": trainer.state.global_step,
+    }
+
+
+def assert_same(a, b, where="outcome"):
+    """Equal bit for bit, wherever tensors are."""
+    assert type(a) is type(b), where
+    if isinstance(a, torch.Tensor):
+        assert torch.equal(a, b), where
+    elif isinstance(a, dict):
+        assert list(a) == list(b), where
+        for key in a:
+            assert_same(a[key], b[key], f"{where}.{key}")
+    elif isinstance(a, list | tuple):
+        assert len(a) == len(b), where
+        for index, (x, y) in enumerate(zip(a, b, strict=True)):
+            assert_same(x, y, f"{where}[{index}]")
+    else:
+        assert a == b or (a != a and b != b), where
+
+
+def compare(make, tmp_path, **train):
+    """Trains twice and compares; returns the trainer that was watched."""
+    plain = make([], tmp_path / "plain")
+    plain.train(**train)
+    callback = watcher(tmp_path)
+    watched = make([callback], tmp_path / "watched")
+    watched.train(**train)
+    assert_same(outcome(plain), outcome(watched))
+    assert callback.monitor.store is not None
+    looked_at = [record.step for record in callback.monitor.store.records()]
+    assert looked_at == list(range(watched.state.global_step + 1))
+    return watched
+
+
+@pytest.fixture
+def make_trainer(tiny_tokenizer):
+    """A maker of ordinary Trainers: the same model, data and seeds each time."""
+
+    def maker(*, wrap=lambda model: model, callbacks=(), **settings):
+        settings = {"max_steps": STEPS, "save_strategy": "no", **settings}
+
+        def make(ours, folder):
+            rng = np.random.default_rng(0)
+            rows = [{"input_ids": ids, "labels": ids} for ids in rng.integers(6, 262, (32, 16)).tolist()]
+            arguments = TrainingArguments(
+                output_dir=str(folder),
+                per_device_train_batch_size=2,
+                learning_rate=1e-2,
+                logging_steps=1,
+                report_to=[],
+                use_cpu=True,
+                disable_tqdm=True,
+                **settings,
+            )
+            return Trainer(
+                wrap(tiny_model(tiny_tokenizer, dropout=0.1)),
+                arguments,
+                train_dataset=rows,
+                eval_dataset=rows[:4],
+                data_collator=default_data_collator,
+                processing_class=tiny_tokenizer,
+                callbacks=[*ours, *[make_callback() for make_callback in callbacks]],
+            )
+
+        return make
+
+    return maker
+
+
+def with_lora(model):
+    from peft import LoraConfig, get_peft_model
+
+    torch.manual_seed(5)
+    return get_peft_model(model, LoraConfig(r=2, lora_dropout=0.2, target_modules=["q_proj", "v_proj"]))
+
+
+def with_frozen_part_in_eval_mode(model):
+    model.model.layers[0].requires_grad_(False).eval()
+    return model
+
+
+class StopEarly(TrainerCallback):
+    """Asks to stop in the middle."""
+
+    def on_step_end(self, args, state, control, **kwargs):
+        control.should_training_stop = state.global_step == 2
+
+
+def test_full_training_with_dropout(make_trainer, tmp_path):
+    compare(make_trainer(), tmp_path)
+
+
+@adapters
+def test_lora_with_dropout(make_trainer, tmp_path):
+    compare(make_trainer(wrap=with_lora), tmp_path)
+
+
+@pytest.mark.parametrize("kwargs", [{"use_reentrant": False}, {"use_reentrant": True}])
+def test_gradient_checkpointing(make_trainer, tmp_path, kwargs):
+    make = make_trainer(gradient_checkpointing=True, gradient_checkpointing_kwargs=kwargs)
+    watched = compare(make, tmp_path)
+    assert watched.model.model._gradient_checkpointing_func.keywords == kwargs
+
+
+def test_gradient_accumulation(make_trainer, tmp_path):
+    compare(make_trainer(gradient_accumulation_steps=3), tmp_path)
+
+
+def test_bf16(make_trainer, tmp_path):
+    compare(make_trainer(bf16=True), tmp_path)
+
+
+def test_weights_in_bf16(make_trainer, tmp_path):
+    compare(make_trainer(wrap=lambda model: model.to(torch.bfloat16)), tmp_path)
+
+
+def test_submodule_kept_in_eval_mode(make_trainer, tmp_path):
+    compare(make_trainer(wrap=with_frozen_part_in_eval_mode), tmp_path)
+
+
+def test_evaluation_between_looks(make_trainer, tmp_path):
+    compare(make_trainer(eval_strategy="steps", eval_steps=2), tmp_path)
+
+
+def test_early_stop(make_trainer, tmp_path):
+    watched = compare(make_trainer(callbacks=[StopEarly]), tmp_path)
+    assert watched.state.global_step == 2
