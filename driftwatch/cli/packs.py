@@ -73,19 +73,20 @@ def _listed(name: str) -> dict[str, Any]:
 def show(pack: str, topic: str | None, columns: tuple[str, ...], split: str, as_json: bool) -> None:
     """What a pack holds; with TOPIC, every item of that topic."""
     draft = read_pack(pack, columns=_columns(columns), split=split)
-    loaded, description = whole(draft, pack), draft.description
+    loaded = whole(draft, pack)
     if topic is not None:
         _show_topic(_topic(loaded, topic), as_json)
         return
     if as_json:
         topics = [_topic_header(t) for t in loaded]
-        _print_json({**_header(loaded), "description": description, "usable_by": usable_by(loaded), "by_topic": topics})
+        words = {"title": draft.title, "description": draft.description}
+        _print_json({**_header(loaded), **words, "usable_by": usable_by(loaded), "by_topic": topics})
         return
     console = Console()
     console.print(f"[bold]{escape(loaded.id)}[/bold] {escape(loaded.version)}  {loaded.digest}")
     console.print(escape(f"{loaded.language} · {loaded.licence} · {loaded.source}"))
-    if description:
-        console.print(escape(description))
+    for text in filter(None, (draft.title, draft.description)):
+        console.print(escape(text))
     table = Table("topic", "items", "control", "support", "oppose")
     for t in loaded:
         row = (t.id, str(len(t.items)), "yes" if t.control else "", *t.poles)

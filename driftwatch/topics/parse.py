@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from driftwatch.topics.node import Fault, Node, Place, Reader
 from driftwatch.topics.topic import Item, Topic, TopicPack
 
-HEADER_KEYS = ("id", "version", "language", "licence", "source", "description")
+HEADER_KEYS = ("id", "version", "title", "language", "licence", "source", "description")
 PACK_KEYS = (*HEADER_KEYS, "topics", "subset_of", "select")
 TOPIC_KEYS = ("id", "title", "poles", "control", "items")
 ITEM_KEYS = ("id", "sides", "question")
@@ -32,6 +32,7 @@ class Draft:
         faults: Empty where the pack can be used.
         places: Where each item is written, by item id; topics under `topic:` and their id.
         notes: What a person should know about how it was read, for example columns that were passed over.
+        title: For people.
         description: What the pack says about itself beyond its header.
     """
 
@@ -39,6 +40,7 @@ class Draft:
     faults: tuple[Fault, ...]
     places: Mapping[str, Place] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    title: str | None = None
     description: str | None = None
 
 
@@ -59,28 +61,31 @@ class PackParser:
     def __init__(self, reader: Reader, files: Files) -> None:
         self._reader, self._files = reader, files
         self._places: dict[str, Place] = {}
+        self._title: str | None = None
+        self._description: str | None = None
 
     def draft(self, root: Node, fallback_id: str) -> Draft:
         """A whole pack, or a topic file on its own, which becomes a pack of one topic."""
         if isinstance(root.value, dict) and "items" in root.value and "topics" not in root.value:
             topic = self.topic(root)
             header = TopicPack(fallback_id, "0.0.0", "und", "not stated", root.place.file, ())
-            return self._finish(header, [topic] if topic else [], None)
+            return self._finish(header, [topic] if topic else [])
         entries = self._reader.mapping(root, "the pack", PACK_KEYS)
         header = self.header(entries, root.place)
-        description = self._reader.text(entries, "description", "the pack", root.place, needed=False)
+        self._title = self._reader.text(entries, "title", "the pack", root.place, needed=False)
+        self._description = self._reader.text(entries, "description", "the pack", root.place, needed=False)
         if "subset_of" in entries:
-            return self._subset(entries, header, description)
+            return self._subset(entries, header)
         if "topics" not in entries:
             if entries:
                 self._reader.fault(
                     root.place, 'expected "topics" (or "subset_of") in the pack, found none. Add topics.'
                 )
-            return self._finish(header, [], description)
+            return self._finish(header, [])
         topics = [self._inline_or_file(node) for node in self._reader.sequence(entries["topics"], '"topics"')]
         if "select" in entries:
             self._reader.fault(entries["select"].place, 'expected "subset_of" beside "select", found none. Add it.')
-        return self._finish(header, [topic for topic in topics if topic], description)
+        return self._finish(header, [topic for topic in topics if topic])
 
     def header(self, entries: Mapping[str, Node], place: Place) -> TopicPack:
         """Id, version, language, licence and source, as a pack without topics."""
@@ -162,7 +167,7 @@ class PackParser:
             return None if inner is None else self.topic(inner)
         return self.topic(node)
 
-    def _subset(self, entries: Mapping[str, Node], header: TopicPack, description: str | None) -> Draft:
+    def _subset(self, entries: Mapping[str, Node], header: TopicPack) -> Draft:
         """The named items of another pack, in that pack's order."""
         reader, place = self._reader, entries["subset_of"].place
         parent_name = reader.string(entries["subset_of"], '"subset_of"')
@@ -171,15 +176,15 @@ class PackParser:
         if "select" not in entries:
             reader.fault(place, 'expected "select" beside "subset_of", found none. Name the items of each topic.')
         if parent_name is None or "select" not in entries:
-            return self._finish(header, [], description)
+            return self._finish(header, [])
         parent = self._files.pack(parent_name, place)
         reader.faults.extend(parent.faults)
         if parent.pack is None:
-            return self._finish(header, [], description)
+            return self._finish(header, [])
         known = [topic.id for topic in parent.pack]
         select = reader.mapping(entries["select"], f'the selection from "{parent_name}"', known)
         topics = [self._selected(topic, select[topic.id], parent) for topic in parent.pack if topic.id in select]
-        return self._finish(header, [topic for topic in topics if topic.items], description)
+        return self._finish(header, [topic for topic in topics if topic.items])
 
     def _selected(self, topic: Topic, node: Node, parent: Draft) -> Topic:
         reader = self._reader
@@ -199,6 +204,6 @@ class PackParser:
             reader.fault(place, f'expected items of topic "{topic.id}", found "{item_id}". Correct or remove it.')
         return replace(topic, items=items)
 
-    def _finish(self, header: TopicPack, topics: list[Topic], description: str | None) -> Draft:
+    def _finish(self, header: TopicPack, topics: list[Topic]) -> Draft:
         pack = replace(header, topics=tuple(topics)) if topics else None
-        return Draft(pack, tuple(self._reader.faults), self._places, description=description)
+        return Draft(pack, tuple(self._reader.faults), self._places, (), self._title, self._description)
