@@ -13,6 +13,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "demo": ("driftwatch.cli.demo", "Watch a real model leave an SFT-established stance under DPO."),
     "baseline": ("driftwatch.cli.baseline", "Keep an SFT model's stances, to compare runs with."),
     "runs": ("driftwatch.cli.runs", "List and show runs."),
+    "simulate": ("driftwatch.cli.simulate", "Prove the stated false-alarm rate by simulation."),
     "packs": ("driftwatch.cli.packs", "List, show, check, sample and compare topic packs."),
 }
 

@@ -1,0 +1,116 @@
+"""driftwatch simulate: the proof of the stated false-alarm rate, on the production code."""
+
+import json
+import os
+import sys
+import time
+
+import click
+from rich.console import Console
+from rich.progress import Progress
+from rich.table import Table
+
+from driftwatch.drift.proof import GROUPS, Figure, Line, Report, prove
+from driftwatch.drift.rate import Rate
+
+Found = dict[tuple[Figure, float], Line]  # the lines of one scenario, by figure and tolerated drift
+
+
+@click.command("simulate")
+@click.option("--quick", "suite", flag_value="quick", default=True, help="Find what is badly broken; a minute or two.")
+@click.option("--full", "suite", flag_value="full", help="Bound every rate; at most half an hour on two cores.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")
+@click.option("--jobs", type=click.IntRange(1), default=None, help="Processes.  [default: one a core]")
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Same seed, same figures.")
+def command(suite: str, as_json: bool, jobs: int | None, seed: int) -> None:
+    """Prove the stated false-alarm rate by simulation.
+
+    Thousands of trainings whose models are known are watched by the very code that watches yours. Where nothing
+    drifts, alerts are counted; where something drifts, the looks until it is found; where an assumption is broken on
+    purpose, the rate must break with it. Exit code 0 if everything holds that must, else 1.
+    """
+    began = time.monotonic()
+    with Progress(console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task("simulating", total=1.0)
+        report = prove(
+            "full" if suite == "full" else "quick",
+            seed=seed,
+            jobs=jobs or os.cpu_count() or 1,
+            progress=lambda name, share: progress.update(task, completed=share, description=name),
+        )
+    seconds = time.monotonic() - began
+    if as_json:
+        click.echo(json.dumps({**report.to_json(), "seconds": round(seconds, 1)}, indent=1))
+    else:
+        _print(report, seconds)
+    sys.exit(0 if report.passed else 1)
+
+
+def _print(report: Report, seconds: float) -> None:
+    console = Console()
+    for group, title in GROUPS.items():
+        by_scenario: dict[str, Found] = {}
+        for line in report.lines:
+            if line.group == group:
+                by_scenario.setdefault(line.scenario, {})[line.figure, line.delta] = line
+        if by_scenario:
+            console.print((_power if group == "power" else _alerts)(title, by_scenario))
+    table = Table("requested", "any alert", "value alert", title="Requested against achieved rate where nothing drifts")
+    for alpha, (plain, value) in report.achieved.items():
+        table.add_row(f"{alpha:g}", _share(plain), _share(value))
+    console.print(table)
+    failed = [line for line in report.lines if line.passed is False]
+    for line in failed:
+        console.print(
+            f"[red]failed[/red]: {line.scenario}: {line.figure} at δ = {line.delta:g} must be {line.required}"
+        )
+    verdict = "[red]does not hold[/red]" if failed else "[green]holds[/green]"
+    console.print(
+        f"The {report.suite} proof {verdict}; seed {report.seed}, {seconds:.0f} s. Parentheses: 95 % intervals."
+    )
+
+
+def _alerts(title: str, by_scenario: dict[str, Found]) -> Table:
+    table = Table(
+        "scenario", "runs", "value alert", "… at δ = 0.03", "called specific", "any label", "holds", title=title
+    )
+    for scenario, own in by_scenario.items():
+        value, tolerant, plain = own["value", 0.0], own["value", 0.03], own["any", 0.0]
+        shares = [_share(line.rate) for line in (value, tolerant, own["specific", 0.0], plain)]
+        table.add_row(scenario, _num_runs(value), *shares, _holds(own))
+    return table
+
+
+def _power(title: str, by_scenario: dict[str, Found]) -> Table:
+    deltas = sorted({delta for own in by_scenario.values() for _, delta in own})
+    table = Table(
+        "scenario",
+        "runs",
+        *(f"δ = {d:g}" for d in deltas),
+        "called specific",
+        "holds",
+        title=f"{title} (found, median look)",
+    )
+    for scenario, own in by_scenario.items():
+        cells = [_found(own["found", d], own["median look", d]) for d in deltas]
+        specific = _found(own["found specific", 0.0], own["median look specific", 0.0])
+        table.add_row(scenario, _num_runs(own["found", 0.0]), *cells, specific, _holds(own))
+    return table
+
+
+def _found(rate: Line, look: Line) -> str:
+    share = "–" if rate.rate is None else f"{rate.rate.value:.2f}"
+    return share if look.look is None else f"{share} / {look.look:g}"
+
+
+def _share(rate: Rate | None) -> str:
+    return "–" if rate is None else f"{rate.value:.4f} ({rate.lower:.4f}–{rate.upper:.4f})"
+
+
+def _num_runs(line: Line) -> str:
+    return "–" if line.rate is None else str(line.rate.runs)
+
+
+def _holds(own: Found) -> str:
+    required = [line.passed for line in own.values() if line.passed is not None]
+    return "" if not required else "[green]yes[/green]" if all(required) else "[red]no[/red]"
