@@ -2,6 +2,7 @@
 
 import json
 import random
+import re
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,6 +20,7 @@ from driftwatch.topics.check import Finding, check, usable_by
 from driftwatch.topics.diff import diff
 from driftwatch.topics.loader import pack_names, read_pack, whole
 from driftwatch.topics.similar import NearPairs
+from driftwatch.topics.stratify import stratified
 from driftwatch.topics.topic import Item, Topic, TopicPack
 
 MAX_PRINTED = 20  # findings of one kind: a foreign set of prompts may have hundreds
@@ -252,6 +254,33 @@ def _asked(item: Item, order: int) -> str:
 
     framings = [question(item, "two_sided", 1 if order else 0)] if item.sides else []
     return "\n".join([*framings, *([question(item, "open", 0)] if item.question else [])])
+
+
+@command.command("subset")
+@click.argument("pack")
+@click.option("-n", "--number", type=click.IntRange(1), default=12, show_default=True, help="Items a topic.")
+@click.option("--id", "pack_id", required=True, help="Id of the new pack.")
+def subset(pack: str, number: int, pack_id: str) -> None:
+    """Print a smaller pack, as YAML: about NUMBER items of each topic, over all its matters and balanced in wording."""
+    loaded = load_pack(pack)
+    header = {
+        "id": pack_id,
+        "version": "1.0.0",
+        "language": loaded.language,
+        "licence": loaded.licence,
+        "source": f"A stratified subset of {loaded.id} {loaded.version}.",
+        "subset_of": pack,
+    }
+    lines = [f"{key}: {_scalar(value)}" for key, value in header.items()]
+    lines.append("select:")
+    for topic_id, items in stratified(loaded, number).items():
+        lines += [f"  {topic_id}:", *(f"    - {_scalar(item)}" for item in items)]
+    click.echo("\n".join(lines))
+
+
+def _scalar(text: str) -> str:
+    """As YAML: bare where it cannot be taken for a number, a yes or a no, else quoted; JSON strings are YAML strings."""
+    return text if re.fullmatch(r"[a-z]\w*_\w+", text) else json.dumps(text, ensure_ascii=False)
 
 
 @command.command("diff")

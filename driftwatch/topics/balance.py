@@ -5,7 +5,7 @@ each should fall to either pole about equally often.
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import NamedTuple
 
 from driftwatch.topics.topic import Topic
@@ -44,15 +44,28 @@ class Balance(NamedTuple):
         return self.first / total if total else None
 
 
+# What is compared between the two sides of an item, each by a number.
+FEATURES: tuple[tuple[str, Callable[[str], int]], ...] = (
+    ("the longer side", lambda side: len(words(side))),
+    ("permissive words (may, free, allow …)", lambda side: _has(side, PERMISSIVE)),
+    ("prescriptive words (must, should, ought …)", lambda side: _has(side, PRESCRIPTIVE)),
+    ("negations (not, no, never …)", lambda side: _has(side, NEGATORS)),
+    ("first-person words", lambda side: _has(side, FIRST_PERSON)),
+)
+
+
+def leans(sides: tuple[str, str]) -> tuple[int, ...]:
+    """For each feature, which side has more of it: 1 for `sides[0]`, −1 for `sides[1]`, 0 for neither."""
+    first, second = sides
+    return tuple((measure(first) > measure(second)) - (measure(first) < measure(second)) for _, measure in FEATURES)
+
+
 def balances(topic: Topic) -> list[Balance]:
     """Every feature's balance over the items with sides."""
-    pairs = [item.sides for item in topic.items if item.sides is not None]
+    by_item = [leans(item.sides) for item in topic.items if item.sides is not None]
     return [
-        _balance("the longer side", pairs, lambda side: len(words(side))),
-        _balance("permissive words (may, free, allow …)", pairs, lambda side: _has(side, PERMISSIVE)),
-        _balance("prescriptive words (must, should, ought …)", pairs, lambda side: _has(side, PRESCRIPTIVE)),
-        _balance("negations (not, no, never …)", pairs, lambda side: _has(side, NEGATORS)),
-        _balance("first-person words", pairs, lambda side: _has(side, FIRST_PERSON)),
+        Balance(name, sum(lean[n] > 0 for lean in by_item), sum(lean[n] < 0 for lean in by_item))
+        for n, (name, _) in enumerate(FEATURES)
     ]
 
 
@@ -78,11 +91,6 @@ def sign_test(first: int, second: int) -> float:
     total, least = first + second, min(first, second)
     tail = sum(math.comb(total, k) for k in range(least + 1)) / (1 << total)
     return min(1.0, 2 * tail)
-
-
-def _balance(feature: str, pairs: Sequence[tuple[str, str]], measure: Callable[[str], int]) -> Balance:
-    differences = [measure(first) - measure(second) for first, second in pairs]
-    return Balance(feature, sum(d > 0 for d in differences), sum(d < 0 for d in differences))
 
 
 def _has(side: str, wanted: frozenset[str]) -> int:
