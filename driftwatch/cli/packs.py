@@ -49,13 +49,13 @@ def list_packs(as_json: bool) -> None:
     if as_json:
         _print_json(rows)
         return
-    table = Table("pack", "version", "topics", "controls", "items", "language", "licence", "digest")
+    table = Table("pack", "version", "topics", "controls", "items", "language", "licence")
     for row in rows:
         if "error" in row:
             table.add_row(row["name"], f"[red]{escape(row['error'])}[/red]")
             continue
         figures = (row["topics"], row["controls"], row["items"])
-        table.add_row(row["name"], row["version"], *map(str, figures), row["language"], row["licence"], row["digest"])
+        table.add_row(row["name"], row["version"], *map(str, figures), row["language"], row["licence"])
     Console().print(table)
 
 
@@ -279,7 +279,7 @@ def subset(pack: str, number: int, pack_id: str) -> None:
 
 
 def _scalar(text: str) -> str:
-    """As YAML: bare where it cannot be taken for a number, a yes or a no, else quoted; JSON strings are YAML strings."""
+    """As YAML: bare where it cannot be taken for a number, a yes or a no, else as JSON, which YAML reads too."""
     return text if re.fullmatch(r"[a-z]\w*_\w+", text) else json.dumps(text, ensure_ascii=False)
 
 

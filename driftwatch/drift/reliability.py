@@ -6,8 +6,9 @@ Computed once, at the baseline. An item is asked in both orders of its sides, so
     order_i  = (d_i0 − d_i1) / 2        what it owes to the place; positive where the first-listed side is preferred
 
 with d_io the log-odds in order o. Where |order_i| ≥ |stance_i| the answer changes with the order, and a reply says
-which side stood first, not what the model holds. The share of items whose answer stays is the order consistency: models lose
-most of their reliability to the order of options (0.41, against more than 0.9 for paraphrases: arXiv 2607.05554).
+which side stood first, not what the model holds. The share of items whose answer stays is the order consistency:
+models lose most of their reliability to the order of options (0.41, against more than 0.9 for paraphrases: arXiv
+2607.05554).
 
 Shape letters: N items, F frames.
 """
@@ -26,8 +27,8 @@ from driftwatch.topics.topic import Topic
 MIN_COVERAGE = 0.5
 # Below, the order of the sides decides the answer to most items. Chosen: the majority.
 MIN_CONSISTENCY = 0.5
-# Standard deviation over items of the log-odds, nats a token: where the calibration's temperature, which is that of half
-# the log-odds, meets its lower end.
+# Standard deviation over items of the log-odds, nats a token: where the calibration's temperature, which is that of
+# half the log-odds, meets its lower end.
 MIN_SPREAD = 2 * MIN_TEMPERATURE
 MIN_ITEMS = 3  # for a correlation or a standard deviation over items
 NOT_MEASURED = "not measured"
