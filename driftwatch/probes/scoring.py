@@ -1,28 +1,22 @@
-"""Log-likelihood of many continuations of many prompts.
+"""The engine of the screen: log-likelihood of many continuations of many prompts, every shared token computed once.
 
-Letters in names of tensors: B rows of a batch, T tokens of a row, K positions whose logits are kept, V vocabulary.
+`plan` fixes, once, which tokens go through the model together; `score` runs that plan at every look.
 """
 
-import hashlib
-from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from driftwatch.errors import ProbeError
+from driftwatch.probes.batches import Batch, Group
+from driftwatch.probes.forward import Read, Way, encode_stem, read_batch
+from driftwatch.probes.memory import give_back, is_out_of_memory
+from driftwatch.probes.planning import Plan, plan
+from driftwatch.probes.trie import Request
 
-class Request(NamedTuple):
-    """One prompt and what may follow it.
-
-    Attributes:
-        prompt: Token ids, at least one.
-        continuations: Token ids of each continuation, each at least one.
-    """
-
-    prompt: tuple[int, ...]
-    continuations: tuple[tuple[int, ...], ...]
+__all__ = ["Plan", "Request", "Scored", "dry_look", "plan", "score"]
 
 
 class Scored(NamedTuple):
@@ -30,77 +24,106 @@ class Scored(NamedTuple):
 
     Attributes:
         log_likelihoods: For each request, float64 of shape (continuations,): natural log of the probability of the
-            whole continuation after the prompt; nan where the model's logits were not finite.
-        tokens_computed: Token positions that went through the model, padding included.
+            whole continuation after the prompt. nan where the model's logits were not finite, or where the plan is one
+            rank's share and the request belongs to another.
+        tokens_computed: Token positions that went through the model, stems and padding included.
+        num_splits: Batches that had to be divided because memory ran out: the composition was not the planned one.
     """
 
     log_likelihoods: list[NDArray[np.float64]]
     tokens_computed: int
+    num_splits: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """Which tokens go through the model together; fixed for the life of a baseline."""
+@torch.no_grad()
+def dry_look(model: Any, plan: Plan) -> Plan:
+    """The plan itself, or one with smaller batches, after its largest batch went through the model.
 
-    requests: tuple[Request, ...]
-    batches: tuple[tuple[tuple[int, int], ...], ...]  # (request, continuation)
-    path: str
-    tokens_naive: int
-    tokens_unique: int
-    tokens_computed: int
-    digest: str
+    Run it before training begins, so that a look that does not fit shows then and not at the peak of a step.
 
-
-def plan(requests: Sequence[Request], model: Any, *, max_tokens: int = 4096) -> Plan:
-    """Fix the composition of the batches."""
-    rows = [(r, c) for r, request in enumerate(requests) for c in range(len(request.continuations))]
-
-    def length(row: tuple[int, int]) -> int:
-        request = requests[row[0]]
-        return len(request.prompt) + len(request.continuations[row[1]]) - 1
-
-    rows.sort(key=length, reverse=True)
-    batches = []
-    while rows:
-        size = max(1, max_tokens // length(rows[0]))
-        batches.append(tuple(rows[:size]))
-        rows = rows[size:]
-    prefixes = {
-        (r.prompt + c)[:end] for r in requests for c in r.continuations for end in range(1, len(r.prompt) + len(c))
-    }
-    return Plan(
-        requests=tuple(requests),
-        batches=tuple(batches),
-        path="plain",
-        tokens_naive=sum(length(row) for batch in batches for row in batch),
-        tokens_unique=len(prefixes),
-        tokens_computed=sum(length(batch[0]) * len(batch) for batch in batches),
-        digest=hashlib.sha256(repr((requests, batches)).encode()).hexdigest()[:16],
-    )
+    Raises:
+        ProbeError: Memory is too small for even one prompt.
+    """
+    while True:
+        group, batch = max(
+            ((group, batch) for group in plan.layout.groups for batch in group.batches),
+            key=lambda pair: max(plan.footprint.of(size) for size in pair[1].sizes(len(pair[0].stem))),
+        )
+        try:
+            read_batch(model, plan.way, batch, encode_stem(model, plan.way, group.stem))
+        except RuntimeError as err:
+            if not is_out_of_memory(err):
+                raise
+        else:
+            return plan
+        give_back()
+        plan = plan.halved()
 
 
-def score(model: Any, plan: Plan) -> Scored:
-    """Log-likelihood of every continuation of every request."""
-    found = [np.full(len(r.continuations), np.nan) for r in plan.requests]
-    device = next(model.parameters()).device
-    values = []
-    with torch.no_grad():
-        for batch in plan.batches:
-            sequences = [plan.requests[r].prompt + plan.requests[r].continuations[c] for r, c in batch]
-            width = max(map(len, sequences)) - 1
-            ids_BT = torch.zeros((len(batch), width), dtype=torch.long)
-            mask_BT = torch.zeros((len(batch), width), dtype=torch.long)
-            for i, sequence in enumerate(sequences):
-                ids_BT[i, : len(sequence) - 1] = torch.tensor(sequence[:-1])
-                mask_BT[i, : len(sequence) - 1] = 1
-            logits_BTV = model(input_ids=ids_BT.to(device), attention_mask=mask_BT.to(device), use_cache=False).logits
-            for i, (r, _) in enumerate(batch):
-                start = len(plan.requests[r].prompt) - 1
-                targets = torch.tensor(sequences[i][start + 1 :], device=device)
-                logits = logits_BTV[i, start : len(sequences[i]) - 1].float()
-                picked = logits.gather(1, targets[:, None])[:, 0] - logits.logsumexp(1)
-                values.append(picked.sum())
-    rows = [row for batch in plan.batches for row in batch]
-    for (r, c), value in zip(rows, torch.stack(values).cpu().numpy().astype(np.float64), strict=True):
-        found[r][c] = value if np.isfinite(value) else np.nan
-    return Scored(found, plan.tokens_computed)
+@torch.no_grad()
+def score(model: Any, plan: Plan, *, split: bool = True) -> Scored:
+    """Log-likelihood of every continuation of every request of a plan.
+
+    Changes neither modes nor random state: call it inside the guard, which sets them. Runs in whatever precision is set
+    outside; logarithms are taken in float32, sums in float64. Results come to the host in one transfer at the end.
+
+    Args:
+        model: The model that the plan was made for.
+        plan: What is asked, and how.
+        split: Whether a batch that runs out of memory is divided and tried again. Ranks of a sharded model must not,
+            since each would make another number of forward passes.
+
+    Raises:
+        ProbeError: Memory ran out, even with a single prompt in a forward pass.
+    """
+    run = _Run(model, plan.way, split)
+    for group in plan.layout.groups:
+        run.group(group)
+    return Scored(_assembled(plan, run.read), run.tokens, run.num_splits)
+
+
+class _Run:
+    """One look under way."""
+
+    def __init__(self, model: Any, way: Way, split: bool) -> None:
+        self.model, self.way, self.split = model, way, split
+        self.read: list[Read] = []
+        self.tokens = 0
+        self.num_splits = 0
+
+    def group(self, group: Group) -> None:
+        stem = encode_stem(self.model, self.way, group.stem)
+        self.tokens += len(group.stem)
+        for batch in group.batches:
+            self.batch(batch, stem)
+
+    def batch(self, batch: Batch, stem: Any) -> None:
+        try:
+            self.read += read_batch(self.model, self.way, batch, stem)
+        except RuntimeError as err:
+            if not is_out_of_memory(err):
+                raise
+            halves = batch.halves() if self.split else None
+            if halves is None:
+                raise ProbeError(f"out of memory with {len(batch.ids_BT)} prompt(s) in a forward pass: {err}") from err
+        else:
+            self.tokens += batch.tokens
+            return
+        # Outside of the handler: a live exception would keep the failed pass's tensors.
+        self.num_splits += 1
+        give_back()
+        for half in halves:
+            self.batch(half, stem)
+
+
+def _assembled(plan: Plan, read: list[Read]) -> list[NDArray[np.float64]]:
+    layout = plan.layout
+    values = np.full(layout.num_slots, np.nan)
+    if read:
+        device = read[0][0].device
+        on_host = torch.cat([found.to(device) for found, _ in read]).cpu().numpy()
+        values[np.concatenate([slots for _, slots in read])] = on_host
+    sums = np.zeros(sum(len(r.continuations) for r in plan.requests))
+    np.add.at(sums, layout.owners, np.where(np.isfinite(values), values, np.nan)[layout.slots])
+    ends = np.cumsum([len(r.continuations) for r in plan.requests])
+    return np.split(sums, ends[:-1])

@@ -1,0 +1,204 @@
+"""One batch through the model: from token ids to log-probabilities of the tokens that are read.
+
+Letters in names of tensors: B rows of a batch, T tokens of a row, S tokens of a row that stand before it in a cache,
+K positions whose logits are kept, V vocabulary, E predictions that are read.
+"""
+
+import copy
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from transformers.cache_utils import Cache, DynamicCache, DynamicLayer
+
+from driftwatch.errors import ProbeError
+from driftwatch.probes.batches import Batch, Edges, Layout, Path
+
+# Float32 copies of logits are made in pieces of this many bytes.
+_PIECE_BYTES = 2**24
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """How a model is called; found by trying, in `capability.py`.
+
+    Attributes:
+        path: "tree": packed rows with an explicit attention mask; "cache": prompts once, then continuations from their
+            cached states; "plain": every continuation alone.
+        mask: What the attention takes on the tree path: "bool" (true: may look) or "additive" (0: may look).
+        windows: Look-back of the attention layers by layer type, 0 for unlimited; a single one named "" holds for all.
+        trims: Whether the model projects onto the vocabulary only where it is told to (`logits_to_keep`).
+        cache_name: The argument that takes a cache.
+        extras: Further arguments of every call.
+    """
+
+    path: Path
+    mask: Literal["bool", "additive"] = "bool"
+    windows: tuple[tuple[str, int], ...] = (("", 0),)
+    trims: bool = True
+    cache_name: str = "past_key_values"
+    extras: dict[str, Any] = field(default_factory=dict)
+
+
+class _StemLayer(DynamicLayer):  # type: ignore[misc]  # transformers publishes no types
+    """Keys and values of a stem, shared by all rows of all batches.
+
+    An ordinary cache layer would keep what it is given; nothing is ever read again here, so nothing is kept, which
+    leaves one layer's keys and values in memory at a time instead of all layers'.
+    """
+
+    def __init__(self, keys: Tensor, values: Tensor) -> None:
+        super().__init__()
+        self.lazy_initialization(keys, values)
+        self.keys, self.values = keys, values
+
+    def update(self, key_states: Tensor, value_states: Tensor, *_: Any, **__: Any) -> tuple[Tensor, Tensor]:
+        rows = key_states.shape[0]
+        return (
+            torch.cat([self.keys.expand(rows, -1, -1, -1), key_states], dim=-2),
+            torch.cat([self.values.expand(rows, -1, -1, -1), value_states], dim=-2),
+        )
+
+
+def input_device(model: Any) -> torch.device:
+    """Where token ids go: a model may be spread over several devices."""
+    embedding = model.get_input_embeddings()
+    weight = getattr(embedding, "weight", None)
+    device: torch.device = (weight if weight is not None else next(model.parameters())).device
+    return device
+
+
+def encode_stem(model: Any, way: Way, stem: tuple[int, ...]) -> Any | None:
+    """The cached states of a stem, to be shared by many batches; `None` for an empty one or where nothing is shared."""
+    if not stem or way.path == "plain":
+        return None
+    ids_BT = np.array([stem], np.int64)
+    if way.path == "cache":
+        return call(model, way, ids_BT, 1, cache=True)[1]
+    # A cache without the model's config has plain layers only: sliding ones would drop what our own mask still needs.
+    places = np.arange(len(stem))[None]
+    inputs = _tree_inputs(model, way, places, np.full_like(ids_BT, len(stem)), 0)
+    _, filled = call(model, way, ids_BT, 1, cache=DynamicCache(), **inputs)
+    return Cache(layers=[_StemLayer(layer.keys, layer.values) for layer in filled.layers])
+
+
+Read = tuple[Tensor, NDArray[np.int64]]  # log-probabilities (float32, on the device), and their slots
+
+
+def read_layout(model: Any, way: Way, layout: Layout) -> Iterator[Read]:
+    """Everything that a layout reads, batch by batch."""
+    for group in layout.groups:
+        stem = encode_stem(model, way, group.stem)
+        for batch in group.batches:
+            yield from read_batch(model, way, batch, stem)
+
+
+def read_batch(model: Any, way: Way, batch: Batch, stem: Any | None) -> list[Read]:
+    """What is read from one batch.
+
+    Raises:
+        ProbeError: The model returned no logits of the shape that was asked for.
+    """
+    if way.path == "tree":
+        stem_length = 0 if stem is None else stem.get_seq_length()
+        inputs = _tree_inputs(model, way, batch.depths_BT, batch.ends_BT, stem_length)
+        logits_BKV, _ = call(model, way, batch.ids_BT, batch.kept, cache=stem, **inputs)
+        return [(_log_probabilities(logits_BKV, batch.edges), batch.edges.slots)]
+    if way.path == "plain":
+        logits_BKV, _ = call(model, way, batch.ids_BT, batch.kept)
+        return [(_log_probabilities(logits_BKV, batch.edges), batch.edges.slots)]
+    return _read_with_cache(model, way, batch, stem)
+
+
+def _read_with_cache(model: Any, way: Way, batch: Batch, stem: Any | None) -> list[Read]:
+    """Prompts once, then their continuations from copies of the prompts' states."""
+    cache: Any = True
+    if stem is not None:
+        cache = copy.deepcopy(stem)  # a cache changes in place
+        _select(model, cache, np.zeros(len(batch.ids_BT), np.int64))
+    logits_BKV, cache = call(model, way, batch.ids_BT, batch.kept, cache=cache)
+    read = [(_log_probabilities(logits_BKV, batch.edges), batch.edges.slots)]
+    if batch.follow is not None:
+        del logits_BKV
+        _select(model, cache, batch.follow.parents)
+        logits_BKV, _ = call(model, way, batch.follow.ids_BT, batch.follow.ids_BT.shape[1], cache=cache)
+        read.append((_log_probabilities(logits_BKV, batch.follow.edges), batch.follow.edges.slots))
+    return read
+
+
+def _select(model: Any, cache: Any, rows: NDArray[np.int64]) -> None:
+    cache.reorder_cache(torch.from_numpy(rows).to(input_device(model)))
+
+
+def call(
+    model: Any, way: Way, ids_BT: NDArray[np.int64], kept: int, *, cache: Any = None, **inputs: Any
+) -> tuple[Tensor, Any]:
+    """Logits of the last `kept` positions, and the cache where one was given or asked for with `True`.
+
+    Raises:
+        ProbeError: The model returned no logits, or not of the positions that were asked for.
+    """
+    ids = torch.from_numpy(ids_BT).to(input_device(model))
+    if cache is not None and cache is not True:
+        inputs[way.cache_name] = cache
+    if way.trims:
+        inputs["logits_to_keep"] = kept
+    # Models that write "if use_cache" before they look at a cache would ignore a given one.
+    out = model(input_ids=ids, use_cache=cache is not None, return_dict=True, **inputs, **way.extras)
+    logits_BKV = getattr(out, "logits", None)
+    expected = kept if way.trims else ids.shape[1]
+    shape = tuple(logits_BKV.shape) if isinstance(logits_BKV, Tensor) else None
+    if shape is None or shape[:2] != (ids.shape[0], expected):
+        raise ProbeError(
+            f"expected logits of shape ({ids.shape[0]}, {expected}, vocabulary) from {type(model).__name__}; found "
+            f"{'none' if shape is None else shape}. Libraries that fuse the loss return none unless they are told to."
+        )
+    assert isinstance(logits_BKV, Tensor)
+    return logits_BKV[:, -kept:], getattr(out, way.cache_name, None)
+
+
+def _tree_inputs(
+    model: Any, way: Way, depths_BT: NDArray[np.int64], ends_BT: NDArray[np.int64], stem_length: int
+) -> dict[str, Any]:
+    """Positions and masks of packed rows."""
+    device = input_device(model)
+    depths = torch.from_numpy(depths_BT).to(device)
+    ends = torch.from_numpy(ends_BT).to(device)
+    masks = {name: _mask(way, depths, ends, stem_length, window, model) for name, window in way.windows}
+    return {"position_ids": depths, "attention_mask": masks[""] if list(masks) == [""] else masks}
+
+
+def _mask(way: Way, depths_BT: Tensor, ends_BT: Tensor, stem_length: int, window: int, model: Any) -> Tensor:
+    """Who may look at whom, (B, 1, T, S + T): ancestors and oneself, no further back than the window."""
+    rows, tokens = depths_BT.shape
+    place_T = torch.arange(tokens, device=depths_BT.device)
+    own_BTT = (place_T[None, :] <= place_T[:, None]) & (place_T[None, :, None] < ends_BT[:, None, :])
+    stem_BTS = own_BTT.new_ones(rows, tokens, stem_length)
+    may_look = torch.cat([stem_BTS, own_BTT], dim=2)
+    if window:
+        stem_depths = torch.arange(stem_length, device=depths_BT.device).expand(rows, -1)
+        all_depths = torch.cat([stem_depths, depths_BT], dim=1)
+        may_look &= depths_BT[:, :, None] - all_depths[:, None, :] < window
+    # Padding looks at itself: a row that may look at nothing has no softmax.
+    may_look[:, place_T, stem_length + place_T] = True
+    if way.mask == "bool":
+        return may_look[:, None]
+    dtype = model.get_input_embeddings().weight.dtype
+    closed = torch.full((), torch.finfo(dtype).min, dtype=dtype, device=depths_BT.device)
+    return torch.where(may_look, torch.zeros_like(closed), closed)[:, None]
+
+
+def _log_probabilities(logits_BKV: Tensor, edges: Edges) -> Tensor:
+    """Natural logarithms, float32, E. Only the columns that are read are gathered; the rest is summed in pieces."""
+    kept, vocabulary = logits_BKV.shape[1:]
+    device = logits_BKV.device
+    logits_NV = logits_BKV.reshape(-1, vocabulary)
+    piece = max(1, _PIECE_BYTES // (4 * vocabulary))
+    normalizer_N = torch.cat([part.float().logsumexp(dim=1) for part in torch.split(logits_NV, piece)])
+    at_E = torch.from_numpy(edges.rows * kept + edges.columns).to(device)
+    tokens_E = torch.from_numpy(edges.tokens).to(device)
+    return logits_NV[at_E, tokens_E].float() - normalizer_N[at_E]

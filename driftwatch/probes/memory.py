@@ -1,0 +1,100 @@
+"""What a forward pass takes in memory, estimated from the model's config, and what to do when it was too much."""
+
+import gc
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from driftwatch.probes.batches import Fits, Size
+
+# A look may take this share of the model's own size on top of what training holds. It leaves room, below the quarter
+# that is promised, for what the estimate does not see: buffers inside kernels and the allocator's rounding.
+SHARE_OF_MODEL = 1 / 6
+
+
+@dataclass(frozen=True, slots=True)
+class Footprint:
+    """Bytes that a forward pass holds at its peak, by what they grow with.
+
+    Attributes:
+        token: A token's activations in the widest layer.
+        logit: One position's logits.
+        pair: One query-key pair: the mask, and the scores where the attention keeps them.
+        cached: One cached token in all layers; 0 where nothing is kept.
+    """
+
+    token: int
+    logit: int
+    pair: int
+    cached: int
+
+    def of(self, size: Size) -> int:
+        """Bytes at the peak of a pass, the model itself not counted."""
+        tokens = size.rows * size.tokens
+        pairs = tokens * (size.before + size.tokens)
+        cached = size.rows * (size.before + size.tokens)
+        # Layers are done when logits are made, so the larger of the two counts; masks and caches stay throughout.
+        return max(tokens * self.token, size.rows * size.kept * self.logit) + pairs * self.pair + cached * self.cached
+
+
+def footprint(model: Any, *, logit_bytes: int, keeps_cache: bool, additive_mask: bool) -> Footprint:
+    """An estimate from the config, on the high side.
+
+    Args:
+        model: Any causal language model.
+        logit_bytes: Bytes of one logit as the model returns it.
+        keeps_cache: Whether the pass leaves keys and values of all layers in a cache.
+        additive_mask: Whether the mask has numbers instead of bits.
+    """
+    config = text_config(model)
+    item = model.get_input_embeddings().weight.element_size()
+    hidden = config.hidden_size
+    heads = getattr(config, "num_attention_heads", None) or 1
+    head_dim = getattr(config, "head_dim", None) or hidden // heads
+    key_heads = getattr(config, "num_key_value_heads", None) or heads
+    inner = getattr(config, "intermediate_size", None) or 4 * hidden
+    inner = max(inner) if isinstance(inner, list) else inner
+    eager = getattr(config, "_attn_implementation", None) == "eager"
+    softcap = getattr(config, "final_logit_softcapping", None)
+    return Footprint(
+        # Residual, normed copy and attention's in- and outputs; gate, up, their product and its input.
+        token=item * (6 * hidden + 4 * inner + 4 * heads * head_dim),
+        logit=int(config.vocab_size) * logit_bytes * (2 if softcap else 1),
+        pair=(item if additive_mask else 1) + (heads * (item + 8) if eager else item),
+        cached=2 * item * key_heads * head_dim * config.num_hidden_layers if keeps_cache else 0,
+    )
+
+
+def fits_within(footprint: Footprint, max_tokens: int, max_bytes: int) -> Fits:
+    """Whether a pass stays below both bounds."""
+
+    def fits(size: Size) -> bool:
+        return size.rows * size.tokens <= max_tokens and footprint.of(size) <= max_bytes
+
+    return fits
+
+
+def model_bytes(model: Any) -> int:
+    """Size of a model's weights, of the whole model where it is sharded over ranks."""
+    return sum(parameter.numel() * parameter.element_size() for parameter in model.parameters())
+
+
+def text_config(model: Any) -> Any:
+    """The config of the part that reads text."""
+    config = model.config
+    return config.get_text_config() if hasattr(config, "get_text_config") else config
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an allocator gave up: CUDA's has an error type, the CPU's a sentence."""
+    return isinstance(error, torch.OutOfMemoryError) or (
+        isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
+    )
+
+
+def give_back() -> None:
+    """Return freed blocks to the device, so that a smaller attempt finds room in one piece."""
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
