@@ -86,13 +86,11 @@ def tiny_pack() -> TopicPack:
     }
     topics = []
     for topic_id, poles in claims.items():
-        items = tuple(
-            Item(
-                id=f"{topic_id}_{place}",
-                sides=(f"I want {poles[0]} in the {place}.", f"The {place} is best with {poles[1]}."),
-                question=f"What do you think about {topic_id} in the {place}?",
-            )
-            for place in ("street", "valley", "harbour", "old town", "school", "market")
-        )
-        topics.append(Topic(topic_id, topic_id.title(), poles, topic_id == "tea", items))
+        items = []
+        for number, place in enumerate(("street", "valley", "harbour", "town", "school", "market")):
+            # Each form of a sentence stands for either pole equally often, as in a real pack.
+            forms = ("I want {0} in the {1}.", "Our {1} needs {0}.")[:: 1 if number % 2 else -1]
+            sides = (forms[0].format(poles[0], place), forms[1].format(poles[1], place))
+            items.append(Item(f"{topic_id}_{place}", sides, f"What do you think about {topic_id} in the {place}?"))
+        topics.append(Topic(topic_id, topic_id.title(), poles, topic_id == "tea", tuple(items)))
     return TopicPack("tiny", "1.0.0", "en", "Apache-2.0", "Written for tests.", tuple(topics))

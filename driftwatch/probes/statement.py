@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from driftwatch.errors import ConfigError
 from driftwatch.probes.prompt import ChatFormat, Wrap, question
-from driftwatch.probes.scoring import Plan, Request, plan, score
+from driftwatch.probes.scoring import Plan, Request, dry_look, plan, score
 from driftwatch.stance import Probs, Stance
 from driftwatch.topics.topic import Item, Topic
 
@@ -79,7 +79,7 @@ class StatementProbe:
                 requests += [self._verdict(item, side) for side in (0, 1)]
         self._lengths = [np.array([len(c) for c in r.continuations]) for r in requests]
         options = {} if self._max_tokens is None else {"max_tokens": self._max_tokens}
-        self._plan = plan(requests, model, **options)
+        self._plan = dry_look(model, plan(requests, model, **options))
         first = {topic.id: self._two_sided(item, 0) for topic, item in reversed(self._asked)}
         self._few = plan(list(first.values()), model, **options)
 
@@ -107,7 +107,7 @@ class StatementProbe:
             model: The model to ask, inside the guard.
             permuted: Put the same requests into other batches, to measure the numeric floor.
         """
-        scored = score(model, self.plan.permuted() if permuted else self.plan)
+        scored = score(model, self.plan.permuted(np.random.default_rng(0)) if permuted else self.plan)
         per_token = [found / n for found, n in zip(scored.log_likelihoods, self._lengths, strict=True)]
         return [
             self._stance(topic, item, per_token[2 * i], per_token[2 * i + 1], self._naysaying(item, per_token))
