@@ -1,10 +1,8 @@
-"""Several processes, one look: who asks what, and how they stay in step.
+"""Several processes, one look: how ranks agree, and stay in step.
 
-Every rank makes the same number of forward passes. The batches of a plan are dealt to the ranks as they are, so a
-question stands in the same batch however many ranks there are; a rank that has fewer makes dummy passes, whose results
-are dropped. Rank 0 decides (`broadcast`), all ranks work and then agree whether everybody succeeded (`together`). A
-rank that fails makes up the forward passes it still owes before it says so, since the forward of a sharded model is
-collective and the others would wait for it for ever.
+Rank 0 decides (`broadcast`); all ranks work, and then agree whether everybody succeeded (`together`). Under FSDP and
+ZeRO-3 the forward of the model is collective, so all ranks make the same number of passes, and one that fails makes up
+for those that it still owes before it says so (`in_step`): the others would wait for it for ever.
 
 What cannot be made up for: a failure in the middle of one forward pass of FSDP1 or ZeRO-3, whose remaining collectives
 are reachable by running that forward only; and one of the collectives itself. Training has the same limit.
@@ -62,6 +60,13 @@ def together(work: Callable[[], T], what: str = "a look") -> list[T]:
     if failed := [f"rank {index}: {text}" for index, (text, _) in enumerate(everything) if text is not None]:
         raise ProbeError(f"{what} was abandoned on all ranks, since it failed on {'; '.join(failed)}") from error
     return [result for _, result in everything]
+
+
+def everywhere(work: Callable[[], T], what: str = "a look") -> T:
+    """Runs `work` on every rank, and gives each its own result once all have succeeded; errors as in `together`."""
+    result: list[T] = []
+    together(lambda: result.append(work()), what)
+    return result[0]
 
 
 def same_everywhere(digest: str, what: str) -> None:

@@ -11,40 +11,47 @@ import pytest
 ROOT = Path(__file__).parents[2]
 
 
-@pytest.fixture
-def on_ranks(tmp_path):
-    """Runs a scenario of `scenarios.py` on two processes with gloo; a hang is an error after `timeout` seconds."""
+def on_ranks(folder, scenarios, *, num_ranks=2, timeout=240):
+    """Runs scenarios of `scenarios.py` one after the other on processes with gloo; a hang is an error.
 
-    def run(scenario, *, num_ranks=2, timeout=150):
-        processes = [
-            subprocess.Popen(
-                [sys.executable, str(Path(__file__).with_name("scenarios.py")), scenario, str(tmp_path)],
-                env={
-                    **os.environ,
-                    "PYTHONPATH": str(ROOT),
-                    "RANK": str(rank),
-                    "LOCAL_RANK": str(rank),
-                    "WORLD_SIZE": str(num_ranks),
-                    "MASTER_ADDR": "localhost",
-                    "MASTER_PORT": "29500",  # read by accelerate, used by nobody: the group meets in a file
-                    "OMP_NUM_THREADS": "1",
-                    "TOKENIZERS_PARALLELISM": "false",
-                },
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                text=True,
-            )
-            for rank in range(num_ranks)
-        ]
-        outputs = []
-        try:
-            outputs = [process.communicate(timeout=timeout)[0] for process in processes]
-        finally:
-            for process in processes:
-                process.kill()
-                process.wait()
-        said = "\n".join(f"--- rank {rank}\n{output}" for rank, output in enumerate(outputs))
-        assert [process.returncode for process in processes] == [0] * num_ranks, said
-        return [json.loads((tmp_path / f"{scenario}-{rank}.json").read_text()) for rank in range(num_ranks)]
+    Returns:
+        For each scenario what each rank found, or the traceback of its error under "error".
+    """
+    processes = [
+        subprocess.Popen(
+            [sys.executable, str(Path(__file__).with_name("scenarios.py")), str(folder), *scenarios],
+            env={
+                **os.environ,
+                "PYTHONPATH": str(ROOT),
+                "RANK": str(rank),
+                "LOCAL_RANK": str(rank),
+                "WORLD_SIZE": str(num_ranks),
+                "MASTER_ADDR": "localhost",
+                "MASTER_PORT": "29500",  # read by accelerate, used by nobody: the group meets in a file
+                "OMP_NUM_THREADS": "1",
+                "TOKENIZERS_PARALLELISM": "false",
+            },
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        for rank in range(num_ranks)
+    ]
+    outputs = []
+    try:
+        outputs = [process.communicate(timeout=timeout)[0] for process in processes]
+    finally:
+        for process in processes:
+            process.kill()
+            process.wait()
+    said = "\n".join(f"--- rank {rank}\n{output}" for rank, output in enumerate(outputs))
+    assert [process.returncode for process in processes] == [0] * num_ranks, said
+    found = [json.loads((folder / f"found-{rank}.json").read_text()) for rank in range(num_ranks)]
+    return {scenario: [of_rank[scenario] for of_rank in found] for scenario in scenarios}
 
-    return run
+
+@pytest.fixture(scope="session")
+def quick(tmp_path_factory):
+    """All scenarios without a Trainer, on the same two processes: starting them takes longest."""
+    scenarios = ("agreement", "fsdp2_failures", "scoring", "out_of_memory", "spreading")
+    return on_ranks(tmp_path_factory.mktemp("ranks"), scenarios)

@@ -1,4 +1,4 @@
-"""What each rank does in the tests beside this file: `python scenarios.py SCENARIO FOLDER`.
+"""What each rank does in the tests beside this file: `python scenarios.py FOLDER SCENARIO …`.
 
 Every scenario returns what its rank found, as JSON. The group's time-out is short, so that a rank left alone in a
 collective is an error and not a wait.
@@ -7,16 +7,20 @@ collective is an error and not a wait.
 import json
 import os
 import sys
+import traceback
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 
 import torch
 from torch import distributed as dist
+from torch import nn
 
 from driftwatch.errors import ConfigError, ProbeError
 from driftwatch.guard import undisturbed
 from driftwatch.probes import ranks
+from driftwatch.probes.scoring import Request, plan, score
+from driftwatch.probes.shares import plan_on_ranks, score_on_ranks, spread
 from driftwatch.testing import tiny_model, tiny_tokenizer
 
 TIMEOUT = timedelta(seconds=40)
@@ -180,13 +184,120 @@ def fsdp2_failures():
     return {name: train(sharded_model(), looks) for name, looks in cases.items()}
 
 
-def main(scenario, folder):
+# Scoring: shares of a plan
+
+
+def requests():
+    """Eleven questions of different lengths with continuations that share first tokens; the same on every rank."""
+    generator = torch.Generator().manual_seed(5)
+
+    def tokens(length):
+        return tuple(torch.randint(6, 262, (length,), generator=generator).tolist())
+
+    stem, start = tokens(9), tokens(2)
+    return [Request(stem + tokens(3 + n), (start + tokens(4), start + tokens(2), tokens(5))) for n in range(11)]
+
+
+def found(scored):
+    return {"scores": [each.tolist() for each in scored.log_likelihoods], "splits": scored.num_splits}
+
+
+def scoring():
+    """Scores of one process, of two ranks with replicas, and of two ranks that share one model."""
+    model = tiny_model(tiny_tokenizer()).train()
+    with undisturbed(model) as asked:
+        alone_plan = plan(requests(), asked, max_tokens=64)
+        alone = score(asked, alone_plan)
+    outcome = {"alone": found(alone), "alone_tokens": alone.tokens_computed}
+    for name, trained in (("ddp", nn.parallel.DistributedDataParallel(model)), ("fsdp2", sharded_model())):
+        with undisturbed(trained) as asked:
+            mine = requests() if ranks.rank() == 0 else []  # rank 0's are asked
+            shared_plan = plan_on_ranks(mine, asked, max_tokens=64)
+            counter = count_tokens(asked)
+            outcome[name] = found(score_on_ranks(asked, shared_plan))
+            outcome[f"{name}_tokens"] = counter.tokens
+            outcome[f"{name}_digest"] = shared_plan.digest == alone_plan.digest
+    return outcome
+
+
+def count_tokens(model):
+    """Counts the token positions that go through a model on this rank."""
+
+    class Counter:
+        tokens = 0
+
+        def add(self, module, arguments, named):
+            self.tokens += named["input_ids"].numel()
+
+    counter = Counter()
+    model.register_forward_pre_hook(counter.add, with_kwargs=True)
+    return counter
+
+
+def out_of_memory():
+    """Rank 1 has memory for few rows only: both ranks divide their batches, and the scores stay what they were."""
+    return {"ddp": with_little_memory(tiny_model(tiny_tokenizer())), "fsdp2": with_little_memory(sharded_model())}
+
+
+def with_little_memory(model):
+    with undisturbed(model) as asked:
+        shared_plan = plan_on_ranks(requests(), asked, max_tokens=512, max_bytes=2**30)
+        with little_memory(asked.model.layers[1], rows=2):
+            divided = score_on_ranks(asked, shared_plan)
+        with little_memory(asked.model.layers[1], rows=0):
+            never = message(lambda: score_on_ranks(asked, shared_plan))
+        return {"divided": found(divided), "never": never, "whole": found(score_on_ranks(asked, shared_plan))}
+
+
+@contextmanager
+def little_memory(layer, *, rows):
+    def hook(module, arguments, named):
+        hidden = arguments[0] if arguments else named["hidden_states"]
+        if ranks.rank() == 1 and hidden.shape[0] > rows:
+            raise torch.OutOfMemoryError("out of memory")
+
+    handle = layer.register_forward_pre_hook(hook, with_kwargs=True)
+    try:
+        yield
+    finally:
+        handle.remove()
+
+
+def spreading():
+    """Work on shares: five items on two ranks, in order; a rank that fails; nothing to do."""
+    model = tiny_model(tiny_tokenizer())
+
+    def work(items):
+        seen.append(list(items))
+        return [item * 10 for item in items]
+
+    def fails(items):
+        return [1 // (item - 4) for item in items]  # item 4 is rank 0's
+
+    seen = []
+    return {
+        "results": spread(model, [1, 2, 3, 4, 5], work, 0),
+        "mine": seen,
+        "single": spread(model, [7], work, 0),
+        "failure": message(lambda: spread(model, [4, 5], fails, 0)),
+        "nothing": spread(model, [], work, 0),
+    }
+
+
+def outcome_of(scenario):
+    try:
+        return scenario()
+    except Exception:  # noqa: BLE001 - the test shows it
+        return {"error": traceback.format_exc()}
+
+
+def main(folder, *scenarios):
     torch.use_deterministic_algorithms(True)
     rank, world = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
-    store = dist.FileStore(f"{folder}/{scenario}.store", world)
+    store = dist.FileStore(f"{folder}/store", world)
     dist.init_process_group("gloo", store=store, rank=rank, world_size=world, timeout=TIMEOUT)
-    found = globals()[scenario]()
-    Path(folder, f"{scenario}-{rank}.json").write_text(json.dumps(found))
+    found = {scenario: outcome_of(globals()[scenario]) for scenario in scenarios}
+    Path(folder, f"found-{rank}.json").write_text(json.dumps(found))
     dist.barrier()
     dist.destroy_process_group()
 

@@ -1,8 +1,8 @@
 """Ranks stay in step, whatever happens to one of them."""
 
 
-def test_ranks_agree_and_a_failure_on_one_is_known_to_all(on_ranks):
-    first, second = on_ranks("agreement")
+def test_ranks_agree_and_a_failure_on_one_is_known_to_all(quick):
+    first, second = quick["agreement"]
     assert (first["ranks"], second["ranks"]) == ([2, 0], [2, 1])
     assert first["broadcast"] == second["broadcast"] == {"from": 0}
     assert first["together"] == second["together"] == [0, 10]
@@ -16,9 +16,9 @@ def test_ranks_agree_and_a_failure_on_one_is_known_to_all(on_ranks):
     assert first["afterwards"] == second["afterwards"] == [0, 1]
 
 
-def test_rank_that_raises_in_mid_look_neither_hangs_the_others_nor_changes_training(on_ranks):
+def test_rank_that_raises_in_mid_look_neither_hangs_the_others_nor_changes_training(quick):
     """Wherever it fails under FSDP2, both abandon the look, and training ends with the same weights, bit for bit."""
-    found = on_ranks("fsdp2_failures")
+    found = quick["fsdp2_failures"]
     for first, second in [(found[0][case], found[1][case]) for case in found[0]]:
         assert first == second
     outcomes = found[0]

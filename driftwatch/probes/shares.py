@@ -1,0 +1,151 @@
+"""What each of several ranks asks, and how their answers come together.
+
+The batches of a plan are dealt to the ranks as they are, so that a question stands in the same batch however many ranks
+there are. A rank that has fewer than the others asks something again, and drops what it reads.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+import numpy as np
+
+from driftwatch.errors import ProbeError
+from driftwatch.probes.memory import give_back, is_out_of_memory
+from driftwatch.probes.ranks import (
+    broadcast,
+    everywhere,
+    in_step,
+    is_sharded,
+    num_ranks,
+    rank,
+    same_everywhere,
+    together,
+)
+from driftwatch.probes.scoring import Plan, Request, Scored, dry_look, plan, score
+
+A = TypeVar("A")
+T = TypeVar("T")
+
+
+def plan_on_ranks(requests: Sequence[Request], model: Any, **options: Any) -> Plan:
+    """`plan` and `dry_look` where several ranks train together: rank 0's requests, and the same batches on every rank.
+
+    Args:
+        requests: What is asked.
+        model: The model that `undisturbed` yields.
+        options: Of `plan`.
+
+    Raises:
+        ProbeError: As `plan` and `dry_look`; on every rank.
+        ConfigError: Ranks plan differently.
+    """
+    if num_ranks() == 1:
+        return dry_look(model, plan(requests, model, **options))
+    requests = broadcast(list(requests))
+    made = everywhere(lambda: plan(requests, model, **options), "planning a look")
+    same_everywhere(made.digest, "the plan of a look")
+    if is_sharded(model):
+        return _scored(model, made)[1]
+    # Memory differs between devices: all keep to what the smallest can do.
+    settled = together(lambda: dry_look(model, made).max_tokens, "the dry look")
+    while made.max_tokens > min(settled):
+        made = made.halved()
+    return made
+
+
+def score_on_ranks(model: Any, plan: Plan) -> Scored:
+    """`score` where several ranks train together: each scores its share, and every rank gets all results.
+
+    Results are those of a single process, since the batches are the same; `tokens_computed` is what all ranks computed.
+
+    Args:
+        model: The model that `undisturbed` yields.
+        plan: From `plan_on_ranks`.
+
+    Raises:
+        ProbeError: It failed on some rank; on every rank.
+    """
+    return score(model, plan) if num_ranks() == 1 else _scored(model, plan)[0]
+
+
+def _scored(model: Any, plan: Plan) -> tuple[Scored, Plan]:
+    """Scores, and the plan that fitted into the memory of every rank."""
+    sharded, num_splits = is_sharded(model), 0
+    while True:
+        mine = plan.shard(rank(), num_ranks()) if _is_divisible(model, plan) else plan
+        shares = together(lambda mine=mine: _share(model, mine, sharded))  # type: ignore[misc] # lambda with a default
+        found = [share for share in shares if share is not None]
+        if len(found) == len(shares):
+            return _merged(found, num_splits), plan
+        # Ranks of a sharded model must divide their batches together.
+        give_back()
+        plan, num_splits = plan.halved(), num_splits + 1
+
+
+def _share(model: Any, mine: Plan, sharded: bool) -> Scored | None:
+    """One rank's scores; `None` where a sharded model ran out of memory and all ranks must use smaller batches."""
+    try:
+        with in_step(model, mine.num_forwards):
+            return score(model, mine, split=not sharded)
+    except ProbeError as err:
+        if sharded and err.__cause__ is not None and is_out_of_memory(err.__cause__):
+            return None
+        raise
+
+
+def _merged(shares: Sequence[Scored], num_splits: int) -> Scored:
+    log_likelihoods = []
+    for found in zip(*(share.log_likelihoods for share in shares), strict=True):
+        merged = found[0]
+        for other in found[1:]:
+            merged = np.where(np.isnan(merged), other, merged)
+        log_likelihoods.append(merged)
+    tokens = sum(share.tokens_computed for share in shares)
+    return Scored(log_likelihoods, tokens, num_splits + sum(share.num_splits for share in shares))
+
+
+def _is_divisible(model: Any, plan: Plan) -> bool:
+    """Whether ranks can score different batches.
+
+    Not under tensor parallelism, where all must have the same input; nor where the continuations of one prompt are so
+    many that a single one is read from two batches. Then every rank scores everything.
+    """
+    if (getattr(model, "tp_size", None) or 1) > 1:
+        return False
+    batch_of = np.zeros(plan.layout.num_slots, np.int64)
+    batches = [batch for group in plan.layout.groups for batch in group.batches]
+    for index, batch in enumerate(batches):
+        batch_of[batch.edges.slots] = index
+        if batch.follow is not None:
+            batch_of[batch.follow.edges.slots] = index
+    read_from = batch_of[plan.layout.slots]
+    first = np.full(int(plan.layout.owners.max()) + 1, len(batches))
+    last = np.zeros_like(first)
+    np.minimum.at(first, plan.layout.owners, read_from)
+    np.maximum.at(last, plan.layout.owners, read_from)
+    return bool((first == last).all())
+
+
+def spread(model: Any, items: Sequence[A], work: Callable[[Sequence[A]], Sequence[T]], num_forwards: int) -> list[T]:
+    """Works on equal shares of some items, one share a rank; every rank gets all results, in the order of the items.
+
+    Args:
+        model: The model that `undisturbed` yields.
+        items: The same on every rank.
+        work: One result an item. A rank that is short is given other items again, whose results are dropped.
+        num_forwards: Forward passes that `work` makes for a share of `ceil(items / ranks)`.
+
+    Raises:
+        ProbeError: It failed on some rank; on every rank.
+    """
+    if not items:
+        return []
+    ranks, per_rank = num_ranks(), -(-len(items) // num_ranks())
+    mine = [items[index % len(items)] for index in range(rank(), per_rank * ranks, ranks)]
+
+    def ask() -> Sequence[T]:
+        with in_step(model, num_forwards):
+            return work(mine)
+
+    shares = together(ask)
+    return [shares[index % ranks][index // ranks] for index in range(len(items))]
