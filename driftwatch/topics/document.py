@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -10,10 +11,12 @@ import yaml
 
 from driftwatch.topics.node import Node, Place, Unreadable, Value
 
-# A pack is read by people, item by item; core has about 200 kB. A larger file is something else, or an attack.
+# A pack is read by people, item by item; core has about 250 kB. A larger file is something else, or an attack.
 MAX_BYTES = 16 * 1024 * 1024
-# Parses core in about 0.1 s; PyYAML without libyaml has only the reader in Python, about ten times slower.
+# Reads core in 0.03 s; without libyaml PyYAML has only its parser in Python, which takes 0.24 s.
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_RESOLVER: Any = yaml.SafeLoader("")  # tells what a bare scalar is: text, number, true or false, nothing
+MAX_DEPTH = 16  # a pack has eight levels
 
 
 def read_text(path: Path, max_bytes: int = MAX_BYTES) -> str:
@@ -45,51 +48,71 @@ def read_yaml(text: str, file: str) -> Node:
         line = text.count("\n", 0, odd.start()) + 1
         raise Unreadable(Place(file, line), f"expected printable text, found U+{ord(odd.group()):04X}. Remove it.")
     try:
-        root = yaml.compose(text, Loader=_LOADER)
+        return _YamlLines(file, yaml.parse(text, Loader=_LOADER)).document()
     except yaml.MarkedYAMLError as err:
         line = err.problem_mark.line + 1 if err.problem_mark else 1
         raise Unreadable(Place(file, line), f"expected YAML, found: {err.problem or err.context}. Correct it.") from err
-    except RecursionError as err:
-        raise Unreadable(Place(file), "expected a few levels of nesting, found too many. Flatten it.") from err
-    if root is None:
-        raise Unreadable(Place(file), "expected a pack, found an empty file. Write it.")
-    return _YamlLines(file).node(root)
 
 
 class _YamlLines:
-    """Turns PyYAML's nodes into ours; PyYAML's own constructors would lose the lines and follow aliases."""
+    """Turns PyYAML's events into nodes.
 
-    def __init__(self, file: str) -> None:
-        self._file = file
-        self._seen: set[int] = set()
+    PyYAML's own composer would lose the lines of keys, follow aliases, and, with libyaml, overflow the stack of the
+    process on some ten thousand brackets.
+    """
 
-    def node(self, node: yaml.Node, place: Place | None = None) -> Node:
-        place = place or self._place(node)
-        if id(node) in self._seen:
+    def __init__(self, file: str, events: Iterator[yaml.Event]) -> None:
+        self._file, self._events = file, events
+
+    def document(self) -> Node:
+        root: Node | None = None
+        for event in self._events:
+            if isinstance(event, (yaml.StreamStartEvent, yaml.StreamEndEvent, yaml.DocumentEndEvent)):
+                continue
+            if not isinstance(event, yaml.DocumentStartEvent):
+                root = self._node(event, 0)
+            elif root is not None:
+                raise Unreadable(self._place(event), "expected one document, found another one. Remove it.")
+        if root is None:
+            raise Unreadable(Place(self._file), "expected a pack, found an empty file. Write it.")
+        return root
+
+    def _node(self, event: yaml.Event, depth: int) -> Node:
+        place = self._place(event)
+        if isinstance(event, yaml.AliasEvent):
             # A few nested aliases can stand for billions of entries; packs have no use for them.
-            raise Unreadable(self._place(node), "expected no aliases, found this used again. Write it out.")
-        self._seen.add(id(node))
-        if isinstance(node, yaml.MappingNode):
-            return Node(self._entries(node), place)
-        if isinstance(node, yaml.SequenceNode):
-            return Node([self.node(entry) for entry in node.value], place)
-        return Node(self._scalar(node), place)
+            raise Unreadable(place, f'expected no aliases, found "*{event.anchor}". Write its value out.')
+        if isinstance(event, yaml.ScalarEvent):
+            return Node(self._scalar(event), place)
+        if isinstance(event, yaml.CollectionStartEvent) and event.tag is not None:
+            raise Unreadable(place, f'expected plain data, found the tag "{event.tag}". Remove it.')
+        if depth == MAX_DEPTH:
+            raise Unreadable(place, f"expected at most {MAX_DEPTH} levels of nesting, found more. Flatten it.")
+        if isinstance(event, yaml.MappingStartEvent):
+            return Node(self._mapping(depth + 1), place)
+        return Node(self._sequence(depth + 1), place)
 
-    def _entries(self, node: yaml.MappingNode) -> dict[str, Node]:
-        entries: dict[str, Node] = {}
-        for key_node, value_node in node.value:
-            place = self._place(key_node)
-            if not isinstance(key_node, yaml.ScalarNode):
-                raise Unreadable(place, "expected a name as key, found a list or mapping. Correct it.")
-            key = key_node.value
-            if key in entries:
-                raise Unreadable(place, f'expected each key once, found "{key}" again. Remove one.')
-            entries[key] = self.node(value_node, place)
+    def _sequence(self, depth: int) -> list[Node]:
+        entries = []
+        while not isinstance(event := next(self._events), yaml.SequenceEndEvent):
+            entries.append(self._node(event, depth))
         return entries
 
-    def _scalar(self, node: yaml.Node) -> Value:
-        kind = node.tag.removeprefix("tag:yaml.org,2002:")
-        text = str(node.value)
+    def _mapping(self, depth: int) -> dict[str, Node]:
+        entries: dict[str, Node] = {}
+        while not isinstance(event := next(self._events), yaml.MappingEndEvent):
+            place = self._place(event)
+            if not isinstance(event, yaml.ScalarEvent):
+                raise Unreadable(place, "expected a name as key, found a list, mapping or alias. Correct it.")
+            key = event.value
+            if key in entries:
+                raise Unreadable(place, f'expected each key once, found "{key}" again. Remove one.')
+            entries[key] = Node(self._node(next(self._events), depth).value, place)
+        return entries
+
+    def _scalar(self, event: yaml.ScalarEvent) -> Value:
+        tag = event.tag or _RESOLVER.resolve(yaml.ScalarNode, event.value, event.implicit)
+        kind, text = tag.removeprefix("tag:yaml.org,2002:"), str(event.value)
         if kind == "null":
             return None
         if kind == "bool":
@@ -97,11 +120,11 @@ class _YamlLines:
         if kind in ("int", "float"):
             return _number(text)
         if kind in ("str", "timestamp", "merge", "value"):
-            return _sound(text, self._place(node))
-        raise Unreadable(self._place(node), f'expected plain data, found the tag "{node.tag}". Remove it.')
+            return _sound(text, self._place(event))
+        raise Unreadable(self._place(event), f'expected plain data, found the tag "{tag}". Remove it.')
 
-    def _place(self, node: yaml.Node) -> Place:
-        return Place(self._file, node.start_mark.line + 1)
+    def _place(self, event: yaml.Event) -> Place:
+        return Place(self._file, event.start_mark.line + 1 if event.start_mark else None)
 
 
 def _number(text: str) -> int | float | str:
