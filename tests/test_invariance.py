@@ -10,13 +10,7 @@ import random
 import numpy as np
 import pytest
 import torch
-from transformers import (
-    EarlyStoppingCallback,
-    Trainer,
-    TrainerCallback,
-    TrainingArguments,
-    default_data_collator,
-)
+from transformers import Trainer, TrainerCallback, TrainingArguments, default_data_collator
 
 from driftwatch.callback import DriftCallback
 from driftwatch.probes.prompt import ChatFormat
@@ -38,11 +32,13 @@ PACK = TopicPack(
     ),
 )
 STEPS = 4
+TIMINGS = ("runtime", "per_second", "step_time")  # in the Trainer's log; everything else there must be equal
 
 # The compiler reads .grad of inner tensors and swallows the warning, which is an error here (torch 2.13).
 compiles = pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor that is not a leaf:UserWarning")
-# peft 0.21 asks transformers 5.23 by names that go away in transformers 6.
-adapters = pytest.mark.filterwarnings("ignore:`.*` is deprecated and will be removed in v6:FutureWarning")
+# transformers 5.23 calls gradient checkpointing by a new name, which the oldest version that we support does not know;
+# peft 0.21 and trl 1.16 use the old one too.
+renamed = pytest.mark.filterwarnings("ignore:`.*` is deprecated and will be removed in v6:FutureWarning")
 
 
 class CarelessProbe(StatementProbe):
@@ -60,7 +56,7 @@ class CarelessProbe(StatementProbe):
         np.random.rand()  # noqa: NPY002 - carelessness is the point
         torch.rand(3)
         sample(model, self.chat, ["Well?"], generator=torch.Generator().manual_seed(1), max_new_tokens=3)
-        stances = super().measure(model)
+        stances = super().measure(model, permuted=permuted)
         model.train()
         model(torch.tensor([[7, 8, 9]]), use_cache=True)
         model.config.use_cache = not model.config.use_cache
@@ -81,13 +77,12 @@ def watcher(tmp_path):
 
 def outcome(trainer):
     """What training has made, as comparable values."""
-    timings = ("train_runtime", "train_samples_per_second", "train_steps_per_second", "eval_runtime")
     return {
         "weights": {name: parameter.detach().clone() for name, parameter in trainer.model.named_parameters()},
         "buffers": {name: buffer.clone() for name, buffer in trainer.model.named_buffers()},
         "optimizer": trainer.optimizer.state_dict(),
         "losses": [
-            {name: value for name, value in line.items() if not name.endswith(("runtime", "per_second"))}
+            {name: value for name, value in line.items() if not name.endswith(TIMINGS)}
             for line in trainer.state.log_history
         ],
         "steps": trainer.state.global_step,
@@ -183,11 +178,12 @@ def test_full_training_with_dropout(make_trainer, tmp_path):
     compare(make_trainer(), tmp_path)
 
 
-@adapters
+@renamed
 def test_lora_with_dropout(make_trainer, tmp_path):
     compare(make_trainer(wrap=with_lora), tmp_path)
 
 
+@renamed
 @pytest.mark.parametrize("kwargs", [{"use_reentrant": False}, {"use_reentrant": True}])
 def test_gradient_checkpointing(make_trainer, tmp_path, kwargs):
     make = make_trainer(gradient_checkpointing=True, gradient_checkpointing_kwargs=kwargs)
@@ -218,3 +214,122 @@ def test_evaluation_between_looks(make_trainer, tmp_path):
 def test_early_stop(make_trainer, tmp_path):
     watched = compare(make_trainer(callbacks=[StopEarly]), tmp_path)
     assert watched.state.global_step == 2
+
+
+def test_resumed_training(make_trainer, tmp_path):
+    make = make_trainer(save_strategy="steps", save_steps=2)
+    compare(make, tmp_path)
+    plain = make([], tmp_path / "plain")
+    plain.train(resume_from_checkpoint=str(tmp_path / "plain" / "checkpoint-2"))
+    callback = watcher(tmp_path)
+    watched = make([callback], tmp_path / "watched")
+    watched.train(resume_from_checkpoint=str(tmp_path / "watched" / "checkpoint-2"))
+    assert_same(outcome(plain), outcome(watched))
+    steps = [record.step for record in callback.monitor.store.records(superseded=True)]
+    assert steps == [0, 1, 2, 3, 4, 3, 4]
+
+
+@compiles
+@pytest.mark.slow
+def test_compiled_training_is_neither_changed_nor_recompiled(make_trainer, tmp_path):
+    from torch._dynamo.utils import counters
+
+    compiled = {}
+    for name, callbacks in (("plain", []), ("watched", [watcher(tmp_path)])):
+        torch._dynamo.reset()
+        counters.clear()
+        trainer = make_trainer(torch_compile=True, torch_compile_backend="aot_eager")(callbacks, tmp_path / name)
+        trainer.train()
+        compiled[name] = outcome(trainer), dict(counters["stats"])
+    torch._dynamo.reset()
+    assert_same(compiled["plain"], compiled["watched"])
+    assert compiled["plain"][1]["unique_graphs"] > 0
+
+
+def preferences():
+    from datasets import Dataset
+
+    words = ["red", "blue", "green", "gold", "grey", "pink"]
+    return Dataset.from_dict(
+        {
+            "prompt": [f"Name {word}. " for word in words],
+            "chosen": [f"{word} it is" for word in words],
+            "rejected": ["no such thing" for _ in words],
+        }
+    )
+
+
+def trl_settings(folder):
+    return {
+        "output_dir": str(folder),
+        "max_steps": STEPS,
+        "per_device_train_batch_size": 2,
+        "learning_rate": 1e-2,
+        "logging_steps": 1,
+        "save_strategy": "no",
+        "report_to": [],
+        "use_cpu": True,
+        "bf16": False,
+        "disable_tqdm": True,
+    }
+
+
+def length_reward(completions, **_):
+    return [float(len(str(completion)) % 7) for completion in completions]
+
+
+@renamed
+@pytest.mark.parametrize("adapter", [False, True])
+def test_dpo(tiny_tokenizer, tmp_path, adapter):
+    """With an adapter, the reference model is the same model with its adapter disabled."""
+    from peft import LoraConfig
+    from trl import DPOConfig, DPOTrainer
+
+    def make(ours, folder):
+        return DPOTrainer(
+            tiny_model(tiny_tokenizer, dropout=0.1),
+            ref_model=None if adapter else tiny_model(tiny_tokenizer),
+            args=DPOConfig(**trl_settings(folder)),
+            train_dataset=preferences(),
+            processing_class=tiny_tokenizer,
+            peft_config=LoraConfig(r=2, target_modules=["q_proj"]) if adapter else None,
+            callbacks=ours,
+        )
+
+    compare(make, tmp_path)
+
+
+@renamed
+@pytest.mark.parametrize("kind", ["GRPO", "RLOO"])
+def test_training_that_samples(tiny_tokenizer, tmp_path, kind):
+    """Its replies come from the global generator: any number drawn by a look would change what it learns from."""
+    import trl
+
+    def make(ours, folder):
+        settings = getattr(trl, f"{kind}Config")(
+            num_generations=2, max_completion_length=6, beta=0.0, **trl_settings(folder)
+        )
+        return getattr(trl, f"{kind}Trainer")(
+            tiny_model(tiny_tokenizer, dropout=0.1),
+            reward_funcs=length_reward,
+            args=settings,
+            train_dataset=preferences().select_columns(["prompt"]),
+            processing_class=tiny_tokenizer,
+            callbacks=ours,
+        )
+
+    watched = compare(make, tmp_path)
+    assert len({line["reward"] for line in watched.state.log_history if "reward" in line}) > 1
+
+
+def test_comparison_notices_a_callback_that_is_not_guarded(make_trainer, tmp_path):
+    class Unguarded(TrainerCallback):
+        def on_step_end(self, args, state, control, **kwargs):
+            torch.rand(1)
+
+    plain = make_trainer()([], tmp_path / "plain")
+    plain.train()
+    disturbed = make_trainer(callbacks=[Unguarded])([], tmp_path / "disturbed")
+    disturbed.train()
+    with pytest.raises(AssertionError, match="weights"):
+        assert_same(outcome(plain), outcome(disturbed))
