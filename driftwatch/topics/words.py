@@ -82,7 +82,9 @@ def count(text: str, wanted: Iterable[str]) -> int:
 def _stem(word: str) -> str:
     # Only what English inflection adds; a real stemmer would merge words that a reader keeps apart.
     word = word.removesuffix("'s").rstrip("'")
-    for ending in ("ing", "ies", "es", "ed", "s", "e"):
+    if word.endswith("ies") and len(word) > 4:
+        return f"{word[:-3]}y"
+    for ending in ("ing", "es", "ed", "s", "e"):
         if word.endswith(ending) and len(word) - len(ending) >= 3 and not word.endswith("ss"):
             return word[: -len(ending)]
     return word
