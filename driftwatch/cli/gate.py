@@ -1,0 +1,173 @@
+"""`driftwatch gate`: a release gate for continuous integration."""
+
+import json
+import sys
+import xml.etree.ElementTree as ET
+from collections.abc import Sequence
+from dataclasses import fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from driftwatch.drift.calibration import Calibration, calibrated, fit_prior
+from driftwatch.drift.equivalence import Decision, TopicComparison, compare_models, decide
+from driftwatch.errors import ConfigError
+from driftwatch.stance import STANCES, Probs, Stance
+
+if TYPE_CHECKING:
+    from driftwatch.store import Baseline
+
+EXIT: dict[Decision, int] = {"within": 0, "drifted": 1, "unresolved": 2}
+
+
+class _Gate(click.Command):
+    """Exit code 2 says "unresolved", so a wrong option must not use it."""
+
+    def make_context(self, *args: Any, **kwargs: Any) -> click.Context:
+        try:
+            return super().make_context(*args, **kwargs)
+        except click.UsageError as err:
+            err.exit_code = 3  # type: ignore[misc] # click reads it from the instance
+            raise
+
+
+@click.command("gate", cls=_Gate)
+@click.option("--baseline", required=True, metavar="A", help="A baseline or run folder, or a model.")
+@click.option("--candidate", required=True, metavar="B", help="The same, of the model to release.")
+@click.option("--topics", default=None, metavar="T,…", help="Topics that count.  [default: all]")
+@click.option(
+    "--max-drift",
+    type=click.FloatRange(0, 1, min_open=True, max_open=True),
+    default=0.10,
+    show_default=True,
+    help="Tolerated change of each stance's share.",
+)
+@click.option(
+    "--alpha",
+    type=click.FloatRange(0, 0.5, min_open=True, max_open=True),
+    default=0.05,
+    show_default=True,
+    help="Probability of a wrong claim.",
+)
+@click.option(
+    "--pack", default="core", show_default=True, help="What a model is asked; folders bring their own answers."
+)
+@click.option("--junit", type=click.Path(path_type=Path, dir_okay=False), default=None, help="Write a JUnit report.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")
+def command(
+    baseline: str,
+    candidate: str,
+    topics: str | None,
+    max_drift: float,
+    alpha: float,
+    pack: str,
+    junit: Path | None,
+    as_json: bool,
+) -> None:
+    """Show that B's stances stayed within a tolerance of A's.
+
+    A and B are folders of runs (their last look counts), folders that `driftwatch baseline` wrote, or models, which are
+    asked now. Exit code 0: shown to be within the tolerance. 1: drifted. 2: unresolved, needs more items. 3: error.
+    """
+    before, after = _stances_of(baseline, pack), _stances_of(candidate, pack)
+    _check_comparable(before, after, source=baseline)
+    chosen = _chosen(topics, before.stances)
+    scale = _calibration(before)
+    sides = [calibrated(side.stances, scale) if scale else list(side.stances) for side in (before, after)]
+    comparisons = compare_models(*sides, max_drift=max_drift, alpha=alpha, topics=chosen)
+    decision = decide(comparisons)
+    if junit is not None:
+        junit.write_text(_junit(comparisons, max_drift), encoding="utf-8")
+    if as_json:
+        click.echo(json.dumps(_as_json(comparisons, decision, max_drift, alpha), indent=1))
+    else:
+        _print(comparisons, decision, max_drift, alpha)
+    sys.exit(EXIT[decision])
+
+
+def _stances_of(source: str, pack: str) -> "Baseline":
+    from driftwatch.baselines import FILE, load_baseline
+
+    folder = Path(source)
+    if any((folder / name).is_file() for name in (FILE, "run.json")):
+        return load_baseline(folder)
+    if folder.is_dir() and not (folder / "config.json").is_file():
+        return load_baseline(folder)  # says what was expected there
+    from driftwatch.asking import ask_once
+    from driftwatch.probes.load import load_model
+
+    loaded = load_model(source)
+    return ask_once(loaded.model, loaded.tokenizer, pack, model_name=source)
+
+
+def _check_comparable(before: "Baseline", after: "Baseline", *, source: str) -> None:
+    from driftwatch.identity import check_comparable
+
+    check_comparable(before.identity, after.identity, whose=f"in {source}")
+
+
+def _calibration(baseline: "Baseline") -> Calibration | None:
+    """The one frozen with the baseline; both sides must be read on the same scale."""
+    if baseline.calibration is not None:
+        return Calibration(**baseline.calibration)
+    return fit_prior(baseline.stances) if any(stance.scores for stance in baseline.stances) else None
+
+
+def _chosen(topics: str | None, stances: Sequence[Stance]) -> set[str] | None:
+    if topics is None:
+        return None
+    known = dict.fromkeys(stance.topic for stance in stances)
+    wanted = {name.strip() for name in topics.split(",") if name.strip()}
+    unknown = wanted - set(known)
+    if unknown or not wanted:
+        found = ", ".join(sorted(unknown)) or "none"
+        raise ConfigError(f"--topics takes topics of the baseline ({', '.join(known)}); found {found}.")
+    return wanted
+
+
+def _as_json(comparisons: list[TopicComparison], decision: Decision, max_drift: float, alpha: float) -> dict[str, Any]:
+    def named(value: Any) -> Any:
+        return value._asdict() if isinstance(value, Probs) else value
+
+    rows = [{f.name: named(getattr(c, f.name)) for f in fields(c)} for c in comparisons]
+    return {"decision": decision, "max_drift": max_drift, "alpha": alpha, "topics": rows}
+
+
+def _print(comparisons: list[TopicComparison], decision: Decision, max_drift: float, alpha: float) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    level = f"{1 - 2 * alpha:.0%}"
+    table = Table("topic", "probe", *(f"{stance} ({level})" for stance in STANCES), "items", "decision")
+    colours = {"within": "green", "drifted": "red", "unresolved": "yellow"}
+    for c in comparisons:
+        cells = ["–"] * 3
+        if c.magnitude is not None and c.lower is not None and c.upper is not None:
+            ends = zip(c.magnitude, c.lower, c.upper, strict=True)
+            cells = [f"{value:+.3f} ({low:+.3f} … {high:+.3f})" for value, low, high in ends]
+        note = c.why or (f"about {c.items_needed} items would settle it" if c.items_needed else "")
+        words = f"[{colours[c.decision]}]{c.decision}[/]" + (f": {note}" if note else "")
+        table.add_row(c.topic, c.probe, *cells, str(c.num_items), words)
+    console = Console()
+    console.print(table)
+    console.print(f"[{colours[decision]}]{decision}[/] at a tolerance of {max_drift:g} a stance (alpha {alpha:g}).")
+
+
+def _junit(comparisons: list[TopicComparison], max_drift: float) -> str:
+    counts = {name: sum(c.decision == name for c in comparisons) for name in EXIT}
+    suite = ET.Element(
+        "testsuite",
+        name="driftwatch gate",
+        tests=str(len(comparisons)),
+        failures=str(counts["drifted"]),
+        errors=str(counts["unresolved"]),
+    )
+    for c in comparisons:
+        case = ET.SubElement(suite, "testcase", classname=f"driftwatch.{c.probe}", name=c.topic)
+        if c.decision != "within":
+            shifts = [] if c.magnitude is None else [f"{k} {v:+.3f}" for k, v in c.magnitude._asdict().items()]
+            message = f"{c.decision}: {c.why or ', '.join(shifts)}; tolerance {max_drift:g}"
+            ET.SubElement(case, "failure" if c.decision == "drifted" else "error", message=message, type=c.decision)
+    ET.indent(suite)
+    return ET.tostring(suite, encoding="unicode", xml_declaration=True) + "\n"

@@ -1,0 +1,99 @@
+import numpy as np
+import pytest
+
+from driftwatch.drift.duration import drift_time
+
+LOOKS = 40
+STEPS = [50 * (look + 1) for look in range(LOOKS)]
+TRUTH = 15 / LOOKS  # time to 95 % of the final change
+
+
+def time_constant(truth):
+    """τ for which D (1 − exp(−t/τ)) reaches 95 % of its value at 1 at `truth`; by bisection on the definition."""
+    low, high = 0.01, 2.0
+    for _ in range(60):
+        tau = (low + high) / 2
+        low, high = (low, tau) if -tau * np.log1p(0.95 * np.expm1(-1 / tau)) > truth else (tau, high)
+    return tau
+
+
+SHAPE = -np.expm1(-np.arange(1, LOOKS + 1) / LOOKS / time_constant(TRUTH))
+
+
+def sampled(rng, size, num_items=50):
+    """One reply an item and look on either side, as the paper's kind of protocol gives: values −1, 0, 1."""
+    susceptible = rng.beta(0.7, 1.4, num_items)
+    moves = np.minimum(size * susceptible / susceptible.mean(), 0.95)
+    probs = np.clip(0.05 + moves[:, None] * SHAPE, 0, 1)
+    now, baseline = rng.random((num_items, LOOKS)) < probs, rng.random((num_items, LOOKS)) < 0.05
+    looks, items = np.tile(np.arange(LOOKS), num_items), np.repeat([f"i{i}" for i in range(num_items)], LOOKS)
+    return looks, items.tolist(), (now.astype(float) - baseline).ravel()
+
+
+def exact(curve, num_items=8):
+    looks, items = np.tile(np.arange(len(curve)), num_items), np.repeat([f"i{i}" for i in range(num_items)], len(curve))
+    return looks, items.tolist(), np.tile(curve, num_items)
+
+
+def test_an_exact_exponential_gives_its_own_time_in_every_reading():
+    found = drift_time(STEPS, *exact(0.4 * SHAPE), np.random.default_rng(0), has_alert=True)
+    assert found.fitted == pytest.approx(TRUTH, rel=0.03)
+    assert found.crossing == pytest.approx(TRUTH, abs=1 / LOOKS)
+    assert found.peak == 1.0
+    assert found.explained == pytest.approx(1, abs=1e-3)
+    assert found.is_monotone
+
+
+def test_a_fall_takes_as_long_as_the_same_rise():
+    rise, fall = (
+        drift_time(STEPS, *exact(sign * SHAPE), np.random.default_rng(0), has_alert=True) for sign in (0.3, -0.3)
+    )
+    assert (rise.fitted, rise.crossing, rise.peak) == (fall.fitted, fall.crossing, fall.peak)
+
+
+def test_on_sampled_replies_the_fit_holds_where_the_crossing_comes_too_early():
+    rng = np.random.default_rng(1)
+    found = [drift_time(STEPS, *sampled(rng, 0.4), rng, has_alert=True) for _ in range(60)]
+    covered = np.mean([f.fitted_interval.contains(TRUTH) for f in found])
+    crossed = np.mean([f.crossing_interval.contains(TRUTH) for f in found])
+    assert np.mean([f.fitted for f in found]) == pytest.approx(TRUTH, abs=0.05)
+    assert np.mean([f.crossing for f in found]) < TRUTH - 0.05
+    assert covered >= 0.87  # 0.95 less three standard errors
+    assert crossed <= covered - 0.1
+
+
+def test_a_curve_that_comes_back_is_called_so():
+    there_and_back = np.concatenate([np.linspace(0.05, 0.4, 20), np.linspace(0.38, 0.0, 20)])
+    found = drift_time(STEPS, *exact(there_and_back), np.random.default_rng(0), has_alert=True)
+    assert found.peak == pytest.approx(0.5)
+    assert found.reversal > 0.9
+    assert not found.is_monotone
+
+
+def test_without_an_alert_there_is_no_drift_time():
+    found = drift_time(STEPS, *exact(SHAPE), np.random.default_rng(0), has_alert=False)
+    assert found.fitted is None
+    assert found.why == "no alert: without a drift there is no drift time"
+
+
+@pytest.mark.parametrize(
+    ("curve", "num_items", "why"),
+    [(SHAPE[:4], 8, "measured at 4 looks; a curve needs 5"), (SHAPE, 3, "measured on 3 items; an interval needs 5")],
+)
+def test_too_little_data_says_so(curve, num_items, why):
+    found = drift_time(STEPS[: len(curve)], *exact(curve, num_items), np.random.default_rng(0), has_alert=True)
+    assert found.why == why
+
+
+def test_a_look_without_measurements_is_bridged():
+    looks, items, values = exact(0.4 * SHAPE)
+    kept = looks != 20
+    found = drift_time(
+        STEPS,
+        looks[kept],
+        [item for item, keep in zip(items, kept, strict=True) if keep],
+        values[kept],
+        np.random.default_rng(0),
+        has_alert=True,
+    )
+    assert found.fitted == pytest.approx(TRUTH, rel=0.05)
