@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from driftwatch.probes.trie import Family, Request, Row, Tokens, chain_row, tree_row
 
 Ints = NDArray[np.int64]
-Path = Literal["tree", "cache", "plain"]
+Path = Literal["tree", "cache", "steps", "plain"]
 
 
 class Size(NamedTuple):
@@ -53,7 +53,7 @@ class Edges:
 
 @dataclass(frozen=True, slots=True, eq=False)  # arrays have no single truth
 class Follow:
-    """What comes after a batch of prompts on the cache path: continuations, from their prompts' cached states.
+    """What comes after a batch of prompts: continuations, from their prompts' cached states.
 
     Attributes:
         parents: For each row the row of its prompt, ascending.
@@ -70,6 +70,13 @@ class Follow:
         rows = slice(start, stop)
         return Follow(self.parents[rows] - first_parent, self.ids_BT[rows], self.edges.of_rows(start, stop))
 
+    def columns(self) -> Iterator["Follow"]:
+        """One token of every row at a time."""
+        for column in range(self.ids_BT.shape[1]):
+            here, edges = self.edges.columns == column, self.edges
+            kept = Edges(edges.rows[here], edges.columns[here] - column, edges.tokens[here], edges.slots[here])
+            yield Follow(self.parents, self.ids_BT[:, column : column + 1], kept)
+
 
 @dataclass(frozen=True, slots=True, eq=False)  # arrays have no single truth
 class Batch:
@@ -81,7 +88,7 @@ class Batch:
         ends_BT: Column where each token's descendants end; 0 for padding, which nothing may look at.
         kept: K: the last positions of every row, which hold all that is read.
         edges: What is read.
-        follow: On the cache path, what comes after.
+        follow: On the paths "cache" and "steps", what comes after.
     """
 
     ids_BT: Ints
@@ -184,14 +191,17 @@ def lay_out(
 
     Args:
         requests: What is asked.
-        path: "tree": one row a request; "cache": prompts, then their continuations; "plain": one row a continuation.
-        families: Requests that share a stem. The plain path shares nothing and ignores the stems.
+        path: "tree": one row a request; "cache" and "steps": prompts, then their continuations; "plain": one row a
+            continuation.
+        families: Requests that share a stem. Stems are ignored where nothing longer than a token can follow one.
         fits: Whether a forward pass of some size is small enough. A single row is taken in any case.
         jitter: For each request a factor on its length for sorting, to get other batches of the same rows.
     """
     maker = _Maker(requests, fits, jitter or [1.0] * len(requests))
-    make = {"tree": maker.trees, "cache": maker.prompts, "plain": maker.chains}[path]
-    groups = tuple(Group(() if path == "plain" else stem, tuple(make(stem, members))) for stem, members in families)
+    make = {"tree": maker.trees, "cache": maker.prompts, "steps": maker.prompts, "plain": maker.chains}[path]
+    if path in ("steps", "plain"):
+        families = [Family((), tuple(range(len(requests))))]
+    groups = tuple(Group(stem, tuple(make(stem, members))) for stem, members in families)
     return Layout(groups, maker.num_slots, np.array(maker.owners, np.int64), np.array(maker.slots, np.int64))
 
 

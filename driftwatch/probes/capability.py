@@ -146,8 +146,9 @@ def _faster_ways(model: Any, plain: Way, sample: Sequence[Request]) -> Iterator[
     for windows in _possible_windows(text_config(model), deepest):
         for mask in masks:
             yield replace(plain, path="tree", mask=mask, windows=windows)
-    for name in ("past_key_values", "cache_params"):
-        yield replace(plain, path="cache", cache_name=name)
+    for path in ("cache", "steps"):
+        for name in ("past_key_values", "cache_params"):
+            yield replace(plain, path=path, cache_name=name)
 
 
 def _possible_windows(config: Any, deepest: int) -> Iterator[tuple[tuple[str, int], ...]]:

@@ -28,7 +28,7 @@ class Way:
 
     Attributes:
         path: "tree": packed rows with an explicit attention mask; "cache": prompts once, then continuations from their
-            cached states; "plain": every continuation alone.
+            cached states; "steps": the same, the continuations token by token; "plain": every continuation alone.
         mask: What the attention takes on the tree path: "bool" (true: may look) or "additive" (0: may look).
         windows: Look-back of the attention layers by layer type, 0 for unlimited; a single one named "" holds for all.
         trims: Whether the model projects onto the vocabulary only where it is told to (`logits_to_keep`).
@@ -73,8 +73,8 @@ def input_device(model: Any) -> torch.device:
 
 
 def encode_stem(model: Any, way: Way, stem: tuple[int, ...]) -> Any | None:
-    """The cached states of a stem, to be shared by many batches; `None` for an empty one or where nothing is shared."""
-    if not stem or way.path == "plain":
+    """The cached states of a stem, to be shared by many batches; `None` for an empty one."""
+    if not stem:
         return None
     ids_BT = np.array([stem], np.int64)
     if way.path == "cache":
@@ -122,11 +122,13 @@ def _read_with_cache(model: Any, way: Way, batch: Batch, stem: Any | None) -> li
         _select(model, cache, np.zeros(len(batch.ids_BT), np.int64))
     logits_BKV, cache = call(model, way, batch.ids_BT, batch.kept, cache=cache)
     read = [(_log_probabilities(logits_BKV, batch.edges), batch.edges.slots)]
-    if batch.follow is not None:
-        del logits_BKV
-        _select(model, cache, batch.follow.parents)
-        logits_BKV, _ = call(model, way, batch.follow.ids_BT, batch.follow.ids_BT.shape[1], cache=cache)
-        read.append((_log_probabilities(logits_BKV, batch.follow.edges), batch.follow.edges.slots))
+    if batch.follow is None:
+        return read
+    del logits_BKV
+    _select(model, cache, batch.follow.parents)
+    for part in batch.follow.columns() if way.path == "steps" else [batch.follow]:
+        logits_BKV, _ = call(model, way, part.ids_BT, part.ids_BT.shape[1], cache=cache)
+        read.append((_log_probabilities(logits_BKV, part.edges), part.edges.slots))
     return read
 
 
@@ -151,11 +153,12 @@ def call(
     out = model(input_ids=ids, use_cache=cache is not None, return_dict=True, **inputs, **way.extras)
     logits_BKV = getattr(out, "logits", None)
     expected = kept if way.trims else ids.shape[1]
-    shape = tuple(logits_BKV.shape) if isinstance(logits_BKV, Tensor) else None
-    if shape is None or shape[:2] != (ids.shape[0], expected):
+    shape = tuple(logits_BKV.shape) if isinstance(logits_BKV, Tensor) else (0, 0)
+    # Untrimmed logits may be more than the tokens: a soft prompt's virtual tokens stand before them.
+    if shape[0] != ids.shape[0] or shape[1] < expected or (way.trims and shape[1] > expected):
         raise ProbeError(
             f"expected logits of shape ({ids.shape[0]}, {expected}, vocabulary) from {type(model).__name__}; found "
-            f"{'none' if shape is None else shape}. Libraries that fuse the loss return none unless they are told to."
+            f"{shape if logits_BKV is not None else 'none'}. Libraries that fuse the loss return none unless they are told to."
         )
     assert isinstance(logits_BKV, Tensor)
     return logits_BKV[:, -kept:], getattr(out, way.cache_name, None)

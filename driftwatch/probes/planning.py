@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from driftwatch.errors import ProbeError
-from driftwatch.probes.batches import Group, Layout, lay_out
+from driftwatch.probes.batches import Batch, Group, Layout, lay_out
 from driftwatch.probes.capability import choose_way
 from driftwatch.probes.forward import Way
 from driftwatch.probes.memory import SHARE_OF_MODEL, Footprint, fits_within, footprint, model_bytes
@@ -50,7 +50,7 @@ class Plan:
 
     @property
     def path(self) -> str:
-        """Which tokens are shared: on "tree" all, on "cache" those of a prompt, on "plain" none."""
+        """Which tokens are shared: on "tree" all, on "cache" and "steps" those of a prompt, on "plain" none."""
         return self.way.path
 
     @property
@@ -62,7 +62,12 @@ class Plan:
     def num_forwards(self) -> int:
         """Forward passes of one look, as long as memory suffices."""
         stems = sum(bool(group.stem) for group in self.layout.groups)
-        return stems + sum(1 + (b.follow is not None) for group in self.layout.groups for b in group.batches)
+        return stems + sum(self._forwards_of(batch) for group in self.layout.groups for batch in group.batches)
+
+    def _forwards_of(self, batch: Batch) -> int:
+        if batch.follow is None:
+            return 1
+        return 1 + (batch.follow.ids_BT.shape[1] if self.way.path == "steps" else 1)
 
     @property
     def peak_bytes(self) -> int:
@@ -153,7 +158,7 @@ def plan(
     cost = footprint(
         model,
         logit_bytes=chosen.logit_bytes,
-        keeps_cache=chosen.way.path == "cache",
+        keeps_cache=chosen.way.path in ("cache", "steps"),
         additive_mask=chosen.way.mask == "additive",
     )
     bytes_bound = int(model_bytes(model) * SHARE_OF_MODEL) if max_bytes is None else max_bytes

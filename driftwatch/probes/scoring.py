@@ -92,7 +92,12 @@ class _Run:
         self.num_splits = 0
 
     def group(self, group: Group) -> None:
-        stem = encode_stem(self.model, self.way, group.stem)
+        try:
+            stem = encode_stem(self.model, self.way, group.stem)
+        except RuntimeError as err:
+            if not is_out_of_memory(err):
+                raise
+            raise ProbeError(f"out of memory with one stem of {len(group.stem)} tokens: {err}") from err
         self.tokens += len(group.stem)
         for batch in group.batches:
             self.batch(batch, stem)
