@@ -7,6 +7,7 @@ from pathlib import Path
 from driftwatch import plugins
 from driftwatch.errors import PackError, PluginError
 from driftwatch.topics import packs, table
+from driftwatch.topics.combine import combined
 from driftwatch.topics.document import MAX_BYTES, read_json, read_text, read_yaml, shown
 from driftwatch.topics.node import Node, Place, Reader, Unreadable
 from driftwatch.topics.parse import PACK_ID, Draft, Files, PackParser
@@ -29,8 +30,9 @@ def load_pack(
     """The topic pack of this name, file, folder or data set.
 
     Args:
-        source: The name of a built-in or installed pack ("core"); a YAML file; a folder with `pack.yaml`; a JSON,
-            JSONL or CSV file of items; a folder that `datasets` saved; or, with `columns`, a data set on the hub.
+        source: The name of a built-in or installed pack ("core"), or several joined ("core+refusal"); a YAML file; a
+            folder with `pack.yaml`; a JSON, JSONL or CSV file of items; a folder that `datasets` saved; or, with
+            `columns`, a data set on the hub.
         columns: For tables: our field (`id`, `topic`, `question`, `side_0`, `side_1`, `pole_0`, `pole_1`, `control`)
             to the column that holds it. Left out, columns of those names and a few usual ones are taken.
         split: For data sets: which split.
@@ -89,6 +91,8 @@ class _Source:
         path = Path(source)
         if path.exists():
             return self._path(path)
+        if isinstance(source, str) and "+" in source:
+            return combined([self.read(name.strip()) for name in source.split("+")])
         if self._columns is not None and not path.suffix:
             return self._data_set(str(source))
         raise PackError(_nothing_at(str(source)))

@@ -12,7 +12,7 @@ from driftwatch.topics.words import content_words, overlap, skeleton
 NearPairs = Callable[[Sequence[str], float], list[tuple[int, int, float]]]
 
 # Cosine similarity of MiniLM sentence embeddings from which two items of a topic count as near duplicates. Chosen: the
-# closest pair of different claims in core has 0.77; of eleven paraphrases of a claim, eight had more than 0.85 and the
+# closest pair of different claims in core has 0.76; of eleven paraphrases of a claim, eight had more than 0.85 and the
 # others 0.70 to 0.84.
 MAX_EMBEDDING_SIMILARITY = 0.85
 # The same for shared content words; chosen, strict enough to leave two claims about one matter alone.

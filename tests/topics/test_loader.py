@@ -292,3 +292,22 @@ def test_what_is_sound_can_still_be_checked_beside_a_fault(tmp_path):
 def test_columns_for_a_pack_that_is_no_table_are_refused(tmp_path):
     with pytest.raises(PackError, match=r"expected a table to map columns of, found a pack\. Leave the columns out"):
         load_pack(write(tmp_path, INLINE), columns={"question": "input"})
+
+
+def test_packs_can_be_asked_together():
+    pack = load_pack("core+refusal")
+    assert (pack.id, pack.version, pack.language) == ("core+refusal", "1.0.0+refusal.1.0.0", "en")
+    assert pack.topics == (*load_pack("core").topics, *load_pack("refusal").topics)
+    assert pack.licence == "CC-BY-4.0"
+
+
+def test_packs_that_use_one_id_twice_cannot_be_asked_together(tmp_path):
+    with pytest.raises(
+        PackError, match=r'expected a new id, found topic "abortion" again \(first at .*abortion\.yaml:2\)'
+    ):
+        load_pack("core+quick")
+
+
+def test_a_missing_part_of_several_packs_is_named():
+    with pytest.raises(PackError, match=r'found nothing at "refusl"\. Did you mean "refusal"\?'):
+        load_pack("core+refusl")
