@@ -19,6 +19,7 @@ from driftwatch.stance import Probs, Stance
 # Nats a token. A bank whose items differ by less has no resolution, and a smaller temperature would blow noise up to
 # certainty. Chosen.
 MIN_TEMPERATURE = 0.05
+MIN_SLOPE = 1e-3  # per nat: a temperature of 1,000 nats, at which no score matters
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,3 +101,95 @@ def softmax(scores_S: NDArray[np.float64], calibration: Calibration) -> NDArray[
     logits_S = (scores_S - np.array(calibration.offsets)) / calibration.temperature
     odds_S = np.exp(logits_S - logits_S.max(-1, keepdims=True))
     return np.asarray(odds_S / odds_S.sum(-1, keepdims=True))
+
+
+@dataclass(frozen=True, slots=True)
+class LabelFit:
+    """A calibration fitted to judged replies, and whether it was worth it.
+
+    Attributes:
+        calibration: Fitted on all items.
+        log_loss: Cross-validated by item: nats a reply.
+        prior_log_loss: The same of the calibration without labels.
+        constant_log_loss: The same of the labels' mean shares, which look at no item.
+    """
+
+    calibration: Calibration
+    log_loss: float
+    prior_log_loss: float
+    constant_log_loss: float
+
+
+def fit_labels(
+    stances: Sequence[Stance], replies: Sequence[Stance], rng: np.random.Generator, *, num_folds: int = 5
+) -> LabelFit:
+    """Offsets and temperature by multinomial likelihood to the label shares of judged replies at the baseline.
+
+    Args:
+        stances: The screen's, with scores.
+        replies: Label shares of the same items; replies that took no stance are left out of the likelihood.
+        rng: Splits the items into folds.
+        num_folds: Folds of the cross-validation; items, not replies, are held out.
+
+    Raises:
+        ValueError: Fewer items with both than twice the folds.
+    """
+    labels = {(s.topic, s.item): s.probs for s in replies if s.probs is not None and sum(s.probs) > 0}
+    both = [(s.scores, labels[s.topic, s.item]) for s in stances if s.scores and (s.topic, s.item) in labels]
+    if len(both) < 2 * num_folds:
+        raise ValueError(
+            f"expected at least {2 * num_folds} items with scores and judged replies, found {len(both)}; "
+            f"use fit_prior, which needs no labels."
+        )
+    scores_NS = np.array([scores for scores, _ in both], float)
+    label_NS = np.array([label for _, label in both], float)
+    label_NS /= label_NS.sum(1, keepdims=True)
+    prior = fit_prior(stances)
+    fold_N = rng.permutation(np.arange(len(both)) % num_folds)
+    losses = []
+    for fold in range(num_folds):
+        out = fold_N == fold
+        fitted = _maximum_likelihood(scores_NS[~out], label_NS[~out])
+        mean_S = np.maximum(label_NS[~out].mean(0), 1e-3)
+        guesses = (softmax(scores_NS[out], fitted), softmax(scores_NS[out], prior), mean_S / mean_S.sum())
+        losses.append([-(label_NS[out] * np.log(np.maximum(guess, 1e-12))).sum() for guess in guesses])
+    own, without, constant = (np.array(losses).sum(0) / len(both)).tolist()
+    return LabelFit(_maximum_likelihood(scores_NS, label_NS), own, without, constant)
+
+
+def _maximum_likelihood(scores_NS: NDArray[np.float64], label_NS: NDArray[np.float64]) -> Calibration:
+    """Newton's method on logits β l(s) + c(s) with c(oppose) = 0: concave, three parameters, slightly shrunk."""
+    num_items = len(scores_NS)
+    centred_NS = scores_NS - scores_NS.mean(1, keepdims=True)  # a softmax does not see what all stances share
+    features_NS3 = np.zeros((num_items, 3, 3))
+    features_NS3[:, :, 0] = centred_NS
+    features_NS3[:, 0, 1] = features_NS3[:, 1, 2] = 1.0
+    shrink = np.diag([0.0, 1.0, 1.0]) * 0.5  # half a reply toward equal offsets: a stance never seen stays possible
+    weight_3 = np.array([1.0, 0.0, 0.0])
+    for _ in range(100):
+        logits_NS = features_NS3 @ weight_3
+        p_NS = np.exp(logits_NS - logits_NS.max(1, keepdims=True))
+        p_NS /= p_NS.sum(1, keepdims=True)
+        gradient = np.einsum("ns,nsk->k", label_NS - p_NS, features_NS3) - shrink @ weight_3
+        mean_N3 = np.einsum("ns,nsk->nk", p_NS, features_NS3)
+        hessian = np.einsum("ns,nsk,nsl->kl", p_NS, features_NS3, features_NS3) - mean_N3.T @ mean_N3 + shrink
+        step = np.linalg.solve(hessian + 1e-9 * np.eye(3), gradient)
+        step *= min(1.0, 5.0 / max(float(np.abs(step).max()), 1e-12))
+        weight_3 = weight_3 + step
+        if np.abs(step).max() < 1e-9:
+            break
+    slope, at_support, at_neutral = weight_3.tolist()
+    if slope < MIN_SLOPE:  # scores that say nothing, or the opposite: every item gets the mean shares
+        slope = MIN_SLOPE
+        share_S = label_NS.mean(0) + 0.5 / num_items
+        at_support, at_neutral = np.log(share_S[:2] / share_S[2]).tolist()
+    slope = min(slope, 1 / MIN_TEMPERATURE)
+    support, neutral = -at_support / slope, -at_neutral / slope
+    # Only differences of offsets matter; shift them so that both sides' sum to 0.
+    return Calibration(
+        neutral_offset=float(neutral - support / 2),
+        temperature=1 / slope,
+        side_offset=float(support),
+        num_items=num_items,
+        method="labels",
+    )

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from driftwatch.drift.calibration import MIN_TEMPERATURE, Calibration, calibrated, fit_prior
+from driftwatch.drift.calibration import MIN_TEMPERATURE, Calibration, calibrated, fit_labels, fit_prior, softmax
 from driftwatch.stance import Probs, Stance
 
 scores = st.tuples(*[st.floats(-5, 0)] * 3).map(lambda s: Probs(*s))
@@ -72,3 +72,57 @@ def test_probs_need_both_orders_since_the_taste_for_the_first_side_cancels_only_
 def test_stances_that_were_never_scored_come_back_unchanged():
     stance = Stance("work", "w", "statement", unscored="NaN logits")
     assert calibrated([stance], Calibration(0.0, 0.1)) == [stance]
+
+
+def bank_with_labels(num_items, replies_per_item, truth, seed=0):
+    """Items whose replies follow a known calibration of their scores."""
+    rng = np.random.default_rng(seed)
+    scores_NS = rng.normal([-2.0, -2.4, -2.1], 0.3, (num_items, 3))
+    probs_NS = softmax(scores_NS, truth)
+    counts_NS = np.stack([rng.multinomial(replies_per_item, p) for p in probs_NS])
+    replies = [Stance("work", f"w{i}", "reply", probs=Probs(*c / replies_per_item)) for i, c in enumerate(counts_NS)]
+    return screen(scores_NS), replies
+
+
+def test_labels_give_back_the_calibration_that_made_them():
+    truth = Calibration(neutral_offset=-0.5, temperature=0.2, side_offset=0.15)
+    fit = fit_labels(*bank_with_labels(400, 16, truth), np.random.default_rng(0))
+    assert fit.calibration.temperature == pytest.approx(0.2, rel=0.05)
+    assert fit.calibration.neutral_offset == pytest.approx(-0.5, abs=0.03)
+    assert fit.calibration.side_offset == pytest.approx(0.15, abs=0.03)
+    assert fit.log_loss < fit.constant_log_loss
+    assert fit.log_loss < fit.prior_log_loss
+    assert fit.calibration.method == "labels"
+
+
+def test_scores_that_say_nothing_get_the_mean_shares_and_no_credit():
+    rng = np.random.default_rng(1)
+    stances = screen(rng.normal(-2, 0.3, (60, 3)))
+    replies = [
+        Stance("work", f"w{i}", "reply", probs=Probs(*rng.multinomial(8, [0.5, 0.2, 0.3]) / 8)) for i in range(60)
+    ]
+    fit = fit_labels(stances, replies, rng)
+    assert fit.log_loss > fit.constant_log_loss - 0.01
+    shares = np.mean([s.probs for s in calibrated(stances, fit.calibration)], 0)
+    assert shares == pytest.approx([0.5, 0.2, 0.3], abs=0.05)
+
+
+def test_a_stance_that_no_reply_took_stays_possible():
+    stances = screen(np.random.default_rng(2).normal(-2, 0.3, (30, 3)))
+    replies = [Stance("work", f"w{i}", "reply", probs=Probs(1.0, 0.0, 0.0)) for i in range(30)]
+    fit = fit_labels(stances, replies, np.random.default_rng(0))
+    probs = np.array([s.probs for s in calibrated(stances, fit.calibration)])
+    assert (probs > 0).all()
+    assert probs[:, 0].min() > 0.8
+
+
+def test_replies_without_a_stance_are_left_out_of_the_fit():
+    stances, replies = bank_with_labels(40, 8, Calibration(0.0, 0.2))
+    unread = [Stance("work", "w0", "reply", probs=Probs(0.0, 0.0, 0.0)), *replies[1:]]
+    assert fit_labels(stances, unread, np.random.default_rng(0)).calibration.num_items == 39
+
+
+def test_too_few_labelled_items_are_refused():
+    stances, replies = bank_with_labels(9, 8, Calibration(0.0, 0.2))
+    with pytest.raises(ValueError, match="at least 10 items with scores and judged replies, found 9"):
+        fit_labels(stances, replies, np.random.default_rng(0))

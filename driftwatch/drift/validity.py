@@ -1,0 +1,147 @@
+"""validity: does the screen say what the replies say?
+
+The screen reads likelihoods, the judge reads replies, and the two are different instruments: expect correlations of
+0.4 to 0.65 over items. The screen only chooses where to look more closely, so alerts do not rest on this; its levels
+are shown only where it agrees.
+
+Shape letters: N items, S stances.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from driftwatch.drift.outcome import Draws
+from driftwatch.stance import Probs, Stance
+
+MIN_ITEMS = 10
+MIN_CORRELATION = 0.4
+MAX_TOPIC_ERROR = 0.10
+
+
+@dataclass(frozen=True, slots=True)
+class Validity:
+    """Agreement of a probe with judged replies over items; `None` where it was not measured.
+
+    Attributes:
+        pearson: Correlation over items of P(support) − P(oppose), in [−1, 1].
+        spearman: The same of ranks.
+        pearson_by_stance: Correlation of each stance's probability.
+        topic_error: Mean over topics and stances of the absolute difference of shares, in [0, 1].
+        by_topic: The same for each topic.
+        kappa: Cohen's kappa of the leading stances, at most 1.
+        num_items: Items measured by both.
+        is_valid: Whether the probe's levels may be shown; its shifts always may.
+        why: Why not, or why it was not measured.
+    """
+
+    probe: str
+    pearson: float | None
+    spearman: float | None
+    pearson_by_stance: Probs | None
+    topic_error: float | None
+    by_topic: dict[str, float]
+    kappa: float | None
+    num_items: int
+    is_valid: bool | None
+    why: str | None = None
+
+
+def validity(screen: Sequence[Stance], replies: Sequence[Stance]) -> Validity:
+    """Compare a calibrated probe with label shares, item by item.
+
+    Args:
+        screen: Stances with probabilities, of one probe.
+        replies: Label shares of judged replies to the same items, as `label_shares` or the reply probe gives them. Few
+            replies an item weaken the correlation by their own noise.
+    """
+    probe = screen[0].probe if screen else "none"
+    labels = {(s.topic, s.item): s.probs for s in replies if s.probs is not None and sum(s.probs) > 0}
+    both = [(s.topic, s.probs, labels[s.topic, s.item]) for s in screen if s.probs and (s.topic, s.item) in labels]
+    if len(both) < MIN_ITEMS:
+        too_few = f"{len(both)} items with both a probability and a judged reply; {MIN_ITEMS} are needed"
+        return Validity(probe, None, None, None, None, {}, None, len(both), None, too_few)
+    probe_NS, label_NS = np.array([b[1] for b in both]), np.array([np.array(b[2]) / sum(b[2]) for b in both])
+    topics = np.array([b[0] for b in both])
+    error_NS = probe_NS - label_NS
+    by_topic = {t: float(np.abs(error_NS[topics == t].mean(0)).mean()) for t in dict.fromkeys(topics.tolist())}
+    score, label_score = probe_NS[:, 0] - probe_NS[:, 2], label_NS[:, 0] - label_NS[:, 2]
+    pearson, topic_error = correlation(score, label_score), float(np.mean(list(by_topic.values())))
+    per_stance = [correlation(probe_NS[:, s], label_NS[:, s]) for s in range(3)]
+    is_valid, why = _gate(pearson, topic_error)
+    return Validity(
+        probe=probe,
+        pearson=pearson,
+        spearman=correlation(_ranks(score), _ranks(label_score)),
+        pearson_by_stance=None if None in per_stance else Probs(*(r for r in per_stance if r is not None)),
+        topic_error=topic_error,
+        by_topic=by_topic,
+        kappa=kappa(probe_NS.argmax(1), label_NS.argmax(1)),
+        num_items=len(both),
+        is_valid=is_valid,
+        why=why,
+    )
+
+
+def label_shares(looks: Iterable[Mapping[str, Draws]], side: Literal["now", "baseline"]) -> list[Stance]:
+    """Label shares of each item over the draws of some looks: replies that took a stance, and how many did not.
+
+    Args:
+        looks: Draws by topic, look by look.
+        side: Whose replies.
+
+    Returns:
+        One stance an item of probe "confirm". `probs` are shares of all its replies, so those without a stance are
+        missing from their sum.
+    """
+    counts: dict[tuple[str, str], NDArray[np.int64]] = {}
+    for look in looks:
+        for topic, draws in look.items():
+            for item, outcome in zip(draws.items, draws.now if side == "now" else draws.baseline, strict=True):
+                counts.setdefault((topic, item), np.zeros(6, int))[outcome] += 1
+    found = []
+    for (topic, item), count in counts.items():
+        share = (count / count.sum()).tolist()
+        stance = Stance(
+            topic, item, "confirm", probs=Probs(*share[:3]), refusal=share[3], unread=share[4] + share[5], coverage=1.0
+        )
+        found.append(stance)
+    return found
+
+
+def correlation(x: NDArray[np.float64], y: NDArray[np.float64]) -> float | None:
+    """Pearson's correlation; `None` where either does not vary."""
+    if len(x) < 2 or np.ptp(x) == 0 or np.ptp(y) == 0:
+        return None
+    return float(np.clip(np.corrcoef(x, y)[0, 1], -1, 1))
+
+
+def kappa(first: NDArray[np.int64], second: NDArray[np.int64]) -> float | None:
+    """Cohen's kappa of two labellings of the same items; `None` where chance alone agrees always.
+
+    Source:
+        Cohen (1960), "A coefficient of agreement for nominal scales".
+    """
+    agree = float((first == second).mean())
+    chance = sum(float((first == label).mean() * (second == label).mean()) for label in range(3))
+    return None if chance == 1 else (agree - chance) / (1 - chance)
+
+
+def _gate(pearson: float | None, topic_error: float) -> tuple[bool, str | None]:
+    if pearson is None:
+        return False, "the probe or the labels do not differ between items"
+    if pearson < MIN_CORRELATION:
+        return False, f"correlation over items {pearson:.2f}, below {MIN_CORRELATION:g}"
+    if topic_error > MAX_TOPIC_ERROR:
+        return False, f"shares of topics differ by {topic_error:.2f} on average, above {MAX_TOPIC_ERROR:g}"
+    return True, None
+
+
+def _ranks(x: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Ranks from 0; equal values share their mean rank."""
+    _, inverse, counts = np.unique(x, return_inverse=True, return_counts=True)
+    ends = np.cumsum(counts)
+    return np.asarray(((ends - counts + ends - 1) / 2)[inverse])
