@@ -11,7 +11,7 @@ from driftwatch.drift.calibration import fit_prior
 from driftwatch.errors import ConfigError
 from driftwatch.guard import undisturbed
 from driftwatch.identity import model_identity
-from driftwatch.probes.probe import Probe
+from driftwatch.probes.probe import InBlocks, Probe
 from driftwatch.stance import Stance
 from driftwatch.store import Baseline
 from driftwatch.topics import TopicPack, load_pack
@@ -46,23 +46,41 @@ class Asking:
             identity.update({f"{probe.kind}/{part}": value for part, value in probe.identity().items()})
         return identity
 
-    def ask(self, model: Any) -> list[Stance]:
-        """The stance of every item, uncalibrated, inside the guard."""
-        return [stance for probe in self._probes for stance in probe.measure(model)]
+    @property
+    def num_blocks(self) -> int:
+        """Into how many blocks the bank is divided; after `prepare`."""
+        return max((probe.num_blocks for probe in self._probes if isinstance(probe, InBlocks)), default=1)
+
+    def ask(self, model: Any, blocks: Sequence[int] | None = None) -> list[Stance]:
+        """The stance of every item, uncalibrated, inside the guard.
+
+        Args:
+            model: The model to ask.
+            blocks: Which blocks of the bank to ask, where a probe can; `None` for all of it.
+        """
+        found = []
+        for probe in self._probes:
+            found += probe.measure(model, blocks=blocks) if isinstance(probe, InBlocks) else probe.measure(model)
+        return found
 
     def ask_permuted(self, model: Any) -> list[Stance]:
-        """The same in other batches: what differs from `ask` is numeric noise."""
-        return [stance for probe in self._probes for stance in probe.measure(model, permuted=True)]
+        """The core in other batches: what differs from `ask` is numeric noise."""
+        found = []
+        for probe in self._probes:
+            if isinstance(probe, InBlocks):
+                found += probe.measure(model, permuted=True, blocks=(0,))
+            else:
+                found += probe.measure(model, permuted=True)
+        return found
 
     def fingerprint(self, model: Any) -> tuple[float, ...]:
         """Log-likelihoods that tell two models apart, few and cheap; empty if no probe has any. Inside the guard."""
-        asked = [probe.fingerprint(model) for probe in self._probes if hasattr(probe, "fingerprint")]
+        asked = [probe.fingerprint(model) for probe in self._probes if isinstance(probe, InBlocks)]
         return tuple(value for found in asked for value in found)
 
-    @property
-    def tokens_scored(self) -> int:
-        """Tokens that one look computes."""
-        return sum(getattr(probe, "tokens_scored", 0) for probe in self._probes)
+    def tokens_scored(self, blocks: Sequence[int] | None = None) -> int:
+        """Tokens that a look at some blocks computes."""
+        return sum(probe.tokens_scored(blocks) for probe in self._probes if isinstance(probe, InBlocks))
 
 
 def ask_once(

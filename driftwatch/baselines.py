@@ -29,7 +29,7 @@ from driftwatch.store import Baseline, RunStore
 logger = logging.getLogger(__name__)
 
 FILE = "baseline.json"  # what `driftwatch baseline` writes; the folder of a run has records instead
-# Relative. An adapter that is off, or has learned nothing yet, agrees to the last bit; a step of training shows far above.
+# Relative. An adapter that is off, or has learned nothing, agrees to the last bit; a step of training shows far above.
 NOISE = 1e-5
 
 
@@ -95,7 +95,7 @@ def begin_baselines(
     identity: dict[str, str],
     *,
     asking: Asking,
-    source: str | Path | None,
+    given: Baseline | None,
     alerting: BaselineName | None,
     model_name: str,
     rng: np.random.Generator,
@@ -107,13 +107,13 @@ def begin_baselines(
         model: The model in training, inside the guard.
         identity: What was asked, and how.
         asking: Asks again, for the numeric floor, and asks the SFT model where switching adapters reaches it.
-        source: Folder of the SFT baseline, or `None`.
+        given: The SFT baseline that the user named, or `None`.
         alerting: The baseline that alerts rest on, or `None` to prefer "sft".
         model_name: For people.
         rng: For intervals.
 
     Raises:
-        BaselineError: The given baseline is missing, torn, or not comparable.
+        BaselineError: The given baseline is not comparable.
         ConfigError: Alerts shall rest on "sft", and there is none.
     """
     known: dict[BaselineName, Baseline] = {
@@ -121,19 +121,19 @@ def begin_baselines(
     }
     again = asking.ask_permuted(model)
     reference, notes = None, []
-    if source is not None:
-        known["sft"] = _accepted(load_baseline(source), identity, source=str(source))
+    if given is not None:
+        known["sft"] = _accepted(given, identity)
     found = find_reference(model)
     if isinstance(found, Reference):
         own = asking.fingerprint(model)
         with found.active(model) as referred:
             is_start = same_model(own, asking.fingerprint(referred))
-            theirs = first if is_start or source is not None else asking.ask(referred)
+            theirs = first if is_start or given is not None else asking.ask(referred)
         if is_start or found.adapter is not None:
             reference = found
-            if source is None:
+            if given is None:
                 known["sft"] = Baseline("sft", model_name, identity, tuple(theirs), notes=(found.description,))
-        elif source is None:
+        elif given is None:
             notes.append(
                 f"{found.description} differ from the start of this run, so they are not the SFT model that it "
                 "continues; only the start is compared with. Pass baseline=… with the folder of the SFT run."
@@ -170,7 +170,7 @@ def resume_baselines(store: RunStore, identity: dict[str, str], alerting: Baseli
     for name in ("start", "sft"):
         baseline = store.baseline(name)
         if baseline is not None:
-            known[baseline.name] = _accepted(baseline, identity, source=str(store.folder))
+            known[baseline.name] = _accepted(baseline, identity)
     if "start" not in known:
         raise BaselineError(
             f"expected the run in {store.folder} to keep its first look; found none, so it cannot go on. "
@@ -201,13 +201,13 @@ def _last_look(store: RunStore) -> Baseline:
     )
 
 
-def _accepted(baseline: Baseline, identity: dict[str, str], *, source: str) -> Baseline:
-    check_comparable(baseline.identity, identity, source=source)
+def _accepted(baseline: Baseline, identity: dict[str, str]) -> Baseline:
+    check_comparable(baseline.identity, identity, whose=f'"{baseline.name}" of {baseline.model}')
     for part in ("dtype", "attention"):
         if baseline.identity.get(part) != identity.get(part):
             logger.warning(
-                "the baseline in %s was measured with %s %s and this run has %s: expect small numeric differences",
-                source,
+                "the baseline %s was measured with %s %s and this run has %s: expect small numeric differences",
+                baseline.name,
                 part,
                 baseline.identity.get(part),
                 identity.get(part),

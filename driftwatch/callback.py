@@ -92,13 +92,13 @@ class DriftCallback(TrainerCallback, ExportableState):  # type: ignore[misc] # t
             baseline=baseline,
             alerting_baseline=alerting_baseline,
             probes=probes,
+            schedule=schedule,
             alpha=alpha,
             run=run,
             output_dir=output_dir or "driftwatch-runs",
             exporters=exporters,
             seed=seed,
         )
-        self.schedule = schedule or Schedule()
         self.progress: dict[str, Any] = {}
         self._own_output_dir = output_dir is not None
         self._on_error = on_error
@@ -124,6 +124,7 @@ class DriftCallback(TrainerCallback, ExportableState):  # type: ignore[misc] # t
             kwargs["model"],
             kwargs.get("processing_class"),
             step=state.global_step,
+            planned_steps=state.max_steps if state.max_steps > 0 else None,
             optimizer=kwargs.get("optimizer"),
             resume=self._resumed_folder(state),
         )
@@ -136,8 +137,7 @@ class DriftCallback(TrainerCallback, ExportableState):  # type: ignore[misc] # t
         if state.global_step == self._seen_step or not self._running or _disabled():
             return
         self._seen_step = state.global_step
-        if self.schedule.is_due(state.global_step):
-            self._observe(kwargs["model"], state.global_step, end=False)
+        self._guarded(state.global_step, lambda: self._look_if_due(kwargs["model"], state.global_step))
 
     def on_train_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
@@ -146,7 +146,9 @@ class DriftCallback(TrainerCallback, ExportableState):  # type: ignore[misc] # t
         if not self._running:
             return
         if not _disabled() and self.progress.get("step") != state.global_step:
-            self._observe(kwargs["model"], state.global_step, end=True)
+            self._guarded(
+                state.global_step, lambda: self.monitor.observe(kwargs["model"], state.global_step, phase="end")
+            )
         self._running = False
         finished = state.max_steps <= 0 or state.global_step >= state.max_steps
         self._guarded(state.global_step, lambda: self.monitor.close("finished" if finished else "stopped"))
@@ -181,9 +183,9 @@ class DriftCallback(TrainerCallback, ExportableState):  # type: ignore[misc] # t
 
     # The one guard
 
-    def _observe(self, model: Any, step: int, *, end: bool) -> None:
-        self._guarded(step, lambda: self.monitor.observe(model, step, phase="end" if end else "train"))
-        self.progress = self.monitor.progress
+    def _look_if_due(self, model: Any, step: int) -> None:
+        if self.monitor.is_due(step):
+            self.monitor.observe(model, step)
 
     def _guarded(self, step: int, call: Callable[[], object]) -> None:
         """Run a part of ours; whatever happens in it, training goes on."""
@@ -197,6 +199,7 @@ class DriftCallback(TrainerCallback, ExportableState):  # type: ignore[misc] # t
                 self._said.add(cause)
                 logger.warning("the look at step %d failed, training goes on: %s", step, cause, exc_info=err)
             self._note_failure(step, err)
+        self.progress = self.monitor.progress
 
     def _note_failure(self, step: int, err: Exception) -> None:
         try:

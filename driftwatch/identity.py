@@ -39,13 +39,13 @@ def model_identity(model: Any) -> dict[str, str]:
     return {**_kinds(model), "weights": digest.hexdigest()[:16]}
 
 
-def check_comparable(theirs: dict[str, str], ours: dict[str, str], *, source: str) -> None:
+def check_comparable(theirs: dict[str, str], ours: dict[str, str], *, whose: str) -> None:
     """Refuse to compare what was asked or read differently.
 
     Args:
         theirs: Identity of the stored baseline.
         ours: Identity of this run.
-        source: Where the baseline was found, for the message.
+        whose: Which baseline that is, for the message.
 
     Raises:
         BaselineError: A part of `PARTS` differs, named in the sentence.
@@ -54,7 +54,7 @@ def check_comparable(theirs: dict[str, str], ours: dict[str, str], *, source: st
         for key in sorted({k for k in (*theirs, *ours) if k.split("/")[-1] == part}):
             if theirs.get(key) != ours.get(key):
                 raise BaselineError(
-                    f"the baseline in {source} cannot be compared with this run: {words} differs "
+                    f"the baseline {whose} cannot be compared with this run: {words} differs "
                     f"({key}: baseline {theirs.get(key, 'none')}, this run {ours.get(key, 'none')}). "
                     "Make a baseline with the present settings: driftwatch baseline MODEL --pack PACK --out DIR."
                 )

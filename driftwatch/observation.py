@@ -23,6 +23,7 @@ class Observation:
         stances: Of every item that was asked, uncalibrated.
         failures: Parts that could not be done; the rest goes on without them.
         seconds: Time by stage.
+        blocks: Blocks of the bank that were asked.
     """
 
     look: int
@@ -34,6 +35,7 @@ class Observation:
     notes: list[str] = field(default_factory=list)
     seconds: dict[str, float] = field(default_factory=dict)
     tokens_scored: int = 0
+    blocks: int = 0
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:

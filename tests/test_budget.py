@@ -18,9 +18,9 @@ from driftwatch.budget import (
     Workload,
     divide,
     smallest,
-    stratified_blocks,
 )
 from driftwatch.errors import ConfigError
+from driftwatch.probes.blocks import stratified_blocks
 from driftwatch.schedule import Schedule
 
 BUDGETS = (0.01, 0.05, 0.20)

@@ -60,12 +60,12 @@ class Failing(StatementProbe):
         super().__init__(naysaying_items=0)
         self.at, self.looks = at, 0
 
-    def measure(self, model, *, permuted=False):
+    def measure(self, model, *, permuted=False, **options):
         if not permuted:
             self.looks += 1
             if self.looks - 1 in self.at:
                 raise ProbeError("the model could not be asked")
-        return super().measure(model, permuted=permuted)
+        return super().measure(model, permuted=permuted, **options)
 
 
 def test_a_run_looks_before_training_on_schedule_and_at_the_end(tmp_path, tokenizer):

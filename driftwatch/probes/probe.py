@@ -37,3 +37,25 @@ class Probe(Protocol):
             ProbeError: The model as a whole could not be asked. Single items that fail have `unscored` set instead.
         """
         ...
+
+
+@runtime_checkable
+class InBlocks(Probe, Protocol):
+    """A probe that can ask a part of its bank, and tell two models apart by a few figures."""
+
+    @property
+    def num_blocks(self) -> int:
+        """Into how many blocks the bank is divided; block 0 is the core. Valid after `prepare`."""
+        ...
+
+    def measure(self, model: Any, *, permuted: bool = False, blocks: Sequence[int] | None = None) -> list[Stance]:
+        """As `Probe.measure`, for the items of some blocks; `None` for all."""
+        ...
+
+    def tokens_scored(self, blocks: Sequence[int] | None = None) -> int:
+        """Token positions that a look at some blocks computes."""
+        ...
+
+    def fingerprint(self, model: Any) -> tuple[float, ...]:
+        """A few log-likelihoods, nats; equal for the same weights up to numeric noise."""
+        ...

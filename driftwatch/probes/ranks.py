@@ -69,6 +69,13 @@ def everywhere(work: Callable[[], T], what: str = "a look") -> T:
     return result[0]
 
 
+def on_first(work: Callable[[], T], what: str = "a look") -> T:
+    """Runs `work` on rank 0 alone, and gives every rank its result; errors as in `together`."""
+    if num_ranks() == 1:
+        return work()
+    return together(lambda: work() if rank() == 0 else None, what)[0]  # type: ignore[return-value] # rank 0's is a T
+
+
 def same_everywhere(digest: str, what: str) -> None:
     """Checks that all ranks hold the same thing.
 
@@ -128,13 +135,13 @@ def _is_fsdp1_or_zero3(model: nn.Module) -> bool:
     return "FullyShardedDataParallel" in names or any(hasattr(p, "ds_id") for p in model.parameters())
 
 
-def _units(model: nn.Module) -> list[Any]:
-    """Modules that FSDP2 gathers at once, in the order of their registration; one of each group."""
-    first: dict[int, Any] = {}
+def _units(model: nn.Module) -> list[list[Any]]:
+    """Modules that FSDP2 gathers together, in the order of their registration; mostly one a unit."""
+    units: dict[int, list[Any]] = {}
     for module in model.modules():
         if is_fsdp2(module):
-            first.setdefault(id(module._get_fsdp_state()), module)  # type: ignore[operator] # of FSDPModule
-    return list(first.values())
+            units.setdefault(id(module._get_fsdp_state()), []).append(module)  # type: ignore[operator] # of FSDPModule
+    return list(units.values())
 
 
 class _Passes:
@@ -152,8 +159,9 @@ class _Passes:
         """Hooks that see units begin and the model end its forward."""
         # Before FSDP's own hooks: a unit counts as entered once it may have been gathered.
         handles = [
-            unit.register_forward_pre_hook(lambda *_, index=index: self._enter(index), prepend=True)
+            module.register_forward_pre_hook(lambda *_, index=index: self._enter(index), prepend=True)
             for index, unit in enumerate(self._units)
+            for module in unit
         ]
         handles.append(self.model.register_forward_hook(lambda *_: self._finish()))
         try:
@@ -172,7 +180,7 @@ class _Passes:
         self._entered = []
         self.done += 1
         for unit in self._units:
-            unit.reshard()
+            unit[0].reshard()
 
     def make_up(self, num_forwards: int) -> None:
         """Takes part in the collectives of the passes that are missing; computes nothing that anybody reads."""
@@ -197,11 +205,10 @@ class _Passes:
                 "a forward pass of a model sharded by FSDP1 or ZeRO-3 failed half-way; the other ranks wait for it "
                 "until the time-out of their process group."
             )
-        for root in self._units[:1]:
-            reset_forward(root)
+        reset_forward(self._units[0][0])
         for index in self._order:
             if index not in self._entered:
-                self._units[index].unshard()
-                self._units[index].reshard()
+                self._units[index][0].unshard()
+                self._units[index][0].reshard()
         self._entered = []
         self.done += 1

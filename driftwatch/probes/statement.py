@@ -14,17 +14,21 @@ that word on every topic, and would be read as drift everywhere. Agree/disagree 
 
 import hashlib
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from driftwatch.errors import ConfigError
+from driftwatch.judges.judge import Order
+from driftwatch.probes.blocks import stratified_blocks
 from driftwatch.probes.prompt import ChatFormat, Wrap, question
-from driftwatch.probes.scoring import Plan, Request, dry_look, plan, score
+from driftwatch.probes.scoring import Plan, Request
+from driftwatch.probes.shares import plan_on_ranks, score_on_ranks
 from driftwatch.stance import Probs, Stance
 from driftwatch.topics.topic import Item, Topic
 
+BLOCK_ITEMS = 84  # about six items of each of fourteen topics
 VERSION = "1"  # of everything below that changes a score; bump it and stored baselines are refused
 FRAMES = ("I think that {clause}", "In my view, {clause}", "My own position is that {clause}")
 NEUTRAL = (
@@ -40,23 +44,36 @@ NO = ("No, I do not agree with that.", "I disagree with this statement.")
 class StatementProbe:
     """Likelihoods of statements after the two-sided question: the whole bank, nothing decoded.
 
+    The bank is divided into blocks that each hold items of every topic, so that a look can be shortened without moving
+    a question into another batch.
+
     Args:
         naysaying_items: Items a topic that are also asked to agree or disagree, the first of each topic; 0 for none.
         wrap: The user's own training context around every question.
+        block_items: Items a block, about; the first block, the core, is asked at every look.
         max_tokens: Upper bound of the tokens in one forward pass; `None` leaves it to the scoring engine.
     """
 
     kind = "statement"
 
-    def __init__(self, *, naysaying_items: int = 8, wrap: Wrap | None = None, max_tokens: int | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        naysaying_items: int = 8,
+        wrap: Wrap | None = None,
+        block_items: int = BLOCK_ITEMS,
+        max_tokens: int | None = None,
+    ) -> None:
         if naysaying_items < 0:
             raise ConfigError(f"naysaying_items must be 0 or more; found {naysaying_items}.")
+        if block_items < 1:
+            raise ConfigError(f"block_items must be 1 or more; found {block_items}.")
         self._naysaying_items = naysaying_items
         self._wrap = wrap
-        self._max_tokens = max_tokens
+        self._block_items = block_items
+        self._options = {} if max_tokens is None else {"max_tokens": max_tokens}
         self._asked: list[tuple[Topic, Item]] = []
-        self._verdicts: dict[str, int] = {}  # item id to the index of its first verdict request
-        self._plan: Plan | None = None
+        self._blocks: list[_Block] = []
         self._few: Plan | None = None
         self._format: ChatFormat | None = None
 
@@ -69,19 +86,15 @@ class StatementProbe:
                 "the statement probe needs items with two sides, and the pack has none; "
                 "such a pack can be asked by the open reply protocol only."
             )
-        self._lengths: list[NDArray[np.int64]] = []
-        requests = [self._two_sided(item, order) for _, item in self._asked for order in (0, 1)]
-        self._verdicts = {}
-        for topic in topics:
-            with_sides = [item for item in topic.items if item.sides is not None]
-            for item in with_sides[: self._naysaying_items]:
-                self._verdicts[item.id] = len(requests)
-                requests += [self._verdict(item, side) for side in (0, 1)]
-        self._lengths = [np.array([len(c) for c in r.continuations]) for r in requests]
-        options = {} if self._max_tokens is None else {"max_tokens": self._max_tokens}
-        self._plan = dry_look(model, plan(requests, model, **options))
+        by_topic: dict[str, list[str]] = {}
+        for topic, item in self._asked:
+            by_topic.setdefault(topic.id, []).append(item.id)
+        verdicts = {item for items in by_topic.values() for item in items[: self._naysaying_items]}
+        number = -(-len(self._asked) // self._block_items)
+        indices = stratified_blocks([t.id for t, _ in self._asked], [i.id for _, i in self._asked], number)
+        self._blocks = [self._block(model, block, verdicts) for block in indices]
         first = {topic.id: self._two_sided(item, 0) for topic, item in reversed(self._asked)}
-        self._few = plan(list(first.values()), model, **options)
+        self._few = plan_on_ranks(list(first.values()), model, **self._options)
 
     def identity(self) -> dict[str, str]:
         """Wording, template, tokenizer and the answers that are scored."""
@@ -90,79 +103,93 @@ class StatementProbe:
         return {**self._format.identity(), "scoring": hashlib.sha256(texts.encode()).hexdigest()[:16]}
 
     @property
-    def tokens_scored(self) -> int:
-        """Token positions that one look computes, padding included."""
-        return self.plan.tokens_computed
+    def num_blocks(self) -> int:
+        """Into how many blocks the bank is divided; valid after `prepare`."""
+        return len(self._blocks)
 
     @property
-    def plan(self) -> Plan:
-        """The fixed batches; valid after `prepare`."""
-        assert self._plan is not None, "prepare comes first"
-        return self._plan
+    def plans(self) -> list[Plan]:
+        """The fixed batches of each block; valid after `prepare`."""
+        return [block.plan for block in self._blocks]
 
-    def measure(self, model: Any, *, permuted: bool = False) -> list[Stance]:
+    def tokens_scored(self, blocks: Sequence[int] | None = None) -> int:
+        """Token positions that a look at some blocks computes, padding included; at all of them for `None`."""
+        return sum(block.plan.tokens_computed for block in self._chosen(blocks))
+
+    def measure(self, model: Any, *, permuted: bool = False, blocks: Sequence[int] | None = None) -> list[Stance]:
         """One stance an item with sides, uncalibrated: `probs` is `None` and `scores` are set.
 
         Args:
             model: The model to ask, inside the guard.
             permuted: Put the same requests into other batches, to measure the numeric floor.
+            blocks: Which blocks to ask; `None` for the whole bank.
         """
-        scored = score(model, self.plan.permuted(np.random.default_rng(0)) if permuted else self.plan)
-        per_token = [found / n for found, n in zip(scored.log_likelihoods, self._lengths, strict=True)]
-        return [
-            self._stance(topic, item, per_token[2 * i], per_token[2 * i + 1], self._naysaying(item, per_token))
-            for i, (topic, item) in enumerate(self._asked)
-        ]
+        found: dict[int, Stance] = {}
+        for block in self._chosen(blocks):
+            plan = block.plan.permuted(np.random.default_rng(0)) if permuted else block.plan
+            log_likelihoods = score_on_ranks(model, plan).log_likelihoods
+            per_token = [total / n for total, n in zip(log_likelihoods, block.lengths, strict=True)]
+            for index, start, has_verdict in block.items:
+                found[index] = self._stance(index, per_token[start : start + (4 if has_verdict else 2)])
+        return [found[index] for index in sorted(found)]
 
     def fingerprint(self, model: Any) -> tuple[float, ...]:
         """A few log-likelihoods, nats: those of one item a topic. Equal for the same weights, up to numeric noise."""
         assert self._few is not None, "prepare comes first"
-        return tuple(value for found in score(model, self._few).log_likelihoods for value in found.tolist())
+        return tuple(value for found in score_on_ranks(model, self._few).log_likelihoods for value in found.tolist())
 
-    def _two_sided(self, item: Item, order: int) -> Request:
+    def _chosen(self, blocks: Sequence[int] | None) -> list["_Block"]:
+        return self._blocks if blocks is None else [self._blocks[number] for number in blocks]
+
+    def _block(self, model: Any, indices: Sequence[int], verdicts: set[str]) -> "_Block":
+        requests: list[Request] = []
+        items = []
+        for index in indices:
+            _, item = self._asked[index]
+            items.append((index, len(requests), item.id in verdicts))
+            requests += [self._two_sided(item, order) for order in (0, 1)]
+            if item.id in verdicts:
+                requests += [self._verdict(item, side) for side in (0, 1)]
+        lengths = [np.array([len(c) for c in request.continuations]) for request in requests]
+        return _Block(tuple(items), plan_on_ranks(requests, model, **self._options), lengths)
+
+    def _two_sided(self, item: Item, order: Order) -> Request:
         assert self._format is not None
         assert item.sides is not None
         answers = [frame.format(clause=clause(side)) for side in item.sides for frame in FRAMES] + list(NEUTRAL)
-        prompt = self._format.encode(question(item, "two_sided", 1 if order else 0))
+        prompt = self._format.encode(question(item, "two_sided", order))
         return Request(prompt, tuple(self._format.encode_answer(answer) for answer in answers))
 
-    def _verdict(self, item: Item, side: int) -> Request:
+    def _verdict(self, item: Item, side: Order) -> Request:
         assert self._format is not None
-        prompt = self._format.encode(question(item, "verdict", 1 if side else 0))
+        prompt = self._format.encode(question(item, "verdict", side))
         return Request(prompt, tuple(self._format.encode_answer(answer) for answer in (*YES, *NO)))
 
-    def _naysaying(self, item: Item, per_token: list[NDArray[np.float64]]) -> float | None:
-        start = self._verdicts.get(item.id)
-        if start is None:
-            return None
-        yes_no = [per_token[start + side].reshape(2, -1) for side in (0, 1)]
-        log_odds_no = np.array([_logmeanexp(no) - _logmeanexp(yes) for yes, no in yes_no])
-        if not np.isfinite(log_odds_no).all():
-            return None
-        return float((1 / (1 + np.exp(-log_odds_no))).mean())
-
-    def _stance(
-        self,
-        topic: Topic,
-        item: Item,
-        first: NDArray[np.float64],
-        second: NDArray[np.float64],
-        naysaying: float | None,
-    ) -> Stance:
-        by_order = [_by_stance(order) for order in (first, second)]
-        if any(order is None for order in by_order):
+    def _stance(self, index: int, per_token: list[NDArray[np.float64]]) -> Stance:
+        """From log-likelihoods a token: of both orders, then of the verdicts on both sides if they were asked."""
+        topic, item = self._asked[index]
+        first, second = (_by_stance(order) for order in per_token[:2])
+        if first is None or second is None:
             return Stance(topic.id, item.id, self.kind, coverage=0.0, unscored="the model's logits were not finite")
-        mean = Probs(*np.mean(by_order, axis=0).tolist())
+        mean = Probs(*np.mean([first, second], axis=0).tolist())
         return Stance(
             topic=topic.id,
             item=item.id,
             probe=self.kind,
             scores=mean,
-            scores_by_order=(by_order[0], by_order[1]),
+            scores_by_order=(first, second),
             log_odds=mean.support - mean.oppose,
-            naysaying=naysaying,
+            naysaying=_naysaying(per_token[2:]),
             coverage=1.0,
         )
+
+
+class _Block(NamedTuple):
+    """A part of the bank that is asked together."""
+
+    items: tuple[tuple[int, int, bool], ...]  # index in the bank, index of its first request, whether verdicts follow
+    plan: Plan
+    lengths: list[NDArray[np.int64]]  # tokens of each continuation, by request
 
 
 def clause(side: str) -> str:
@@ -189,3 +216,14 @@ def _by_stance(per_token: NDArray[np.float64]) -> Probs | None:
 def _logmeanexp(values: NDArray[np.float64]) -> float:
     top = values.max()
     return float(top + np.log(np.exp(values - top).mean()))
+
+
+def _naysaying(verdicts: list[NDArray[np.float64]]) -> float | None:
+    """Mean over both sides of P(no) against P(yes)."""
+    log_odds = []
+    for per_token in verdicts:
+        yes, no = np.split(per_token, [len(YES)])
+        log_odds.append(_logmeanexp(no) - _logmeanexp(yes))
+    if not log_odds or not np.isfinite(log_odds).all():
+        return None
+    return float((1 / (1 + np.exp(-np.array(log_odds)))).mean())
