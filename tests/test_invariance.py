@@ -50,13 +50,13 @@ class CarelessProbe(StatementProbe):
         self.tokenizer = tokenizer
         self.looks = 0
 
-    def measure(self, model, *, permuted=False):
+    def measure(self, model, **options):
         self.looks += 1
         random.random()
         np.random.rand()  # noqa: NPY002 - carelessness is the point
         torch.rand(3)
         sample(model, self.chat, ["Well?"], generator=torch.Generator().manual_seed(1), max_new_tokens=3)
-        stances = super().measure(model, permuted=permuted)
+        stances = super().measure(model, **options)
         model.train()
         model(torch.tensor([[7, 8, 9]]), use_cache=True)
         model.config.use_cache = not model.config.use_cache

@@ -11,7 +11,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 
 
-def on_ranks(folder, scenarios, *, num_ranks=2, timeout=240):
+def run_on_ranks(folder, scenarios, *, num_ranks=2, timeout=240):
     """Runs scenarios of `scenarios.py` one after the other on processes with gloo; a hang is an error.
 
     Returns:
@@ -50,8 +50,15 @@ def on_ranks(folder, scenarios, *, num_ranks=2, timeout=240):
     return {scenario: [of_rank[scenario] for of_rank in found] for scenario in scenarios}
 
 
+@pytest.fixture
+def on_ranks(tmp_path):
+    """Runs scenarios on processes of their own; gives their folder and what they found."""
+    return lambda scenarios: (tmp_path, run_on_ranks(tmp_path, scenarios))
+
+
 @pytest.fixture(scope="session")
 def quick(tmp_path_factory):
     """All scenarios without a Trainer, on the same two processes: starting them takes longest."""
-    scenarios = ("agreement", "fsdp2_failures", "scoring", "out_of_memory", "spreading")
-    return on_ranks(tmp_path_factory.mktemp("ranks"), scenarios)
+    scenarios = ("agreement", "fsdp2_failures", "scoring", "out_of_memory", "spreading", "monitor")
+    folder = tmp_path_factory.mktemp("ranks")
+    return {"folder": folder, **run_on_ranks(folder, scenarios)}

@@ -8,8 +8,9 @@ import json
 import os
 import sys
 import traceback
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from datetime import timedelta
+from inspect import signature
 from pathlib import Path
 
 import torch
@@ -284,9 +285,146 @@ def spreading():
     }
 
 
-def outcome_of(scenario):
+# A real trainer
+
+
+@contextmanager
+def fsdp2_on_cpu():
+    """Makes accelerate (1.15), which silently trains with DDP where FSDP is asked for on a CPU, do what it is told."""
+    from accelerate.state import AcceleratorState, PartialState
+    from accelerate.utils import DistributedType, FullyShardedDataParallelPlugin
+
+    original = AcceleratorState.__init__
+
+    def with_fsdp(state, *arguments, **named):
+        original(state, *arguments, **named)
+        if "fsdp_plugin" not in AcceleratorState._shared_state:
+            AcceleratorState._shared_state["distributed_type"] = DistributedType.FSDP
+            PartialState._shared_state["distributed_type"] = DistributedType.FSDP
+            AcceleratorState._shared_state["fsdp_plugin"] = FullyShardedDataParallelPlugin(
+                fsdp_version=2,
+                auto_wrap_policy="transformer_based_wrap",
+                transformer_cls_names_to_wrap=["LlamaDecoderLayer"],
+                cpu_ram_efficient_loading=False,
+            )
+
+    AcceleratorState.__init__ = with_fsdp
     try:
-        return scenario()
+        yield
+    finally:
+        AcceleratorState.__init__ = original
+        AcceleratorState._reset_state(reset_partial_state=True)
+
+
+def dpo_trainer(folder, callbacks):
+    from datasets import Dataset
+    from trl import DPOConfig, DPOTrainer
+
+    words = ["red", "blue", "green", "gold", "grey", "pink"]
+    data = {"prompt": [f"Name {w}. " for w in words], "chosen": words, "rejected": ["none of them" for _ in words]}
+    settings = DPOConfig(
+        output_dir=str(folder),
+        max_steps=3,
+        per_device_train_batch_size=1,
+        learning_rate=1e-2,
+        logging_steps=1,
+        save_strategy="no",
+        report_to=[],
+        use_cpu=True,
+        bf16=False,
+        disable_tqdm=True,
+        precompute_ref_log_probs=False,
+        beta=0.1,
+    )
+    return DPOTrainer(
+        tiny_model(tiny_tokenizer()),
+        ref_model=tiny_model(tiny_tokenizer()),
+        args=settings,
+        train_dataset=Dataset.from_dict(data),
+        processing_class=tiny_tokenizer(),
+        callbacks=callbacks,
+    )
+
+
+def watched_training(folder):
+    """A DPO run with driftwatch, in which rank 1 fails at the look after step 2, and the same run without."""
+    outcome = {}
+    for name in ("plain", "watched"):
+        callbacks = [watcher(folder)] if name == "watched" else []
+        trainer = dpo_trainer(folder / name, callbacks)
+        trainer.train()
+        outcome[name] = {
+            "weights": [as_whole(parameter).tolist() for parameter in trainer.model.parameters()],
+            "losses": [line["loss"] for line in trainer.state.log_history if "loss" in line],
+        }
+        outcome["wrapped"] = [base.__name__ for base in type(trainer.model_wrapped).__mro__]
+    return outcome
+
+
+def as_whole(parameter):
+    return parameter.full_tensor() if hasattr(parameter, "full_tensor") else parameter.detach()
+
+
+def watcher(folder):
+    from driftwatch import DriftCallback, Schedule
+    from driftwatch.testing import tiny_pack
+
+    class FailsOnce(DriftCallback):
+        def on_step_end(self, args, state, control, **named):
+            faulty = fault(named["model"].model.layers[1].mlp, on_call=1) if state.global_step == 2 else nullcontext()
+            with faulty:
+                super().on_step_end(args, state, control, **named)
+
+    return FailsOnce(
+        tiny_pack(),
+        schedule=Schedule(every_steps=1, budget=None),
+        run="shared",
+        output_dir=folder / "runs",
+        exporters=(),
+    )
+
+
+def dpo_fsdp2(folder):
+    with fsdp2_on_cpu():
+        return watched_training(folder)
+
+
+def dpo_ddp(folder):
+    return watched_training(folder)
+
+
+# Monitor without a trainer
+
+
+def monitor(folder):
+    """The same run with replicas and sharded; rank 1 fails at the second look."""
+    from driftwatch.monitor import Monitor
+    from driftwatch.testing import tiny_pack
+
+    outcome = {}
+    for name in ("ddp", "fsdp2"):
+        model = sharded_model() if name == "fsdp2" else tiny_model(tiny_tokenizer()).train()
+        trained = model if name == "fsdp2" else nn.parallel.DistributedDataParallel(model)
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+        watching = Monitor(tiny_pack(), run=name, output_dir=folder / "runs", exporters=())
+        watching.begin(trained, tiny_tokenizer())
+        for step in (1, 2, 3):
+            train_step(trained, optimizer, step)
+            with fault(model.model.layers[1].mlp, on_call=1) if step == 2 else nullcontext():
+                try:
+                    watching.observe(trained, step)
+                except ProbeError as err:
+                    outcome[f"{name}_failure"] = str(err)
+                    watching.fail(step, err)
+        watching.close("finished")
+        outcome[name] = [as_whole(parameter).tolist() for parameter in model.parameters()]
+    return outcome
+
+
+def outcome_of(scenario, folder):
+    folder = folder / scenario.__name__
+    try:
+        return scenario(folder) if signature(scenario).parameters else scenario()
     except Exception:  # noqa: BLE001 - the test shows it
         return {"error": traceback.format_exc()}
 
@@ -296,7 +434,7 @@ def main(folder, *scenarios):
     rank, world = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
     store = dist.FileStore(f"{folder}/store", world)
     dist.init_process_group("gloo", store=store, rank=rank, world_size=world, timeout=TIMEOUT)
-    found = {scenario: outcome_of(globals()[scenario]) for scenario in scenarios}
+    found = {scenario: outcome_of(globals()[scenario], Path(folder)) for scenario in scenarios}
     Path(folder, f"found-{rank}.json").write_text(json.dumps(found))
     dist.barrier()
     dist.destroy_process_group()

@@ -1,0 +1,67 @@
+"""driftwatch inside training on several ranks: with replicas, sharded by FSDP2, by hand and in TRL's DPOTrainer."""
+
+import os
+
+import numpy as np
+import pytest
+
+from driftwatch import RunStore
+from driftwatch.monitor import Monitor
+from driftwatch.testing import tiny_model, tiny_pack, tiny_tokenizer
+
+FAILURE = "a look was abandoned on all ranks, since it failed on rank 1: RuntimeError: no memory on this rank"
+
+
+def scores(store, look):
+    """Nats a token of every stance of every item, in both orders."""
+    stances = next(found.stances for found in store.look_stances() if found.look == look)
+    return np.array([stance.scores_by_order for stance in stances], float)
+
+
+def test_monitor_finds_on_sharded_ranks_what_one_process_finds(quick, tmp_path):
+    outcomes, folder = quick["monitor"], quick["folder"] / "monitor" / "runs"
+    assert outcomes[0] == outcomes[1]
+    alone = Monitor(tiny_pack(), run="alone", output_dir=tmp_path, exporters=())
+    alone.begin(tiny_model(tiny_tokenizer()).train(), tiny_tokenizer())
+    alone.close("finished")
+    expected = scores(alone.store, 0)
+    for kind in ("ddp", "fsdp2"):
+        np.testing.assert_allclose(scores(RunStore(folder / kind), 0), expected, atol=1e-4)
+    # Later looks see weights that both kinds of training have moved alike.
+    last = [scores(RunStore(folder / kind), 3) for kind in ("ddp", "fsdp2")]
+    np.testing.assert_allclose(*last, atol=1e-4)
+    assert np.abs(last[0] - expected).max() > 1e-3
+
+
+def test_monitor_goes_on_after_a_look_that_failed_on_one_rank(quick):
+    for kind in ("ddp", "fsdp2"):
+        assert [outcome[f"{kind}_failure"] for outcome in quick["monitor"]] == [FAILURE, FAILURE]
+        records = RunStore(quick["folder"] / "monitor" / "runs" / kind).records()
+        assert [record.step for record in records] == [0, 1, 2, 3]
+        assert [bool(record.failures) for record in records] == [False, False, True, False]
+
+
+def test_only_rank_zero_writes(quick):
+    """One folder a run, each look in it once, and no second one beside it."""
+    folder = quick["folder"] / "monitor" / "runs"
+    assert sorted(os.listdir(folder)) == ["ddp", "fsdp2"]
+    assert RunStore(folder / "ddp").info().num_processes == 2
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("scenario", "wrapper"), [("dpo_ddp", "DistributedDataParallel"), ("dpo_fsdp2", "FSDPModule")])
+def test_dpo_with_a_rank_that_fails_in_mid_look_ends_with_the_same_weights(on_ranks, scenario, wrapper):
+    folder, found = on_ranks((scenario,))
+    outcomes = found[scenario]
+    for outcome in outcomes:
+        assert wrapper in outcome["wrapped"]
+        assert outcome["watched"] == outcome["plain"]
+    assert outcomes[0]["watched"]["weights"] == outcomes[1]["watched"]["weights"]
+    records = RunStore(folder / scenario / "runs" / "shared").records()
+    assert [(record.step, bool(record.failures)) for record in records] == [
+        (0, False),
+        (1, False),
+        (2, True),
+        (3, False),
+    ]
+    assert records[-1].cost.failures_total == {"monitor/ProbeError": 1}
