@@ -1,0 +1,149 @@
+"""Config: everything that a user may want otherwise in the generated rules and dashboards."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from types import MappingProxyType
+from typing import Literal, get_args
+
+from driftwatch.errors import ConfigError
+
+Severity = Literal["info", "warning", "critical", "off"]
+SEVERITIES: tuple[Severity, ...] = get_args(Severity)
+
+_MATCHER = r'[a-zA-Z_][a-zA-Z0-9_]*\s*(?:=~|!~|!=|=)\s*"(?:[^"\\]|\\.)*"'
+_SELECTOR = re.compile(rf"\s*(?:{_MATCHER}\s*(?:,\s*{_MATCHER}\s*)*)?")
+_PREFIX = re.compile(r"[A-Z][A-Za-z0-9]{0,30}")
+_DURATION = re.compile(r"(\d+)(s|m|h|d)")
+_UNIT_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+
+
+@dataclass(frozen=True, slots=True)
+class Thresholds:
+    """Where the rules that are not anytime-valid draw their lines; panels show the same lines.
+
+    All of them were chosen for sense, not derived: none has a stated false-alarm rate.
+
+    Attributes:
+        naysaying_shift: Mean change of P("no") over the topics, in [0, 1].
+        refusal_shift: Mean change of the share of refusals over the topics, in [0, 1].
+        flip_margin: How far a topic must lean, before and now, for its leaning to count as flipped; of the score
+            P(support) - P(oppose), in [0, 1].
+        coverage: Least share of a topic's measurements that must succeed, in [0, 1].
+        agreement: Least correlation of the screen with judged replies, in [-1, 1].
+        overhead: Largest share of wall time, in [0, 1]; the default is twice the schedule's default budget, since
+            early looks may take a part of the whole run's allowance in advance.
+        failures: Failed looks in `failure_seconds` that are still nobody's business.
+        failure_seconds: Window for `failures`.
+        stale_seconds: Longest time without a look while the trainer lives.
+        silent_seconds: Longest time without a sign of life, which comes every 15 s.
+        gone_seconds: For how long a run that vanished is still called crashed.
+        ended_seconds: For how long an ended run is still reported; pushed values would live for ever.
+    """
+
+    naysaying_shift: float = 0.2
+    refusal_shift: float = 0.1
+    flip_margin: float = 0.1
+    coverage: float = 0.8
+    agreement: float = 0.3
+    overhead: float = 0.02
+    failures: float = 1
+    failure_seconds: float = 6 * 3600
+    stale_seconds: float = 4 * 3600
+    silent_seconds: float = 300
+    gone_seconds: float = 6 * 3600
+    ended_seconds: float = 24 * 3600
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """Settings of the generated files.
+
+    Attributes:
+        selector: Label matchers added to every driftwatch series, for example `cluster="a", team=~"x|y"`.
+        service_selector: Matchers of the `up` series of `driftwatch serve`, which should never be down.
+        prefix: Begins the names of alerts and dashboards.
+        scrape_interval: How often Prometheus asks, as a Prometheus duration.
+        evaluation_interval: How often rules are evaluated.
+        runbook_url: Address of the runbook, to which "#" and the alert's name in small letters are appended; "" is
+            the runbook dashboard of `grafana_url`, which is generated with the others.
+        grafana_url: Root of the Grafana that alerts link to.
+        datasource_uid: Of the Prometheus data source that we provision, and that Grafana-managed rules ask.
+        release: Value of the label `release` on Kubernetes resources, by which kube-prometheus-stack selects them.
+        thresholds: Where rules draw their lines.
+        severities: By name of alert without the prefix: another severity, or "off" to leave the alert out.
+
+    Raises:
+        ConfigError: A setting that would make rules that cannot work.
+    """
+
+    selector: str = ""
+    service_selector: str = 'job="driftwatch-service"'
+    prefix: str = "Driftwatch"
+    scrape_interval: str = "15s"
+    evaluation_interval: str = "30s"
+    runbook_url: str = ""
+    grafana_url: str = "http://127.0.0.1:3000"
+    datasource_uid: str = "driftwatch-prometheus"
+    release: str = "kube-prometheus-stack"
+    thresholds: Thresholds = field(default_factory=Thresholds)
+    severities: Mapping[str, Severity] = field(default_factory=lambda: MappingProxyType({}))
+
+    def __post_init__(self) -> None:
+        for name in ("selector", "service_selector"):
+            if not _SELECTOR.fullmatch(getattr(self, name)):
+                raise ConfigError(
+                    f'{name} is a list of label matchers such as \'cluster="a", team=~"x|y"\', without braces; '
+                    f"found {getattr(self, name)!r}."
+                )
+        if not self.service_selector.strip():
+            raise ConfigError("service_selector must name the job of `driftwatch serve`; without one it matches all.")
+        if not _PREFIX.fullmatch(self.prefix):
+            raise ConfigError(f"prefix is one CamelCase word, for example Driftwatch; found {self.prefix!r}.")
+        for name in ("scrape_interval", "evaluation_interval"):
+            seconds(getattr(self, name))
+
+    @property
+    def slug(self) -> str:
+        """The prefix as it stands in uids, tags and file names."""
+        return self.prefix.lower()
+
+
+def with_thresholds(pairs: Mapping[str, float]) -> Thresholds:
+    """The default thresholds with some of them changed.
+
+    Raises:
+        ConfigError: There is no such threshold.
+    """
+    names = [known.name for known in fields(Thresholds)]
+    if unknown := next((name for name in pairs if name not in names), None):
+        raise ConfigError(f"there is no threshold {unknown!r}; thresholds: {', '.join(names)}.")
+    return Thresholds(**pairs)
+
+
+def seconds(duration: str) -> int:
+    """Seconds of a Prometheus duration of one unit.
+
+    Raises:
+        ConfigError: Not such a duration, or zero.
+
+    >>> seconds("15s"), seconds("2m")
+    (15, 120)
+    """
+    found = _DURATION.fullmatch(duration)
+    if not found or int(found[1]) == 0:
+        raise ConfigError(f"an interval is a number and one of s, m, h, d, for example 15s; found {duration!r}.")
+    return int(found[1]) * _UNIT_SECONDS[found[2]]
+
+
+def duration(total: float) -> str:
+    """Seconds as a Prometheus duration, in the largest unit that divides them.
+
+    >>> duration(21600), duration(90)
+    ('6h', '90s')
+    """
+    whole = round(total)
+    for unit in ("d", "h", "m"):
+        if whole % _UNIT_SECONDS[unit] == 0:
+            return f"{whole // _UNIT_SECONDS[unit]}{unit}"
+    return f"{whole}s"

@@ -1,0 +1,402 @@
+"""The run dashboard: what one model in training answers, how that moved, and what the evidence says."""
+
+from typing import Any
+
+from driftwatch import metrics as m
+from driftwatch.mixin import frame
+from driftwatch.mixin import queries as q
+from driftwatch.mixin.config import Config
+from driftwatch.mixin.frame import ONE_RUN
+from driftwatch.mixin.panels import (
+    Panel,
+    band,
+    override,
+    row,
+    stat,
+    state_timeline,
+    table,
+    target,
+    targets,
+    timeseries,
+    trend,
+)
+
+_TOPIC, _PROBE, _BASELINE = 'topic=~"$topic"', 'probe="$probe"', 'baseline="$baseline"'
+_STATE_COLOURS = {"running": "blue", "finished": "green", "stopped": "yellow", "failed": "red", "crashed": "red"}
+_NO_REPLIES = "No judged replies: evidence needs a judge. Without one, states stop at watch."
+_NO_LOOK = "No look yet, or the run has ended and is no longer exported: widen the time range."
+
+
+def run_dashboard(config: Config) -> dict[str, Any]:
+    """The whole dashboard."""
+    return frame.dashboard(
+        config,
+        "run",
+        "Run",
+        "One run: stance shares by topic, drift, evidence with its threshold, style beside values, identity.",
+        [
+            *_verdict(config),
+            row("Stances"),
+            *_stances(config),
+            row("Drift since the baseline"),
+            *_drift(config),
+            row("Evidence: what alerts rest on"),
+            *_evidence(config),
+            row("Style: how it answers, whatever it is asked"),
+            *_style(config),
+        ],
+        [
+            frame.run_variable(config, several=False),
+            frame.topic_variable(config),
+            frame.probe_variable(config),
+            frame.baseline_variable(config),
+        ],
+        [
+            frame.alert_annotation(config, ONE_RUN),
+            frame.phase_annotation(config),
+            frame.resume_annotation(config),
+        ],
+    )
+
+
+def _verdict(config: Config) -> list[Panel]:
+    state = {"type": "value", "options": {"1": {"text": "yes", "index": 0}}}
+    specific = q.by("run, topic, kind", q.series(config, m.TOPIC_LABEL, 'label="specific"', ONE_RUN))
+    colours = [
+        override(f"/^{name}$/", color={"mode": "fixed", "fixedColor": colour})
+        for name, colour in _STATE_COLOURS.items()
+    ]
+    now = stat(
+        "State",
+        "What the run is doing, by its own word; crashed is said by the service, which reads its folder.",
+        target(f"{q.one(config, m.RUN_STATE, ONE_RUN)} == 1", "{{state}}", now=True),
+        empty="Not exported now",
+        mappings=[state],
+        text_mode="name",
+    )
+    now["fieldConfig"]["overrides"] = colours
+    return [
+        now,
+        stat(
+            "Step",
+            "Optimizer steps done at the last look.",
+            target(q.one(config, m.OBSERVED_STEP, ONE_RUN), now=True),
+            empty="No look yet",
+        ),
+        stat(
+            "Values that moved",
+            "Alerts labelled specific: the topic moved more than every control. They hold to the end of the run.",
+            target(f"sum({specific}) or vector(0)", now=True),
+            empty="Not exported now",
+            steps=[(None, "green"), (1, "red")],
+        ),
+        stat(
+            "Alerts of any label",
+            "Topics and kinds of drift in alert, whatever is behind it: values, manners, unreadable replies.",
+            target(f"sum({_alerted(config)}) or vector(0)", now=True),
+            empty="Not exported now",
+            steps=[(None, "green"), (1, "orange")],
+        ),
+        stat(
+            "False-alarm rate",
+            "Probability of any false value alert in the whole run that was asked for.",
+            target(q.one(config, m.ALPHA, ONE_RUN), now=True),
+            unit="percentunit",
+            empty="Not exported now",
+        ),
+        stat(
+            "Overhead",
+            f"Share of the wall time that watching took; above {config.thresholds.overhead:.0%} for an hour an alert.",
+            target(q.one(config, m.OVERHEAD, ONE_RUN), now=True),
+            unit="percentunit",
+            empty="No look yet",
+            steps=[(None, "green"), (config.thresholds.overhead, "orange")],
+        ),
+        state_timeline(
+            "States by topic",
+            "The worse of both kinds of drift: ok, watch (looked at more closely, notifies nobody), alert, material. "
+            "An alert holds to the end of the run.",
+            target(q.state_level(config, ONE_RUN, _TOPIC), "{{topic}}"),
+            empty=_NO_REPLIES,
+        ),
+        _topics_table(config),
+        table(
+            "Baseline and identity",
+            "What the run is and what it is compared with. Other pack, template or scoring: not comparable.",
+            [target(q.one(config, m.RUN_INFO, ONE_RUN), table=True, now=True)],
+            {
+                "run": "run",
+                "model": "model",
+                "trainer": "trainer",
+                "pack": "pack",
+                "pack_version": "pack version",
+                "alerting_baseline": "alerts against",
+                "version": "driftwatch",
+            },
+            empty="Not exported now",
+            height=4,
+        ),
+    ]
+
+
+def _topics_table(config: Config) -> Panel:
+    where = (ONE_RUN, _TOPIC)
+    state = q.state_level(config, *where, labels="topic, kind")
+    names = {str(level): {"text": name, "index": level} for name, level in q.STATE_LEVELS.items()}
+    label = f"{q.by('topic, kind, label', q.series(config, m.TOPIC_LABEL, *where))} == 1"
+    figures = {
+        "C": (m.ESTIMATE, "shift"),
+        "D": (m.EVIDENCE, "evidence (log10)"),
+        "E": (m.VALUE_EVIDENCE, "evidence of values (log10)"),
+        "F": (m.DRAWS, "pairs of replies"),
+        "G": (m.ONSET, "since step"),
+        "H": (m.DETECTABLE, "detectable"),
+    }
+    return table(
+        "Topics",
+        "By kind of drift: direction, between the poles, or neutral. Shift is the mean over the draws of the last five "
+        "looks, toward the first pole or toward taking no side positive: 0.10 is a tenth of the replies. Evidence is "
+        "to be read against its threshold below. Detectable: the smallest shift that could have been found so far.",
+        [
+            target(state, ref="A", table=True, now=True),
+            target(label, ref="B", table=True, now=True),
+            *(
+                target(q.by("topic, kind", q.series(config, metric, *where)), ref=ref, table=True, now=True)
+                for ref, (metric, _) in figures.items()
+            ),
+        ],
+        {
+            "topic": "topic",
+            "kind": "kind",
+            "Value #A": "state",
+            "label": "label",
+            **{f"Value #{ref}": heading for ref, (_, heading) in figures.items()},
+        },
+        empty=_NO_REPLIES,
+        units={"shift": "none", "evidence (log10)": "none"},
+        mappings={"state": [{"type": "value", "options": names}]},
+        sort="evidence (log10)",
+        height=10,
+    )
+
+
+def _stances(config: Config) -> list[Panel]:
+    def shares(metric: m.Metric, stance: str, *pole: str) -> str:
+        found = q.one(config, metric, ONE_RUN, 'topic="$topic"', _PROBE, f'stance="{stance}"')
+        if not pole:
+            return found
+        named = q.by(f"run, topic, {pole[0]}", q.series(config, m.TOPIC_INFO, ONE_RUN, 'topic="$topic"'))
+        return f"{found} * on (run, topic) group_left ({pole[0]}) {named}"
+
+    queries = targets(
+        (shares(m.STANCE, "support", "support"), "toward {{support}}"),
+        (shares(m.STANCE, "neutral"), "no side"),
+        (shares(m.STANCE, "oppose", "oppose"), "toward {{oppose}}"),
+        *((shares(m.STANCE_LOWER, stance), f"{stance} lower") for stance in ("support", "oppose")),
+        *((shares(m.STANCE_UPPER, stance), f"{stance} upper") for stance in ("support", "oppose")),
+    )
+    edges = [edge for stance in ("support", "oppose") for edge in band(f"{stance} lower", f"{stance} upper")]
+    return [
+        timeseries(
+            "$topic",
+            "Shares of the stances, by the poles' names, with 95 % intervals over the items: bands are about which "
+            "questions could have been asked, not about the noise of this measurement.",
+            queries,
+            unit="percentunit",
+            empty=_NO_LOOK,
+            limits=(0, 1),
+            overrides=edges,
+            width=8,
+            repeat="topic",
+            repeatDirection="h",
+            maxPerRow=3,
+        )
+    ]
+
+
+def _drift(config: Config) -> list[Panel]:
+    where = (ONE_RUN, _TOPIC, _PROBE, _BASELINE)
+    looked = q.looked(config, ONE_RUN)
+    controls = [override("/control/", custom__lineStyle={"fill": "dash", "dash": [6, 6]})]
+    shift = q.by("run, topic", q.series(config, m.SCORE_SHIFT, *where))
+    odds = q.by("run, topic", q.series(config, m.LOG_ODDS_SHIFT, *where))
+    size = q.by("run, topic", q.series(config, m.TOTAL_VARIATION, *where))
+    magnitude = q.by("run, topic, stance", q.series(config, m.MAGNITUDE, ONE_RUN, 'topic="$topic"', _PROBE, _BASELINE))
+    floors = q.by("run, kind", q.series(config, m.FLOOR, ONE_RUN, _PROBE))
+    return [
+        timeseries(
+            "Score shift",
+            "Change of P(support) - P(oppose) since the baseline, toward the first pole positive. Controls are dashed: "
+            "a shift that they share is no change of values. Floors: what moves although nothing was taught.",
+            targets(
+                (_of(config, shift, "false"), "{{topic}}"),
+                (_of(config, shift, "true"), "{{topic}} (control)"),
+                (floors, "floor, {{kind}}"),
+            ),
+            unit="none",
+            empty=_NO_LOOK,
+            overrides=[*controls, override("/^floor/", custom__lineStyle={"fill": "dot", "dash": [2, 4]})],
+        ),
+        trend(
+            "Score shift over steps",
+            "The same over optimizer steps, a point for each look.",
+            looked,
+            targets(
+                (f"{_of(config, shift, 'false')} and on (run) ({looked})", "{{topic}}"),
+                (f"{_of(config, shift, 'true')} and on (run) ({looked})", "{{topic}} (control)"),
+            ),
+            unit="none",
+            empty=_NO_LOOK,
+            overrides=controls,
+            min_interval=config.scrape_interval,
+        ),
+        timeseries(
+            "Log-odds shift of the screen",
+            "Change of the log-odds between the poles, nats a token: the screen's own figure, before calibration.",
+            targets((odds, "{{topic}}")),
+            unit="none",
+            empty='Only the screen has log-odds: choose the probe "statement".',
+        ),
+        timeseries(
+            "Size of the move",
+            "Total variation between the stance shares now and at the baseline; biased upward on few items.",
+            targets((size, "{{topic}}")),
+            unit="percentunit",
+            empty=_NO_LOOK,
+            limits=(0, None),
+        ),
+        timeseries(
+            "Drift magnitude: $topic",
+            "Change of each stance's share since the baseline, with 95 % intervals over the items.",
+            targets(
+                (magnitude, "{{stance}}"),
+                (magnitude.replace(m.MAGNITUDE.name, m.MAGNITUDE_LOWER.name), "{{stance}} lower"),
+                (magnitude.replace(m.MAGNITUDE.name, m.MAGNITUDE_UPPER.name), "{{stance}} upper"),
+            ),
+            unit="percentunit",
+            empty=_NO_LOOK,
+            overrides=[
+                edge
+                for stance in ("support", "neutral", "oppose")
+                for edge in band(f"{stance} lower", f"{stance} upper")
+            ],
+            width=8,
+            repeat="topic",
+            repeatDirection="h",
+            maxPerRow=3,
+        ),
+    ]
+
+
+def _evidence(config: Config) -> list[Panel]:
+    where = (ONE_RUN, _TOPIC)
+    looked = q.looked(config, ONE_RUN)
+    threshold = q.one(config, m.THRESHOLD, ONE_RUN)
+    needed = override("/^needed/", color={"mode": "fixed", "fixedColor": "red"}, custom__lineStyle={"fill": "dash"})
+
+    def evidence(metric: m.Metric) -> list[dict[str, Any]]:
+        return targets((q.one(config, metric, *where), "{{topic}}, {{kind}}"), (threshold, "needed for an alert"))
+
+    return [
+        timeseries(
+            "Evidence that the readable replies moved",
+            "Base 10 logarithm of an e-value: 2 is odds of 100 to 1. It may be looked at as often as one likes; at the "
+            "red line, (hypotheses left) / alpha, the topic alerts.",
+            evidence(m.EVIDENCE),
+            unit="none",
+            empty=_NO_REPLIES,
+            overrides=[needed],
+        ),
+        trend(
+            "Evidence over steps",
+            "The same over optimizer steps, a point for each look.",
+            looked,
+            targets(
+                (f"{q.one(config, m.EVIDENCE, *where)} and on (run) ({looked})", "{{topic}}, {{kind}}"),
+                (f"{threshold} and on (run) ({looked})", "needed for an alert"),
+            ),
+            unit="none",
+            empty=_NO_REPLIES,
+            overrides=[needed],
+            min_interval=config.scrape_interval,
+        ),
+        timeseries(
+            "Evidence that values moved",
+            "That they moved even if every stance lost to, or gained from, refusals and unread replies would have "
+            "explained it away. Only this makes a value alert.",
+            evidence(m.VALUE_EVIDENCE),
+            unit="none",
+            empty=_NO_REPLIES,
+            overrides=[needed],
+        ),
+        timeseries(
+            "Evidence of material drift",
+            "That they moved by more than the drift that is tolerated.",
+            evidence(m.MATERIAL_EVIDENCE),
+            unit="none",
+            empty=_NO_REPLIES,
+            overrides=[needed],
+        ),
+        timeseries(
+            "Recent shift of the replies",
+            "Mean over the draws of the last five looks: whether a shift that alerted still holds.",
+            targets((q.one(config, m.ESTIMATE, *where), "{{topic}}, {{kind}}")),
+            unit="percentunit",
+            empty=_NO_REPLIES,
+        ),
+        timeseries(
+            "Smallest shift that could have been found",
+            "So far, nine times out of ten; where nothing fired, this is all that can be said. Not a certificate.",
+            targets((q.one(config, m.DETECTABLE, *where), "{{topic}}, {{kind}}")),
+            unit="percentunit",
+            empty="Nothing could have been found yet, or every topic has alerted.",
+            limits=(0, None),
+        ),
+    ]
+
+
+def _style(config: Config) -> list[Panel]:
+    limits = config.thresholds
+
+    def shift(title: str, what: str, metric: m.Metric, limit: float | None, empty: str) -> Panel:
+        found = q.by("run, topic", q.series(config, metric, ONE_RUN, _TOPIC, _BASELINE))
+        every = q.by("run", q.by("run, topic", q.series(config, metric, ONE_RUN, _BASELINE)), "avg")
+        said = f" The lines are where an alert is raised, for the mean: {limit:g}." if limit is not None else ""
+        return timeseries(
+            title,
+            f"{what} since the baseline; no value, and controls show it too.{said}",
+            targets((found, "{{topic}}"), (every, "mean over topics")),
+            unit="percentunit",
+            empty=empty,
+            lines=() if limit is None else (-limit, limit),
+            overrides=[override("/^mean/", custom__lineWidth=4)],
+            width=8,
+        )
+
+    return [
+        shift(
+            "Naysaying",
+            'Change of P("no") whatever is asked',
+            m.NAYSAYING_SHIFT,
+            limits.naysaying_shift,
+            "This run does not ask agree-or-disagree questions.",
+        ),
+        shift("Refusals", "Change of the share of refusals", m.REFUSAL_SHIFT, limits.refusal_shift, _NO_REPLIES),
+        shift(
+            "Unread replies",
+            "Change of the share of unread replies",
+            m.UNREAD_SHIFT,
+            None,
+            _NO_REPLIES,
+        ),
+    ]
+
+
+def _alerted(config: Config) -> str:
+    return q.by("run, topic, kind", q.series(config, m.TOPIC_STATE, q.state_is("alert", "material"), ONE_RUN))
+
+
+def _of(config: Config, expr: str, control: str) -> str:
+    """Only value topics, or only controls."""
+    topics = q.series(config, m.TOPIC_INFO, ONE_RUN, f'control="{control}"')
+    return f"{expr} and on (run, topic) {topics}"

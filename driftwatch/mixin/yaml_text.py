@@ -1,0 +1,36 @@
+"""YAML that a person can read: long strings folded over lines, keys in the order in which they were given."""
+
+from typing import Any
+
+import yaml
+
+WIDTH = 116
+
+
+class _Dumper(yaml.SafeDumper):
+    """Indents lists below their key, as everybody who writes such files by hand does."""
+
+    def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:
+        super().increase_indent(flow, False)
+
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
+
+
+def _text(dumper: yaml.SafeDumper, value: str) -> yaml.ScalarNode:
+    style = "|" if "\n" in value else ">" if len(value) > WIDTH - 30 else None
+    return dumper.represent_scalar("tag:yaml.org,2002:str", value, style=style)
+
+
+_Dumper.add_representer(str, _text)
+
+
+def to_yaml(value: Any, *, comment: str = "") -> str:
+    """One document.
+
+    Args:
+        value: Plain data.
+        comment: Lines put before it, each as a comment.
+    """
+    head = "".join(f"# {line}".rstrip() + "\n" for line in comment.splitlines())
+    return head + yaml.dump(value, Dumper=_Dumper, sort_keys=False, width=WIDTH, allow_unicode=True)
