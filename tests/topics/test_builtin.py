@@ -210,3 +210,17 @@ def test_the_schemas_name_the_keys_that_the_loader_knows():
     assert set(pack["properties"]) == set(PACK_KEYS)
     assert set(topic["properties"]) == set(TOPIC_KEYS)
     assert set(topic["definitions"]["item"]["properties"]) == set(ITEM_KEYS)
+
+
+DIGESTS = Path(__file__).with_name("digests.json")
+
+
+@pytest.mark.parametrize("name", list(packs.BUILT_IN))
+def test_what_a_version_asks_never_changes(name):
+    """A baseline stored with a version must stay comparable with it."""
+    recorded = json.loads(DIGESTS.read_text())
+    pack = load_pack(name)
+    assert recorded.get(f"{name} {pack.version}") == pack.digest, (
+        f'{name} {pack.version} asks something else than was recorded. Raise its version ("driftwatch packs diff" says '
+        f"which part) and record {pack.digest} in {DIGESTS.name}; a version that nobody has yet may be recorded anew."
+    )

@@ -311,3 +311,12 @@ def test_packs_that_use_one_id_twice_cannot_be_asked_together(tmp_path):
 def test_a_missing_part_of_several_packs_is_named():
     with pytest.raises(PackError, match=r'found nothing at "refusl"\. Did you mean "refusal"\?'):
         load_pack("core+refusl")
+
+
+def test_the_example_of_the_documentation_is_a_pack(tmp_path):
+    text = (Path(__file__).parents[2] / "docs" / "topic-packs.md").read_text(encoding="utf-8")
+    example = text.split("```yaml\n")[1].split("```")[0]
+    pack = load_pack(write(tmp_path, example))
+    assert pack.topic("voting").items[0].id == "voting_age"
+    subset = text.split("```yaml\n")[2].split("```")[0]
+    assert load_pack(write(tmp_path, HEADER + subset)).num_items == 2
