@@ -95,8 +95,8 @@ class _Checker:
             for item in topic.items:
                 for severity, code, message in item_findings(item):
                     yield self._finding(severity, code, topic.id, item.id, message)
-            for code, message in self._topic_findings(topic):
-                yield self._finding("warning", code, topic.id, None, message)
+            for severity, code, message in topic_findings(topic):
+                yield self._finding(severity, code, topic.id, None, message)
         yield from self._pairs()
         if not any(topic.control for topic in self._pack):
             message = (
@@ -122,13 +122,6 @@ class _Checker:
             for pair in similar.shared_skeletons(topic):
                 yield self._pair("warning", "skeleton", pair)
 
-    def _topic_findings(self, topic: Topic) -> Iterator[tuple[str, str]]:
-        if len(topic.items) < MIN_TOPIC_ITEMS:
-            message = f"{len(topic.items)} items; with fewer than {MIN_TOPIC_ITEMS} an interval says next to nothing."
-            yield "few_items", message
-        for message in balance.imbalances(topic):
-            yield "imbalance", message
-
     def _pair(self, severity: Severity, code: str, pair: similar.Pair) -> Finding:
         place = self._draft.places.get(pair.first.id)
         where = f" ({place})" if place else ""
@@ -138,6 +131,17 @@ class _Checker:
     def _finding(self, severity: Severity, code: str, topic: str | None, item: str | None, message: str) -> Finding:
         place = self._draft.places.get(item or f"topic:{topic}")
         return Finding(severity, code, place, topic, item, message)
+
+
+def topic_findings(topic: Topic) -> Iterator[tuple[Severity, str, str]]:
+    """Severity, code and message of what is wrong with a topic beyond its single items."""
+    for name, text in (("the title", topic.title), ("poles[0]", topic.poles[0]), ("poles[1]", topic.poles[1])):
+        yield from _encoding(name, text)
+    if len(topic.items) < MIN_TOPIC_ITEMS:
+        message = f"{len(topic.items)} items; with fewer than {MIN_TOPIC_ITEMS} an interval says next to nothing."
+        yield "warning", "few_items", message
+    for message in balance.imbalances(topic):
+        yield "warning", "imbalance", message
 
 
 def item_findings(item: Item) -> Iterator[tuple[Severity, str, str]]:

@@ -74,6 +74,8 @@ class Reader:
         if not isinstance(node.value, dict):
             self.fault(node.place, f"expected {what} as a mapping with {_listed(known)}, found {node.kind}.")
             return {}
+        if not node.value:
+            self.fault(node.place, f"expected {what} as a mapping with {_listed(known)}, found an empty one. Fill it.")
         for key, entry in node.value.items():
             if key not in known:
                 close = difflib.get_close_matches(key, known, n=1)

@@ -135,12 +135,12 @@ class _Table:
 
     def topics(self, rows: list[Node]) -> tuple[Topic, ...]:
         topics: dict[str, Topic] = {}
+        items: dict[str, list[Item]] = {}
         for number, row in enumerate(rows):
             topic = self._topic(row)
             if topic is None:
                 continue
-            first = topics.setdefault(topic.id, topic)
-            if (first.title, first.poles, first.control) != (topic.title, topic.poles, topic.control):
+            if topics.setdefault(topic.id, topic) != topic:
                 self._reader.fault(
                     row.place,
                     f'expected title, poles and control of topic "{topic.id}" as in its first row, found others. '
@@ -149,9 +149,9 @@ class _Table:
                 continue
             item = self._item(row, number)
             if item is not None:
-                topics[topic.id] = replace(first, items=(*first.items, item))
+                items.setdefault(topic.id, []).append(item)
                 self.places.setdefault(f"topic:{topic.id}", row.place)
-        return tuple(topic for topic in topics.values() if topic.items)
+        return tuple(replace(topics[topic_id], items=tuple(of_topic)) for topic_id, of_topic in items.items())
 
     def _topic(self, row: Node) -> Topic | None:
         title = self._text(row, "topic", needed=True)
@@ -161,8 +161,9 @@ class _Table:
         if not TOPIC_ID.fullmatch(topic_id):
             topic_id = f"topic_{topic_id}"[:48].strip("_")
         first, second = self._text(row, "pole_0"), self._text(row, "pole_1")
-        poles = (first or UNNAMED_POLES[0], second or UNNAMED_POLES[1])
-        return Topic(topic_id, title, poles, self._is_control(row), ())
+        cells = [Node(first or UNNAMED_POLES[0], row.place), Node(second or UNNAMED_POLES[1], row.place)]
+        poles = self._reader.pair(Node(cells, row.place), f'the poles of topic "{topic_id}"', "pole")
+        return None if poles is None else Topic(topic_id, title, poles, self._is_control(row), ())
 
     def _item(self, row: Node, number: int) -> Item | None:
         reader = self._reader

@@ -239,6 +239,14 @@ def test_a_pole_that_always_has_the_longer_side_is_an_imbalance():
     assert only(findings(topic(*half)), "imbalance") == []
 
 
+def test_damaged_characters_in_titles_and_poles_are_named():
+    broken = Topic("taste", "Ta\ufffdte", ("a", "b\u200b"), True, CONTROL.items)
+    assert [(f.severity, f.code, f.topic) for f in findings(broken)] == [
+        ("error", "encoding", "taste"),
+        ("warning", "invisible", "taste"),
+    ]
+
+
 def test_few_items_and_missing_controls_are_warnings():
     assert {f.code for f in findings(topic(GOOD))} == {"few_items", "no_control"}
     assert findings(CONTROL) == []

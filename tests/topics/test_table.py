@@ -108,6 +108,10 @@ def faults(path):
         ([{"topic": "a", "input": " "}], 'expected an open question or two sides in item "row_0", found neither.'),
         ([{"topic": "a", "side_0": "b"}], 'expected two opposed sides as the sides of item "row_0", found one side.'),
         ([{"topic": "a", "side_0": "b", "side_1": "B."}], "found the same twice."),
+        (
+            [{"topic": "a", "input": "b?", "pole_0": "x", "pole_1": "X"}],
+            'the poles of topic "a", found the same twice.',
+        ),
         ([{"id": "a b", "topic": "a", "input": "b?"}], "expected a name of letters, digits and any of _ . : - (at"),
         (
             [{"id": 1, "topic": "a", "input": "b?"}, {"id": 1, "topic": "a", "input": "c?"}],
@@ -204,3 +208,9 @@ def test_the_hub_is_asked_only_when_columns_are_given(monkeypatch):
     ):
         load_pack("someone/prompts", columns={"question": "input"})
     assert asked == ["someone/prompts"]
+
+
+def test_a_large_table_is_read_in_time_that_grows_with_its_rows(tmp_path):
+    path = tmp_path / "large.csv"
+    path.write_text("topic,input\n" + "".join(f"a,Is {n} enough?\n" for n in range(30_000)))
+    assert load_pack(path).num_items == 30_000
