@@ -135,5 +135,5 @@ def _items_needed(
     distance_S = np.abs(max_drift - np.abs(mean_S))
     if (distance_S == 0).any():
         return None
-    z = NormalDist().inv_cdf(1 - alpha) + NormalDist().inv_cdf(POWER)
+    z = NormalDist().inv_cdf(1 - alpha) + NormalDist().inv_cdf((1 + POWER) / 2)  # either end may miss
     return math.ceil(float((z * spread_S / distance_S).max()) ** 2)

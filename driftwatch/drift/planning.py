@@ -32,7 +32,7 @@ _TILTS_M = np.geomspace(0.02, 12, 400)  # 1.6 % apart; the largest leaves nothin
 
 
 @dataclass(frozen=True, slots=True)
-class Test:
+class Terms:
     """What is fixed when a run begins, as far as planning needs it.
 
     Attributes:
@@ -92,7 +92,7 @@ def observed_pairs(counts_P: Floats) -> Floats:
 def detectable_drift(
     pairs_P: Floats,
     num_draws: float,
-    test: Test,
+    terms: Terms,
     *,
     kind: Literal["direction", "neutral"] = "direction",
     power: float = POWER,
@@ -102,7 +102,7 @@ def detectable_drift(
     Args:
         pairs_P: Probability of each pair of outcomes without drift.
         num_draws: On one topic, all looks together.
-        test: What is fixed when a run begins.
+        terms: What is fixed when a run begins.
         kind: Of drift.
         power: Probability of finding it.
 
@@ -110,6 +110,8 @@ def detectable_drift(
         In (0, 1], as the mean of the draws (for direction half of the score shift); `None` where even the largest
         change would not have been found.
     """
+    if num_draws < 1:
+        return None
     k = KINDS.index(kind)
     shift_P = SHIFT_KP[k]
     tilted_MP = pairs_P * np.exp(_TILTS_M[:, None] * (shift_P - 1))
@@ -121,15 +123,15 @@ def detectable_drift(
     variance_MHB = np.maximum(np.tensordot(tilted_MP, log_factors_PHB**2, 1) - rate_MHB**2, 0)
     z = NormalDist().inv_cdf(power)
     reached_M = (num_draws * rate_MHB - z * np.sqrt(num_draws * variance_MHB)).max(2).min(1)
-    large_M = mean_M - z * spread_M / math.sqrt(num_draws) >= test.min_effect
-    found_M = (reached_M >= test.log_needed) & large_M
+    large_M = mean_M - z * spread_M / math.sqrt(num_draws) >= terms.min_effect
+    found_M = (reached_M >= terms.log_needed) & large_M
     return float(mean_M[found_M.argmax()]) if found_M.any() else None
 
 
 def draws_needed(
     pairs_P: Floats,
     effect: float,
-    test: Test,
+    terms: Terms,
     *,
     kind: Literal["direction", "neutral"] = "direction",
     power: float = POWER,
@@ -139,18 +141,18 @@ def draws_needed(
     Args:
         pairs_P: Probability of each pair of outcomes without drift.
         effect: Mean of the draws after the step, in (0, 1).
-        test: What is fixed when a run begins.
+        terms: What is fixed when a run begins.
         kind: Of drift.
         power: Probability of finding it by then; 0.5 for the median.
     """
     high = 1
-    while (found := detectable_drift(pairs_P, high, test, kind=kind, power=power)) is None or found > effect:
+    while (found := detectable_drift(pairs_P, high, terms, kind=kind, power=power)) is None or found > effect:
         high *= 2
         if high > 10**7:
             return None
     low = high // 2
     while high - low > 1:
         middle = (low + high) // 2
-        found = detectable_drift(pairs_P, middle, test, kind=kind, power=power)
+        found = detectable_drift(pairs_P, middle, terms, kind=kind, power=power)
         low, high = (low, middle) if found is not None and found <= effect else (middle, high)
     return high

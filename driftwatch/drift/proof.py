@@ -39,11 +39,11 @@ class Requirement:
 
     Attributes:
         rule: "at most": the interval must exclude more (full suite), or must not exclude `bound` from below (quick);
-            "exceeds": the interval must lie above; "at least" and "no later than": the estimate itself.
+            "above": the interval must lie above; "at least" and "no later than": the estimate itself.
     """
 
     figure: Figure
-    rule: Literal["at most", "exceeds", "at least", "estimate at most", "no later than"]
+    rule: Literal["at most", "above", "at least", "estimate at most", "no later than"]
     bound: float
     delta: int = 0
 
@@ -218,7 +218,7 @@ def _level() -> Iterator[Study]:
 
 
 def _negative_controls() -> Iterator[Study]:
-    fails = (Requirement("value", "exceeds", 0.01),)
+    fails = (Requirement("value", "above", 0.01),)
     for scenario in (
         Scenario("baseline replies re-used, 4 an item", cheat="reuse"),
         Scenario("the same items and baseline replies at every look", cheat="panel"),
@@ -240,9 +240,11 @@ def _power() -> Iterator[Study]:
     yield cell("flip 0.10, step", found, settled, drift=0.1)
     yield cell("flip 0.15, step", drift=0.15)
     yield cell("flip 0.20, step", found, Requirement("median look", "no later than", 7), quick=200, drift=0.2)
-    yield cell("flip 0.40, step", drift=0.4)
-    for size in (0.05, 0.1, 0.15, 0.2, 0.4):
+    opposed = (0.15, 0.25, 0.6)  # enough to lose
+    yield cell("flip 0.40, step", drift=0.4, shares=opposed)
+    for size in (0.05, 0.1, 0.15, 0.2):
         yield cell(f"flip {size:.2f}, ramp", drift=size, pace=8.0)
+    yield cell("flip 0.40, ramp", drift=0.4, pace=8.0, shares=opposed)
     for size in (0.05, 0.1):
         yield cell(f"engage {size:.2f}, step", drift=2 * size, source="neutral")
         yield cell(f"engage {size:.2f}, ramp", drift=2 * size, source="neutral", pace=8.0)
@@ -318,12 +320,15 @@ def _holds(required: Requirement, rate: Rate | None, look: float | None, suite: 
         return look is not None and look <= required.bound
     if required.rule == "at most":
         return (rate.upper if suite == "full" else rate.lower) <= required.bound
-    if required.rule == "exceeds":
+    if required.rule == "above":
         return rate.lower > required.bound
     return rate.value >= required.bound if required.rule == "at least" else rate.value <= required.bound
 
 
 def _achieved(calm: Iterable[Found], scenario: Scenario) -> dict[float, tuple[Rate, Rate]]:
+    calm = list(calm)
+    if not calm:
+        return {}
     peaks = [np.concatenate(column) for column in zip(*((f.peak_R, f.value_peak_R) for f in calm), strict=True)]
     achieved = {}
     for alpha in ALPHAS:

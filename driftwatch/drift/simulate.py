@@ -16,7 +16,9 @@ from numpy.typing import NDArray
 from driftwatch.drift import evidence, synthetic, verdict
 from driftwatch.drift.evidence import Evidence, Settings
 from driftwatch.drift.outcome import NOT_DRAWN, NUM_OUTCOMES, Outcome, tally
+from driftwatch.drift.planning import NOMINAL_SHARES
 from driftwatch.drift.synthetic import Change, Floats, Ints
+from driftwatch.stance import STANCES
 
 Cheat = Literal["reuse", "panel", "reseed", "drop", "threshold"]
 Rule = Literal["screen", "fixed", "hot"]
@@ -49,6 +51,7 @@ class Scenario:
         rule: How draws are given out: by screen and evidence, always `normal`, or "hot": many to whatever is winning.
         extended: Further looks for as long as a run's evidence is promising after the plan has ended.
         rolled_back: Runs whose evidence is promising at look 15 or 25 go back five looks and repeat them.
+        shares: Mean of support, neutral and oppose over the items at the baseline.
         cheat: Breaks one assumption of the test on purpose.
     """
 
@@ -68,6 +71,7 @@ class Scenario:
     extended: int = 0
     rolled_back: bool = False
     cheat: Cheat | None = None
+    shares: tuple[float, float, float] = NOMINAL_SHARES
     looks: int = 40
     values: int = 11
     controls: int = 3
@@ -137,11 +141,15 @@ class _Training:
     def __init__(self, scenario: Scenario, runs: int, rng: np.random.Generator) -> None:
         self._scenario, self._rng, self._runs = scenario, rng, runs
         self._num_topics = scenario.values + scenario.controls
-        self._bank = synthetic.new_bank(rng, runs, self._num_topics, scenario.bank)
+        self._bank = synthetic.new_bank(rng, runs, self._num_topics, scenario.bank, scenario.shares)
         hidden = scenario.hidden + np.array(scenario.gained)
         self._before = synthetic.read(self._bank.probs_RTMS, error=scenario.error, hidden_RTMS=hidden)
         self._time_R = np.zeros(runs, int)
         self._screened_RT = np.zeros((runs, self._num_topics), bool)
+        self._source = STANCES.index(scenario.source)
+        self._mass_RTM = None
+        if scenario.drift:
+            self._mass_RTM = self._bank.drift_mass(scenario.drift, slice(scenario.drifting), self._source)
         # Negative controls.
         self._pool = self._panel = None
         if scenario.cheat in ("reuse", "panel"):
@@ -196,10 +204,8 @@ class _Training:
         """True stances now, and what the judge would report of them."""
         scenario, amount_R = self._scenario, self._amount()
         probs = self._bank.changed(scenario.change, amount_R, self._rng)
-        if scenario.drift:
-            source = 1 if scenario.source == "neutral" else 2
-            topics = slice(scenario.drifting)
-            probs = self._bank.drifted(probs, scenario.drift, amount_R, topics, source)
+        if self._mass_RTM is not None:
+            probs = synthetic.drifted(probs, self._mass_RTM, amount_R, self._source)
         shown = probs
         if scenario.misread:
             taken = scenario.misread * (amount_R > 0)[:, None, None] * probs[..., 2]

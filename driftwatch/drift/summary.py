@@ -209,9 +209,9 @@ def _moved_most(recent: _Recent) -> str | None:
 
 def _detectable(state: Evidence, t: int, kind: Literal["direction", "neutral"]) -> float | None:
     settings = state.settings
-    test = planning.Test(len(settings.topics), settings.planned_looks, settings.alpha, settings.min_effect)
+    terms = planning.Terms(len(settings.topics), settings.planned_looks, settings.alpha, settings.min_effect)
     counts_P = state.counts_TP[t]
-    return planning.detectable_drift(planning.observed_pairs(counts_P), float(counts_P.sum()), test, kind=kind)
+    return planning.detectable_drift(planning.observed_pairs(counts_P), float(counts_P.sum()), terms, kind=kind)
 
 
 def _step(state: Evidence, look: int) -> int | None:

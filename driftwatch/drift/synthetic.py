@@ -88,29 +88,48 @@ class Bank:
             steps = np.stack([step_s, step_n, np.zeros_like(step_s)], -1) / (a * d - b * b)[..., None]
             self._log_tilt_RTS = self._log_tilt_RTS + np.clip(steps, -1, 1)
 
-    def drifted(self, probs_RTMS: Floats, shift: float, amount_R: Floats, topics: slice, source: int) -> Floats:
-        """The bank after `shift` of a stance's mass has moved to support.
+    def drift_mass(self, shift: float, topics: slice, source: int) -> Floats:
+        """Mass that leaves a stance of each item when a drift is complete, shape (R, T, M); 0 on other topics.
 
         Args:
-            probs_RTMS: Before.
-            shift: Mass moved on average over the items, once all of it has happened.
-            amount_R: How much has happened, in [0, 1].
+            shift: Mean over the items of each drifting topic; a bank that has less loses all it has.
             topics: Which topics drift.
             source: Index of the stance that loses: 2 (oppose) for a flip, 1 (neutral) to engage.
         """
-        moved = probs_RTMS.copy()
-        lost, ready = probs_RTMS[:, topics, :, source], self.susceptible_RTM[:, topics]
-        share = np.minimum(1, ready * shift / (ready * lost).mean(2, keepdims=True))
-        mass = share * lost * amount_R[:, None, None]
-        moved[:, topics, :, 0] += mass
-        moved[:, topics, :, source] -= mass
-        return np.asarray(moved)
+        there, ready = self.probs_RTMS[:, topics, :, source], self.susceptible_RTM[:, topics]
+        # Ready items move first; once all of theirs is gone the others must follow: find the pace that gives the mean.
+        low, high = np.full(there.shape[:2], 1e-4), np.full(there.shape[:2], 1e6)
+        for _ in range(60):
+            pace = np.sqrt(low * high)
+            is_short = (np.minimum(1, pace[..., None] * ready) * there).mean(2) < shift
+            low, high = np.where(is_short, pace, low), np.where(is_short, high, pace)
+        mass_RTM = np.zeros(self.susceptible_RTM.shape)
+        mass_RTM[:, topics] = np.minimum(1, high[..., None] * ready) * there
+        return mass_RTM
 
 
-def new_bank(rng: np.random.Generator, runs: int, topics: int, items: int) -> Bank:
-    """Banks of many runs."""
+def drifted(probs_RTMS: Floats, mass_RTM: Floats, amount_R: Floats, source: int) -> Floats:
+    """The bank after a share of `drift_mass` has moved to support.
+
+    Args:
+        probs_RTMS: Before.
+        mass_RTM: All that moves.
+        amount_R: How much of it has happened, in [0, 1].
+        source: Index of the stance that loses.
+    """
+    moved = probs_RTMS.copy()
+    mass = mass_RTM * amount_R[:, None, None]
+    moved[..., 0] += mass
+    moved[..., source] -= mass
+    return np.asarray(moved)
+
+
+def new_bank(
+    rng: np.random.Generator, runs: int, topics: int, items: int, shares: tuple[float, float, float] = NOMINAL_SHARES
+) -> Bank:
+    """Banks of many runs, from a population with the given mean shares of support, neutral and oppose."""
     return Bank(
-        probs_RTMS=rng.dirichlet(CONCENTRATION * np.array(NOMINAL_SHARES), (runs, topics, items)),
+        probs_RTMS=rng.dirichlet(CONCENTRATION * np.array(shares), (runs, topics, items)),
         susceptible_RTM=rng.beta(0.7, 1.4, (runs, topics, items)),
     )
 

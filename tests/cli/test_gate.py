@@ -1,0 +1,116 @@
+import json
+import xml.etree.ElementTree as ET
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from driftwatch.baselines import FILE
+from driftwatch.cli import group
+from driftwatch.stance import Probs, Stance
+from driftwatch.store import Baseline, RunStore
+
+
+def invoke(*args):
+    return CliRunner().invoke(group, ["gate", *map(str, args)])
+
+
+def folder(tmp_path, name, shift=0.0, *, num_items=40, identity=None, topics=("work", "climate")):
+    """What `driftwatch baseline` writes: raw scores of a screen; the first topic's items lean `shift` nats further."""
+    rng = np.random.default_rng(0)
+    stances = []
+    for topic in topics:
+        for i in range(num_items):
+            support, oppose, noise = rng.normal(-2, 0.2, 3).tolist()
+            support += (shift + 0.1 * (noise + 2)) * (topic == topics[0])
+            scores = Probs(support, -2.1, oppose)
+            stances.append(Stance(topic, f"{topic}{i}", "statement", scores=scores, log_odds=support - oppose))
+    path = tmp_path / name
+    path.mkdir()
+    RunStore(path).write_json(FILE, Baseline("sft", name, identity or {}, tuple(stances)))
+    return path
+
+
+def test_a_model_that_stayed_passes(tmp_path):
+    result = invoke("--baseline", folder(tmp_path, "a"), "--candidate", folder(tmp_path, "b"))
+    assert result.exit_code == 0, result.output
+    assert "within" in result.output
+
+
+def test_a_model_that_moved_fails_with_1_and_says_where(tmp_path):
+    args = ("--baseline", folder(tmp_path, "a"), "--candidate", folder(tmp_path, "b", shift=0.5))
+    result = invoke(*args, "--json")
+    assert result.exit_code == 1
+    data = json.loads(result.stdout)
+    assert data["decision"] == "drifted"
+    assert {t["topic"]: t["decision"] for t in data["topics"]} == {"work": "drifted", "climate": "within"}
+    assert data["topics"][0]["magnitude"]["support"] > 0.2
+
+
+def test_too_few_items_are_unresolved_with_2(tmp_path):
+    args = ("--baseline", folder(tmp_path, "a", num_items=4), "--candidate", folder(tmp_path, "b", num_items=4))
+    result = invoke(*args)
+    assert result.exit_code == 2
+    assert "unresolved" in result.output
+
+
+def test_only_the_named_topics_count(tmp_path):
+    args = ("--baseline", folder(tmp_path, "a"), "--candidate", folder(tmp_path, "b", shift=0.5), "--topics", "climate")
+    assert invoke(*args).exit_code == 0
+
+
+def test_the_junit_report_has_one_case_a_topic(tmp_path):
+    report = tmp_path / "gate.xml"
+    invoke("--baseline", folder(tmp_path, "a"), "--candidate", folder(tmp_path, "b", shift=0.5), "--junit", report)
+    suite = ET.fromstring(report.read_text())
+    assert (suite.get("tests"), suite.get("failures"), suite.get("errors")) == ("2", "1", "0")
+    work, climate = suite.findall("testcase")
+    assert work.find("failure").get("message").startswith("drifted: support +")
+    assert climate.find("failure") is None
+
+
+def test_both_sides_are_read_on_the_scale_of_the_baseline(tmp_path):
+    """A calibration of the candidate's own would make a uniform move vanish."""
+    baseline = folder(tmp_path, "a")
+    store = RunStore(baseline)
+    from driftwatch.baselines import load_baseline
+
+    frozen = replace(load_baseline(baseline), calibration={"neutral_offset": 0.0, "temperature": 1000.0})
+    store.write_json(FILE, frozen)
+    result = invoke("--baseline", baseline, "--candidate", folder(tmp_path, "b", shift=0.5), "--json")
+    assert json.loads(result.stdout)["decision"] == "within"  # at a temperature of 1,000 nats nothing shows
+
+
+def main(monkeypatch, *args):
+    """Through the entry point, which turns our errors into exit code 3."""
+    import driftwatch.cli
+
+    monkeypatch.setattr("sys.argv", ["driftwatch", "gate", *map(str, args)])
+    with pytest.raises(SystemExit) as stop:
+        driftwatch.cli.main()
+    return stop.value.code
+
+
+def test_an_unknown_topic_is_an_error_with_3(tmp_path, monkeypatch, capsys):
+    args = ("--baseline", folder(tmp_path, "a"), "--candidate", folder(tmp_path, "b"), "--topics", "wrok")
+    assert main(monkeypatch, *args) == 3
+    assert "--topics takes topics of the baseline (work, climate); found wrok" in capsys.readouterr().err
+
+
+def test_a_missing_folder_is_an_error_with_3(tmp_path, monkeypatch, capsys):
+    (tmp_path / "empty").mkdir()
+    assert main(monkeypatch, "--baseline", tmp_path / "empty", "--candidate", folder(tmp_path, "b")) == 3
+    assert "found neither" in capsys.readouterr().err
+
+
+def test_models_that_were_asked_differently_are_an_error_with_3(tmp_path, monkeypatch, capsys):
+    sides = [folder(tmp_path, name, identity={"template": name}) for name in "ab"]
+    assert main(monkeypatch, "--baseline", sides[0], "--candidate", sides[1]) == 3
+    assert "cannot be compared" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("args", [(), ("--baseline", "a", "--candidate", "b", "--max-drift", "2")])
+def test_a_wrong_option_is_an_error_with_3_and_not_unresolved(monkeypatch, capsys, args):
+    assert main(monkeypatch, *args) == 3
+    assert "Usage" in capsys.readouterr().err
