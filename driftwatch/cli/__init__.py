@@ -13,6 +13,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "demo": ("driftwatch.cli.demo", "Watch a real model leave an SFT-established stance under DPO."),
     "baseline": ("driftwatch.cli.baseline", "Keep an SFT model's stances, to compare runs with."),
     "runs": ("driftwatch.cli.runs", "List and show runs."),
+    "plan": ("driftwatch.cli.plan", "How many draws, how long, and what is detectable at which look."),
+    "gate": ("driftwatch.cli.gate", "Show that a model stayed within a tolerance of another; for CI."),
     "simulate": ("driftwatch.cli.simulate", "Prove the stated false-alarm rate by simulation."),
     "packs": ("driftwatch.cli.packs", "List, show, check, sample and compare topic packs."),
 }
