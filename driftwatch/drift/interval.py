@@ -72,7 +72,7 @@ def cluster_bootstrap(
         )
     if not np.isfinite(values_NF).all():
         raise ValueError("expected finite values; leave unscored items out before asking for an interval.")
-    sums_CF, counts_C = _by_cluster(values_NF, clusters)
+    sums_CF, counts_C = by_cluster(values_NF, clusters)
     num_clusters = len(counts_C)
     if num_clusters < MIN_CLUSTERS:
         return [None] * values_NF.shape[1]
@@ -86,10 +86,10 @@ def cluster_bootstrap(
     return [Interval(float(low), float(up), level) for low, up in zip(lower_F, upper_F, strict=True)]
 
 
-def _by_cluster(
+def by_cluster(
     values_NF: NDArray[np.float64], clusters: Sequence[object] | None
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Sum of the rows and number of rows of each cluster."""
+    """Sum of the rows and number of rows of each cluster, in the order in which the clusters first appear."""
     if clusters is None:
         return values_NF, np.ones(len(values_NF))
     index = {cluster: i for i, cluster in enumerate(dict.fromkeys(clusters))}

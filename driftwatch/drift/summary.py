@@ -11,7 +11,7 @@ from driftwatch.drift import planning
 from driftwatch.drift.compare import BaselineName, Drift
 from driftwatch.drift.divergence import crossfit_total_variation, score_shift, total_variation, wasserstein_ordinal
 from driftwatch.drift.evidence import Evidence
-from driftwatch.drift.interval import Interval, cluster_bootstrap
+from driftwatch.drift.interval import Interval, by_cluster, cluster_bootstrap
 from driftwatch.drift.outcome import KINDS, LOST_P, NUM_OUTCOMES, SHIFT_KP, Outcome
 from driftwatch.drift.verdict import LOG_LABEL, POOLED, Label, Labels, TopicEvidence, labels, watched
 from driftwatch.stance import Probs
@@ -64,7 +64,7 @@ def _drift(topic: str, recent: "_Recent", rng: np.random.Generator, against: Bas
     before_S, now_S = base_NS.mean(0), now_NS.mean(0)
     figures = np.column_stack([change_NS, change_NS[:, 0] - change_NS[:, 2]])
     support, neutral, oppose, score = cluster_bootstrap(figures, rng, clusters=recent.items)
-    by_item = {item: change_NS[[i == item for i in recent.items]].mean(0) for item in dict.fromkeys(recent.items)}
+    sums_CS, counts_C = by_cluster(change_NS, recent.items)
     return Drift(
         topic=topic,
         probe=CONFIRM,
@@ -72,13 +72,13 @@ def _drift(topic: str, recent: "_Recent", rng: np.random.Generator, against: Bas
         magnitude=Probs(*(now_S - before_S).tolist()),
         magnitude_interval=(support, neutral, oppose),
         total_variation=total_variation(before_S, now_S),
-        crossfit_total_variation=crossfit_total_variation(np.array(list(by_item.values())), rng),
+        crossfit_total_variation=crossfit_total_variation(sums_CS / counts_C[:, None], rng),
         wasserstein=wasserstein_ordinal(before_S, now_S),
         score_shift=score_shift(before_S, now_S),
         interval=score,
         refusal_shift=recent.shift_of(Outcome.REFUSAL),
         unread_shift=recent.mean(LOST_P - np.equal(_NOW_P, Outcome.REFUSAL) + np.equal(_BASE_P, Outcome.REFUSAL)),
-        num_items=len(by_item),
+        num_items=len(counts_C),
     )
 
 
