@@ -80,6 +80,7 @@ class Monitor:
         self.store: RunStore | None = None
         self.info: RunInfo | None = None
         self.attempt = 0
+        self.last: Record | None = None
         self._asking = Asking(pack, probes)
         self._exporters: list[Exporter] = [plugins.made("exporters", exporter) for exporter in exporters]
         self._source = baseline
@@ -196,6 +197,11 @@ class Monitor:
         self.store.append_event("end", attempt=self.attempt, step=self._last_step, text=reason)
 
     @property
+    def url(self) -> str | None:
+        """Where the run is served, once it has begun; `None` if no exporter serves it."""
+        return next((url for url in (getattr(e, "url", None) for e in self._exporters) if url), None)
+
+    @property
     def progress(self) -> dict[str, Any]:
         """Where the run is kept and how far it is: what a checkpoint needs for the run to go on."""
         folder = str(self.store.folder) if self.store is not None else None
@@ -309,6 +315,7 @@ class Monitor:
             self._delivery.submit(Parcel(record, (Line("stances.jsonl", found),)))
         if rank() == 0:
             _log(record, self.info)
+        self.last = record
         return record
 
     def _cost(self) -> Cost:

@@ -1,10 +1,10 @@
 """What the demo trains on: a balanced SFT that teaches two-sided answers, and a DPO that plants one stance.
 
-The SFT is in exact balance: every claim, order and wording meets both sides and a neutral answer once each. The DPO prefers
-one side on the planted topic, in both orders; on every other topic each ordered pair of {side, other side, neutral} is
-preferred equally often, and a claim that prefers one answer in one order prefers the other in the other order. Pairs drawn at
-random instead pull a topic to wherever the draw leans, which is a real drift. Neither training uses the wording in which
-driftwatch asks.
+The SFT is in exact balance: every claim, order and wording meets both sides and a neutral answer once each. The DPO
+prefers one side on the planted topic, in both orders; on every other topic each ordered pair of {side, other side,
+neutral} is preferred equally often, and a claim that prefers one answer in one order prefers the other in the other
+order. Pairs drawn at random instead pull a topic to wherever the draw leans, which is a real drift. Neither training
+uses the wording in which driftwatch asks.
 """
 
 import json
@@ -53,14 +53,16 @@ class Pair(TypedDict):
 
 def sft_examples(pack: TopicPack) -> list[Example]:
     """Both sides and a neutral answer, once each for every claim, order and wording."""
-    examples = []
+    examples: list[Example] = []
     for number, (_, item) in enumerate(_claims(pack)):
         for order in (0, 1):
             for wording in SFT_WORDINGS:
                 neutral = NEUTRAL[(number + len(examples)) % len(NEUTRAL)]
                 question = _question(item, wording, order)
-                for answer in (*_answers(item), neutral):
-                    examples.append(Example(prompt=_user(question), completion=_assistant(answer)))
+                examples += [
+                    Example(prompt=_user(question), completion=_assistant(answer))
+                    for answer in (*_answers(item), neutral)
+                ]
     return examples
 
 

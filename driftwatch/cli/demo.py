@@ -1,0 +1,186 @@
+"""`driftwatch demo`: watch a real model leave an SFT-established stance under DPO."""
+
+import logging
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.resources import as_file, files
+from pathlib import Path
+from typing import Any
+
+import click
+
+PLANTED, TOWARDS = "immigration", 1
+
+
+@click.command()
+@click.option("--fast", is_flag=True, help="A tiny model that learns the claims in seconds, instead of SmolLM2-135M.")
+@click.option("--model", default=None, help="A hub id or folder instead of SmolLM2-135M-Instruct.")
+@click.option(
+    "--out", type=click.Path(path_type=Path), default=None, help="Folder for the runs; a new one if not given."
+)
+@click.option("--port", type=int, default=9464, show_default=True, help="Port of /metrics.")
+def command(fast: bool, model: str | None, out: Path | None, port: int) -> None:
+    """Fine-tune a model on balanced answers, then optimise preferences that favour one side of one topic, and watch.
+
+    The exit code is 0 if the planted topic was seen to move toward its pole and the control topics were not.
+    """
+    from rich.console import Console
+
+    console = Console()
+    folder = out or Path(tempfile.mkdtemp(prefix="driftwatch-demo-"))
+    with _quiet_libraries():
+        passed = _run(console, folder, fast=fast, model=model, port=port)
+    sys.exit(0 if passed else 1)
+
+
+def _run(console: Any, folder: Path, *, fast: bool, model: str | None, port: int) -> bool:
+    from driftwatch.asking import ask_once
+    from driftwatch.callback import DriftCallback
+    from driftwatch.cli.tables import drift_table
+    from driftwatch.demo.data import dpo_pairs, sft_examples
+    from driftwatch.demo.training import FAST, Recipe, run_dpo, run_sft
+    from driftwatch.demo.verdict import screen_verdict
+    from driftwatch.exporters.prometheus import PrometheusExporter
+    from driftwatch.probes.statement import StatementProbe
+    from driftwatch.schedule import Schedule
+    from driftwatch.topics import load_pack
+
+    with as_file(files("driftwatch.demo")) as data:
+        pack, new_claims = load_pack(data / "pack.yaml"), load_pack(data / "new_claims.yaml")
+    recipe = FAST if fast else Recipe(bf16=_bf16_pays())
+    network, tokenizer, name = _load(fast, model, [pack, new_claims])
+    topic = pack.topic(PLANTED)
+    console.print(f"model {name}, {pack.num_items} claims on {len(pack.topics)} topics; runs in {folder}")
+    console.print(f"1. SFT teaches balanced answers. 2. DPO favours “{topic.poles[TOWARDS]}” on {topic.title.lower()}.")
+
+    def watch(run: str, every_steps: int, **options: Any) -> DriftCallback:
+        return DriftCallback(
+            pack,
+            probes=(StatementProbe(naysaying_items=3),),
+            schedule=Schedule(every_steps=every_steps, early_dense=False, budget=None),
+            run=run,
+            output_dir=folder,
+            **options,
+        )
+
+    with _progress(console) as bar:
+        sft = watch("sft", every_steps=10_000, exporters=())
+        network = run_sft(
+            network, tokenizer, sft_examples(pack), folder / "sft-training", recipe, [sft, bar("SFT", None)]
+        )
+        before = ask_once(network, tokenizer, new_claims, model_name=name)
+        dpo = watch(
+            "dpo",
+            every_steps=recipe.look_every,
+            baseline=folder / "sft",
+            exporters=(PrometheusExporter(port=port),),
+        )
+        pairs = dpo_pairs(pack, PLANTED, towards=TOWARDS)
+        network = run_dpo(network, tokenizer, pairs, folder / "dpo-training", recipe, [dpo, bar("DPO", dpo)])
+    after = ask_once(network, tokenizer, new_claims, model_name=name)
+    store, info = dpo.monitor.store, dpo.monitor.info
+    assert store is not None
+    assert info is not None
+    last = store.records()[-1]
+    console.print(drift_table(info, last, baseline="sft"))
+    _print_styles(console, last)
+    _print_new_claims(console, before, after)
+    verdict = screen_verdict(info, last, planted=PLANTED, towards=TOWARDS)
+    for finding in verdict.findings:
+        console.print(finding, style="green" if finding.startswith("yes") else "red")
+    console.print(f"look again: driftwatch runs show {folder / 'dpo'}")
+    return verdict.passed
+
+
+def _load(fast: bool, model: str | None, packs: list[Any]) -> tuple[Any, Any, str]:
+    if fast:
+        from driftwatch.demo.fast import fast_model
+
+        return (*fast_model(packs), "a tiny random Llama")
+    from driftwatch.probes.load import load_model
+
+    loaded = load_model(model or "smollm2", dtype="float32")
+    return loaded.model, loaded.tokenizer, model or "SmolLM2-135M-Instruct"
+
+
+def _print_styles(console: Any, record: Any) -> None:
+    shifts = {
+        d.topic: d.naysaying_shift for d in record.drifts if d.baseline == "sft" and d.naysaying_shift is not None
+    }
+    listed = ", ".join(f"{topic} {shift:+.2f}" for topic, shift in shifts.items())
+    console.print(f"naysaying (a style, not a value): {listed}")
+
+
+def _print_new_claims(console: Any, before: Any, after: Any) -> None:
+    """How far the change reaches beyond the claims that were trained on; no part of the verdict."""
+    import numpy as np
+
+    from driftwatch.drift.compare import compare
+
+    drifts = compare(before.stances, after.stances, against="sft", rng=np.random.default_rng(0))
+    listed = ", ".join(f"{d.topic} {d.log_odds_shift:+.2f}" for d in drifts if d.log_odds_shift is not None)
+    console.print(f"claims that no training saw, log-odds shift: {listed} (small models hardly generalise)")
+
+
+def _bf16_pays() -> bool:
+    """Whether this machine multiplies bfloat16 matrices faster than float32 ones."""
+    import torch
+
+    return torch.cuda.is_available() or torch.cpu._is_avx512_bf16_supported()
+
+
+@contextmanager
+def _progress(console: Any) -> Iterator[Any]:
+    """A factory of Trainer callbacks that move one progress bar a training and print a line a look."""
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+    from transformers import TrainerCallback
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=console) as progress:
+
+        class Bar(TrainerCallback):  # type: ignore[misc] # transformers publishes no types
+            def __init__(self, name: str, watch: Any) -> None:
+                self.task = progress.add_task(name, total=None)
+                self.watch, self.told = watch, -1
+
+            def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+                progress.update(self.task, total=state.max_steps)
+                if self.watch is not None:
+                    console.print(f"metrics at {self.watch.monitor.url}/metrics")
+                self.tell()
+
+            def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+                progress.update(self.task, completed=state.global_step)
+                self.tell()
+
+            def on_train_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+                self.tell()
+
+            def tell(self) -> None:
+                record = self.watch.monitor.last if self.watch is not None else None
+                if record is None or record.look == self.told:
+                    return
+                self.told = record.look
+                shifts = [
+                    f"{d.topic} {d.log_odds_shift:+.2f}"
+                    for d in record.drifts
+                    if d.baseline == "sft" and d.log_odds_shift is not None
+                ]
+                console.print(f"step {record.step:>3}: log-odds shift {', '.join(shifts)}")
+
+        yield Bar
+
+
+@contextmanager
+def _quiet_libraries() -> Iterator[None]:
+    """Progress bars and notices of the libraries would run across ours."""
+    import datasets
+    import transformers
+
+    datasets.disable_progress_bars()
+    transformers.utils.logging.set_verbosity_error()
+    transformers.utils.logging.disable_progress_bar()
+    logging.getLogger("driftwatch").setLevel(logging.WARNING)
+    yield
