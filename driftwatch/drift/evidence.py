@@ -203,7 +203,8 @@ def advance(state: Evidence, now_TN: Ints, baseline_TN: Ints) -> Evidence:
     """
     settings, look = state.settings, state.look + 1
     weight = betting.start_weight(look, settings.planned_looks)
-    pairs_TN = np.where(now_TN == NOT_DRAWN, NOT_DRAWN, now_TN * NUM_OUTCOMES + baseline_TN)
+    is_drawn = (now_TN != NOT_DRAWN) & (baseline_TN != NOT_DRAWN)
+    pairs_TN = np.where(is_drawn, now_TN * NUM_OUTCOMES + baseline_TN, NOT_DRAWN)
     counts_TP = tally(pairs_TN, NUM_PAIRS)
     log_l_TDKGHB = growth.of_counts(counts_TP, settings.deltas)
     log_lost_l_TGB = growth.of_lost(counts_TP)

@@ -1,5 +1,10 @@
+import dataclasses
+import math
+
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from driftwatch.drift import evidence, verdict
 from driftwatch.drift.evidence import Settings
@@ -166,3 +171,30 @@ def test_a_refusal_counts_zero_for_every_stance_in_the_papers_figures():
     (work, *_) = recent_drift(watch({"work": MUTE}), np.random.default_rng(0), against="sft")
     assert sum(work.magnitude) == pytest.approx(-work.refusal_shift)
     assert work.unread_shift == 0.0
+
+
+outcomes = st.lists(st.tuples(st.sampled_from("abcdefg"), st.integers(0, 5), st.integers(0, 5)), max_size=12)
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    st.lists(st.dictionaries(st.sampled_from(["work", "climate", "taste"]), outcomes), max_size=6),
+    st.sampled_from([None, 1, 3]),
+)
+def test_whatever_is_drawn_every_figure_is_finite_or_none(looks, planned):
+    state = evidence.begin(Settings(("work", "climate"), ("taste",), planned))
+    for step, look in enumerate(looks):
+        drawn = {
+            name: Draws(*(tuple(column) for column in zip(*rows, strict=True))) for name, rows in look.items() if rows
+        }
+        state = evidence.update(state, drawn, step)
+    found = summary(state, np.random.default_rng(0))
+    assert len(found) == 7
+    for row in found:
+        figures = [value for value in dataclasses.astuple(row) if isinstance(value, float)]
+        assert all(math.isfinite(value) for value in figures)
+        assert row.state in ("ok", "watch", "alert", "material")
+        assert (row.label is not None) == (row.state in ("alert", "material"))
+    for drift in recent_drift(state, np.random.default_rng(0), against="start"):
+        assert -1 <= drift.crossfit_total_variation <= 1 if drift.crossfit_total_variation is not None else True
+        assert 0 <= drift.total_variation <= 1
