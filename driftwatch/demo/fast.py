@@ -7,7 +7,7 @@ to show the way from an SFT to a drift, and no evidence about any real model.
 from collections.abc import Iterable
 from typing import Any
 
-from driftwatch.demo.data import balanced_pairs, sft_examples
+from driftwatch.demo.data import Message, balanced_pairs, sft_examples
 from driftwatch.probes.prompt import TWO_SIDED, VERDICT
 from driftwatch.probes.statement import FRAMES, NEUTRAL, NO, YES, clause
 from driftwatch.testing import CHAT_TEMPLATE
@@ -60,7 +60,7 @@ def _texts(packs: Iterable[TopicPack]) -> Iterable[str]:
                 for side in item.sides or ():
                     answers += [frame.format(clause=clause(side)) for frame in FRAMES]
                     answers += [side, f" {side}", f"– {side}"]
-        rows = [*sft_examples(pack), *balanced_pairs(pack)]
-        answers += [message["content"] for row in rows for turn in row.values() for message in turn]  # type:
-        ignore[attr - defined]  # values of a TypedDict are typed as object
+        for row in (*sft_examples(pack), *balanced_pairs(pack)):
+            turns: list[list[Message]] = list(row.values())  # type: ignore[arg-type] # mypy sees objects in a TypedDict
+            answers += [message["content"] for turn in turns for message in turn]
     return [*answers, TWO_SIDED, VERDICT, "user\n", "assistant\n", CHAT_TEMPLATE]
