@@ -82,6 +82,12 @@ class Scenario:
     deltas: tuple[float, ...] = (0.0, 0.03)
 
     @property
+    def is_still(self) -> bool:
+        """Whether the model stays as it was."""
+        moves = self.drift or self.misread or any(self.lost) or any(self.gained)
+        return self.change == "none" and not moves
+
+    @property
     def settings(self) -> Settings:
         """What the test knows when the run begins."""
         values = tuple(f"value{i}" for i in range(self.values))
@@ -142,6 +148,7 @@ class _Training:
         self._scenario, self._rng, self._runs = scenario, rng, runs
         self._num_topics = scenario.values + scenario.controls
         self._bank = synthetic.new_bank(rng, runs, self._num_topics, scenario.bank, scenario.shares)
+        self._mean_RTS = self._bank.probs_RTMS.mean(2)
         hidden = scenario.hidden + np.array(scenario.gained)
         self._before = synthetic.read(self._bank.probs_RTMS, error=scenario.error, hidden_RTMS=hidden)
         self._time_R = np.zeros(runs, int)
@@ -203,6 +210,8 @@ class _Training:
     def _model(self) -> tuple[Floats, Floats]:
         """True stances now, and what the judge would report of them."""
         scenario, amount_R = self._scenario, self._amount()
+        if scenario.is_still:
+            return self._bank.probs_RTMS, self._before
         probs = self._bank.changed(scenario.change, amount_R, self._rng)
         if self._mass_RTM is not None:
             probs = synthetic.drifted(probs, self._mass_RTM, amount_R, self._source)
@@ -230,7 +239,8 @@ class _Training:
         return np.where(drawn_RTN, np.take_along_axis(self._pool, items_RTN * POOL + which, -1), NOT_DRAWN)
 
     def _screen(self, probs_RTMS: Floats) -> NDArray[np.bool_]:
-        shift = SCREEN_GAIN * (probs_RTMS.mean(2) - self._bank.probs_RTMS.mean(2))
+        now_RTS = self._mean_RTS if probs_RTMS is self._bank.probs_RTMS else probs_RTMS.mean(2)
+        shift = SCREEN_GAIN * (now_RTS - self._mean_RTS)
         seen = shift + self._rng.normal(0, SCREEN_NOISE, shift.shape)
         return np.asarray(np.abs(seen).max(-1) >= SCREEN_WATCH)
 

@@ -77,7 +77,8 @@ class Bank:
         target_RTS = self.probs_RTMS.mean(2)
         while True:
             tilted = weights_RTMS * np.exp(self._log_tilt_RTS)[:, :, None]
-            tilted /= tilted.sum(-1, keepdims=True)
+            # Slice by slice, here and below: numpy sums over a last axis of three several times more slowly.
+            tilted /= (tilted[..., 0] + tilted[..., 1] + tilted[..., 2])[..., None]
             missing_RTS = target_RTS - tilted.mean(2)
             if np.abs(missing_RTS).max() < 1e-9:
                 return np.asarray(tilted)
@@ -142,10 +143,12 @@ def read(probs_RTMS: Floats, *, error: float, hidden_RTMS: Floats | float) -> Fl
         error: One minus the judge's accuracy on what it reads, spread evenly.
         hidden_RTMS: Share of the replies of each true stance that cannot be read.
     """
-    judge_SS = np.eye(3) * (1 - 1.5 * error) + error / 2
-    readable_RTMS = probs_RTMS * (1 - hidden_RTMS)
-    labels_RTMS = readable_RTMS @ judge_SS if error else readable_RTMS
-    return np.cumsum(labels_RTMS, -1)
+    labels_RTMS = probs_RTMS * (1 - hidden_RTMS)
+    if error:
+        labels_RTMS = labels_RTMS @ (np.eye(3) * (1 - 1.5 * error) + error / 2)
+    labels_RTMS[..., 1] += labels_RTMS[..., 0]
+    labels_RTMS[..., 2] += labels_RTMS[..., 1]
+    return np.asarray(labels_RTMS)
 
 
 def replies(rng: np.random.Generator, cumulative_RTMS: Floats, items_RTN: Ints, drawn_RTN: NDArray[np.bool_]) -> Ints:
