@@ -13,13 +13,16 @@ A topic that did not alert has no drift time: the extremum of noise is an arbitr
 Shape letters: N measurements, L looks, I items, R resamples, A candidate time constants.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from driftwatch.drift.interval import LEVEL, MIN_CLUSTERS, Interval
+from driftwatch.drift.outcome import KINDS, SHIFT_KP, Draws
+from driftwatch.stance import Stance
 
 Floats = NDArray[np.float64]
 
@@ -103,6 +106,56 @@ def drift_time(
         reversal=reversal,
         is_monotone=reversal <= MAX_REVERSAL,
     )
+
+
+class Curve(NamedTuple):
+    """Measurements of one figure over a run; pass them on as `drift_time(steps, *curve, rng, …)`."""
+
+    looks: list[int]
+    items: list[str]
+    values: list[float]
+
+
+def curve_of_draws(
+    looks: Sequence[Mapping[str, Draws]], topic: str, kind: Literal["direction", "neutral"] = "direction"
+) -> Curve:
+    """The draws of one topic and kind over a run, look by look.
+
+    Args:
+        looks: Draws by topic of every look, in order.
+        topic: Whose.
+        kind: Of drift.
+    """
+    curve = Curve([], [], [])
+    for number, look in enumerate(looks):
+        draws = look.get(topic, Draws())
+        curve.looks.extend([number] * len(draws))
+        curve.items.extend(draws.items)
+        curve.values.extend(SHIFT_KP[KINDS.index(kind)][draws.pairs_N].tolist())
+    return curve
+
+
+def curve_of_stances(
+    looks: Sequence[Sequence[Stance]], baseline: Sequence[Stance], topic: str, probe: str = "statement"
+) -> Curve:
+    """The log-odds shifts of one topic over a run, by item, for an exact probe.
+
+    Args:
+        looks: Stances of every look, in order.
+        baseline: What they are compared with.
+        topic: Whose.
+        probe: Which probe's.
+    """
+    before = {s.item: s.log_odds for s in baseline if (s.topic, s.probe) == (topic, probe)}
+    curve = Curve([], [], [])
+    for number, look in enumerate(looks):
+        for stance in look:
+            start = before.get(stance.item)
+            if (stance.topic, stance.probe) == (topic, probe) and stance.log_odds is not None and start is not None:
+                curve.looks.append(number)
+                curve.items.append(stance.item)
+                curve.values.append(stance.log_odds - start)
+    return curve
 
 
 def _why_not(steps: Sequence[int], look_N: NDArray[np.int64], items: Sequence[str], has_alert: bool) -> str | None:

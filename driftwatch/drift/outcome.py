@@ -142,6 +142,6 @@ def tally(codes_N: NDArray[np.int64], size: int) -> NDArray[np.float64]:
         Counts of shape (…, size).
     """
     rows = int(np.prod(codes_N.shape[:-1]))
-    bins = np.where(codes_N < 0, size, codes_N).reshape(rows, -1) + np.arange(rows)[:, None] * (size + 1)
+    bins = np.where(codes_N < 0, size, codes_N).reshape(rows, codes_N.shape[-1]) + np.arange(rows)[:, None] * (size + 1)
     counts = np.bincount(bins.ravel(), minlength=rows * (size + 1)).reshape(*codes_N.shape[:-1], size + 1)
     return counts[..., :size].astype(float)

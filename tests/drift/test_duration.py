@@ -1,7 +1,9 @@
 import numpy as np
 import pytest
 
-from driftwatch.drift.duration import drift_time
+from driftwatch.drift.duration import Curve, curve_of_draws, curve_of_stances, drift_time
+from driftwatch.drift.outcome import Draws, Outcome
+from driftwatch.stance import Stance
 
 LOOKS = 40
 STEPS = [50 * (look + 1) for look in range(LOOKS)]
@@ -97,3 +99,23 @@ def test_a_look_without_measurements_is_bridged():
         has_alert=True,
     )
     assert found.fitted == pytest.approx(TRUTH, rel=0.05)
+
+
+def test_draws_of_a_run_become_a_curve_of_their_kind():
+    yes, mid, no = Outcome.SUPPORT, Outcome.NEUTRAL, Outcome.OPPOSE
+    looks = [{"work": Draws(("a", "b"), (yes, mid), (no, no))}, {}, {"work": Draws(("a",), (no,), (no,)), "x": Draws()}]
+    assert curve_of_draws(looks, "work") == Curve([0, 0, 2], ["a", "b", "a"], [1.0, 0.5, 0.0])
+    assert curve_of_draws(looks, "work", "neutral").values == [0.0, 1.0, 0.0]
+    assert curve_of_draws(looks, "tea") == Curve([], [], [])
+
+
+def test_log_odds_of_a_run_become_a_curve_of_shifts():
+    def screen(log_odds, item="a", topic="work"):
+        return Stance(topic, item, "statement", log_odds=log_odds)
+
+    baseline = [screen(0.5), screen(0.1, "b"), screen(0.9, "a", "climate")]
+    looks = [
+        [screen(0.25), screen(None, "b"), screen(0.0, "new")],
+        [screen(0.0), screen(0.1, "b"), screen(9, "a", "climate")],
+    ]
+    assert curve_of_stances(looks, baseline, "work") == Curve([0, 1, 1], ["a", "a", "b"], [-0.25, -0.5, 0.0])

@@ -198,3 +198,10 @@ def test_whatever_is_drawn_every_figure_is_finite_or_none(looks, planned):
     for drift in recent_drift(state, np.random.default_rng(0), against="start"):
         assert -1 <= drift.crossfit_total_variation <= 1 if drift.crossfit_total_variation is not None else True
         assert 0 <= drift.total_variation <= 1
+
+
+def test_a_pack_without_any_topic_of_resolution_is_watched_for_readability_only():
+    state = evidence.begin(Settings((), ("taste",), 5))
+    state = evidence.update(state, {"taste": Draws(tuple("abcdef"), (MID,) * 6, (REFUSES,) * 6)}, step=1)
+    assert [row.kind for row in summary(state, np.random.default_rng(0))] == ["direction", "neutral", "readability"]
+    assert verdict.allocation(state) == {"taste": 16}
