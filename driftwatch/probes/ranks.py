@@ -1,23 +1,16 @@
-"""Several processes, one look: how ranks agree, and stay in step.
+"""Several processes, one look: how ranks agree.
 
-Rank 0 decides (`broadcast`); all ranks work, and then agree whether everybody succeeded (`together`). Under FSDP and
-ZeRO-3 the forward of the model is collective, so all ranks make the same number of passes, and one that fails makes up
-for those that it still owes before it says so (`in_step`): the others would wait for it for ever.
-
-What cannot be made up for: a failure in the middle of one forward pass of FSDP1 or ZeRO-3, whose remaining collectives
-are reachable by running that forward only; and one of the collectives itself. Training has the same limit.
+Rank 0 decides (`broadcast`); all ranks work, and then agree whether everybody succeeded (`together`), so that a look is
+made by all of them or by none. How they keep in step while they work: `in_step.py`.
 """
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any, TypeVar
 
 import torch
 from torch import distributed as dist
-from torch import nn
 
 from driftwatch.errors import ConfigError, ProbeError
-from driftwatch.guard import is_fsdp2, reset_forward
 
 T = TypeVar("T")
 
@@ -95,120 +88,3 @@ def _device() -> torch.device:
     if dist.get_backend() == "nccl":
         return torch.device("cuda", torch.cuda.current_device())
     return torch.device("cpu")
-
-
-@contextmanager
-def in_step(model: Any, num_forwards: int) -> Iterator[None]:
-    """Sees to it that this rank makes exactly `num_forwards` forward passes, also when the work inside raises.
-
-    Between passes no parameter of FSDP2 stays gathered, so that every pass begins with the same collectives wherever an
-    earlier one has stopped.
-
-    Args:
-        model: The model that `undisturbed` yields; inside the guard.
-        num_forwards: The number that all ranks make.
-
-    Raises:
-        ProbeError: The work made another number of passes without raising: a bug that would hang the next look.
-    """
-    if num_ranks() == 1 or not is_sharded(model):
-        yield
-        return
-    passes = _Passes(model)
-    with passes.watched():
-        try:
-            yield
-        except Exception:
-            passes.make_up(num_forwards)
-            raise
-    if passes.done != num_forwards:
-        raise ProbeError(f"expected {num_forwards} forward passes on each rank, and this one made {passes.done}")
-
-
-def is_sharded(model: Any) -> bool:
-    """Whether a forward of this model is collective: FSDP2, FSDP1 or ZeRO-3."""
-    return bool(_units(model)) or _is_fsdp1_or_zero3(model)
-
-
-def _is_fsdp1_or_zero3(model: nn.Module) -> bool:
-    names = {base.__name__ for module in model.modules() for base in type(module).__mro__}
-    return "FullyShardedDataParallel" in names or any(hasattr(p, "ds_id") for p in model.parameters())
-
-
-def _units(model: nn.Module) -> list[list[Any]]:
-    """Modules that FSDP2 gathers together, in the order of their registration; mostly one a unit."""
-    units: dict[int, list[Any]] = {}
-    for module in model.modules():
-        if is_fsdp2(module):
-            units.setdefault(id(module._get_fsdp_state()), []).append(module)  # type: ignore[operator] # of FSDPModule
-    return list(units.values())
-
-
-class _Passes:
-    """Counts the forward passes of a sharded model, and makes up for those that did not happen."""
-
-    def __init__(self, model: nn.Module) -> None:
-        self.model = model
-        self.done = 0
-        self._units = _units(model)
-        self._order = list(range(len(self._units)))  # in which they are gathered; until seen, as registered
-        self._entered: list[int] = []
-
-    @contextmanager
-    def watched(self) -> Iterator[None]:
-        """Hooks that see units begin and the model end its forward."""
-        # Before FSDP's own hooks: a unit counts as entered once it may have been gathered.
-        handles = [
-            module.register_forward_pre_hook(lambda *_, index=index: self._enter(index), prepend=True)
-            for index, unit in enumerate(self._units)
-            for module in unit
-        ]
-        handles.append(self.model.register_forward_hook(lambda *_: self._finish()))
-        try:
-            yield
-        finally:
-            for handle in handles:
-                handle.remove()
-
-    def _enter(self, index: int) -> None:
-        if index not in self._entered:
-            self._entered.append(index)
-
-    def _finish(self) -> None:
-        if len(self._entered) == len(self._units):
-            self._order = self._entered
-        self._entered = []
-        self.done += 1
-        for unit in self._units:
-            unit[0].reshard()
-
-    def make_up(self, num_forwards: int) -> None:
-        """Takes part in the collectives of the passes that are missing; computes nothing that anybody reads."""
-        if self._entered:
-            self._complete()
-        while self.done < num_forwards:
-            self._dummy()
-
-    def _dummy(self) -> None:
-        try:
-            self.model(input_ids=torch.zeros(1, 1, dtype=torch.long, device=next(self.model.parameters()).device))
-        except Exception:
-            # The fault is still there. Without FSDP2's explicit gathering there is no other way to go on.
-            if not self._units:
-                raise
-            self._complete()
-
-    def _complete(self) -> None:
-        """Ends a forward pass that stopped half-way: gathers what it would have gathered, and lets go of it."""
-        if not self._units:
-            raise ProbeError(
-                "a forward pass of a model sharded by FSDP1 or ZeRO-3 failed half-way; the other ranks wait for it "
-                "until the time-out of their process group."
-            )
-        reset_forward(self._units[0][0])
-        for index in self._order:
-            if index not in self._entered:
-                self._units[index][0].unshard()
-                self._units[index][0].reshard()
-        self._entered = []
-        self.done += 1

@@ -10,17 +10,9 @@ from typing import Any, TypeVar
 import numpy as np
 
 from driftwatch.errors import ProbeError
+from driftwatch.probes.in_step import in_step, is_sharded
 from driftwatch.probes.memory import give_back, is_out_of_memory
-from driftwatch.probes.ranks import (
-    broadcast,
-    everywhere,
-    in_step,
-    is_sharded,
-    num_ranks,
-    rank,
-    same_everywhere,
-    together,
-)
+from driftwatch.probes.ranks import broadcast, everywhere, num_ranks, rank, same_everywhere, together
 from driftwatch.probes.scoring import Plan, Request, Scored, dry_look, plan, score
 
 A = TypeVar("A")

@@ -59,6 +59,6 @@ def on_ranks(tmp_path):
 @pytest.fixture(scope="session")
 def quick(tmp_path_factory):
     """All scenarios without a Trainer, on the same two processes: starting them takes longest."""
-    scenarios = ("agreement", "fsdp2_failures", "scoring", "out_of_memory", "spreading", "monitor")
+    scenarios = ("agreement", "failures", "scoring", "out_of_memory", "spreading", "monitor")
     folder = tmp_path_factory.mktemp("ranks")
     return {"folder": folder, **run_on_ranks(folder, scenarios)}

@@ -9,6 +9,7 @@ import os
 import sys
 import traceback
 from contextlib import contextmanager, nullcontext
+from dataclasses import replace
 from datetime import timedelta
 from inspect import signature
 from pathlib import Path
@@ -20,6 +21,7 @@ from torch import nn
 from driftwatch.errors import ConfigError, ProbeError
 from driftwatch.guard import undisturbed
 from driftwatch.probes import ranks
+from driftwatch.probes.in_step import in_step
 from driftwatch.probes.scoring import Request, plan, score
 from driftwatch.probes.shares import plan_on_ranks, score_on_ranks, spread
 from driftwatch.testing import tiny_model, tiny_tokenizer
@@ -58,20 +60,41 @@ def agreement():
     }
 
 
-# FSDP2: forwards are collective
+# Sharded models: forwards are collective
 
 
-def sharded_model(**config):
-    """A tiny Llama under `fully_shard`: each layer, then the rest."""
+def fsdp2_model():
+    """A tiny Llama under `fully_shard`: each layer, the norm with the head, then the rest."""
     from torch.distributed.device_mesh import init_device_mesh
     from torch.distributed.fsdp import fully_shard
 
-    model = tiny_model(tiny_tokenizer(), **config)
+    model = tiny_model(tiny_tokenizer())
     mesh = init_device_mesh("cpu", (dist.get_world_size(),))
     for layer in model.model.layers:
         fully_shard(layer, mesh=mesh)
+    fully_shard([model.model.norm, model.lm_head], mesh=mesh, reshard_after_forward=False)
     fully_shard(model, mesh=mesh)
     return model.train()
+
+
+def fsdp1_model():
+    """The same under FullyShardedDataParallel."""
+    from torch.distributed.fsdp import FullyShardedDataParallel
+    from torch.distributed.fsdp.wrap import ModuleWrapPolicy
+
+    model = tiny_model(tiny_tokenizer())
+    policy = ModuleWrapPolicy({type(model.model.layers[0])})
+    return FullyShardedDataParallel(
+        model, auto_wrap_policy=policy, device_id=torch.device("cpu"), use_orig_params=True
+    ).train()
+
+
+def inner(model):
+    """The Llama inside, whose layers tests break."""
+    return getattr(model, "module", model)
+
+
+SHARDED = {"fsdp2": fsdp2_model, "fsdp1": fsdp1_model}
 
 
 def batch(seed):
@@ -87,7 +110,17 @@ def train_step(model, optimizer, seed):
 
 
 def weights(model):
-    return [parameter.full_tensor().flatten().tolist() for parameter in model.parameters()]
+    """Whole weights, by whatever the model is sharded."""
+    from torch.distributed.fsdp import FullyShardedDataParallel
+
+    if isinstance(model, FullyShardedDataParallel):
+        with FullyShardedDataParallel.summon_full_params(model):
+            return [parameter.tolist() for parameter in model.parameters()]
+    return [as_whole(parameter).tolist() for parameter in model.parameters()]
+
+
+def as_whole(parameter):
+    return parameter.full_tensor() if hasattr(parameter, "full_tensor") else parameter.detach()
 
 
 @contextmanager
@@ -125,7 +158,7 @@ def look(model, *, fail_before=None):
             raise RuntimeError("no memory on this rank")
 
     def ask():
-        with ranks.in_step(asked, NUM_FORWARDS):
+        with in_step(asked, NUM_FORWARDS):
             work()
 
     with undisturbed(model) as asked:
@@ -159,16 +192,17 @@ def before_torch_2_13(looks):
     return without_reset
 
 
-def fsdp2_failures():
+def failures():
     """The same training under every kind of failing look; all must end with the same weights."""
 
     def inside(pick, **when):
         def looks(model):
-            with fault(pick(model), **when):
+            with fault(pick(inner(model)), **when):
                 return look(model)
 
         return looks
 
+    in_first_layer = inside(lambda m: layer(m, 0).mlp, on_call=1)
     cases = {
         "without looks": lambda model: None,
         "without failure": look,
@@ -176,13 +210,18 @@ def fsdp2_failures():
         "between forwards": lambda model: look(model, fail_before=2),
         "after the last forward": lambda model: look(model, fail_before=NUM_FORWARDS),
         "in the embedding": inside(lambda m: m.model.embed_tokens, on_call=1),
-        "in the first layer": inside(lambda m: m.model.layers[0].mlp, on_call=1),
-        "in the last layer, second forward": inside(lambda m: m.model.layers[1].self_attn, on_call=2),
+        "in the first layer": in_first_layer,
+        "in the first layer, older torch": before_torch_2_13(in_first_layer),
+        "in the last layer, second forward": inside(lambda m: layer(m, 1).self_attn, on_call=2),
         "in the head": inside(lambda m: m.lm_head, on_call=3),
-        "in the first layer, older torch": before_torch_2_13(inside(lambda m: m.model.layers[0].mlp, on_call=1)),
-        "again and again": inside(lambda m: m.model.layers[0].mlp, on_call=1, every_later_one=True),
+        "again and again": inside(lambda m: layer(m, 0).mlp, on_call=1, every_later_one=True),
+        "before anything is set up, again and again": inside(lambda m: m.model, on_call=1, every_later_one=True),
     }
-    return {name: train(sharded_model(), looks) for name, looks in cases.items()}
+    return {kind: {name: train(make(), looks) for name, looks in cases.items()} for kind, make in SHARDED.items()}
+
+
+def layer(model, index):
+    return inner(model.model.layers[index])
 
 
 # Scoring: shares of a plan
@@ -210,8 +249,8 @@ def scoring():
         alone_plan = plan(requests(), asked, max_tokens=64)
         alone = score(asked, alone_plan)
     outcome = {"alone": found(alone), "alone_tokens": alone.tokens_computed}
-    for name, trained in (("ddp", nn.parallel.DistributedDataParallel(model)), ("fsdp2", sharded_model())):
-        with undisturbed(trained) as asked:
+    for name, make in {"ddp": lambda: nn.parallel.DistributedDataParallel(model), **SHARDED}.items():
+        with undisturbed(make()) as asked:
             mine = requests() if ranks.rank() == 0 else []  # rank 0's are asked
             shared_plan = plan_on_ranks(mine, asked, max_tokens=64)
             counter = count_tokens(asked)
@@ -237,15 +276,16 @@ def count_tokens(model):
 
 def out_of_memory():
     """Rank 1 has memory for few rows only: both ranks divide their batches, and the scores stay what they were."""
-    return {"ddp": with_little_memory(tiny_model(tiny_tokenizer())), "fsdp2": with_little_memory(sharded_model())}
+    made = {"ddp": lambda: tiny_model(tiny_tokenizer()), **SHARDED}
+    return {name: with_little_memory(make()) for name, make in made.items()}
 
 
 def with_little_memory(model):
     with undisturbed(model) as asked:
         shared_plan = plan_on_ranks(requests(), asked, max_tokens=512, max_bytes=2**30)
-        with little_memory(asked.model.layers[1], rows=2):
+        with little_memory(layer(inner(asked), 1), rows=2):
             divided = score_on_ranks(asked, shared_plan)
-        with little_memory(asked.model.layers[1], rows=0):
+        with little_memory(layer(inner(asked), 1), rows=0):
             never = message(lambda: score_on_ranks(asked, shared_plan))
         return {"divided": found(divided), "never": never, "whole": found(score_on_ranks(asked, shared_plan))}
 
@@ -361,13 +401,17 @@ def watched_training(folder):
     return outcome
 
 
-def as_whole(parameter):
-    return parameter.full_tensor() if hasattr(parameter, "full_tensor") else parameter.detach()
+def small_pack():
+    """Two items a topic: what is shown here does not need more."""
+    from driftwatch.testing import tiny_pack
+
+    pack = tiny_pack()
+    return replace(pack, topics=tuple(replace(topic, items=topic.items[:2]) for topic in pack.topics))
 
 
 def watcher(folder):
     from driftwatch import DriftCallback, Schedule
-    from driftwatch.testing import tiny_pack
+    from driftwatch.probes.statement import StatementProbe
 
     class FailsOnce(DriftCallback):
         def on_step_end(self, args, state, control, **named):
@@ -376,7 +420,8 @@ def watcher(folder):
                 super().on_step_end(args, state, control, **named)
 
     return FailsOnce(
-        tiny_pack(),
+        small_pack(),
+        probes=(StatementProbe(naysaying_items=0),),
         schedule=Schedule(every_steps=1, budget=None),
         run="shared",
         output_dir=folder / "runs",
@@ -399,25 +444,31 @@ def dpo_ddp(folder):
 def monitor(folder):
     """The same run with replicas and sharded; rank 1 fails at the second look."""
     from driftwatch.monitor import Monitor
-    from driftwatch.testing import tiny_pack
+    from driftwatch.probes.statement import StatementProbe
 
     outcome = {}
-    for name in ("ddp", "fsdp2"):
-        model = sharded_model() if name == "fsdp2" else tiny_model(tiny_tokenizer()).train()
-        trained = model if name == "fsdp2" else nn.parallel.DistributedDataParallel(model)
+    made = {"ddp": lambda: nn.parallel.DistributedDataParallel(tiny_model(tiny_tokenizer()).train()), **SHARDED}
+    for name, make in made.items():
+        model = make()
         optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
-        watching = Monitor(tiny_pack(), run=name, output_dir=folder / "runs", exporters=())
-        watching.begin(trained, tiny_tokenizer())
+        watching = Monitor(
+            small_pack(),
+            probes=(StatementProbe(naysaying_items=0),),
+            run=name,
+            output_dir=folder / "runs",
+            exporters=(),
+        )
+        watching.begin(model, tiny_tokenizer())
         for step in (1, 2, 3):
-            train_step(trained, optimizer, step)
-            with fault(model.model.layers[1].mlp, on_call=1) if step == 2 else nullcontext():
+            train_step(model, optimizer, step)
+            with fault(layer(inner(model), 1).mlp, on_call=1) if step == 2 else nullcontext():
                 try:
-                    watching.observe(trained, step)
+                    watching.observe(model, step)
                 except ProbeError as err:
                     outcome[f"{name}_failure"] = str(err)
                     watching.fail(step, err)
         watching.close("finished")
-        outcome[name] = [as_whole(parameter).tolist() for parameter in model.parameters()]
+        outcome[name] = weights(model)
     return outcome
 
 

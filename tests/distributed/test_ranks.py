@@ -1,5 +1,7 @@
 """Ranks stay in step, whatever happens to one of them."""
 
+import pytest
+
 
 def test_ranks_agree_and_a_failure_on_one_is_known_to_all(quick):
     first, second = quick["agreement"]
@@ -16,17 +18,16 @@ def test_ranks_agree_and_a_failure_on_one_is_known_to_all(quick):
     assert first["afterwards"] == second["afterwards"] == [0, 1]
 
 
-def test_rank_that_raises_in_mid_look_neither_hangs_the_others_nor_changes_training(quick):
-    """Wherever it fails under FSDP2, both abandon the look, and training ends with the same weights, bit for bit."""
-    found = quick["fsdp2_failures"]
-    for first, second in [(found[0][case], found[1][case]) for case in found[0]]:
-        assert first == second
-    outcomes = found[0]
-    expected = outcomes["without looks"]["weights"]
+@pytest.mark.parametrize("kind", ["fsdp2", "fsdp1"])
+def test_rank_that_raises_in_mid_look_neither_hangs_the_others_nor_changes_training(quick, kind):
+    """Wherever it fails, both abandon the look, and training ends with the same weights, bit for bit."""
+    first, second = (outcome[kind] for outcome in quick["failures"])
+    assert first == second
+    expected = first["without looks"]["weights"]
     abandoned = (
         "ProbeError: a look was abandoned on all ranks, since it failed on rank 1: RuntimeError: no memory on this rank"
     )
-    for case, outcome in outcomes.items():
+    for case, outcome in first.items():
         assert outcome["weights"] == expected, case
         said = {"without looks": None, "without failure": "no error"}.get(case, abandoned)
         assert outcome["said"] == [said] * 3, case

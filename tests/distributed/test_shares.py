@@ -12,7 +12,7 @@ def test_ranks_find_what_one_process_finds_for_half_the_work(quick):
     for outcome in outcomes:
         alone = outcome["alone"]["scores"]
         assert np.isfinite(np.concatenate(alone)).all()
-        for kind in ("ddp", "fsdp2"):
+        for kind in ("ddp", "fsdp2", "fsdp1"):
             assert outcome[f"{kind}_digest"], "the batches are those of a single process"
             assert largest_difference(outcome[kind]["scores"], alone) < 1e-4
             assert outcome[f"{kind}_tokens"] < 0.65 * outcome["alone_tokens"]
@@ -21,7 +21,7 @@ def test_ranks_find_what_one_process_finds_for_half_the_work(quick):
 
 def test_rank_that_runs_out_of_memory_makes_all_use_smaller_batches(quick):
     for outcome in quick["out_of_memory"]:
-        for kind in ("ddp", "fsdp2"):
+        for kind in ("ddp", "fsdp2", "fsdp1"):
             assert outcome[kind]["whole"]["splits"] == 0
             assert outcome[kind]["divided"]["splits"] > 0
             assert largest_difference(outcome[kind]["divided"]["scores"], outcome[kind]["whole"]["scores"]) < 1e-4

@@ -1,12 +1,14 @@
 """driftwatch inside training on several ranks: with replicas, sharded by FSDP2, by hand and in TRL's DPOTrainer."""
 
 import os
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from driftwatch import RunStore
 from driftwatch.monitor import Monitor
+from driftwatch.probes.statement import StatementProbe
 from driftwatch.testing import tiny_model, tiny_pack, tiny_tokenizer
 
 FAILURE = "a look was abandoned on all ranks, since it failed on rank 1: RuntimeError: no memory on this rank"
@@ -21,20 +23,23 @@ def scores(store, look):
 def test_monitor_finds_on_sharded_ranks_what_one_process_finds(quick, tmp_path):
     outcomes, folder = quick["monitor"], quick["folder"] / "monitor" / "runs"
     assert outcomes[0] == outcomes[1]
-    alone = Monitor(tiny_pack(), run="alone", output_dir=tmp_path, exporters=())
+    topics = tuple(replace(topic, items=topic.items[:2]) for topic in tiny_pack())  # as in scenarios.small_pack
+    pack, probe = replace(tiny_pack(), topics=topics), StatementProbe(naysaying_items=0)
+    alone = Monitor(pack, probes=(probe,), run="alone", output_dir=tmp_path, exporters=())
     alone.begin(tiny_model(tiny_tokenizer()).train(), tiny_tokenizer())
     alone.close("finished")
     expected = scores(alone.store, 0)
-    for kind in ("ddp", "fsdp2"):
+    for kind in ("ddp", "fsdp2", "fsdp1"):
         np.testing.assert_allclose(scores(RunStore(folder / kind), 0), expected, atol=1e-4)
     # Later looks see weights that both kinds of training have moved alike.
-    last = [scores(RunStore(folder / kind), 3) for kind in ("ddp", "fsdp2")]
-    np.testing.assert_allclose(*last, atol=1e-4)
+    last = [scores(RunStore(folder / kind), 3) for kind in ("ddp", "fsdp2", "fsdp1")]
+    np.testing.assert_allclose(last[1], last[0], atol=1e-4)
+    np.testing.assert_allclose(last[2], last[0], atol=1e-4)
     assert np.abs(last[0] - expected).max() > 1e-3
 
 
 def test_monitor_goes_on_after_a_look_that_failed_on_one_rank(quick):
-    for kind in ("ddp", "fsdp2"):
+    for kind in ("ddp", "fsdp2", "fsdp1"):
         assert [outcome[f"{kind}_failure"] for outcome in quick["monitor"]] == [FAILURE, FAILURE]
         records = RunStore(quick["folder"] / "monitor" / "runs" / kind).records()
         assert [record.step for record in records] == [0, 1, 2, 3]
@@ -44,7 +49,7 @@ def test_monitor_goes_on_after_a_look_that_failed_on_one_rank(quick):
 def test_only_rank_zero_writes(quick):
     """One folder a run, each look in it once, and no second one beside it."""
     folder = quick["folder"] / "monitor" / "runs"
-    assert sorted(os.listdir(folder)) == ["ddp", "fsdp2"]
+    assert sorted(os.listdir(folder)) == ["ddp", "fsdp1", "fsdp2"]
     assert RunStore(folder / "ddp").info().num_processes == 2
 
 
