@@ -7,11 +7,11 @@ collide.
 
 import logging
 import os
+import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from threading import Thread
-from typing import Any
+from typing import Protocol
 
 from prometheus_client import CollectorRegistry, pushadd_to_gateway, start_http_server, write_to_textfile
 
@@ -27,6 +27,50 @@ DEFAULT_PORT = 9464  # registered by custom for exporters of this kind, and free
 PUSH_SECONDS = 5.0  # a gateway that answers later than this has lost this push, not the training
 
 
+class Server(Protocol):
+    """What listens for an exporter."""
+
+    @property
+    def port(self) -> int:
+        """The port in use."""
+        ...
+
+    def close(self, state: str) -> None:
+        """Stop listening, within seconds; `state` is what became of the run."""
+        ...
+
+
+Serve = Callable[[str, int, RunStore, CollectorRegistry], Server]
+
+
+class MetricsServer:
+    """/metrics alone, by the server that prometheus_client brings.
+
+    Args:
+        address: Where to listen.
+        port: 0 takes a free one.
+        store: The run; unused here, a page beside the metrics needs it.
+        registry: What is scraped.
+
+    Raises:
+        OSError: The port is in use, or not ours to take.
+    """
+
+    def __init__(self, address: str, port: int, store: RunStore, registry: CollectorRegistry) -> None:
+        self._server, self._thread = start_http_server(port, addr=address, registry=registry)
+
+    @property
+    def port(self) -> int:
+        """The port in use."""
+        return int(self._server.server_port)
+
+    def close(self, state: str) -> None:
+        """Stop listening."""
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join(timeout=PUSH_SECONDS)
+
+
 class PrometheusExporter:
     """Serves the last look at http://address:port/metrics.
 
@@ -36,6 +80,7 @@ class PrometheusExporter:
             is not fatal: a free one is taken, logged, and written to the run's endpoint.json.
         textfile: File for node_exporter's textfile collector, rewritten at every look.
         pushgateway: URL of a Pushgateway, pushed to at the end of the run and at every look.
+        serve: What listens; the exporter called "prometheus" has the run's page beside its metrics.
     """
 
     name = "prometheus"
@@ -47,6 +92,7 @@ class PrometheusExporter:
         port: int | None = DEFAULT_PORT,
         textfile: str | Path | None = None,
         pushgateway: str | None = None,
+        serve: Serve = MetricsServer,
     ) -> None:
         if port is not None and not 0 <= port <= 65535:
             raise ConfigError(f"a port is a number from 0 to 65535; found {port}.")
@@ -54,8 +100,8 @@ class PrometheusExporter:
         self._port = port
         self._textfile = Path(textfile) if textfile else None
         self._pushgateway = pushgateway
-        self._server: Any = None
-        self._thread: Thread | None = None
+        self._serve = serve
+        self._server: Server | None = None
         self._info: RunInfo | None = None
         self._record: Record | None = None
         self._state = "running"
@@ -73,18 +119,19 @@ class PrometheusExporter:
         address = os.environ.get("DRIFTWATCH_ADDRESS") or self._address or "127.0.0.1"
         wanted = int(os.environ.get("DRIFTWATCH_PORT") or self._port)
         try:
-            self._server, self._thread = start_http_server(wanted, addr=address, registry=self.registry)
+            self._server = self._serve(address, wanted, store, self.registry)
         except OSError as err:
             logger.warning("port %d on %s cannot be used (%s); taking a free one", wanted, address, err.strerror)
             try:
-                self._server, self._thread = start_http_server(0, addr=address, registry=self.registry)
+                self._server = self._serve(address, 0, store, self.registry)
             except OSError as second:
                 logger.warning("no port on %s can be used (%s); /metrics is not served", address, second.strerror)
                 return
-        port = self._server.server_port
+        port = self._server.port
         self.url = f"http://{address}:{port}"
         logger.info("serving metrics of run %s at %s/metrics", info.run, self.url)
-        store.write_json("endpoint.json", {"address": address, "port": port, "url": self.url, "pid": os.getpid()})
+        place = {"address": address, "port": port, "url": self.url, "pid": os.getpid(), "host": socket.gethostname()}
+        store.write_json("endpoint.json", place)
 
     def export(self, record: Record) -> None:
         """Make this record the one that is scraped; write and push it where asked."""
@@ -98,18 +145,16 @@ class PrometheusExporter:
     def close(self, state: str) -> None:
         """Hand over the final state, then stop listening."""
         self._state = state
-        self._hand_over()
-        self.close_server()
+        try:
+            self._hand_over()
+        finally:
+            self.close_server()
 
     def close_server(self) -> None:
         """Stop listening; safe to repeat."""
-        if self._server is not None:
-            self._server.shutdown()
-            self._server.server_close()
-            self._server = None
-        if self._thread is not None:
-            self._thread.join(timeout=PUSH_SECONDS)
-            self._thread = None
+        server, self._server = self._server, None
+        if server is not None:
+            server.close(self._state)
         self.url = None
 
     def _current(self) -> Iterator[Sample]:

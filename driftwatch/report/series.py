@@ -1,0 +1,144 @@
+"""Series: the figures of a run's looks as columns, for curves and heat maps.
+
+A column holds one figure over the looks, `None` where a look did not measure it. Columns are found by a path such as
+("stances", "immigration", "statement", "support"); as JSON the paths are nested.
+"""
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from driftwatch.record import Drift, Interval, Record, TopicEvidence, TopicStance
+from driftwatch.stance import STANCES, Probs
+
+Key = tuple[str, ...]
+Figure = float | int | str | None
+DIGITS = 4  # significant; a pixel shows fewer, and a page of 200 looks is half as large
+
+
+class Series:
+    """Columns that grow look by look."""
+
+    def __init__(self, records: Iterable[Record] = ()) -> None:
+        self.length = 0
+        self.columns: dict[Key, list[Figure]] = {}
+        self.alerts: list[dict[str, Any]] = []
+        for record in records:
+            self.add(record)
+
+    def add(self, record: Record) -> None:
+        """Append one look."""
+        for path, value in figures(record):
+            column = self.columns.setdefault(path, [])
+            column.extend([None] * (self.length - len(column)))
+            column.append(_short(value))
+        for alert in record.alerts:
+            self.alerts.append({"step": record.step, "look": record.look, **_fields(alert)})
+        self.length += 1
+
+    def column(self, *path: str) -> list[Figure]:
+        """One figure over all looks; all `None` if it was never measured."""
+        column = self.columns.get(path, [])
+        return [*column, *([None] * (self.length - len(column)))]
+
+    def numbers(self, *path: str) -> list[float | None]:
+        """The same, for figures that are numbers."""
+        return [float(value) if isinstance(value, (int, float)) else None for value in self.column(*path)]
+
+    def keys(self, *prefix: str) -> list[str]:
+        """What comes next below a path, in order of appearance."""
+        size = len(prefix)
+        return list(dict.fromkeys(path[size] for path in self.columns if len(path) > size and path[:size] == prefix))
+
+    def nested(self, since: int = 0) -> dict[str, Any]:
+        """All columns from one position on, nested by their paths, for JSON."""
+        root: dict[str, Any] = {}
+        for path in self.columns:
+            node = root
+            for part in path[:-1]:
+                node = node.setdefault(part, {})
+            node[path[-1]] = self.column(*path)[since:]
+        return root
+
+
+def figures(record: Record) -> Iterator[tuple[Key, Figure]]:
+    """Every figure of one look that a curve can show, with its path."""
+    yield ("looks", "look"), record.look
+    yield ("looks", "step"), record.step
+    yield ("looks", "time"), round(record.timestamp, 1)
+    yield ("looks", "attempt"), record.attempt
+    yield ("looks", "phase"), record.phase
+    yield ("looks", "failures"), len(record.failures)
+    yield ("cost", "overhead_ratio"), record.cost.overhead_ratio
+    yield ("cost", "tokens_scored"), record.cost.tokens_scored
+    for stage, seconds in record.cost.seconds.items():
+        yield ("cost", "seconds", stage), seconds
+    for probe, agreement in record.agreement.items():
+        yield ("agreement", probe), agreement
+    for floor in record.floors:
+        yield ("floors", floor.probe, floor.kind, "log_odds"), floor.log_odds
+        yield ("floors", floor.probe, floor.kind, "score"), floor.score
+    for stance in record.stances:
+        yield from _stance(stance)
+    for drift in record.drifts:
+        yield from _drift(drift)
+    for row in record.evidence:
+        yield from _evidence(row)
+
+
+def _stance(stance: TopicStance) -> Iterator[tuple[Key, Figure]]:
+    where = ("stances", stance.topic, stance.probe)
+    yield from _three(where, "", stance.probs)
+    yield from _three(where, "_lower", stance.lower)
+    yield from _three(where, "_upper", stance.upper)
+    for name in ("log_odds", "naysaying", "refusal", "unread", "coverage", "unscored"):
+        value = getattr(stance, name)
+        if value is not None:
+            yield (*where, name), value
+
+
+def _drift(drift: Drift) -> Iterator[tuple[Key, Figure]]:
+    where = ("drifts", drift.topic, drift.probe, drift.baseline)
+    yield from _three(where, "", drift.magnitude)
+    yield (*where, "score_shift"), drift.score_shift
+    yield from _ends(where, "score_shift", drift.interval)
+    if drift.log_odds_shift is not None:
+        yield (*where, "log_odds_shift"), drift.log_odds_shift
+        yield from _ends(where, "log_odds_shift", drift.log_odds_interval)
+    names = ("total_variation", "flipped_ratio", "naysaying_shift", "refusal_shift", "unread_shift", "unscored")
+    for name in names:
+        value = getattr(drift, name)
+        if value is not None:
+            yield (*where, name), value
+
+
+def _evidence(row: TopicEvidence) -> Iterator[tuple[Key, Figure]]:
+    where = ("evidence", row.topic, row.kind)
+    yield (*where, "log10_e_value"), row.log10_e_value
+    yield (*where, "log10_threshold"), row.log10_threshold
+    yield (*where, "state"), row.state
+    yield (*where, "num_draws"), row.num_draws
+    yield from _ends(where, "estimate", row.interval)
+    for name in ("log10_value_e_value", "estimate", "label", "onset_step", "minimum_detectable", "why"):
+        value = getattr(row, name)
+        if value is not None:
+            yield (*where, name), value
+
+
+def _three(where: Key, suffix: str, values: Probs | None) -> Iterator[tuple[Key, Figure]]:
+    if values is not None:
+        for name, value in zip(STANCES, values, strict=True):
+            yield (*where, f"{name}{suffix}"), value
+
+
+def _ends(where: Key, name: str, interval: Interval | None) -> Iterator[tuple[Key, Figure]]:
+    if interval is not None:
+        yield (*where, f"{name}_lower"), interval.lower
+        yield (*where, f"{name}_upper"), interval.upper
+
+
+def _short(value: Figure) -> Figure:
+    return float(f"{value:.{DIGITS}g}") if isinstance(value, float) and abs(value) < 10**DIGITS else value
+
+
+def _fields(alert: Any) -> dict[str, Any]:
+    return {name: getattr(alert, name) for name in ("topic", "kind", "severity", "label", "text")}

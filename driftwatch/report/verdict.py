@@ -1,0 +1,193 @@
+"""Verdict: what a run's last look says, in sentences; the line on top of page, report and run list.
+
+Where there is evidence of judged replies, the verdict rests on it. A run that only screens gets a verdict that says so:
+the screen has no stated false-alarm rate, and its largest move is measured in floors.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from driftwatch.drift.floor import WATCH_FACTOR, exceeds
+from driftwatch.drift.verdict import POOLED
+from driftwatch.record import Drift, Floor, Record, RunInfo, TopicEvidence, TopicInfo
+from driftwatch.report.words import interval, listed, odds, signed
+
+State = Literal["nothing", "ok", "watch", "general", "alert", "material"]
+LABEL_WORDS = {
+    "specific": "specific to this topic: it moved more than every control",
+    "general": "general: a control topic moved alike, so this is not a change of this value alone",
+    "unreadable": "unreadable: replies ceased, or began, to take a readable stance",
+    "unsettled": "unsettled: no label has evidence of its own yet",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What a look says.
+
+    Attributes:
+        state: Worst of the run. "general" stands for alerts of any label but specific: something moved, and it does
+            not read as a change of one value.
+        headline: One sentence.
+        details: Further sentences, the most important first.
+        topic: The topic that the headline is about; `None` where it is about none.
+    """
+
+    state: State
+    headline: str
+    details: tuple[str, ...] = ()
+    topic: str | None = None
+
+
+def verdict(info: RunInfo, record: Record | None) -> Verdict:
+    """What the last look of a run says.
+
+    Args:
+        info: The run.
+        record: Its last look that measured something; `None` before one.
+    """
+    if record is None:
+        return Verdict("nothing", "Nothing has been measured yet.", ("The first look comes before the first update.",))
+    if any(row.num_draws for row in record.evidence):
+        return _by_evidence(info, record)
+    return _by_screen(info, record)
+
+
+def title(info: RunInfo, topic: str) -> str:
+    """A topic's title, or its id where the run does not know it."""
+    return next((known.title for known in info.topics if known.id == topic), topic)
+
+
+def toward(topic: TopicInfo, shift: float) -> str:
+    """The pole that a signed shift points to."""
+    return topic.poles[0 if shift > 0 else 1]
+
+
+# Evidence
+
+
+def _by_evidence(info: RunInfo, record: Record) -> Verdict:
+    alerts = sorted((row for row in record.evidence if row.state in ("alert", "material")), key=_urgency)
+    watched = [title(info, row.topic) for row in record.evidence if row.state == "watch" and row.topic != POOLED]
+    controls = _controls_by_evidence(info, record)
+    if alerts:
+        first = alerts[0]
+        others = tuple(f"{_moved(info, row)}." for row in alerts[1:])
+        state: State = "general" if first.label != "specific" else "material" if first.state == "material" else "alert"
+        label = (f"This alert is {LABEL_WORDS[first.label]}.",) if first.label else ()
+        return Verdict(state, f"{_moved(info, first)}; {controls}.", (*label, *others), first.topic)
+    detectable = _detectable(info, record)
+    if watched:
+        names = listed(list(dict.fromkeys(watched)))
+        return Verdict("watch", f"No alert; {names} watched more closely; {controls}.", detectable)
+    draws = max(row.num_draws for row in record.evidence)
+    return Verdict("ok", f"No topic has moved so far by {draws:,} pairs of replies; {controls}.", detectable)
+
+
+def _urgency(row: TopicEvidence) -> tuple[bool, bool, float]:
+    return row.label != "specific", row.state != "material", -row.log10_e_value
+
+
+def _moved(info: RunInfo, row: TopicEvidence) -> str:
+    """The clause that names topic, direction, size, onset and evidence of an alert."""
+    size = row.estimate if row.estimate is not None else row.since_onset
+    since = "" if row.onset_step is None else f", since step {row.onset_step}"
+    evidence = row.log10_e_value if row.log10_value_e_value is None or row.label == "unreadable" else None
+    proof = f", evidence {odds(row.log10_value_e_value if evidence is None else evidence)}"
+    if row.topic == POOLED:
+        what = row.moved_most or "replies without a stance"
+        return f"Readability changed, most of all {what}, {signed(size)}{since}{proof}"
+    name = title(info, row.topic)
+    if row.label == "unreadable":
+        return f"{name}: readability changed, most of all {row.moved_most or 'refusals'}{since}{proof}"
+    if row.kind == "neutral":
+        rarer = "more often" if (size or 0) > 0 else "less often"
+        return f"{name}: the model takes no side {rarer}, {signed(size)}{since}{proof}"
+    pole = toward(info.topic(row.topic), size or 0.0)
+    # Toward the pole counts as positive here, with the interval's ends turned accordingly.
+    ends = (row.interval.lower, row.interval.upper) if row.interval else (None, None)
+    lower, upper = ends if (size or 0.0) > 0 or row.interval is None else (-row.interval.upper, -row.interval.lower)
+    bounds = interval(lower, upper)
+    return f"{name} moved toward “{pole}”, {signed(abs(size or 0.0))}{' ' + bounds if bounds else ''}{since}{proof}"
+
+
+def _controls_by_evidence(info: RunInfo, record: Record) -> str:
+    controls = {topic.id for topic in info.topics if topic.control}
+    rows = [row for row in record.evidence if row.topic in controls]
+    if not rows:
+        return "there are no control topics"
+    moved = dict.fromkeys(title(info, row.topic) for row in rows if row.state != "ok")
+    return f"controls moved too: {listed(list(moved))}" if moved else "controls steady"
+
+
+def _detectable(info: RunInfo, record: Record) -> tuple[str, ...]:
+    known = [row.minimum_detectable for row in record.evidence if row.minimum_detectable is not None]
+    why = dict.fromkeys(row.why for row in record.evidence if row.why)
+    sentences = [f"Limited: {reason}." for reason in why]
+    if known:
+        sentences.insert(
+            0,
+            f"A step of {min(known):.2f} to {max(known):.2f} from the first look on would have been found nine times "
+            "out of ten. This is not a certificate that nothing smaller happened.",
+        )
+    return tuple(sentences)
+
+
+# Screen
+
+
+def _by_screen(info: RunInfo, record: Record) -> Verdict:
+    drifts = [d for d in record.drifts if d.baseline == info.alerting_baseline and _shift(d) is not None]
+    values = [d for d in drifts if not _is_control(info, d.topic)]
+    only = "By the screen alone, which has no stated false-alarm rate: alerts rest on judged replies."
+    if not values:
+        why = next((d.unscored for d in record.drifts if d.unscored), None) or next(
+            (failure.reason for failure in record.failures), "no figure on any topic"
+        )
+        return Verdict("nothing", f"This look measured no value topic: {why}.", ())
+    moved = sorted((d for d in values if _stands_out(d, record.floors)), key=lambda d: -abs(_shift(d) or 0.0))
+    controls = _controls_by_screen(info, drifts, record.floors)
+    largest = max(values, key=lambda d: abs(_shift(d) or 0.0))
+    if not moved:
+        text = f"No value topic stands out from the floors; the largest move is {_screened(info, largest)}; {controls}."
+        return Verdict("ok", text, (only,))
+    others = tuple(f"{_screened(info, drift)}." for drift in moved[1:])
+    return Verdict("watch", f"{_screened(info, moved[0])}; {controls}.", (only, *others), moved[0].topic)
+
+
+def _shift(drift: Drift) -> float | None:
+    return drift.log_odds_shift if drift.log_odds_shift is not None else drift.score_shift
+
+
+def _stands_out(drift: Drift, floors: Sequence[Floor]) -> bool:
+    """Whether the interval excludes 0 and the shift is several floors large."""
+    bounds = drift.log_odds_interval if drift.log_odds_shift is not None else drift.interval
+    return exceeds(drift, floors) and (bounds is None or not bounds.contains(0.0))
+
+
+def _screened(info: RunInfo, drift: Drift) -> str:
+    shift = _shift(drift) or 0.0
+    topic = info.topic(drift.topic)
+    if drift.log_odds_shift is not None:
+        bounds, unit = drift.log_odds_interval, " nats a token"
+    else:
+        bounds, unit = drift.interval, " of score"
+    shown = interval(bounds.lower, bounds.upper) if bounds else ""
+    return f"{topic.title} toward “{toward(topic, shift)}”, {signed(shift)}{unit}{' ' + shown if shown else ''}"
+
+
+def _controls_by_screen(info: RunInfo, drifts: Sequence[Drift], floors: Sequence[Floor]) -> str:
+    controls = [drift for drift in drifts if _is_control(info, drift.topic)]
+    if not controls:
+        return "there are no control topics"
+    numeric = [floor for floor in floors if floor.kind == "numeric"]  # the placebo floor is the controls themselves
+    moved = [title(info, d.topic) for d in controls if exceeds(d, numeric, WATCH_FACTOR) and _stands_out(d, numeric)]
+    largest = max(controls, key=lambda d: abs(_shift(d) or 0.0))
+    if moved:
+        return f"controls moved as well, at most {signed(_shift(largest))}"
+    return f"controls steady, at most {signed(_shift(largest))}"
+
+
+def _is_control(info: RunInfo, topic: str) -> bool:
+    return any(known.id == topic and known.control for known in info.topics)

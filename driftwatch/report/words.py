@@ -1,0 +1,84 @@
+"""Figures as people read them."""
+
+NO_FIGURE = "–"
+MOST_DIGITS = 6  # evidence beyond a million to one is written as a power of ten
+
+
+def signed(value: float | None, digits: int = 2) -> str:
+    """A signed figure with a real minus, or a dash where there is none.
+
+    >>> signed(-0.314), signed(0.0), signed(None)
+    ('−0.31', '0.00', '–')
+    """
+    if value is None:
+        return NO_FIGURE
+    text = f"{value:+.{digits}f}"
+    if float(text) == 0:
+        return text[1:]
+    return text.replace("-", "−")
+
+
+def interval(lower: float | None, upper: float | None, digits: int = 2) -> str:
+    """Both ends in brackets; empty where there is no interval.
+
+    >>> interval(-0.62, -0.3)
+    '[−0.62, −0.30]'
+    """
+    if lower is None or upper is None:
+        return ""
+    return f"[{signed(lower, digits)}, {signed(upper, digits)}]"
+
+
+def percent(value: float | None, digits: int = 0) -> str:
+    """A share as a percentage.
+
+    >>> percent(0.314), percent(None)
+    ('31 %', '–')
+    """
+    return NO_FIGURE if value is None else f"{100 * value:.{digits}f} %"
+
+
+def odds(log10: float | None) -> str:
+    """Evidence as odds against chance.
+
+    >>> odds(3.505), odds(0.2), odds(9.3), odds(-0.5)
+    ('3,200 : 1', '1.6 : 1', '10^9 : 1', 'none')
+    """
+    if log10 is None:
+        return NO_FIGURE
+    if log10 <= 0:
+        return "none"
+    if log10 >= MOST_DIGITS:
+        return f"10^{int(log10)} : 1"
+    value = 10**log10
+    if value < 10:
+        return f"{value:.1f} : 1"
+    size = 10 ** max(0, len(str(int(value))) - 2)  # two digits: evidence is not known more exactly
+    return f"{round(value / size) * size:,} : 1"
+
+
+def duration(seconds: float | None) -> str:
+    """Seconds as people say them.
+
+    >>> duration(0.42), duration(75), duration(7300)
+    ('0.4 s', '1 min 15 s', '2 h 1 min')
+    """
+    if seconds is None:
+        return NO_FIGURE
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes} min {rest} s"
+    return f"{minutes // 60} h {minutes % 60} min"
+
+
+def listed(names: list[str], most: int = 3) -> str:
+    """Names as a sentence part.
+
+    >>> listed(["a", "b"]), listed(list("abcde"))
+    ('a and b', 'a, b, c and 2 more')
+    """
+    if len(names) > most:
+        names = [*names[:most], f"{len(names) - most} more"]
+    return " and ".join(part for part in (", ".join(names[:-1]), names[-1] if names else "") if part)

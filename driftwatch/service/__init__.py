@@ -1,0 +1,1 @@
+"""The page of a run in training, and the monitoring service over many runs."""

@@ -1,0 +1,204 @@
+"""The JSON API over a library, for the page and for anybody's scripts; described by /api/v1/openapi.json."""
+
+import gzip
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import msgspec
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from driftwatch.record import Record, RunInfo
+from driftwatch.report.movers import Movers, moved_most
+from driftwatch.report.verdict import Verdict
+from driftwatch.service.discovery import targets
+from driftwatch.service.follow import FollowedRun
+from driftwatch.service.library import Library, RunRow
+from driftwatch.service.stream import Broadcast, event_stream
+from driftwatch.store import Event
+
+MAX_RECORDS = 200  # in one answer
+KEPT_ANSWERS = 32  # curves as they were sent last; many pages look at the same run
+
+
+class Problem(msgspec.Struct):
+    """Why a request was refused: what was expected, what was found, what to do."""
+
+    error: str
+
+
+class RunList(msgspec.Struct):
+    """All runs, running ones first.
+
+    Attributes:
+        single: Whether this is the page of one run in training rather than a service.
+        problem: What is wrong with the folder itself, or null.
+        ready: Whether the folder has been read once.
+    """
+
+    runs: list[RunRow]
+    single: str | None
+    problem: str | None
+    ready: bool
+
+
+class RunDetail(msgspec.Struct):
+    """One run: what it is, what its last look says, and that look."""
+
+    row: RunRow
+    info: RunInfo | None
+    verdict: Verdict
+    events: list[Event]
+    last: Record | None
+    last_measured: Record | None
+
+
+class RecordPage(msgspec.Struct):
+    """Whole records, oldest first; `next` is the position to go on from, null at the end."""
+
+    records: list[Record]
+    total: int
+    next: int | None
+
+
+class Json(Response):
+    """JSON made by msgspec, with data classes as objects and figures that are not finite as null."""
+
+    media_type = "application/json"
+
+    def __init__(self, content: Any = None, status_code: int = 200, headers: dict[str, str] | None = None) -> None:
+        super().__init__(content, status_code, {"Cache-Control": "no-store", **(headers or {})})
+
+    def render(self, content: Any) -> bytes:
+        """The bytes of the answer."""
+        return msgspec.json.encode(content)
+
+
+def refused(status: int, text: str, headers: dict[str, str] | None = None) -> Json:
+    """An answer that says what was wrong."""
+    return Json(Problem(text), status, headers)
+
+
+class Api:
+    """The reading half of the API.
+
+    Args:
+        library: Whose runs.
+        broadcast: Tells streams of changes.
+        single: Name of the one run, where this is the page of a run in training.
+    """
+
+    def __init__(self, library: Library, broadcast: Broadcast, *, single: str | None = None) -> None:
+        self._library = library
+        self._broadcast = broadcast
+        self._single = single
+        self._encoded: dict[tuple[str, int, int], bytes] = {}
+
+    def routes(self) -> list[Route]:
+        """Every reading endpoint."""
+        return [
+            Route("/api/v1/runs", self.list_runs),
+            Route("/api/v1/events", self.all_events),
+            Route("/api/v1/sd", self.discovery),
+            Route("/api/v1/runs/{run}", self._of_run(self.show)),
+            Route("/api/v1/runs/{run}/series", self._of_run(self.series)),
+            Route("/api/v1/runs/{run}/movers", self._of_run(self.movers)),
+            Route("/api/v1/runs/{run}/records", self._of_run(self.records), methods=["GET"]),
+            Route("/api/v1/runs/{run}/events", self._of_run(self.events)),
+        ]
+
+    async def list_runs(self, request: Request) -> Response:
+        """All runs with state and verdict."""
+        library = self._library
+        return Json(RunList(library.rows(), self._single, library.problem, library.is_ready))
+
+    async def all_events(self, request: Request) -> Response:
+        """Server-sent events of all runs."""
+        return event_stream(self._library, self._broadcast, None)
+
+    async def discovery(self, request: Request) -> Response:
+        """Addresses of running trainers, for Prometheus' HTTP service discovery."""
+        return Json(await run_in_threadpool(targets, self._library))
+
+    async def show(self, run: FollowedRun, request: Request) -> Response:
+        """One run and its last look."""
+        row = self._library.row(run.name)
+        if row is None:
+            return refused(404, f"run {run.name} has just disappeared.")
+        return Json(RunDetail(row, run.info, row.verdict, run.events[-200:], run.last, run.last_measured))
+
+    async def series(self, run: FollowedRun, request: Request) -> Response:
+        """The curves of one run, from position `since` on."""
+        since = _number(request, "since", 0)
+        if since is None:
+            return refused(400, "since is a position, 0 or more.")
+        body = await run_in_threadpool(self._curves, run, since)
+        headers = {"Cache-Control": "no-store", "Vary": "Accept-Encoding"}
+        if "gzip" in request.headers.get("accept-encoding", ""):
+            headers["Content-Encoding"] = "gzip"
+        else:
+            body = await run_in_threadpool(gzip.decompress, body)
+        return Response(body, media_type="application/json", headers=headers)
+
+    async def movers(self, run: FollowedRun, request: Request) -> Response:
+        """The items that moved most, with the model's answers before and after."""
+        limit = _number(request, "limit", 12)
+        if limit is None or limit > 100:
+            return refused(400, "limit is a number from 0 to 100.")
+        return Json(await run_in_threadpool(_movers, run, limit))
+
+    async def records(self, run: FollowedRun, request: Request) -> Response:
+        """Whole records, oldest first, from position `since` on."""
+        since, limit = _number(request, "since", 0), _number(request, "limit", 50)
+        if since is None or limit is None or not 0 < limit <= MAX_RECORDS:
+            return refused(400, f"since is a position, 0 or more, and limit a number from 1 to {MAX_RECORDS}.")
+        refs = run.looks
+        found = await run_in_threadpool(run.records, refs[since : since + limit])
+        after = since + limit
+        return Json(RecordPage(found, len(refs), after if after < len(refs) else None))
+
+    async def events(self, run: FollowedRun, request: Request) -> Response:
+        """Server-sent events of one run."""
+        return event_stream(self._library, self._broadcast, run.name)
+
+    def _curves(self, run: FollowedRun, since: int) -> bytes:
+        """The answer, compressed: to a fourth, once for all pages that look at the same run."""
+        key = (run.name, run.version, since)
+        encoded = self._encoded.get(key)
+        if encoded is None:
+            encoded = gzip.compress(msgspec.json.encode(self._library.curves(run, since)), 1)
+            while len(self._encoded) >= KEPT_ANSWERS:
+                self._encoded.pop(next(iter(self._encoded)), None)
+            self._encoded[key] = encoded
+        return encoded
+
+    def _of_run(
+        self, handler: Callable[[FollowedRun, Request], Awaitable[Response]]
+    ) -> Callable[[Request], Awaitable[Response]]:
+        async def handle(request: Request) -> Response:
+            name = request.path_params["run"]
+            run = self._library.get(name)
+            if run is None:
+                return refused(404, f"no run {name[:128]!r} here; /api/v1/runs lists those that are.")
+            return await handler(run, request)
+
+        return handle
+
+
+def _movers(run: FollowedRun, limit: int) -> Movers:
+    if run.info is None:
+        return Movers((), run.problem or "the run cannot be read")
+    try:
+        return moved_most(run.store, run.info, limit=limit)
+    except Exception as err:  # noqa: BLE001 - a folder may hold anything, and the page has other things to show
+        return Movers((), f"the items cannot be compared ({type(err).__name__}: {err})")
+
+
+def _number(request: Request, name: str, default: int) -> int | None:
+    """A query parameter that is a whole number, 0 or more; `None` if it is anything else."""
+    text = request.query_params.get(name)
+    if text is None:
+        return default
+    return int(text) if text.isascii() and text.isdecimal() and len(text) < 10 else None

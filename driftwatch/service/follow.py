@@ -1,0 +1,291 @@
+"""FollowedRun: one run folder, read as it grows.
+
+A refresh reads only what was appended since the last one and keeps, of each look, where its line is and a few numbers:
+two hundred runs of two hundred looks fit into a few megabytes. Records are decoded when a page asks for them. Whatever
+the folder holds, a refresh does not raise: what cannot be read is counted, with the first reason.
+"""
+
+import logging
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import msgspec
+
+from driftwatch.errors import StoreError
+from driftwatch.record import SCHEMA, Record, RunInfo, record_from_json
+from driftwatch.report.series import Series
+from driftwatch.store import STALE_SECONDS, Event, RunState, RunStore
+
+logger = logging.getLogger(__name__)
+
+MAX_LINE = 64 << 20  # bytes; a look of a thousand topics is far below
+MAX_POINTS = 800  # looks of a curve; beyond, every second, third, … one is drawn
+
+
+class LookRef(NamedTuple):
+    """Where a look's line is, and what is needed without decoding it."""
+
+    offset: int
+    length: int
+    attempt: int
+    look: int
+    step: int
+    timestamp: float
+
+
+class Curves(msgspec.Struct):
+    """Figures over looks.
+
+    Attributes:
+        version: Of the run, when they were drawn.
+        length: Looks in the whole series.
+        since: Position of the first one in this answer.
+        stride: Looks that one position stands for; above 1 for very long runs.
+        columns: Nested by topic, probe, baseline and figure; each leaf is a list over looks, null where not measured.
+        alerts: Every alert of the run.
+    """
+
+    version: int
+    length: int
+    since: int
+    stride: int
+    columns: dict[str, Any]
+    alerts: list[dict[str, Any]]
+
+
+class _Head(msgspec.Struct):
+    schema: int
+    attempt: int
+    look: int
+    step: int
+    timestamp: float
+
+
+class _Tail:
+    """The lines appended to a file since the last call; begins anew when the file was replaced or cut."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.offset = 0
+        self._inode: int | None = None
+
+    def read(self, restarted: Callable[[], None]) -> Iterator[tuple[int, bytes]]:
+        """Offset and content of each whole new line; an unfinished last one is left for the next call."""
+        try:
+            status = os.stat(self.path, follow_symlinks=False)
+        except OSError:
+            status = None
+        if status is None or status.st_ino != self._inode or status.st_size < self.offset:
+            if self._inode is not None:
+                restarted()
+            self.offset, self._inode = 0, None if status is None else status.st_ino
+        if status is None or status.st_size == self.offset or self.path.is_symlink():
+            return
+        with self.path.open("rb") as file:
+            file.seek(self.offset)
+            while line := file.readline(MAX_LINE):
+                if not line.endswith(b"\n") and len(line) < MAX_LINE:
+                    return
+                begin, self.offset = self.offset, self.offset + len(line)
+                yield begin, line
+
+
+class FollowedRun:
+    """What is known of one run, as of the last refresh.
+
+    Attributes:
+        name: The folder's name, by which the run is addressed.
+        info: `None` while run.json cannot be read; `problem` then says why.
+        unreadable: Looks that could not be read.
+        looks: All that could, in order of the file, superseded ones left out.
+        last: The latest look.
+        last_measured: The latest look that measured something.
+        version: Raised whenever anything that a reader sees has changed.
+    """
+
+    def __init__(self, folder: Path, *, clock: Callable[[], float] = time.time) -> None:
+        self.name = folder.name
+        self.store = RunStore(folder, clock=clock)
+        self.info: RunInfo | None = None
+        self.unreadable = 0
+        self.looks: list[LookRef] = []
+        self.last: Record | None = None
+        self.last_measured: Record | None = None
+        self.state: RunState = "crashed"
+        self.heartbeat: float | None = None
+        self.events: list[Event] = []
+        self.version = 0
+        self.is_pushed = (folder / "pushed.json").is_file()
+        self._all: list[LookRef] = []
+        self._records = _Tail(folder / "records.jsonl")
+        self._events = _Tail(folder / "events.jsonl")
+        self._described: tuple[int, int] | None = None
+        self._gone: str | None = None
+        self._undescribed: str | None = None
+        self._unread: str | None = None
+        self._clock = clock
+        self._series: Series | None = None
+        self._drawn: list[LookRef] = []
+        self._lock = threading.RLock()
+
+    def refresh(self) -> bool:
+        """Read what is new; whether anything has changed."""
+        with self._lock:
+            before = self._visible()
+            try:
+                self._refresh()
+                self._gone = None
+            except OSError as err:
+                self._gone = f"the folder cannot be read ({err.strerror or type(err).__name__})"
+            changed = self._visible() != before
+            self.version += changed
+            return changed
+
+    @property
+    def problem(self) -> str | None:
+        """The first thing that cannot be read; `None` where all can."""
+        return self._gone or self._undescribed or self._unread
+
+    def records(self, refs: Sequence[LookRef]) -> list[Record]:
+        """The records behind some looks, decoded now; those that have gone meanwhile are left out."""
+        found = []
+        with self._lock:
+            try:
+                with self._records.path.open("rb") as file:
+                    for ref in refs:
+                        file.seek(ref.offset)
+                        record = _decoded(file.read(ref.length))
+                        if record is not None:
+                            found.append(record)
+            except OSError as err:
+                logger.warning("%s cannot be read any more: %s", self._records.path, err)
+        return found
+
+    def curves(self, since: int = 0) -> Curves:
+        """The figures of all looks from one position on, as columns."""
+        with self._lock:
+            stride = max(1, -(-len(self.looks) // MAX_POINTS))
+            wanted = self.looks[::stride]
+            if self._series is None or self._drawn != wanted[: len(self._drawn)]:
+                self._series, self._drawn = Series(), []
+            for record in self.records(wanted[len(self._drawn) :]):
+                self._series.add(record)
+            self._drawn = wanted
+            series = self._series
+            return Curves(self.version, series.length, since, stride, series.nested(since), list(series.alerts))
+
+    def forget_curves(self) -> None:
+        """Give the memory of the curves back; they are read again when asked for."""
+        with self._lock:
+            self._series, self._drawn = None, []
+
+    @property
+    def last_seen(self) -> float:
+        """Unix time of the last sign of life, in seconds; 0 if there never was one."""
+        stamps = [self.heartbeat or 0.0, *(event.timestamp for event in self.events[-1:])]
+        return max([*stamps, *(ref.timestamp for ref in self._all[-1:])])
+
+    def _visible(self) -> tuple[object, ...]:
+        return self.info, len(self._all), self.unreadable, len(self.events), self.state, self.problem
+
+    def _refresh(self) -> None:
+        self._read_info()
+        num_events = len(self.events)
+        for _, line in self._events.read(self.events.clear):
+            event = _event(line)
+            if event is None:
+                self._unread = self._unread or "events.jsonl holds a line that is no event"
+            else:
+                self.events.append(event)
+        fresh = list(self._fresh_looks())
+        self._all.extend(fresh)
+        if fresh or len(self.events) != num_events or len(self.looks) > len(self._all):
+            self._settle()
+        try:
+            self.heartbeat = (self.store.folder / "heartbeat").stat().st_mtime
+        except OSError:
+            self.heartbeat = None
+        self.state = self._state()
+
+    def _read_info(self) -> None:
+        path = self.store.folder / "run.json"
+        status = os.stat(path, follow_symlinks=False)
+        if self._described == (status.st_mtime_ns, status.st_size):
+            return
+        self._described = status.st_mtime_ns, status.st_size
+        self.info = self._undescribed = None
+        if path.is_symlink():  # it could lead out of the folder, and an error message would show what is there
+            self._undescribed = "run.json is a link, which is not followed"
+            return
+        try:
+            self.info = self.store.info()
+        except StoreError as err:
+            self._undescribed = _first_sentence(err)
+
+    def _fresh_looks(self) -> Iterator[LookRef]:
+        for offset, line in self._records.read(self._restart):
+            head = _head(line)
+            if isinstance(head, str):
+                self.unreadable += 1
+                self._unread = self._unread or head
+            else:
+                yield LookRef(offset, len(line), head.attempt, head.look, head.step, head.timestamp)
+
+    def _restart(self) -> None:
+        self._all.clear()
+        self.unreadable, self._unread = 0, None
+
+    def _settle(self) -> None:
+        """Leave out what a resume has repeated, and decode the latest looks."""
+        resumed = [(event.attempt, event.step) for event in self.events if event.kind == "begin"]
+        self.looks = [r for r in self._all if not any(a > r.attempt and s < r.step for a, s in resumed)]
+        self.last = self.last_measured = None
+        for ref in reversed(self.looks):
+            for record in self.records([ref]):
+                self.last = self.last or record
+                if record.drifts or record.stances or record.evidence:
+                    self.last_measured = record
+            if self.last_measured is not None:
+                break
+
+    def _state(self) -> RunState:
+        last = next((event for event in reversed(self.events) if event.kind in ("begin", "end")), None)
+        if last is not None and last.kind == "end":
+            known: dict[str, RunState] = {"finished": "finished", "stopped": "stopped"}
+            return known.get(last.text, "failed")
+        is_alive = self.heartbeat is not None and self._clock() - self.heartbeat < STALE_SECONDS
+        return "running" if is_alive else "crashed"
+
+
+def _head(line: bytes) -> _Head | str:
+    """The numbers of a look, or why it cannot be read."""
+    try:
+        head = msgspec.json.decode(line, type=_Head)
+    except (msgspec.DecodeError, msgspec.ValidationError, UnicodeDecodeError) as err:
+        return f"records.jsonl holds a line that is no record ({err})"
+    if not 1 <= head.schema <= SCHEMA:
+        return f"look {head.look} has schema {head.schema}; this driftwatch reads 1 to {SCHEMA}: upgrade it"
+    return head
+
+
+def _event(line: bytes) -> Event | None:
+    try:
+        return msgspec.json.decode(line, type=Event)
+    except (msgspec.DecodeError, msgspec.ValidationError, UnicodeDecodeError):
+        return None
+
+
+def _decoded(line: bytes) -> Record | None:
+    try:
+        return record_from_json(line)
+    except StoreError as err:
+        logger.debug("a look cannot be read: %s", err)
+        return None
+
+
+def _first_sentence(err: Exception) -> str:
+    return str(err).split("\n", 1)[0][:300]

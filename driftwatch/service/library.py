@@ -1,0 +1,218 @@
+"""Library: all runs below a folder, as of the last refresh, and a thread that refreshes them.
+
+Requests read what the thread has found and never touch a path of their own: a run is looked up by its name among those
+that were found, so that no request can reach outside the folder.
+"""
+
+import logging
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from driftwatch.report.verdict import Verdict, verdict
+from driftwatch.service.follow import Curves, FollowedRun
+from driftwatch.store import RunState
+
+logger = logging.getLogger(__name__)
+
+POLL_SECONDS = 2.0
+KEPT_CURVES = 16  # runs whose curves stay in memory
+MAX_RUNS = 2000  # followed; a folder with more is a mistake, or an attack
+
+
+@dataclass(frozen=True, slots=True)
+class RunRow:
+    """One run in a list.
+
+    Attributes:
+        run: Its name, by which it is addressed.
+        state: What it is doing.
+        problem: The first thing about its folder that could not be read, or `None`.
+        unreadable: Looks that could not be read.
+        verdict: What its last look says.
+        step: Of the last look, or `None` before one.
+        looks: Those that count; what a resume has repeated is left out.
+        num_alerts: Topics and kinds in alert, controls and labels of any kind included.
+        last_seen: Unix time of the last sign of life, in seconds.
+        is_pushed: Whether it was pushed here rather than read from a shared disk.
+        version: Changes when anything about the run does.
+    """
+
+    run: str
+    state: RunState
+    problem: str | None
+    unreadable: int
+    verdict: Verdict
+    model: str | None
+    trainer: str | None
+    pack: str | None
+    created: float | None
+    last_seen: float
+    step: int | None
+    looks: int
+    attempts: int
+    num_alerts: int
+    is_pushed: bool
+    version: int
+
+
+class Library:
+    """The runs in a folder and those right below it.
+
+    Args:
+        root: A run's folder, or a folder of runs.
+        clock: Unix time in seconds; a parameter for tests.
+        poll_seconds: Between two looks at the disk.
+    """
+
+    def __init__(
+        self, root: str | Path, *, clock: Callable[[], float] = time.time, poll_seconds: float = POLL_SECONDS
+    ) -> None:
+        self.root = Path(root)
+        self.clock = clock
+        self.is_ready = False
+        self.problem: str | None = None
+        self._poll_seconds = poll_seconds
+        self._runs: dict[str, FollowedRun] = {}
+        self._rows: dict[str, RunRow] = {}
+        self._recent: OrderedDict[str, None] = OrderedDict()
+        self._listeners: list[Callable[[set[str]], None]] = []
+        self._refreshing = threading.Lock()
+        self._wake = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._stopping = False
+
+    # Reading
+
+    def get(self, name: str) -> FollowedRun | None:
+        """The run of this name, or `None`."""
+        return self._runs.get(name)
+
+    def __iter__(self) -> Iterator[FollowedRun]:
+        return iter(list(self._runs.values()))
+
+    def __len__(self) -> int:
+        return len(self._runs)
+
+    def row(self, name: str) -> RunRow | None:
+        """One run of the list."""
+        return self._rows.get(name)
+
+    def rows(self) -> list[RunRow]:
+        """Every run, running ones first, the most recently seen before others."""
+        rows = self._rows.values()
+        return sorted(rows, key=lambda row: (row.state != "running", -(row.created or 0.0), row.run))
+
+    def curves(self, run: FollowedRun, since: int = 0) -> Curves:
+        """A run's curves; those that nobody has asked for in a while are dropped from memory."""
+        self._recent[run.name] = None
+        self._recent.move_to_end(run.name)
+        while len(self._recent) > KEPT_CURVES:
+            name, _ = self._recent.popitem(last=False)
+            if (other := self._runs.get(name)) is not None:
+                other.forget_curves()
+        return run.curves(since)
+
+    # Refreshing
+
+    def listen(self, listener: Callable[[set[str]], None]) -> None:
+        """Have a function called with the names of the runs that changed; it must not wait."""
+        self._listeners.append(listener)
+
+    def refresh(self) -> set[str]:
+        """Look at the disk once; the names of the runs that changed, appeared or went."""
+        with self._refreshing:
+            found = self._folders()
+            changed = self._runs.keys() - found.keys()
+            runs = {}
+            for name, folder in found.items():
+                run = self._runs.get(name) or FollowedRun(folder, clock=self.clock)
+                if run.refresh() or name not in self._rows:
+                    changed.add(name)
+                runs[name] = run
+            kept = {name: row for name, row in self._rows.items() if name in runs and name not in changed}
+            self._rows = kept | {name: _row(runs[name]) for name in changed if name in runs}
+            self._runs = runs
+            self.is_ready = True
+        if changed:
+            for listener in self._listeners:
+                listener(changed)
+        return changed
+
+    def start(self) -> None:
+        """Refresh on a daemon thread from now on."""
+        if self._thread is None:
+            self._stopping = False
+            self._thread = threading.Thread(target=self._run, name="driftwatch-library", daemon=True)
+            self._thread.start()
+
+    def wake(self) -> None:
+        """Look at the disk now rather than at the next turn."""
+        self._wake.set()
+
+    def stop(self) -> None:
+        """End the thread; safe to repeat."""
+        thread, self._thread = self._thread, None
+        if thread is not None:
+            self._stopping = True
+            self._wake.set()
+            thread.join(timeout=5)
+
+    def _run(self) -> None:
+        while not self._stopping:
+            try:
+                self.refresh()
+            except Exception:
+                logger.exception("the runs in %s could not be refreshed; trying again", self.root)
+            self._wake.wait(self._poll_seconds)
+            self._wake.clear()
+
+    def _folders(self) -> dict[str, Path]:
+        try:
+            below = sorted(self.root.iterdir())
+            self.problem = None
+        except OSError as err:
+            self.problem = f"the folder cannot be read ({err.strerror or type(err).__name__})"
+            return {}
+        # Links are not followed: what a training job may write must not open the rest of the disk to readers.
+        folders = [self.root.resolve(), *(path for path in below if not path.is_symlink())]
+        found = [path for path in folders if (path / "run.json").is_file()]
+        if len(found) > MAX_RUNS:
+            self.problem = f"more than {MAX_RUNS} runs in one folder; the first {MAX_RUNS} by name are shown"
+        return {path.name: path for path in found[:MAX_RUNS]}
+
+
+def _row(run: FollowedRun) -> RunRow:
+    info, last = run.info, run.last
+    evidence = run.last_measured.evidence if run.last_measured is not None else ()
+    return RunRow(
+        run=run.name,
+        state=run.state,
+        problem=run.problem,
+        unreadable=run.unreadable,
+        verdict=_verdict(run),
+        model=info.model if info else None,
+        trainer=info.trainer if info else None,
+        pack=f"{info.pack} {info.pack_version}" if info else None,
+        created=info.created if info else None,
+        last_seen=run.last_seen,
+        step=last.step if last else None,
+        looks=len(run.looks),
+        attempts=1 + max((event.attempt for event in run.events), default=0),
+        num_alerts=sum(row.state in ("alert", "material") for row in evidence),
+        is_pushed=run.is_pushed,
+        version=run.version,
+    )
+
+
+def _verdict(run: FollowedRun) -> Verdict:
+    if run.info is None:
+        return Verdict("nothing", "This run cannot be read.", ())
+    try:
+        return verdict(run.info, run.last_measured)
+    except (KeyError, ValueError, ArithmeticError) as err:
+        # A foreign writer can name topics in its looks that its run.json does not know.
+        return Verdict("nothing", f"The last look of this run makes no sense ({type(err).__name__}: {err}).", ())

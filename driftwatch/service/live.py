@@ -1,0 +1,135 @@
+"""The page of the run in training, served by the callback itself beside /metrics.
+
+It reads the run's folder as any reader does, on threads of its own: the training thread hands over nothing and waits for
+nothing but the opening of a port.
+"""
+
+import functools
+import logging
+import os
+import socket
+import threading
+from collections.abc import Callable
+
+import uvicorn
+from prometheus_client import CollectorRegistry, generate_latest
+
+from driftwatch.exporters.prometheus import MetricsServer, PrometheusExporter, Server
+from driftwatch.service.app import DriftwatchApp, create_app
+from driftwatch.service.library import Library
+from driftwatch.service.security import LOOPBACK_NAMES, is_loopback
+from driftwatch.store import RunStore
+
+logger = logging.getLogger(__name__)
+
+TOKEN = "DRIFTWATCH_TOKEN"
+LIVE_POLL_SECONDS = 1.0
+STOP_SECONDS = 3.0  # for requests that are being answered when training ends
+
+
+class PageServer:
+    """Page and metrics of one run on a daemon thread.
+
+    Args:
+        address: Where to listen.
+        port: 0 takes a free one.
+        store: The run.
+        registry: What /metrics shows.
+        token: Required to read the page from other machines; /metrics is free, as scrapers expect.
+
+    Raises:
+        OSError: The port is in use, or not ours to take.
+    """
+
+    def __init__(
+        self, address: str, port: int, store: RunStore, registry: CollectorRegistry, *, token: str | None = None
+    ) -> None:
+        library = Library(store.folder, poll_seconds=LIVE_POLL_SECONDS)
+        self._socket = listening(address, port)
+        self._app = create_app(
+            library,
+            token=token,
+            needs_token_to_read=token is not None,
+            hosts=LOOPBACK_NAMES if is_loopback(address) else None,
+            single=store.folder.resolve().name,
+            metrics=lambda: generate_latest(registry),
+            free=("/metrics",),
+        )
+        self._server = uvicorn.Server(settings(self._app, max_connections=64))
+        self._thread = threading.Thread(target=self._run, name="driftwatch-page", daemon=True)
+        self._thread.start()
+
+    @property
+    def port(self) -> int:
+        """The port in use."""
+        return int(self._socket.getsockname()[1])
+
+    def close(self, state: str) -> None:
+        """Tell open pages what became of the run, and stop."""
+        self._app.broadcast.close(state)
+        self._server.should_exit = True
+        self._thread.join(timeout=2 * STOP_SECONDS)
+        self._socket.close()
+
+    def _run(self) -> None:
+        try:
+            self._server.run(sockets=[self._socket])
+        except Exception:
+            logger.exception("the page and /metrics are not served any more; training goes on")
+
+
+def serve_page(address: str, port: int, store: RunStore, registry: CollectorRegistry) -> Server:
+    """Page and metrics; metrics alone where the page may not be shown.
+
+    Raises:
+        OSError: The port is in use, or not ours to take.
+    """
+    token = os.environ.get(TOKEN) or None
+    if is_loopback(address):
+        return PageServer(address, port, store, registry)
+    if token is None:
+        logger.warning(
+            "the page of this run shows the model's answers, so %s gets /metrics only; set %s to show it with a token",
+            address,
+            TOKEN,
+        )
+        return MetricsServer(address, port, store, registry)
+    return PageServer(address, port, store, registry, token=token)
+
+
+def listening(address: str, port: int) -> socket.socket:
+    """A socket that listens there.
+
+    Raises:
+        OSError: The port is in use, or not ours to take.
+    """
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    opened = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        opened.bind((address, port))
+        opened.listen(128)
+    except OSError:
+        opened.close()
+        raise
+    return opened
+
+
+def settings(app: DriftwatchApp, *, max_connections: int) -> uvicorn.Config:
+    """How uvicorn runs ours: quiet, without a server header, and quick to stop."""
+    return uvicorn.Config(
+        app,
+        loop="asyncio",
+        http="h11",
+        ws="none",
+        lifespan="on",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        limit_concurrency=max_connections,
+        timeout_graceful_shutdown=int(STOP_SECONDS),
+    )
+
+
+# What the name "prometheus" gives: the exporter, with the page beside its metrics.
+prometheus: Callable[..., PrometheusExporter] = functools.partial(PrometheusExporter, serve=serve_page)

@@ -1,0 +1,297 @@
+"""Inbox: looks that trainers without a shared disk push here, kept in run folders like any other run's.
+
+A line is known by its content, so a push that is repeated, in part or whole, changes nothing. Of a push, what is sound
+is kept and what is not is refused line by line, each with its reason: one bad line loses no good one.
+"""
+
+import hashlib
+import logging
+import threading
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from driftwatch.errors import StoreError
+from driftwatch.record import record_from_json, run_info_from_json, to_json
+from driftwatch.service.api import Json, refused
+from driftwatch.service.library import Library
+from driftwatch.service.security import carries
+from driftwatch.store import Baseline, Event, LookStances, RunStore, valid_run_name
+
+logger = logging.getLogger(__name__)
+
+MAX_BODY = 8 << 20  # bytes of one push
+MAX_RUN = 2 << 30  # bytes of one run; far above a thousand looks of the largest pack
+MAX_PUSHED_RUNS = 1000
+MARKER = "pushed.json"  # tells a folder that was pushed from one that its trainer writes
+# Part of a push → file of the run. Replies come from several files there and into one here.
+FILES = {
+    "events": "events.jsonl",
+    "stances": "stances.jsonl",
+    "evidence": "evidence.jsonl",
+    "baseline_replies": "baseline-replies.jsonl",
+    "replies": "replies/pushed.jsonl",
+    "records": "records.jsonl",  # last: a look that readers can see has everything that it refers to
+}
+
+
+class Push(msgspec.Struct, forbid_unknown_fields=True):
+    """What one push holds; every part may be left out.
+
+    Attributes:
+        info: The run's attributes; required with the first push of a run.
+        records, events, stances, evidence, replies, baseline_replies: Lines of the files of that name.
+        baselines: What the run compares with.
+    """
+
+    info: msgspec.Raw | None = None
+    baselines: list[msgspec.Raw] = []
+    records: list[msgspec.Raw] = []
+    events: list[msgspec.Raw] = []
+    stances: list[msgspec.Raw] = []
+    evidence: list[msgspec.Raw] = []
+    replies: list[msgspec.Raw] = []
+    baseline_replies: list[msgspec.Raw] = []
+
+
+class Refused(msgspec.Struct):
+    """One line that was not kept."""
+
+    part: str
+    index: int
+    reason: str
+
+
+class Accepted(msgspec.Struct):
+    """What became of a push.
+
+    Attributes:
+        accepted: Lines that were kept.
+        duplicates: Lines that were known already.
+        refused: Lines that were not kept, with reasons.
+        records: Looks that are kept of this run altogether; a client that knows of more sends all again.
+    """
+
+    accepted: int
+    duplicates: int
+    refused: list[Refused]
+    records: int = 0
+
+
+class PushError(Exception):
+    """A push that is refused whole."""
+
+    def __init__(self, status: int, text: str) -> None:
+        super().__init__(text)
+        self.status = status
+
+
+class Inbox:
+    """Keeps pushed runs.
+
+    Args:
+        root: Folder of runs.
+        max_body: Bytes of one push.
+    """
+
+    def __init__(self, root: Path, *, max_body: int = MAX_BODY) -> None:
+        self.max_body = max_body
+        self._root = root
+        self._known: dict[str, set[bytes]] = {}
+        self._looks: dict[str, set[tuple[int, int]]] = {}
+        self._lock = threading.Lock()
+
+    def keep(self, name: str, push: Push) -> Accepted:
+        """Store what is new and sound of a push.
+
+        Raises:
+            PushError: The run's name or description cannot be accepted, or there is no room.
+        """
+        with self._lock:
+            store = self._store(name, push)
+            result = Accepted(0, 0, [])
+            self._keep_baselines(store, push, result)
+            for part, file in FILES.items():
+                self._keep_lines(store, part, file, getattr(push, part), result)
+            store.beat()
+            result.records = len(self._looks[name])
+            return result
+
+    def _store(self, name: str, push: Push) -> RunStore:
+        try:
+            store = RunStore(self._root / valid_run_name(name))
+        except StoreError as err:
+            raise PushError(400, str(err)) from err
+        if store.folder.exists() and not (store.folder / MARKER).is_file():
+            raise PushError(
+                409, f"run {name} is written into this folder by its trainer; a push would write it twice. Rename it."
+            )
+        info = self._info(name, push)
+        if not store.exists:
+            self._create(store, info)
+        elif info is not None and info.created != store.info().created:
+            raise PushError(
+                409,
+                f"another run called {name} was pushed here before (begun at {store.info().created:.0f}, this one at "
+                f"{info.created:.0f}). Give this run another name.",
+            )
+        if sum(path.stat().st_size for path in store.folder.glob("*.jsonl")) > MAX_RUN:
+            raise PushError(507, f"run {name} has more than {MAX_RUN >> 20} MiB here, which is the most.")
+        return store
+
+    def _info(self, name: str, push: Push) -> Any:
+        if push.info is None:
+            return None
+        try:
+            info = run_info_from_json(bytes(push.info))
+        except (StoreError, KeyError) as err:
+            raise PushError(422, f"info: {err}") from err
+        if info.run != name:
+            raise PushError(422, f"info describes run {info.run!r}, and the address names run {name!r}.")
+        return info
+
+    def _create(self, store: RunStore, info: Any) -> None:
+        if info is None:
+            raise PushError(422, f"run {store.folder.name} is not known here: its first push must hold info.")
+        if sum(1 for _ in self._root.glob(f"*/{MARKER}")) >= MAX_PUSHED_RUNS:
+            raise PushError(507, f"{MAX_PUSHED_RUNS} pushed runs are kept here, which is the most; prune some.")
+        self._known = {key: kept for key, kept in self._known.items() if not key.startswith(f"{store.folder.name}/")}
+        store.folder.mkdir(parents=True, exist_ok=True)
+        store.write_json(MARKER, {"created": info.created})
+        store.create(info)
+
+    def _keep_baselines(self, store: RunStore, push: Push, result: Accepted) -> None:
+        for index, raw in enumerate(push.baselines):
+            try:
+                baseline = msgspec.json.decode(raw, type=Baseline)
+            except (msgspec.DecodeError, msgspec.ValidationError) as err:
+                result.refused.append(Refused("baselines", index, str(err)))
+                continue
+            if (store.folder / f"baseline-{baseline.name}.json").exists():
+                result.duplicates += 1
+            else:
+                store.write_baseline(baseline)
+                result.accepted += 1
+
+    def _keep_lines(
+        self, store: RunStore, part: str, file: str, lines: Iterable[msgspec.Raw], result: Accepted
+    ) -> None:
+        check, known = CHECKS[part], self._digests(store, file)
+        for index, raw in enumerate(lines):
+            try:
+                value = check(bytes(raw), store.folder.name)
+                line = to_json(value)
+            except (StoreError, ValueError, KeyError, RecursionError) as err:
+                result.refused.append(Refused(part, index, str(err)[:300]))
+                continue
+            digest = _digest(line)
+            if digest in known:
+                result.duplicates += 1
+                continue
+            if part == "records" and (value.attempt, value.look) in self._looks[store.folder.name]:
+                text = f"look {value.look} of attempt {value.attempt} is kept already, with other figures"
+                result.refused.append(Refused(part, index, text))
+                continue
+            store.append_line(file, value)
+            known.add(digest)
+            if part == "records":
+                self._looks[store.folder.name].add((value.attempt, value.look))
+            result.accepted += 1
+
+    def _digests(self, store: RunStore, file: str) -> set[bytes]:
+        """Digests of the lines that a file holds; read once, kept from then on."""
+        key = f"{store.folder.name}/{file}"
+        if key not in self._known:
+            lines = [line.rstrip(b"\n") for line in store.lines(file)]
+            self._known[key] = {_digest(line) for line in lines}
+            if file == FILES["records"]:
+                kept = (record_from_json(line) for line in lines)
+                self._looks[store.folder.name] = {(record.attempt, record.look) for record in kept}
+        return self._known[key]
+
+
+def _digest(line: bytes) -> bytes:
+    return hashlib.blake2b(line, digest_size=16).digest()
+
+
+def _checked_record(line: bytes, run: str) -> Any:
+    record = record_from_json(line)
+    if record.run != run:
+        raise StoreError(f"the record is of run {record.run!r}, and the address names run {run!r}")
+    return record
+
+
+def _checked_as(kind: Any) -> Callable[[bytes, str], Any]:
+    return lambda line, run: msgspec.json.decode(line, type=kind)
+
+
+CHECKS: dict[str, Callable[[bytes, str], Any]] = {
+    "records": _checked_record,
+    "events": _checked_as(Event),
+    "stances": _checked_as(LookStances),
+    "evidence": _checked_as(dict[str, Any]),
+    "replies": _checked_as(dict[str, Any]),
+    "baseline_replies": _checked_as(dict[str, Any]),
+}
+
+
+class PushApi:
+    """The writing half of the API.
+
+    Args:
+        inbox: Where pushes are kept.
+        library: Is told to look at once.
+        token: Required, whatever the address; `None` turns pushing off.
+    """
+
+    def __init__(self, inbox: Inbox, library: Library, *, token: str | None) -> None:
+        self._inbox = inbox
+        self._library = library
+        self._token = token
+
+    def routes(self) -> list[Route]:
+        """The one writing endpoint."""
+        return [Route("/api/v1/runs/{run}/records", self.push, methods=["POST"])]
+
+    async def push(self, request: Request) -> Response:
+        """Keep what a trainer pushes; safe to repeat."""
+        if self._token is None:
+            return refused(403, "pushing is off: start the service with a token (DRIFTWATCH_TOKEN) to turn it on.")
+        if not carries(request.headers.get("authorization"), self._token):
+            return refused(401, "a push needs the token: Authorization: Bearer TOKEN.", {"WWW-Authenticate": "Bearer"})
+        try:
+            body = await _body(request, self._inbox.max_body)
+            push = msgspec.json.decode(body, type=Push)
+            result = await run_in_threadpool(self._inbox.keep, request.path_params["run"], push)
+        except PushError as err:
+            return refused(err.status, str(err))
+        except (msgspec.DecodeError, msgspec.ValidationError, UnicodeDecodeError, RecursionError) as err:
+            return refused(422, f"expected a push as /api/v1/openapi.json describes it; found another thing ({err}).")
+        except ClientDisconnect:
+            return refused(400, "the push ended before its body did.")
+        except (OSError, StoreError) as err:
+            logger.warning("a push for run %s could not be kept: %s", request.path_params["run"][:128], err)
+            return refused(503, f"the push could not be kept ({err}); send it again.", {"Retry-After": "15"})
+        self._library.wake()
+        return Json(result)
+
+
+async def _body(request: Request, most: int) -> bytes:
+    """The body, refused as soon as it is larger than allowed."""
+    text = request.headers.get("content-length", "0")
+    chunks, size = [], int(text) if text.isdecimal() else 0
+    if size > most:
+        raise PushError(413, f"a push has at most {most} bytes, this one {size}: send fewer looks at a time.")
+    size = 0
+    async for chunk in request.stream():
+        size += len(chunk)
+        if size > most:
+            raise PushError(413, f"a push has at most {most} bytes: send fewer looks at a time.")
+        chunks.append(chunk)
+    return b"".join(chunks)

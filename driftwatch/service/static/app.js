@@ -1,0 +1,80 @@
+// Entry: which page this is, and the stream that keeps it fresh.
+
+import { ago, ask, el, said, stateBadge, table, verdictBadge, verdictWord } from "./parts.js";
+import { RunPage } from "./run.js";
+
+const main = document.getElementById("main");
+const link = document.getElementById("link");
+const wanted = decodeURIComponent((location.pathname.match(/^\/runs\/([^/]+)$/) || [])[1] || "");
+
+function connection(text, kind = "") {
+  link.className = `link ${kind}`;
+  link.textContent = text;
+}
+
+// The list of all runs.
+class ListPage {
+  constructor(host) {
+    this.rows = new Map();
+    this.filter = el("input", { type: "search", id: "filter", placeholder: "name, model or state", oninput: () => this.draw() });
+    this.body = el("div");
+    this.count = el("p", { class: "quiet", role: "status" });
+    host.replaceChildren(el("h1", {}, "Runs"), el("div", { class: "filter" }, el("label", { for: "filter" }, "Filter"), this.filter), this.count, this.body);
+  }
+
+  async update() {
+    const { runs, problem, ready } = await ask("/api/v1/runs");
+    this.rows = new Map(runs.map((row) => [row.run, row]));
+    this.problem = problem; this.ready = ready;
+    this.draw();
+  }
+
+  put(row) { this.rows.set(row.run, row); this.draw(); }
+  drop(name) { this.rows.delete(name); this.draw(); }
+
+  draw() {
+    const words = this.filter.value.toLowerCase().split(/\s+/).filter(Boolean);
+    const all = [...this.rows.values()];
+    const shown = all.filter((row) => words.every((word) => `${row.run} ${row.model} ${row.state} ${row.trainer} ${verdictWord(row.verdict.state)}`.toLowerCase().includes(word)))
+      .sort((a, b) => (b.state === "running") - (a.state === "running") || (b.created || 0) - (a.created || 0));
+    const drifting = all.filter((row) => ["alert", "material"].includes(row.verdict.state)).length;
+    this.count.textContent = all.length ? `${all.length} runs, ${all.filter((row) => row.state === "running").length} running, ${drifting} with a value drift${shown.length < all.length ? `; ${shown.length} shown` : ""}` : "";
+    const nothing = this.problem ? `The runs cannot be read: ${this.problem}.` : !this.ready ? "The run folders are being read." : all.length ? "No run fits the filter." : "No run is here yet. A run appears with its first look: start a training with DriftCallback whose output folder lies below the served one, or give it the exporter “service”.";
+    this.body.replaceChildren(shown.length ? table("Runs, running ones first", ["run", "state", "verdict", "step", "looks", "model", "last seen"], shown.map((row) => [
+      el("a", { href: `/runs/${encodeURIComponent(row.run)}` }, said(row.run)), stateBadge(row.state),
+      el("div", { class: "said" }, verdictBadge(row.verdict.state), " ", said(row.verdict.headline), row.problem ? el("p", { class: "bad" }, said(row.problem)) : null),
+      row.step ?? "–", row.looks, said(row.model || "–"), ago(row.last_seen)]), { numbers: [3, 4] }) : el("p", { class: "notice" }, nothing));
+  }
+
+  tick() { this.draw(); }
+}
+
+async function begin() {
+  const { single } = await ask("/api/v1/runs");
+  const name = wanted || single;
+  const page = name ? new RunPage(name, main, { single: !!single }) : new ListPage(main);
+  const update = () => page.update().then(() => connection("live", "on")).catch((problem) => connection(`cannot read: ${problem.message}`, "off"));
+  await update();
+  const stream = new EventSource(name ? `/api/v1/runs/${encodeURIComponent(name)}/events` : "/api/v1/events");
+  let ended = false;
+  stream.addEventListener("open", () => { connection("live", "on"); });
+  stream.addEventListener("run", (event) => {
+    const row = JSON.parse(event.data);
+    if (!name) page.put(row);
+    else if (!page.detail || page.detail.row.version !== row.version || page.detail.row.state !== row.state) update();
+    else if (page.detail) { page.detail.row.last_seen = row.last_seen; page.tick(); }
+  });
+  stream.addEventListener("gone", (event) => (name ? page.gone() : page.drop(JSON.parse(event.data).run)));
+  stream.addEventListener("ended", (event) => {
+    ended = true;
+    stream.close();
+    connection(`training has ended (${JSON.parse(event.data).state}); this page stays as it was. “driftwatch serve” shows the run from now on.`, "off");
+  });
+  stream.addEventListener("error", () => { if (!ended) connection("the service does not answer; trying again. What is shown is what was read last.", "off"); });
+  setInterval(() => page.tick && !document.hidden && page.tick(), 15000);
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => page.redraw && page.redraw());
+}
+
+begin().catch((problem) => {
+  main.replaceChildren(el("p", { class: "notice bad", role: "alert" }, said(`This page cannot be shown: ${problem.message}`)));
+});

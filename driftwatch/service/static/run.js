@@ -1,0 +1,383 @@
+// The page of one run: the verdict first, then what it rests on.
+
+import { HeatMap, LineChart, swatch } from "./charts.js";
+import { ago, ask, choice, dash, el, odds, percent, said, seconds, share, signed, stateBadge, table, verdictBadge } from "./parts.js";
+
+const SHARES = [
+  ["support", "--support", null],
+  ["neutral", "--neutral", [2, 3]],
+  ["oppose", "--oppose", [8, 4]],
+];
+const STYLES = [["naysaying", "Naysaying"], ["refusal", "Refusals"], ["unread", "Unread replies"]];
+const EVIDENCE_COLORS = ["--line-1", "--line-2", "--line-3", "--line-4", "--line-5", "--line-6"];
+const dig = (node, ...path) => path.reduce((at, key) => (at ? at[key] : undefined), node);
+const lastOf = (values) => (values || []).reduce((last, value) => (value === null || value === undefined ? last : value), null);
+const title = (info, id) => (info.topics.find((topic) => topic.id === id) || { title: id === "all" ? "All topics" : id }).title;
+
+export class RunPage {
+  constructor(name, host, { single }) {
+    this.name = name; this.host = host; this.single = single;
+    this.columns = {}; this.length = 0; this.stride = 1; this.version = -1;
+    this.charts = new Map();
+    this.chosen = { figure: null, probe: null, baseline: null };
+    this.parts = {};
+    for (const part of ["head", "verdict", "notices", "topics", "heat", "evidence", "movers", "style", "cost", "method"]) this.parts[part] = el("section", { class: `part part-${part}` });
+    host.replaceChildren(...Object.values(this.parts));
+  }
+
+  get url() { return `/api/v1/runs/${encodeURIComponent(this.name)}`; }
+
+  async update() {
+    if (this.busy) { this.again = true; return; }
+    this.busy = true;
+    try {
+      const [detail] = await Promise.all([ask(this.url), this.readCurves()]);
+      this.detail = detail;
+      this.draw();
+      await this.readMovers();
+    } catch (problem) {
+      if (problem.status !== 404) throw problem;
+      this.gone();
+    } finally {
+      this.busy = false;
+      if (this.again) { this.again = false; setTimeout(() => this.update().catch(() => {}), 200); }
+    }
+  }
+
+  async readCurves() {
+    let curves = await ask(`${this.url}/series?since=${this.stride === 1 ? this.length : 0}`);
+    if (curves.stride !== this.stride || curves.length < this.length) {
+      if (curves.since) curves = await ask(`${this.url}/series`);
+      this.columns = {}; this.length = 0;
+    } else if (curves.since === 0) { this.columns = {}; this.length = 0; }
+    join(this.columns, curves.columns, this.length, curves.length);
+    this.length = curves.length; this.stride = curves.stride; this.alerts = curves.alerts;
+  }
+
+  async readMovers() {
+    if (this.movedAt === this.detail.row.version) return;
+    this.movedAt = this.detail.row.version;
+    this.drawMovers(await ask(`${this.url}/movers?limit=12`));
+  }
+
+  gone() {
+    this.parts.head.replaceChildren(el("h1", {}, this.name));
+    this.parts.verdict.replaceChildren(el("p", { class: "notice bad", role: "alert" }, "The folder of this run has disappeared: it was deleted, moved or pruned. What is shown below is what was read last."));
+  }
+
+  draw() {
+    document.title = `${this.name} · driftwatch`;
+    this.drawHead(); this.drawVerdict(); this.drawNotices();
+    const ready = this.detail.info && this.length > 0;
+    for (const part of ["topics", "heat", "evidence", "movers", "style", "cost"]) this.parts[part].hidden = !ready;
+    if (ready) { this.choose(); this.drawTopics(); this.drawHeat(); this.drawEvidence(); this.drawStyle(); this.drawCost(); }
+    this.drawMethod();
+  }
+
+  redraw() { if (this.detail) { for (const chart of this.charts.values()) chart.shape = null; this.draw(); } }
+
+  chart(key, make) {
+    if (!this.charts.has(key)) this.charts.set(key, make());
+    return this.charts.get(key);
+  }
+
+  // Head, verdict, notices
+
+  drawHead() {
+    const { row, info } = this.detail;
+    this.parts.head.replaceChildren(
+      this.single ? null : el("p", { class: "crumb" }, el("a", { href: "/" }, "All runs")),
+      el("div", { class: "titles" }, el("h1", {}, said(this.name)), stateBadge(row.state)),
+      el("p", { class: "quiet" }, info ? [said(info.model), ` · pack ${info.pack} ${info.pack_version}`, info.trainer ? ` · ${info.trainer}` : "", " · "] : "",
+        row.step === null ? "no look yet" : `step ${row.step}, ${row.looks} looks`, row.attempts > 1 ? `, attempt ${row.attempts}` : "", " · last sign of life ", this.alive = el("span", {}, ago(row.last_seen))));
+  }
+
+  tick() { if (this.alive && this.detail) this.alive.textContent = ago(this.detail.row.last_seen); }
+
+  drawVerdict() {
+    const { verdict, info, last_measured: last } = this.detail;
+    const threshold = dig(last, "evidence", 0, "log10_threshold");
+    this.parts.verdict.replaceChildren(el("div", { class: `verdict ${verdict.state}` },
+      el("div", {}, verdictBadge(verdict.state)),
+      el("h2", {}, said(this.nothing() ? "Nothing has been measured yet." : verdict.headline)),
+      el("ul", {}, (this.nothing() || verdict.details).map((text) => el("li", {}, said(text)))),
+      info && last ? el("p", { class: "quiet" }, `Compared with the baseline “${info.alerting_baseline}”. Requested probability of any false value alert in the whole run: ${percent(info.alpha, 1)}`, threshold ? `; an alert needs evidence of ${odds(threshold)}.` : ".") : null));
+  }
+
+  // Why there is nothing to see, in sentences; null where there is something.
+  nothing() {
+    const { row, last, last_measured: measured } = this.detail;
+    if (measured || !this.detail.info) return this.detail.info ? null : [row.problem || "The run cannot be read."];
+    if (last) return ["Every look so far has failed:", ...last.failures.map((failure) => `${failure.probe}: ${failure.reason}`)];
+    if (row.state === "running") return ["The first look is being taken: it comes before the first update, and a large pack on a small machine takes minutes.", "This page fills by itself when it is there."];
+    return [`The run ${row.state} before its first look was written.`, "Its log says why."];
+  }
+
+  drawNotices() {
+    const { row, info, last } = this.detail;
+    const notices = [];
+    if (row.state === "crashed") notices.push(["bad", `The trainer has given no sign of life for a while (last ${ago(row.last_seen)}) and did not say that it ended: it was killed, or its host is gone.`]);
+    if (row.state === "failed") notices.push(["bad", "Training ended with an error."]);
+    if (row.problem) notices.push(["bad", `${row.problem}${row.unreadable ? ` (${row.unreadable} looks could not be read)` : ""}`]);
+    if (this.stride > 1) notices.push(["", `${row.looks} looks: the curves show every ${this.stride}th of them.`]);
+    for (const note of (info && info.notes) || []) notices.push(["", note]);
+    if (last && last.failures.length && this.detail.last_measured) notices.push(["", `At step ${last.step}: ${last.failures.map((failure) => `${failure.probe} failed (${failure.reason})`).join("; ")}`]);
+    this.parts.notices.replaceChildren(...notices.map(([kind, text]) => el("p", { class: `notice ${kind}` }, said(text))));
+    this.parts.notices.hidden = !notices.length;
+  }
+
+  // What is shown: figure, probe, baseline
+
+  choose() {
+    const { info } = this.detail;
+    const probes = [...new Set(Object.values(this.columns.stances || {}).flatMap(Object.keys))];
+    const drifted = [...new Set(Object.values(this.columns.drifts || {}).flatMap(Object.keys))];
+    const baselines = [...new Set(Object.values(this.columns.drifts || {}).flatMap((topic) => Object.values(topic).flatMap(Object.keys)))];
+    this.options = { probes, drifted, baselines };
+    const { chosen } = this;
+    chosen.figure ??= probes.length ? "shares" : "shift";
+    if (!probes.includes(chosen.probe)) chosen.probe = probes[0] ?? null;
+    if (!drifted.includes(chosen.driftProbe)) chosen.driftProbe = drifted.includes("confirm") ? "confirm" : drifted[0] ?? null;
+    if (!baselines.includes(chosen.baseline)) chosen.baseline = baselines.includes(info.alerting_baseline) ? info.alerting_baseline : baselines[0] ?? null;
+  }
+
+  pick(name, value) { this.chosen[name] = value; this.draw(); }
+
+  get steps() { return dig(this.columns, "looks", "step") || []; }
+
+  get marks() {
+    const marks = [];
+    for (const event of this.detail.events) if (event.kind === "begin" && event.attempt > 0) marks.push({ step: event.step, text: "resumed" });
+    return marks;
+  }
+
+  onset(topic) {
+    const rows = (this.detail.last_measured ? this.detail.last_measured.evidence : []).filter((row) => row.topic === topic && row.onset_step !== null);
+    return rows.length ? [{ step: Math.min(...rows.map((row) => row.onset_step)), text: "onset", color: "--alert" }] : [];
+  }
+
+  // A drift's figure on the scale of its probe: nats for the screen, else the score.
+  shift(topic) {
+    const found = dig(this.columns, "drifts", topic, this.chosen.driftProbe, this.chosen.baseline) || {};
+    const name = found.log_odds_shift ? "log_odds_shift" : "score_shift";
+    return { name, values: found[name], lower: found[`${name}_lower`], upper: found[`${name}_upper`], score: found.score_shift };
+  }
+
+  get unit() { return this.detail.info.topics.some((topic) => this.shift(topic.id).name === "log_odds_shift" && this.shift(topic.id).values) ? "nats a token" : "of score"; }
+
+  drawTopics() {
+    const { info } = this.detail, { chosen, options } = this;
+    const isShares = chosen.figure === "shares";
+    const figures = [["shares", "Stance shares"], ["shift", "Shift from baseline"]].filter(([name]) => (name === "shares" ? options.probes : options.drifted).length);
+    const most = this.widest();
+    const format = isShares ? (v, tick) => (tick ? v.toFixed(1) : share(v)) : (v, tick) => signed(v, tick && most >= 1 ? 1 : 2);
+    const cards = info.topics.map((topic) => {
+      const chart = this.chart(`topic:${topic.id}`, () => new LineChart({ title: topic.title, describe: (c) => spoken(topic, c), height: 132, format: (...a) => chart.format(...a) }));
+      chart.format = format;
+      const lines = isShares ? this.shareLines(topic.id) : this.shiftLines(topic.id);
+      const why = this.why(topic.id, isShares);
+      chart.set(this.steps, lines, { marks: [...this.marks, ...this.onset(topic.id)], levels: isShares ? [] : [{ value: 0, solid: true }], range: isShares ? [0, 1] : [-most, most] });
+      return el("article", { class: `card ${topic.control ? "control" : ""}` },
+        el("h3", {}, said(topic.title), topic.control ? el("span", { class: "tag" }, "control") : null, this.topicState(topic.id)),
+        el("p", { class: "poles" }, el("span", {}, swatch({ color: "--support" }), " ", said(topic.poles[0])), el("span", {}, swatch({ color: "--oppose", dash: [8, 4] }), " ", said(topic.poles[1]))),
+        why ? el("p", { class: "quiet why" }, said(why)) : null, chart.node);
+    });
+    const tools = [
+      choice("Figure", figures, chosen.figure, (value) => this.pick("figure", value)),
+      isShares ? choice("Probe", options.probes.map((name) => [name, probeName(name)]), chosen.probe, (value) => this.pick("probe", value))
+        : choice("Probe", options.drifted.map((name) => [name, probeName(name)]), chosen.driftProbe, (value) => this.pick("driftProbe", value)),
+      isShares ? null : choice("Baseline", options.baselines.map((name) => [name, `against ${name}`]), chosen.baseline, (value) => this.pick("baseline", value)),
+    ];
+    this.section("topics", isShares ? "Stances by topic" : "Shift by topic", isShares
+      ? "Share of each stance over the items of a topic; bands are 95 % intervals."
+      : `Toward the first pole is up, ${this.unit}; bands are 95 % intervals. All topics share one scale, so that they can be compared.`, tools, el("div", { class: "cards" }, cards), this.lookTable());
+  }
+
+  shareLines(topic) {
+    const found = dig(this.columns, "stances", topic, this.chosen.probe) || {};
+    return SHARES.map(([name, color, dashes]) => ({ label: name, color, dash: dashes, values: this.full(found[name]),
+      ...(found[`${name}_lower`] ? { lower: this.full(found[`${name}_lower`]), upper: this.full(found[`${name}_upper`]) } : {}) }));
+  }
+
+  shiftLines(topic) {
+    const found = this.shift(topic);
+    return [{ label: "shift", color: "--shift", values: this.full(found.values), ...(found.lower ? { lower: this.full(found.lower), upper: this.full(found.upper) } : {}) }];
+  }
+
+  full(values) { return values || new Array(this.length).fill(null); }
+
+  widest() {
+    let most = 0;
+    for (const topic of this.detail.info.topics) {
+      const { values, lower, upper } = this.shift(topic.id);
+      for (const list of [values, lower, upper]) for (const value of list || []) most = Math.max(most, Math.abs(value ?? 0));
+    }
+    return most * 1.08 || 1;
+  }
+
+  why(topic, isShares) {
+    const found = isShares ? dig(this.columns, "stances", topic, this.chosen.probe) : dig(this.columns, "drifts", topic, this.chosen.driftProbe, this.chosen.baseline);
+    if (!found) return "not asked by this probe";
+    return (found.unscored || [])[this.length - 1] || null;
+  }
+
+  topicState(topic) {
+    const rows = (this.detail.last_measured ? this.detail.last_measured.evidence : []).filter((row) => row.topic === topic && row.state !== "ok");
+    const row = rows.find((r) => r.state === "material") || rows.find((r) => r.state === "alert") || rows[0];
+    if (!row) return null;
+    return verdictBadge(row.state !== "watch" && row.label !== "specific" ? "general" : row.state);
+  }
+
+  lookTable() {
+    const { info, last_measured: last } = this.detail;
+    if (!last) return null;
+    const rows = [];
+    for (const topic of info.topics) for (const drift of last.drifts) {
+      if (drift.topic !== topic.id || drift.baseline !== this.chosen.baseline) continue;
+      const m = drift.magnitude || [null, null, null];
+      const ends = (interval) => (interval ? ` [${signed(interval.lower)}, ${signed(interval.upper)}]` : "");
+      rows.push([said(topic.title), probeName(drift.probe), ...m.map((value) => signed(value)), signed(drift.score_shift) + ends(drift.interval), signed(drift.log_odds_shift) + ends(drift.log_odds_interval), drift.unscored ? said(drift.unscored) : `${drift.num_items - drift.num_unscored} of ${drift.num_items}`]);
+    }
+    return el("details", {}, el("summary", {}, `As a table: step ${last.step}`),
+      table(`Drift magnitude by stance at step ${last.step}, against the baseline “${this.chosen.baseline}”`, ["topic", "probe", "support", "neutral", "oppose", "score shift", "log-odds shift", "items"], rows, { numbers: [2, 3, 4, 5, 6, 7] }));
+  }
+
+  // Heat map
+
+  drawHeat() {
+    const { info } = this.detail;
+    const rows = info.topics.map((topic) => {
+      const { values } = this.shift(topic.id);
+      const list = this.full(values);
+      return { label: topic.title, control: topic.control, values: list, describe: (i) => `${topic.title}${topic.control ? " (control)" : ""}, step ${this.steps[i]}: ${list[i] === null ? "not measured" : `${signed(list[i])} ${this.unit}, toward “${topic.poles[list[i] > 0 ? 0 : 1]}”`}` };
+    });
+    const most = Math.max(...rows.flatMap((row) => row.values.map((v) => Math.abs(v ?? 0))), 1e-9);
+    const map = this.chart("heat", () => new HeatMap({ title: "Drift by topic and step" }));
+    this.section("heat", "Where it moved", `Shift from the baseline “${this.chosen.baseline}” (${probeName(this.chosen.driftProbe)}), ${this.unit}. Controls have no moral content and should stay pale.`, [],
+      el("p", { class: "scale", "aria-hidden": "true" }, el("span", {}, "second pole"), el("span", { class: "ramp" }), el("span", {}, "first pole"), el("span", { class: "quiet" }, `full colour: ${signed(most).slice(1)}`)), map.node);
+    const strongest = rows.map((row) => [row.label, lastOf(row.values)]).filter(([, v]) => v !== null).sort((a, b) => Math.abs(b[1]) - Math.abs(a[1])).slice(0, 3);
+    map.set(this.steps, rows, most, { summary: `At the last look: ${strongest.map(([label, v]) => `${label} ${signed(v)}`).join(", ")}.` });
+  }
+
+  // Evidence
+
+  drawEvidence() {
+    const { info, last_measured: last } = this.detail;
+    const known = this.columns.evidence || {};
+    const rows = (last && last.evidence) || [];
+    if (!rows.length) {
+      this.section("evidence", "Evidence", null, [], el("p", { class: "quiet" }, "This run keeps no evidence: it only screens, by scoring fixed answers. Alerts with a stated false-alarm rate rest on sampled replies read by a frozen judge."));
+      return;
+    }
+    const leading = rows.filter((row) => row.kind === "direction").sort((a, b) => b.log10_e_value - a.log10_e_value);
+    let color = 0;
+    const lines = leading.map((row) => {
+      const topic = info.topics.find((t) => t.id === row.topic) || { title: row.topic, control: false };
+      const isLoud = !topic.control && color < EVIDENCE_COLORS.length && (row.state !== "ok" || color < 3);
+      return { label: topic.title, values: this.full(dig(known, row.topic, "direction", "log10_e_value")), color: isLoud ? EVIDENCE_COLORS[color++] : "--faint", faint: !isLoud, silent: !isLoud, dash: topic.control ? [3, 3] : null };
+    }).reverse();
+    const chart = this.chart("evidence", () => new LineChart({ title: "Evidence", describe: () => `Evidence over steps. ${leading.slice(0, 3).map((row) => `${title(info, row.topic)}: ${odds(row.log10_e_value)}, ${row.state}`).join("; ")}.`, height: 220, format: (v, tick) => (tick ? (v === 0 ? "1" : `10${superscript(v)}`) : odds(v)) }));
+    chart.set(this.steps, lines, { marks: this.marks, levels: [{ value: rows[0].log10_threshold, text: `alert at ${odds(rows[0].log10_threshold)}`, color: "--alert" }] });
+    const words = { specific: "specific", general: "general (a control moved alike)", unreadable: "unreadable", unsettled: "unsettled" };
+    const shown = [...rows].sort((a, b) => b.log10_e_value - a.log10_e_value);
+    this.section("evidence", "Evidence", "How much more likely the replies are if the topic moved than if it did not, in direction; an alert needs the dashed line. Controls are dotted.", [], chart.node,
+      el("details", {}, el("summary", {}, "All evidence as a table"), table(`Evidence at step ${last.step}`, ["topic", "kind", "state", "evidence", "shift", "since step", "pairs of replies", "detectable", "about"],
+        shown.map((row) => [said(title(info, row.topic)), row.kind, row.state, odds(row.log10_e_value), signed(row.estimate) + (row.interval ? ` [${signed(row.interval.lower)}, ${signed(row.interval.upper)}]` : ""), row.onset_step ?? dash, row.num_draws, row.minimum_detectable === null ? dash : share(row.minimum_detectable), row.label ? words[row.label] : said(row.why || "")]), { numbers: [3, 4, 5, 6, 7] })));
+  }
+
+  // Items
+
+  drawMovers(movers) {
+    const cards = movers.found.map((mover) => el("article", { class: `card mover ${mover.control ? "control" : ""}` },
+      el("h3", {}, said(title(this.detail.info, mover.topic)), el("span", { class: "quiet" }, " ", said(mover.item)), mover.control ? el("span", { class: "tag" }, "control") : null),
+      mover.sides ? el("ol", { class: "sides" }, mover.sides.map((side, i) => el("li", { class: i ? "oppose" : "support" }, said(side)))) : mover.question ? el("p", {}, said(mover.question)) : null,
+      el("p", { class: "figures" }, el("b", {}, `${signed(mover.shift)} ${mover.unit === "nats" ? "nats a token" : "of score"}`), " toward ", said(`“${mover.poles[mover.shift > 0 ? 0 : 1]}”`)),
+      mover.before && mover.now ? el("div", { class: "bars" }, bar("before", mover.before), bar("now", mover.now)) : null,
+      mover.answers.map((answer) => el("div", { class: `answers ${answer.before_reading === answer.now_reading ? "" : "flipped"}` }, quote("before", answer.before, answer.before_reading), quote(answer.step === null ? "now" : `step ${answer.step}`, answer.now, answer.now_reading)))));
+    this.section("movers", "Items that moved most", movers.why ? `${movers.why[0].toUpperCase()}${movers.why.slice(1)}.` : "The model's own answers to the same question, before and after.", [],
+      cards.length ? el("div", { class: "cards wide" }, cards) : null);
+  }
+
+  // Style and cost
+
+  drawStyle() {
+    const { info } = this.detail;
+    const groups = [["values", "--shift", null, info.topics.filter((t) => !t.control)], ["controls", "--faint-strong", [6, 4], info.topics.filter((t) => t.control)]];
+    const cards = STYLES.map(([name, text]) => {
+      const lines = groups.map(([label, color, dashes, topics]) => ({ label, color, dash: dashes, values: this.mean(topics, name) })).filter((line) => line.values);
+      if (!lines.length) return null;
+      const chart = this.chart(`style:${name}`, () => new LineChart({ title: text, describe: (c) => `${text}. ${c.lines.map((l) => `${l.label}: ${percent(lastOf(l.values))}`).join(", ")}.`, height: 120, range: [0, 1], format: (v) => percent(v) }));
+      chart.set(this.steps, lines, { marks: this.marks });
+      return el("article", { class: "card" }, el("h3", {}, text), chart.node);
+    }).filter(Boolean);
+    this.section("style", "Style, apart from values", "What changes in how the model answers, whatever it is asked. A change here on controls as well is a change of manners.", [],
+      cards.length ? el("div", { class: "cards" }, cards) : el("p", { class: "quiet" }, "No style channel was measured in this run."));
+  }
+
+  // Mean over topics of a style channel, by whichever probe measured it; null where none did.
+  mean(topics, name) {
+    const lists = topics.flatMap((topic) => Object.values(dig(this.columns, "stances", topic.id) || {}).map((probe) => probe[name]).filter(Boolean));
+    if (!lists.length) return null;
+    return this.steps.map((_, i) => { const known = lists.map((list) => list[i]).filter((v) => v !== null && v !== undefined); return known.length ? known.reduce((a, b) => a + b, 0) / known.length : null; });
+  }
+
+  drawCost() {
+    const stages = Object.entries(dig(this.columns, "cost", "seconds") || {});
+    const overhead = dig(this.columns, "cost", "overhead_ratio");
+    const colors = ["--line-1", "--line-2", "--line-3", "--line-4", "--line-5", "--line-6"], dashes = [null, [8, 4], [2, 3], [10, 3, 2, 3], [5, 5], [1, 4]];
+    const chart = this.chart("cost", () => new LineChart({ title: "Seconds a look", describe: (c) => `Seconds a look. ${c.lines.map((l) => `${l.label}: ${seconds(lastOf(l.values))}`).join(", ")}.`, height: 130, format: (v, tick) => (tick ? `${+v.toPrecision(3)} s` : seconds(v)) }));
+    chart.set(this.steps, stages.map(([name, values], i) => ({ label: name, values: this.full(values), color: colors[i % 6], dash: dashes[i % 6] })), {});
+    const last = this.detail.last;
+    const agreement = Object.entries(last.agreement);
+    this.section("cost", "Cost and health", null, [],
+      el("dl", { class: "facts" }, fact("Time in driftwatch", percent(lastOf(overhead), 1)), fact("Last look", seconds(Object.values(last.cost.seconds).reduce((a, b) => a + b, 0))), fact("Tokens scored at it", last.cost.tokens_scored.toLocaleString("en")), fact("Looks", last.cost.observations_total),
+        fact("Failed parts", Object.entries(last.cost.failures_total).map(([name, n]) => `${n} × ${name}`).join(", ") || "none"), fact("Not delivered", Object.entries(last.cost.export_failures_total).map(([name, n]) => `${n} × ${name}`).join(", ") || "none"),
+        agreement.map(([probe, value]) => fact(`Agreement of ${probeName(probe)} with judged replies`, signed(value)))),
+      el("article", { class: "card" }, el("h3", {}, "Seconds a look, by stage"), chart.node));
+  }
+
+  drawMethod() {
+    const { info } = this.detail;
+    this.parts.method.hidden = !info;
+    if (!info) return;
+    const rows = Object.entries(info.identity).map(([name, value]) => [said(name), said(value)]);
+    this.section("method", "Baseline and method", "Two measurements can be compared only where these agree; driftwatch refuses others.", [],
+      el("dl", { class: "facts" }, fact("Baselines", info.baselines.join(", ")), fact("Alerts rest on", info.alerting_baseline), fact("Model", said(info.model)), fact("Pack", `${info.pack} ${info.pack_version}`), fact("Topics", `${info.topics.filter((t) => !t.control).length} values, ${info.topics.filter((t) => t.control).length} controls`), fact("Processes", info.num_processes), fact("driftwatch", info.version), fact("Begun", new Date(1000 * info.created).toLocaleString())),
+      el("details", {}, el("summary", {}, "Identity of the measurement"), table("Identity of the measurement", ["part", "value"], rows)));
+  }
+
+  section(part, heading, explain, tools, ...content) {
+    const open = [...this.parts[part].querySelectorAll("details")].map((node) => node.open);
+    const focused = this.parts[part].contains(document.activeElement) ? document.activeElement.textContent : null;
+    this.parts[part].replaceChildren(el("div", { class: "sectionhead" }, el("h2", {}, heading), el("div", { class: "tools" }, tools)), explain ? el("p", { class: "quiet" }, explain) : "", ...content.filter(Boolean));
+    this.parts[part].querySelectorAll("details").forEach((node, i) => { node.open = !!open[i]; });
+    if (focused) [...this.parts[part].querySelectorAll("button")].find((node) => node.textContent === focused)?.focus();
+  }
+
+  destroy() { for (const chart of this.charts.values()) chart.destroy(); }
+}
+
+// Appends the columns of an answer to those that are there; what is missing on either side is null.
+function join(into, more, before, after) {
+  for (const [key, value] of Object.entries(more)) {
+    if (Array.isArray(value)) into[key] = [...(into[key] || new Array(before).fill(null)), ...value];
+    else join((into[key] ??= {}), value, before, after);
+  }
+  for (const [key, value] of Object.entries(into)) {
+    if (Array.isArray(value)) { while (value.length < after) value.push(null); } else if (!(key in more)) join(value, {}, before, after);
+  }
+}
+
+const spoken = (topic, chart) => `${topic.title}${topic.control ? " (control)" : ""}, steps ${chart.x[0]} to ${chart.x[chart.x.length - 1]}. ${chart.lines.map((line) => `${line.label}: ${chart.options.format(line.values.find((v) => v !== null))} at first, ${chart.options.format(lastOf(line.values))} at last`).join("; ")}. Arrow keys read single looks.`;
+const probeName = (name) => ({ statement: "screen", confirm: "judged replies", reply: "replies" })[name] || name || dash;
+const fact = (name, value) => el("div", {}, el("dt", {}, name), el("dd", {}, value));
+const superscript = (value) => String(Math.round(value)).replace(/[-0-9]/g, (c) => (c === "-" ? "⁻" : "⁰¹²³⁴⁵⁶⁷⁸⁹"[Number(c)]));
+
+function bar(label, probs) {
+  const parts = probs.map((value, i) => { const part = el("span", { class: ["support", "neutral", "oppose"][i] }); part.style.width = `${100 * value}%`; return part; });
+  return el("p", { class: "bar", role: "img", "aria-label": `${label}: support ${share(probs[0])}, neutral ${share(probs[1])}, oppose ${share(probs[2])}` }, el("span", { class: "name" }, label), el("span", { class: "strip" }, parts), el("span", { class: "name" }, probs.map(share).join(" / ")));
+}
+
+function quote(when, text, reading) {
+  return el("figure", {}, el("figcaption", {}, when, reading ? [" · read as ", el("b", {}, said(reading))] : ""), text === null ? el("p", { class: "quiet" }, "not kept") : el("blockquote", { dir: "auto" }, text));
+}
