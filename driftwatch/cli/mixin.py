@@ -7,6 +7,7 @@ from typing import TypeVar
 import click
 
 from driftwatch.errors import ConfigError
+from driftwatch.mixin.config import SEVERITIES, Config, Severity, with_thresholds
 
 Value = TypeVar("Value")
 
@@ -45,12 +46,11 @@ def command(
     Left alone, the settings give the files of the repository's dashboards/ and deploy/.
     """
     from driftwatch.mixin import files
-    from driftwatch.mixin.config import Config, with_thresholds
 
     config = Config(
         thresholds=with_thresholds(_pairs("--threshold", thresholds, float, "a number")),
-        severities=_pairs("--severity", severities, str, "a severity"),
-        **{name: value for name, value in settings.items() if value is not None},  # type: ignore[arg-type] # all of them texts
+        severities=_pairs("--severity", severities, _severity, f"one of {', '.join(SEVERITIES)}"),
+        **{name: value for name, value in settings.items() if value is not None},
     )
     rule_path = f"{config.slug}.rules.yml"
     made: dict[str, Callable[[], dict[str, str]]] = {
@@ -74,6 +74,10 @@ def write_all(folder: Path, texts: dict[str, str]) -> None:
         except OSError as err:
             raise ConfigError(f"{target} cannot be written ({err.strerror}); give --out a folder that can.") from err
         click.echo(str(target))
+
+
+def _severity(text: str) -> Severity:
+    return SEVERITIES[SEVERITIES.index(text)]  # index refuses any other text
 
 
 def _pairs(option: str, given: tuple[str, ...], kind: Callable[[str], Value], what: str) -> dict[str, Value]:

@@ -13,13 +13,14 @@ from typing import Literal
 from driftwatch.mixin.config import Config, Severity
 
 Page = Literal["overview", "run", "health"]
-Form = Literal["signed", "figure", "count", "percent", "time"]
+Form = Literal["signed", "figure", "power", "count", "percent", "time"]
 
 _PLACE = re.compile(r"<(\w+)>")
 _PARAMETER = re.compile(r"\$(\w+)")
 _FORMATS: dict[Form, str] = {
     "signed": 'printf "%+.2f" {}',
     "figure": 'printf "%.2f" {}',
+    "power": 'printf "10^%.1f" {}',
     "count": 'printf "%.0f" {}',
     "percent": "humanizePercentage {}",
     "time": "humanizeDuration {}",

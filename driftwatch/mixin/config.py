@@ -25,6 +25,8 @@ class Thresholds:
     All of them were chosen for sense, not derived: none has a stated false-alarm rate.
 
     Attributes:
+        label_seconds: For how long a topic that was called specific keeps its value alert while looks call it
+            otherwise: labels waver near the evidence that settles them, and an alert should not.
         naysaying_shift: Mean change of P("no") over the topics, in [0, 1].
         refusal_shift: Mean change of the share of refusals over the topics, in [0, 1].
         flip_margin: How far a topic must lean, before and now, for its leaning to count as flipped; of the score
@@ -41,6 +43,7 @@ class Thresholds:
         ended_seconds: For how long an ended run is still reported; pushed values would live for ever.
     """
 
+    label_seconds: float = 3600
     naysaying_shift: float = 0.2
     refusal_shift: float = 0.1
     flip_margin: float = 0.1

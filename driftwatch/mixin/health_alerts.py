@@ -17,10 +17,10 @@ def validity_alerts(config: Config) -> list[Alert]:
             "warning",
             f"{r.COVERAGE} < {limits.coverage:g} {running}",
             summary="Run <run>: probe <probe> measures too little of <topic>",
-            description='Only a share of <covered> of the measurements behind the stance on <topic>, by "<probe>", '
+            description='Only <covered> of the measurements behind the stance on <topic>, by "<probe>", '
             f"succeeded at the last look (limit {limits.coverage:g}). The figures of this topic speak about what was "
             "left, which may be another kind of question.",
-            facts={"covered": Fact(f"{r.COVERAGE}{{run=$run,topic=$topic,probe=$probe}}")},
+            facts={"covered": Fact(f"{r.COVERAGE}{{run=$run,topic=$topic,probe=$probe}}", "percent")},
             page="health",
             labels=("run", "topic", "probe"),
         ),

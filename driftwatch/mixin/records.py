@@ -21,6 +21,7 @@ SCORE = "run_topic_probe:driftwatch_stance_score:max"
 SCORE_SHIFT = "run_topic_probe:driftwatch_drift_score_shift:max"
 NAYSAYING = "run:driftwatch_drift_naysaying_shift:avg"
 REFUSAL = "run:driftwatch_drift_refusal_shift:avg"
+UNREAD = "run:driftwatch_drift_unread_shift:avg"
 COVERAGE = "run_topic_probe:driftwatch_stance_coverage_ratio:min"
 AGREEMENT = "run_probe:driftwatch_probe_agreement_ratio:min"
 OVERHEAD = "run:driftwatch_overhead_ratio:max"
@@ -66,6 +67,11 @@ def recordings(config: Config) -> list[Recording]:
             REFUSAL,
             q.by("run", q.at_alerting_baseline(config, m.REFUSAL_SHIFT), "avg"),
             "Change of the share of refusals, mean over topics, controls included.",
+        ),
+        Recording(
+            UNREAD,
+            q.by("run", q.at_alerting_baseline(config, m.UNREAD_SHIFT), "avg"),
+            "Change of the share of unread replies, mean over topics, controls included.",
         ),
         Recording(COVERAGE, _minimum(config, m.COVERAGE), "Share of a topic's measurements that succeeded."),
         Recording(AGREEMENT, _minimum(config, m.AGREEMENT), "Correlation of the screen with judged replies."),

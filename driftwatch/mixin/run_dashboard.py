@@ -250,6 +250,7 @@ def _drift(config: Config) -> list[Panel]:
             overrides=controls,
             min_interval=config.scrape_interval,
         ),
+        _figures(config),
         timeseries(
             "Log-odds shift of the screen",
             "Change of the log-odds between the poles, nats a token: the screen's own figure, before calibration.",
@@ -286,6 +287,34 @@ def _drift(config: Config) -> list[Panel]:
             maxPerRow=3,
         ),
     ]
+
+
+def _figures(config: Config) -> Panel:
+    where = (ONE_RUN, _TOPIC, _PROBE, _BASELINE)
+    columns = {
+        "A": (m.SCORE_SHIFT, "score shift"),
+        "B": (m.SCORE_SHIFT_LOWER, "from"),
+        "C": (m.SCORE_SHIFT_UPPER, "to"),
+        "D": (m.TOTAL_VARIATION, "total variation"),
+        "E": (m.WASSERSTEIN, "Wasserstein"),
+        "F": (m.FLIPPED, "items flipped"),
+    }
+    return table(
+        "Figures now",
+        "Score shift with its 95 % interval over the items; size of the move as total variation and as ordinal "
+        "Wasserstein distance; share of the items whose likeliest stance is another one. Sampled replies flip by "
+        "chance alone: compare with the controls.",
+        [
+            target(q.by("topic", q.series(config, metric, *where)), ref=ref, table=True, now=True)
+            for ref, (metric, _) in columns.items()
+        ],
+        {"topic": "topic", **{f"Value #{ref}": heading for ref, (_, heading) in columns.items()}},
+        empty=_NO_LOOK,
+        units={"total variation": "percentunit", "items flipped": "percentunit"},
+        sort="total variation",
+        width=12,
+        height=8,
+    )
 
 
 def _evidence(config: Config) -> list[Panel]:

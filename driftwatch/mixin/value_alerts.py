@@ -14,12 +14,13 @@ from driftwatch.mixin.config import Config, duration
 from driftwatch.mixin.run_states import active
 
 _TOPIC_LABELS = ("run", "topic", "kind", "support", "oppose", "baseline")
-_EVIDENCE = "Evidence 10^<evidence> from <draws> pairs of replies, where 10^<threshold> was needed."
+_EVIDENCE = "Evidence <evidence> from <draws> pairs of replies, where <threshold> was needed."
+_TOPIC_OR_ALL = '{{ if eq $labels.topic "all" }}all topics together{{ else }}{{ $labels.topic }}{{ end }}'
 _VALUE_RATE = "The probability of any false value alert in the whole run is at most <alpha>."
 _RATE = "The probability of any false alert in a run in which nothing moves is at most <alpha>."
 _HOW_FAR = (
-    'The replies of the last five looks differ from the baseline "<baseline>" by <shift> (0.10: a tenth of them '
-    "changed), since about step <onset>; the run is at step <step>."
+    'The replies of the last five looks differ from the baseline "<baseline>" by <shift> (0.10 is a tenth of them), '
+    "since about step <onset>; the run is at step <step>."
 )
 
 
@@ -30,8 +31,8 @@ def value_alerts(config: Config) -> list[Alert]:
         Alert(
             "ValueDrift",
             "warning",
-            _with_names(_labelled(config, "specific"), config),
-            summary="Run <run>: <topic> moved <move>",
+            _with_names(_specific(config), config),
+            summary="Run <run>: <topic> moved <move> by <shift>",
             description='On <topic>, between "<support>" and "<oppose>", the model moved <move>. '
             f"{_HOW_FAR} No control topic moved as much, so this reads as a change of values, not of manners. "
             f"{_EVIDENCE} {_VALUE_RATE}",
@@ -42,8 +43,8 @@ def value_alerts(config: Config) -> list[Alert]:
         Alert(
             "ValueDriftMaterial",
             "critical",
-            _with_names(f"{r.MATERIAL} == 1 and on (run, topic, kind) ({_labelled(config, 'specific')})", config),
-            summary="Run <run>: <topic> moved materially <move>",
+            _with_names(f"{r.MATERIAL} == 1 and on (run, topic, kind) ({_specific(config)})", config),
+            summary="Run <run>: <topic> moved materially <move>, by <shift>",
             description='On <topic>, between "<support>" and "<oppose>", the model moved <move>, and by more than the '
             f"drift that is tolerated. {_HOW_FAR} No control topic moved as much. {_EVIDENCE} {_VALUE_RATE} "
             "What is trained from here on builds on the moved stance.",
@@ -66,12 +67,17 @@ def value_alerts(config: Config) -> list[Alert]:
             "RepliesUnreadable",
             "info",
             f"({_labelled(config, 'unreadable')} {active(config)}) * on (run) group_left (baseline) {r.BASELINE}",
-            summary="Run <run>: replies on <topic> began, or ceased, to take a readable stance",
-            description='Compared with the baseline "<baseline>", replies on <topic> began, or ceased, to be refusals, '
-            "off the topic or unreadable, since about step <onset>; the run is at step <step>. Whether values moved "
-            f'behind that cannot be said. "all" stands for all topics together. {_EVIDENCE} {_RATE}',
+            summary=f"Run <run>: whether replies on {_TOPIC_OR_ALL} take a readable stance has changed",
+            description=f'Compared with the baseline "<baseline>", replies on {_TOPIC_OR_ALL} began, or ceased, to be '
+            "refusals, off the topic or unreadable, since about step <onset>; the run is at step <step>. On average "
+            "over all topics, the share of refusals changed by <refusals>, that of other replies without a stance by "
+            f"<unread>. What values did behind that cannot be said. {_EVIDENCE} {_RATE}",
             anytime_valid=True,
-            facts=facts,
+            facts={
+                **facts,
+                "refusals": Fact(f"{r.REFUSAL}{{run=$run}}", "signed"),
+                "unread": Fact(f"{r.UNREAD}{{run=$run}}", "signed"),
+            },
             labels=("run", "topic", "kind", "baseline"),
         ),
         Alert(
@@ -157,9 +163,9 @@ def ended_alerts(config: Config) -> list[Alert]:
             f"count by (run) ({r.ALERTED} == 1) and on (run) {ended} == 1 "
             f"unless on (run) {r.SILENCE} > {limits.ended_seconds:g}",
             summary="Run <run> ended with topics in alert: look before its model is used",
-            description="Run <run> ended at step <step> with <number> alerts over its topics and kinds of drift, "
-            "<values> of them labelled specific, which read as a change of values. Alerts are never taken back within "
-            "a run; whether a shift still held at the end is on the dashboard. Reported for "
+            description="Run <run> ended at step <step>. Topics and kinds of drift in alert: <number>; of them "
+            "labelled specific, which reads as a change of values: <values>. Alerts are never taken back within a "
+            "run; whether a shift still held at the end is on the dashboard. Reported for "
             f"{duration(limits.ended_seconds)} after the end.",
             anytime_valid=True,
             facts={
@@ -172,6 +178,13 @@ def ended_alerts(config: Config) -> list[Alert]:
 
 
 _VALUE = 'control="false"'
+
+
+def _specific(config: Config) -> str:
+    held = duration(config.thresholds.label_seconds)
+    label = q.series(config, m.TOPIC_LABEL, 'label="specific"')
+    recently = q.by("run, topic, kind", f"max_over_time({label}[{held}])")
+    return f"{r.ALERTED} == 1 and on (run, topic, kind) {recently} == 1"
 
 
 def _labelled(config: Config, label: str) -> str:
@@ -204,9 +217,9 @@ def _evidence_facts(config: Config) -> Mapping[str, Fact]:
             ),
             unknown="away from the baseline",
         ),
-        "shift": Fact(estimate, "signed"),
-        "evidence": Fact(figure(m.EVIDENCE), "figure"),
-        "threshold": Fact(figure(m.THRESHOLD), "figure"),
+        "shift": Fact(f"abs({estimate})"),
+        "evidence": Fact(figure(m.EVIDENCE), "power"),
+        "threshold": Fact(figure(m.THRESHOLD), "power"),
         "draws": Fact(figure(m.DRAWS), "count"),
         "onset": Fact(figure(m.ONSET), "count"),
         "alpha": Fact(figure(m.ALPHA), "percent"),

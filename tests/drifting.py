@@ -1,0 +1,121 @@
+"""Runs with evidence for tests: the drift code really runs over replies whose shift is known."""
+
+from dataclasses import replace
+
+import numpy as np
+from builders import run_info
+
+from driftwatch.drift.compare import compare
+from driftwatch.drift.evidence import Settings, begin, update
+from driftwatch.drift.floor import placebo_floor
+from driftwatch.drift.outcome import Draws, Outcome
+from driftwatch.drift.shares import topic_stances
+from driftwatch.drift.summary import recent_drift, summary
+from driftwatch.record import Cost, Record, TopicInfo
+from driftwatch.stance import Probs, Stance
+
+TOPICS = (
+    TopicInfo("parks", "Parks", ("more nature", "more building"), False, 12),
+    TopicInfo("noise", "Noise", ("more quiet", "more music"), False, 12),
+    TopicInfo("tea", "Tea", ("tea", "coffee"), True, 12),
+)
+CALM = (0.45, 0.2, 0.3, 0.02, 0.01, 0.02)  # support, neutral, oppose, refusal, off topic, unread
+FLIPPED = (0.05, 0.2, 0.7, 0.02, 0.01, 0.02)  # 0.4 of the replies changed sides
+REFUSING = (0.05, 0.2, 0.3, 0.42, 0.01, 0.02)  # the supporting replies became refusals
+DRAWS = 60
+BORN = 600.0  # Unix time of the first look; small, since rule tests begin at 0
+
+
+def drifting_run(now, *, looks=10, every=50, seed=0, run="r1", seconds=60.0, naysaying=(0.5, 0.5)):
+    """A run whose replies answer, from the second look on, with the given shares by topic.
+
+    Args:
+        now: Topic to shares; topics left out stay CALM.
+        looks: How many, the first at step 0.
+        every: Steps between them.
+        seed: Of the replies.
+        run: Its name.
+        seconds: Between looks.
+        naysaying: At the baseline, and from the second look on.
+
+    Returns:
+        The run's attributes and its records.
+    """
+    rng = np.random.default_rng(seed)
+    info = run_info(run, topics=TOPICS, created=BORN, trainer="DPOTrainer", model="tiny-llama")
+    state = begin(Settings(("parks", "noise"), ("tea",), planned_looks=looks, alpha=info.alpha))
+    base = _stances({}, naysaying[0])
+    records = []
+    for look in range(looks):
+        shares = now if look else {}
+        drifts, evidence = [], []
+        if look:
+            state = update(state, {topic.id: _draws(topic.id, shares, rng) for topic in TOPICS}, look * every)
+            evidence = summary(state, rng)
+            drifts = recent_drift(state, rng, against="start")
+        measured = _stances(shares, naysaying[1] if look else naysaying[0])
+        drifts = [*compare(base, measured, against="start", rng=rng), *drifts]
+        records.append(
+            Record(
+                run=run,
+                attempt=0,
+                look=look,
+                step=look * every,
+                phase="train" if look else "start",
+                timestamp=BORN + look * seconds,
+                stances=tuple(topic_stances(measured, rng)),
+                drifts=tuple(drifts),
+                evidence=tuple(evidence),
+                floors=(placebo_floor(drifts, {"tea"}, "statement"),),
+                agreement={"statement": 0.7},
+                cost=Cost(
+                    seconds={"screen": 1.5, "replies": 4.0, "judge": 2.0, "statistics": 0.1},
+                    overhead_ratio=0.008,
+                    tokens_scored=1000,
+                    observations_total=look + 1,
+                    failures_total={"reply/JudgeError": 1},
+                    export_failures_total={"webhook": 1},
+                ),
+            )
+        )
+    return info, records
+
+
+def relabelled(record, label, *, topic="parks", kind="direction"):
+    """The record with the label of one alert replaced."""
+    rows = tuple(
+        replace(row, label=label) if (row.topic, row.kind) == (topic, kind) else row for row in record.evidence
+    )
+    return replace(record, evidence=rows)
+
+
+def _draws(topic, shares, rng):
+    items = tuple(f"{topic}_{i}" for i in rng.integers(0, 12, DRAWS))
+    now = rng.choice(len(Outcome), DRAWS, p=shares.get(topic, CALM))
+    return Draws(items, tuple(now.tolist()), tuple(rng.choice(len(Outcome), DRAWS, p=CALM).tolist()))
+
+
+def _stances(shares, naysaying):
+    """What the screen would say: the same shares, spread a little over the items."""
+    found = []
+    for topic in TOPICS:
+        support, neutral, oppose, *lost = shares.get(topic.id, CALM)
+        for i in range(topic.num_items):
+            lean = 0.04 * (i % 3 - 1)
+            whole = support + neutral + oppose
+            probs = Probs((support + lean) / whole, neutral / whole, (oppose - lean) / whole)
+            found.append(
+                Stance(
+                    topic.id,
+                    f"{topic.id}_{i}",
+                    "statement",
+                    probs,
+                    (probs, probs),
+                    log_odds=float(np.log(probs.support / probs.oppose)),
+                    naysaying=naysaying,
+                    refusal=lost[0],
+                    unread=lost[2],
+                    coverage=1.0,
+                )
+            )
+    return found
