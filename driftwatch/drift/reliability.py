@@ -63,7 +63,8 @@ class TopicReliability:
         spread: Standard deviation over items of the stance, nats a token.
         frame_consistency: Share of the pairs of frames that agree on the side, mean over items, in [0, 1].
         naysaying: Mean P("no") when asked to agree with either side, in [0, 1].
-        reply_coverage: Share of the sampled replies that a stance could be read from, in [0, 1].
+        reply_coverage: Share of the sampled replies that a stance could be read from, in [0, 1]; neither refused nor
+            unread.
         reply_consistency: As `order_consistency`, of the replies; items whose replies lean nowhere are left out.
         reply_refusal: Share of the replies that refuse, in [0, 1].
         unresolved: Why the topic has no resolution and is left out of alerts; `None` where it has.
@@ -174,7 +175,7 @@ def _topic(
         spread=float(stance_N.std(ddof=1)) if len(measured) >= MIN_ITEMS else None,
         frame_consistency=_mean(_frame_consistency(frames[item.item]) for item in items if item.item in frames),
         naysaying=_mean(stance.naysaying for stance in screen),
-        reply_coverage=_mean(stance.coverage for stance in replies),
+        reply_coverage=_mean(_readable(stance) for stance in replies),
         reply_consistency=_reply_consistency(replies),
         reply_refusal=_mean(stance.refusal for stance in replies),
         unresolved=None,
@@ -194,7 +195,7 @@ def _unresolved(entry: TopicReliability, reasons: Sequence[str]) -> str | None:
     if entry.spread is not None and entry.spread < MIN_SPREAD:
         return f"the items differ by only {entry.spread:.3f} nats a token, less than {MIN_SPREAD:.3f}"
     if entry.reply_coverage is not None and entry.reply_coverage < MIN_COVERAGE:
-        return f"only {entry.reply_coverage:.0%} of the replies could be read"
+        return f"only {entry.reply_coverage:.0%} of the replies took a stance that could be read"
     if entry.reply_consistency is not None and entry.reply_consistency < MIN_CONSISTENCY:
         return f"the side that stands first decides the replies to {1 - entry.reply_consistency:.0%} of the items"
     return None
@@ -220,6 +221,11 @@ def _frame_consistency(log_odds_F: Sequence[float]) -> float | None:
     toward_first = sum(value > 0 for value in log_odds_F)
     pairs = num_frames * (num_frames - 1) / 2
     return 1 - toward_first * (num_frames - toward_first) / pairs
+
+
+def _readable(stance: Stance) -> float | None:
+    """Share of the replies to an item that a stance could be read from: neither refused nor unread."""
+    return stance.coverage if stance.unread is None else 1 - stance.unread - (stance.refusal or 0.0)
 
 
 def _reply_consistency(replies: Sequence[Stance]) -> float | None:

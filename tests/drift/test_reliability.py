@@ -136,7 +136,10 @@ def test_replies_fill_their_columns_and_undecided_items_are_left_out():
             [reply(name, UP, DOWN) for name in IDS],
             "the side that stands first decides the replies to 100% of the items",
         ),
-        ([reply(name, UP, UP, coverage=0.2) for name in IDS], "only 20% of the replies could be read"),
+        (
+            [reply(name, UP, UP, coverage=0.2) for name in IDS],
+            "only 20% of the replies took a stance that could be read",
+        ),
     ],
 )
 def test_replies_that_say_nothing_take_the_resolution_away(replies, reason):
@@ -149,6 +152,13 @@ def test_a_topic_asked_by_replies_only_has_no_screen_figures():
     assert found.coverage is None
     assert found.items == ()
     assert found.unresolved is None
+
+
+def test_refused_and_unread_replies_are_not_covered():
+    stance = Stance("t", "i0", "confirm", probs=Probs(0.3, 0, 0), refusal=0.5, unread=0.2, coverage=1.0)
+    found = one([*RESOLVED, stance])
+    assert found.reply_coverage == pytest.approx(0.3)
+    assert found.unresolved == "only 30% of the replies took a stance that could be read"
 
 
 def test_frame_consistency_counts_pairs_of_frames_that_agree():
