@@ -17,9 +17,7 @@ from transformers.cache_utils import Cache, DynamicCache, DynamicLayer
 
 from driftwatch.errors import ProbeError
 from driftwatch.probes.batches import Batch, Edges, Layout, Path
-
-# Float32 copies of logits are made in pieces of this many bytes.
-_PIECE_BYTES = 2**24
+from driftwatch.probes.memory import PIECE_BYTES
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +156,7 @@ def call(
     if shape[0] != ids.shape[0] or shape[1] < expected or (way.trims and shape[1] > expected):
         raise ProbeError(
             f"expected logits of shape ({ids.shape[0]}, {expected}, vocabulary) from {type(model).__name__}; found "
-            f"{shape if logits_BKV is not None else 'none'}. Libraries that fuse the loss return none unless they are told to."
+            f"{shape if logits_BKV is not None else 'none'}. Libraries that fuse the loss return none unless told to."
         )
     assert isinstance(logits_BKV, Tensor)
     return logits_BKV[:, -kept:], getattr(out, way.cache_name, None)
@@ -200,7 +198,7 @@ def _log_probabilities(logits_BKV: Tensor, edges: Edges) -> Tensor:
     kept, vocabulary = logits_BKV.shape[1:]
     device = logits_BKV.device
     logits_NV = logits_BKV.reshape(-1, vocabulary)
-    piece = max(1, _PIECE_BYTES // (4 * vocabulary))
+    piece = max(1, PIECE_BYTES // (4 * vocabulary))
     normalizer_N = torch.cat([part.float().logsumexp(dim=1) for part in torch.split(logits_NV, piece)])
     at_E = torch.from_numpy(edges.rows * kept + edges.columns).to(device)
     tokens_E = torch.from_numpy(edges.tokens).to(device)

@@ -10,7 +10,9 @@ from driftwatch.probes.batches import Fits, Size
 
 # A look may take this share of the model's own size on top of what training holds. It leaves room, below the quarter
 # that is promised, for what the estimate does not see: buffers inside kernels and the allocator's rounding.
-SHARE_OF_MODEL = 1 / 6
+SHARE_OF_MODEL = 1 / 5
+# Logits are normalized in pieces of this many bytes in float32.
+PIECE_BYTES = 2**23
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,23 +21,27 @@ class Footprint:
 
     Attributes:
         token: A token's activations in the widest layer.
-        logit: One position's logits.
+        logits: One position's logits, as the model returns them.
+        exact_logits: The same in float32, as they are normalized.
         pair: One query-key pair: the mask, and the scores where the attention keeps them.
         cached: One cached token in all layers; 0 where nothing is kept.
     """
 
     token: int
-    logit: int
+    logits: int
+    exact_logits: int
     pair: int
     cached: int
 
     def of(self, size: Size) -> int:
         """Bytes at the peak of a pass, the model itself not counted."""
-        tokens = size.rows * size.tokens
+        tokens, kept = size.rows * size.tokens, size.rows * size.kept
         pairs = tokens * (size.before + size.tokens)
         cached = size.rows * (size.before + size.tokens)
+        # A piece and its exponentials.
+        logits = kept * self.logits + 2 * min(PIECE_BYTES, kept * self.exact_logits)
         # Layers are done when logits are made, so the larger of the two counts; masks and caches stay throughout.
-        return max(tokens * self.token, size.rows * size.kept * self.logit) + pairs * self.pair + cached * self.cached
+        return max(tokens * self.token, logits) + pairs * self.pair + cached * self.cached
 
 
 def footprint(model: Any, *, logit_bytes: int, keeps_cache: bool, additive_mask: bool) -> Footprint:
@@ -53,17 +59,24 @@ def footprint(model: Any, *, logit_bytes: int, keeps_cache: bool, additive_mask:
     heads = getattr(config, "num_attention_heads", None) or 1
     head_dim = getattr(config, "head_dim", None) or hidden // heads
     key_heads = getattr(config, "num_key_value_heads", None) or heads
-    inner = getattr(config, "intermediate_size", None) or 4 * hidden
-    inner = max(inner) if isinstance(inner, list) else inner
+    experts = getattr(config, "num_experts_per_tok", None) or 0
     eager = getattr(config, "_attn_implementation", None) == "eager"
     softcap = getattr(config, "final_logit_softcapping", None)
     return Footprint(
-        # Residual, normed copy and attention's in- and outputs; gate, up, their product and its input.
-        token=item * (6 * hidden + 4 * inner + 4 * heads * head_dim),
-        logit=int(config.vocab_size) * logit_bytes * (2 if softcap else 1),
+        # Residual, normed copy and attention's in- and outputs; gate, up, their product and its input; experts' copies.
+        token=item * (6 * hidden + 4 * _inner_size(config, experts) + 4 * heads * head_dim + 3 * experts * hidden),
+        logits=int(config.vocab_size) * logit_bytes * (2 if softcap else 1),
+        exact_logits=int(config.vocab_size) * 4,
         pair=(item if additive_mask else 1) + (heads * (item + 8) if eager else item),
         cached=2 * item * key_heads * head_dim * config.num_hidden_layers if keeps_cache else 0,
     )
+
+
+def _inner_size(config: Any, experts: int) -> int:
+    """Width of the feed-forward layers that one token goes through."""
+    found = getattr(config, "intermediate_size", None) or 4 * config.hidden_size
+    dense = max(found) if isinstance(found, list) else int(found)
+    return max(dense, experts * (getattr(config, "moe_intermediate_size", None) or dense))
 
 
 def fits_within(footprint: Footprint, max_tokens: int, max_bytes: int) -> Fits:

@@ -144,7 +144,7 @@ def plan(
         requests: What is asked; results come in this order.
         model: A causal language model, plain or wrapped by PEFT.
         max_tokens: Bound on the tokens of one forward pass.
-        max_bytes: Bound on the estimated memory of one forward pass; a sixth of the model's weights when `None`. A
+        max_bytes: Bound on the estimated memory of one forward pass; a fifth of the model's weights when `None`. A
             single prompt with its continuations is asked in any case.
 
     Raises:

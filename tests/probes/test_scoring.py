@@ -10,7 +10,7 @@ from driftwatch.probes.planning import plan
 from driftwatch.probes.scoring import Request, dry_look, score
 
 EXACT = 1e-4  # nats, for the sum over a continuation, in float32
-ROOMY = {"max_tokens": 128, "max_bytes": 2**24}  # a sixth of a tiny model is no room at all
+ROOMY = {"max_tokens": 128, "max_bytes": 2**24}  # a fifth of a tiny model is no room at all
 
 
 @pytest.mark.parametrize("attention", ["sdpa", "eager"])
