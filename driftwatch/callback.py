@@ -23,6 +23,7 @@ from typing import Any, ClassVar, Literal
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 from transformers.trainer_callback import ExportableState
 
+from driftwatch.confirm import Confirmation
 from driftwatch.drift.compare import BaselineName
 from driftwatch.errors import ConfigError
 from driftwatch.exporters.exporter import Exporter
@@ -49,6 +50,7 @@ class DriftCallback(TrainerCallback, ExportableState):  # type: ignore[misc] # t
             with the SFT model where switching LoRA adapters reaches it.
         alerting_baseline: Which baseline alerts rest on; `None` prefers "sft" where there is one.
         probes: Names or objects.
+        confirm: How replies are drawn and who reads them; `None` leaves it at the screen.
         schedule: At which steps to look, and at what cost.
         alpha: Probability of any false alert in the whole run that is tolerated, in (0, 1).
         run: Name of the run; `None` takes the Trainer's run_name, or makes one from the time.
@@ -71,6 +73,7 @@ class DriftCallback(TrainerCallback, ExportableState):  # type: ignore[misc] # t
         baseline: str | Path | None = None,
         alerting_baseline: BaselineName | None = None,
         probes: Sequence[str | Probe] = ("statement",),
+        confirm: Confirmation | None = None,
         schedule: Schedule | None = None,
         alpha: float = 0.01,
         run: str | None = None,
@@ -92,6 +95,7 @@ class DriftCallback(TrainerCallback, ExportableState):  # type: ignore[misc] # t
             baseline=baseline,
             alerting_baseline=alerting_baseline,
             probes=probes,
+            confirm=confirm,
             schedule=schedule,
             alpha=alpha,
             run=run,

@@ -32,13 +32,38 @@ class Line(NamedTuple):
     file: str
     value: Any
 
+    def write(self, store: RunStore) -> None:
+        """Append it."""
+        store.append_line(self.file, self.value)
+
+
+class Whole(NamedTuple):
+    """A small file of the run, written anew."""
+
+    file: str
+    value: Any
+
+    def write(self, store: RunStore) -> None:
+        """Put it in place of what was there."""
+        store.write_json(self.file, self.value)
+
+
+class Expired(NamedTuple):
+    """A file of the run that is kept no longer."""
+
+    file: str
+
+    def write(self, store: RunStore) -> None:
+        """Remove it, if it is there."""
+        (store.folder / self.file).unlink(missing_ok=True)
+
 
 @dataclass(frozen=True, slots=True)
 class Parcel:
-    """What one look hands over: its record, and what the record refers to as lines for other files of the run."""
+    """What one look hands over: its record, and changes to other files of the run, which the record may refer to."""
 
     record: Record
-    lines: tuple[Line, ...] = ()
+    changes: tuple[Line | Whole | Expired, ...] = ()
 
 
 class Delivery:
@@ -61,7 +86,7 @@ class Delivery:
         self._store = store
         self._exporters = list(exporters)
         self._queue: queue.Queue[Parcel | None] = queue.Queue(capacity)
-        self._unwritten: deque[Line] = deque()
+        self._unwritten: deque[Line | Whole | Expired] = deque()
         self._beat_seconds = beat_seconds
         self._thread: threading.Thread | None = None
         self._said: set[str] = set()
@@ -105,7 +130,7 @@ class Delivery:
             if parcel is None:
                 break
             # The record comes last: a look that readers can see has everything that it refers to.
-            self._unwritten.extend([*parcel.lines, Line("records.jsonl", parcel.record)])
+            self._unwritten.extend([*parcel.changes, Line("records.jsonl", parcel.record)])
             self._beat()
             for exporter in self._exporters:
                 self._attempt(exporter.name, exporter.export, parcel.record)
@@ -122,7 +147,7 @@ class Delivery:
 
     def _write(self) -> None:
         while self._unwritten:
-            if not self._attempt("store", self._store.append_line, *self._unwritten[0]):
+            if not self._attempt("store", self._unwritten[0].write, self._store):
                 return
             self._unwritten.popleft()
 

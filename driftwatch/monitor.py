@@ -8,19 +8,23 @@ Nothing here catches errors: `callback.py` holds the one guard.
 import logging
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 
 from driftwatch import __version__, plugins
 from driftwatch.asking import Asking
 from driftwatch.baselines import Baselines, begin_baselines, load_baseline, resume_baselines
 from driftwatch.budget import Controller, Decision, Spent, Workload
-from driftwatch.delivery import Delivery, Line, Parcel
+from driftwatch.confirm import MIN_DRAWS, BaselineReply, Confirm, Confirmation, Saved
+from driftwatch.delivery import Delivery, Expired, Line, Parcel, Whole
 from driftwatch.drift.compare import BaselineName
-from driftwatch.errors import ConfigError
+from driftwatch.drift.floor import exceeds
+from driftwatch.drift.reliability import reliability
+from driftwatch.errors import BaselineError, ConfigError, JudgeError, ProbeError
 from driftwatch.exporters.exporter import Exporter
 from driftwatch.guard import undisturbed
 from driftwatch.observation import Observation, describe, widest
@@ -34,7 +38,9 @@ from driftwatch.topics import TopicPack
 logger = logging.getLogger(__name__)
 
 CLOSE_SECONDS = 20.0  # how long the end of training waits for the last look to be delivered
-INTERVALS, NUMERIC_FLOOR = range(2)  # parts of a generator's key
+KEPT_REPLIES = 200  # looks whose replies are kept, as what an alert rests on
+EVIDENCE_FILE, BASELINE_REPLIES = "evidence.json", "baseline-replies.jsonl"
+INTERVALS, NUMERIC_FLOOR, EVIDENCE = range(3)  # parts of a generator's key
 
 
 class Monitor:
@@ -46,6 +52,7 @@ class Monitor:
             the SFT model where switching adapters reaches it.
         alerting_baseline: Which baseline alerts rest on; `None` prefers "sft" where there is one.
         probes: Names or objects.
+        confirm: How replies are drawn and who reads them; `None` leaves it at the screen, and states stop at "watch".
         schedule: At which steps to look, and at what share of wall time; `is_due` follows it.
         alpha: Probability of any false alert in the whole run that is tolerated, in (0, 1).
         run: Name of the run, the `run` label of every metric; `None` makes one from the time.
@@ -65,6 +72,7 @@ class Monitor:
         baseline: str | Path | None = None,
         alerting_baseline: BaselineName | None = None,
         probes: Sequence[str | Probe] = ("statement",),
+        confirm: Confirmation | None = None,
         schedule: Schedule | None = None,
         alpha: float = 0.01,
         run: str | None = None,
@@ -82,6 +90,8 @@ class Monitor:
         self.attempt = 0
         self.last: Record | None = None
         self._asking = Asking(pack, probes)
+        self._confirm = Confirm(confirm, self._asking.pack.topics, seed=seed) if confirm is not None else None
+        self._keep_replies = confirm is not None and confirm.keep_replies
         self._exporters: list[Exporter] = [plugins.made("exporters", exporter) for exporter in exporters]
         self._source = baseline
         self._alerting = alerting_baseline
@@ -138,7 +148,9 @@ class Monitor:
         with undisturbed(model, tokenizer=tokenizer, optimizer=optimizer) as asked:
             self._asking.prepare(asked, tokenizer)
             identity = self._asking.identity(asked)
-        self._controller.full = Workload(blocks=self._asking.num_blocks)
+            if self._confirm is not None:
+                self._confirm.prepare(tokenizer)
+                identity.update(self._confirm.identity())
         first = None
         if resume is not None:
             on_first(lambda: self._resume(RunStore(resume), identity), "going on with a run")
@@ -147,7 +159,13 @@ class Monitor:
             name = model_name or str(getattr(getattr(model, "config", None), "_name_or_path", "")) or "model"
             self._begin_anew(first, model, identity, name, trainer)
         self._share_state()
+        if self._confirm is not None:
+            self._begin_confirm(model, resume is not None)
+        self._controller.full = self._workload()
         if rank() == 0 and self.store is not None and self.info is not None:
+            if resume is None and self._confirm is not None:
+                for entry in self._confirm.pool:
+                    self.store.append_line(BASELINE_REPLIES, entry)
             self.store.append_event("begin", attempt=self.attempt, step=step)
             self._delivery = Delivery(self.store, self._exporters)
             self._delivery.start(self.info)
@@ -157,6 +175,7 @@ class Monitor:
         """Whether to call `observe` now; to be asked after every step, on every rank."""
         if not self._controller.is_due(step):
             return False
+        self._controller.full = self._workload()
         decision = broadcast(self._controller.decide(step) if rank() == 0 else Decision(False))
         self._controller.heed(decision)
         self._decision = decision
@@ -227,6 +246,7 @@ class Monitor:
                     rng=self._rng(0, NUMERIC_FLOOR),
                 )
         self.attempt = self._next_look = self._observations = 0
+        self.last = None
         self._failures.clear()
         self._export_failures.clear()
         on_first(lambda: self._create(identity, model_name, trainer), "making the run's folder")
@@ -256,16 +276,18 @@ class Monitor:
             self._observations = totals.observations_total
             self._failures = Counter(totals.failures_total)
             self._export_failures = Counter(totals.export_failures_total)
+            self.last = records[-1]
 
     def _share_state(self) -> None:
         """What rank 0 read from disk, on every rank."""
-        shared = (self.info, self._baselines, self.attempt, self._next_look, self._observations)
-        self.info, self._baselines, self.attempt, self._next_look, self._observations = broadcast(shared)
+        shared = broadcast((self.info, self._baselines, self.attempt, self._next_look, self._observations, self.last))
+        self.info, self._baselines, self.attempt, self._next_look, self._observations, self.last = shared
 
     def _describe(self, identity: dict[str, str], model_name: str, trainer: str | None) -> RunInfo:
         assert self._baselines is not None
         assert self.store is not None
         pack = self._asking.pack
+        resolution = reliability(self._baselines.stances("start"), pack.topics)
         return RunInfo(
             run=self.store.folder.name,
             created=time.time(),
@@ -281,10 +303,12 @@ class Monitor:
             identity=identity,
             alpha=self._alpha,
             num_processes=num_ranks(),
+            unresolved={row.topic: row.unresolved for row in resolution if row.unresolved is not None},
             notes=self._baselines.notes,
         )
 
     def _ask(self, model: Any, observation: Observation) -> None:
+        """Everything that needs the model, inside the guard."""
         decision, self._decision = self._decision, None  # one that was made for this look, if `is_due` was asked
         blocks = decision.blocks if decision is not None and decision.is_partial else None
         with observation.stage("screen"):
@@ -293,6 +317,86 @@ class Monitor:
         observation.blocks = self._asking.num_blocks if blocks is None else len(blocks)
         if blocks is not None:
             observation.notes.append(f"{len(blocks)} of {self._asking.num_blocks} blocks of the bank were asked")
+        if self._confirm is not None and observation.phase != "start":
+            self._hear(model, observation, None if decision is None else decision.draws)
+
+    def _hear(self, model: Any, observation: Observation, max_draws: int | None) -> None:
+        """Draw and read replies; where that fails, the look goes on with what the screen found."""
+        assert self._confirm is not None
+        try:
+            with observation.stage("replies"):
+                observation.confirmed = self._confirm.observe(
+                    model,
+                    attempt=self.attempt,
+                    look=observation.look,
+                    step=observation.step,
+                    screened=self._screened(),
+                    max_draws=max_draws,
+                    fingerprint=self._fingerprint(model),
+                    rng=self._rng(observation.look, EVIDENCE),
+                )
+        except (ProbeError, JudgeError) as err:
+            self._failures[f"confirm/{type(err).__name__}"] += 1
+            observation.failures.append(Failure("confirm", f"{type(err).__name__}: {err}"))
+            logger.warning("replies at step %d could not be had, the look goes on: %s", observation.step, err)
+
+    def _screened(self) -> list[str]:
+        """Topics that the last look makes worth a closer one."""
+        if self.last is None or self.info is None:
+            return []
+        against = self.info.alerting_baseline
+        return [d.topic for d in self.last.drifts if d.baseline == against and exceeds(d, self.last.floors)]
+
+    def _fingerprint(self, model: Any) -> tuple[float, ...]:
+        """Of the baseline model, where switching adapters reaches it; inside the guard."""
+        if self._baselines is None or self._baselines.reference is None:
+            return ()
+        with self._baselines.reference.active(model) as referred:
+            return self._asking.fingerprint(referred)
+
+    def _begin_confirm(self, model: Any, resumed: bool) -> None:
+        assert self._confirm is not None
+        assert self._baselines is not None
+        assert self.info is not None
+        if resumed:
+            saved, pool = on_first(self._read_confirm, "reading the evidence")
+            self._confirm.resume(self._baselines, saved, pool)
+            return
+        topics = [topic.id for topic in self._asking.pack if topic.id not in self.info.unresolved]
+        with undisturbed(model, optimizer=self._optimizer) as asked:
+            self._confirm.begin(
+                asked,
+                self._baselines,
+                resolved=topics,
+                alpha=self._alpha,
+                planned_looks=self._planned_looks(),
+                fingerprint=self._fingerprint(asked),
+            )
+
+    def _read_confirm(self) -> tuple[Saved, list[BaselineReply]]:
+        assert self.store is not None
+        path = self.store.folder / EVIDENCE_FILE
+        if not path.is_file():
+            raise BaselineError(f"expected the run's evidence in {path}, and it is gone; begin a run of another name.")
+        pool = [msgspec.json.decode(line, type=BaselineReply) for line in self.store.lines(BASELINE_REPLIES)]
+        return msgspec.json.decode(path.read_bytes(), type=Saved), pool
+
+    def _planned_looks(self) -> int | None:
+        """Looks after the first one, the last included; `None` if the length of training is unknown."""
+        end = self._controller.planned_steps
+        if end is None:
+            return None
+        due = sum(self._schedule.is_due(step) for step in range(self._last_step + 1, end + 1))
+        return due + (not self._schedule.is_due(end))
+
+    def _workload(self) -> Workload:
+        """A look without a limit."""
+        if self._confirm is None:
+            return Workload(blocks=self._asking.num_blocks)
+        wanted = self._confirm.wanted(self._screened())
+        return Workload(
+            self._asking.num_blocks, sum(wanted.values()), min(len(wanted) * MIN_DRAWS, sum(wanted.values()))
+        )
 
     def _hand_over(self, observation: Observation) -> Record:
         """Turn a look into a record, log one line of it, and give it to the delivery thread."""
@@ -307,16 +411,33 @@ class Monitor:
             self._baselines,
             attempt=self.attempt,
             cost=self._cost(),
+            before=() if self.last is None else self.last.evidence,
             rng=self._rng(observation.look, INTERVALS),
         )
-        self._controller.record(Spent(record.cost.seconds, observation.blocks, 0))
+        draws = 0 if observation.confirmed is None else observation.confirmed.draws
+        self._controller.record(Spent(record.cost.seconds, observation.blocks, draws))
         if self._delivery is not None:
-            found = LookStances(observation.look, observation.step, self.attempt, tuple(observation.stances))
-            self._delivery.submit(Parcel(record, (Line("stances.jsonl", found),)))
+            self._delivery.submit(Parcel(record, tuple(self._changes(observation))))
         if rank() == 0:
             _log(record, self.info)
         self.last = record
         return record
+
+    def _changes(self, observation: Observation) -> Iterator[Line | Whole | Expired]:
+        """What a look leaves in the run's folder beside its record."""
+        yield Line(
+            "stances.jsonl", LookStances(observation.look, observation.step, self.attempt, tuple(observation.stances))
+        )
+        if observation.confirmed is None:
+            if self._confirm is not None and observation.phase == "start":
+                yield Whole(EVIDENCE_FILE, self._confirm.saved())
+            return
+        assert self._confirm is not None
+        yield Whole(EVIDENCE_FILE, self._confirm.saved())
+        if self._keep_replies:
+            for pair in observation.confirmed.pairs:
+                yield Line(_replies_file(observation.look), pair)
+            yield Expired(_replies_file(observation.look - KEPT_REPLIES))
 
     def _cost(self) -> Cost:
         """Running totals, before this look's own figures."""
@@ -340,6 +461,10 @@ def _free_folder(parent: Path, name: str) -> Path:
         number += 1
         folder = parent / f"{name}-{number}"
     return folder
+
+
+def _replies_file(look: int) -> str:
+    return f"replies/{look:06d}.jsonl"
 
 
 def _log(record: Record, info: RunInfo) -> None:

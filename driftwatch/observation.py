@@ -7,10 +7,13 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from driftwatch.alerts import new_alerts
 from driftwatch.baselines import Baselines
+from driftwatch.confirm import Confirmed
 from driftwatch.drift.compare import Drift, compare
 from driftwatch.drift.floor import placebo_floor
 from driftwatch.drift.shares import topic_stances
+from driftwatch.drift.verdict import TopicEvidence
 from driftwatch.record import Cost, Failure, Phase, Record, RunInfo
 from driftwatch.stance import Stance
 
@@ -24,6 +27,7 @@ class Observation:
         failures: Parts that could not be done; the rest goes on without them.
         seconds: Time by stage.
         blocks: Blocks of the bank that were asked.
+        confirmed: What the replies said; `None` where none were drawn.
     """
 
     look: int
@@ -36,6 +40,7 @@ class Observation:
     seconds: dict[str, float] = field(default_factory=dict)
     tokens_scored: int = 0
     blocks: int = 0
+    confirmed: Confirmed | None = None
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
@@ -54,6 +59,7 @@ def describe(
     *,
     attempt: int,
     cost: Cost,
+    before: Sequence[TopicEvidence] = (),
     rng: np.random.Generator,
 ) -> Record:
     """Compare a look with the baselines and put everything that is reported of it into a record.
@@ -63,6 +69,7 @@ def describe(
         info: The run.
         baselines: What to compare with.
         attempt: Of the run.
+        before: Evidence rows of the last look that had any.
         cost: Running totals; the look's own seconds and tokens are filled in here.
         rng: For intervals.
     """
@@ -77,6 +84,9 @@ def describe(
     controls = {topic.id for topic in info.topics if topic.control}
     alerting = [drift for drift in drifts if drift.baseline == baselines.alerting]
     probes = dict.fromkeys(drift.probe for drift in alerting)
+    confirmed = observation.confirmed
+    evidence = tuple(before) if confirmed is None else confirmed.evidence
+    poles = {topic.id: topic.poles for topic in info.topics if not topic.control}
     return Record(
         run=info.run,
         attempt=attempt,
@@ -84,12 +94,14 @@ def describe(
         step=observation.step,
         phase=observation.phase,
         timestamp=time.time(),
-        stances=tuple(shares),
-        drifts=tuple(drifts),
+        stances=(*shares, *(confirmed.stances if confirmed else ())),
+        drifts=(*drifts, *(confirmed.drifts if confirmed else ())),
+        evidence=evidence,
+        alerts=new_alerts(before, evidence, poles=poles, alpha=info.alpha),
         floors=(*baselines.floors, *(placebo_floor(alerting, controls, probe) for probe in probes)),
         failures=tuple(observation.failures),
         cost=_with_look(cost, observation),
-        notes=tuple(observation.notes),
+        notes=tuple(observation.notes) + ((confirmed.why,) if confirmed is not None and confirmed.why else ()),
     )
 
 

@@ -11,6 +11,7 @@ from typing import Any, Literal, TypeVar
 
 import msgspec
 
+from driftwatch.alerts import Alert
 from driftwatch.drift.compare import BaselineName, Drift
 from driftwatch.drift.floor import Floor
 from driftwatch.drift.interval import Interval
@@ -49,6 +50,7 @@ class RunInfo:
         alerting_baseline: The one that alerts rest on.
         identity: What two measurements must share to be comparable.
         alpha: Requested probability of any false alert in the run.
+        unresolved: Why a topic is left out of alerts, by topic; the model has no resolution there.
         notes: Sentences a reader should know, for example that the model has no chat template.
     """
 
@@ -66,6 +68,7 @@ class RunInfo:
     identity: dict[str, str] = field(default_factory=dict)
     alpha: float = 0.01
     num_processes: int = 1
+    unresolved: dict[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     schema: int = SCHEMA
 
@@ -102,17 +105,6 @@ class Cost:
     observations_total: int = 0
     failures_total: dict[str, int] = field(default_factory=dict)
     export_failures_total: dict[str, int] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class Alert:
-    """One alert that this look raised or relabelled."""
-
-    topic: str
-    kind: str
-    severity: Literal["info", "warning", "critical"]
-    label: str
-    text: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 """Draws: which items are asked now, in which order of their sides, and what was said.
 
-One draw is a uniformly random item of a topic, a uniformly random order, and one fresh reply on each side: of the model in
-training, and of the baseline. The alerts' false-alarm rate rests on these being random, fresh and used once
+One draw is a uniformly random item of a topic, a uniformly random order, and one fresh reply on each side: of the model
+in training, and of the baseline. The alerts' false-alarm rate rests on these being random, fresh and used once
 (docs/statistics.md).
 """
 

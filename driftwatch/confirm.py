@@ -1,0 +1,326 @@
+"""Confirm: what the model writes beside what the baseline writes, read by a frozen judge; alerts rest on it.
+
+The screen says which topics deserve a closer look; here a few random items are asked again, of the model in training
+and of the baseline, and the evidence moves on. Where switching adapters reaches the baseline model it is asked on
+demand, guarded by a fingerprint; where it does not, its replies are drawn and decoded before training, and each is used
+once, in its order.
+"""
+
+import logging
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from driftwatch import plugins
+from driftwatch.baselines import Baselines, same_model
+from driftwatch.drift.compare import Drift
+from driftwatch.drift.evidence import Evidence, Settings, begin, update
+from driftwatch.drift.ledger import from_json, to_json
+from driftwatch.drift.outcome import Draws, Outcome
+from driftwatch.drift.planning import NORMAL_DRAWS, WATCHED_DRAWS
+from driftwatch.drift.shares import TopicStance, topic_stances
+from driftwatch.drift.summary import recent_drift, summary
+from driftwatch.drift.validity import label_shares
+from driftwatch.drift.verdict import TopicEvidence, allocation
+from driftwatch.errors import ConfigError
+from driftwatch.judges.judge import Judge
+from driftwatch.probes.draws import Draw, Interviewer, Said, draw
+from driftwatch.probes.prompt import ChatFormat, Wrap
+from driftwatch.probes.sampling import Decoding
+from driftwatch.topics.topic import Topic
+
+logger = logging.getLogger(__name__)
+
+KIND = "confirm"
+MIN_DRAWS = 4  # a topic, where the budget is short; fewer say nothing for a look's fixed cost
+UNKNOWN_LOOKS = 40  # for which baseline replies are kept where the length of training is unknown
+ITEMS, NOW, BASELINE, POOL_ITEMS, POOL = range(10, 15)  # parts of a generator's key, apart from the monitor's
+
+
+@dataclass(frozen=True, slots=True)
+class Confirmation:
+    """How replies are drawn, and who reads them.
+
+    Attributes:
+        judge: Name or object.
+        decoding: How replies are sampled.
+        normal_draws: Draws a topic and look.
+        watched_draws: Draws of a topic whose screen or evidence has moved, and of every control then.
+        wrap: The user's own training context around every question.
+        keep_replies: Keep every reply and reading in the run's folder, as what an alert rests on.
+    """
+
+    judge: str | Judge = "sides"
+    decoding: Decoding = field(default_factory=Decoding)
+    normal_draws: int = NORMAL_DRAWS
+    watched_draws: int = WATCHED_DRAWS
+    wrap: Wrap | None = None
+    keep_replies: bool = True
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.normal_draws <= self.watched_draws:
+            raise ConfigError(
+                "a watched topic gets at least as many draws as another, and that is at least one; "
+                f"found normal_draws={self.normal_draws} and watched_draws={self.watched_draws}."
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class BaselineReply:
+    """One reply of the baseline model, drawn before training."""
+
+    topic: str
+    item: str
+    order: int
+    text: str
+    outcome: int
+
+
+@dataclass(frozen=True, slots=True)
+class ReplyPair:
+    """One draw, for the reader who asks what an alert rests on."""
+
+    look: int
+    step: int
+    topic: str
+    item: str
+    order: int
+    now: Said
+    baseline: Said
+
+
+@dataclass(frozen=True, slots=True)
+class Saved:
+    """What a resumed run needs to go on: the evidence, and how far the baseline's replies are used up.
+
+    Attributes:
+        fingerprint: Of the baseline model where it is asked on demand; empty where it is not.
+    """
+
+    evidence: dict[str, Any]
+    used: dict[str, int]
+    fingerprint: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Confirmed:
+    """What one look found.
+
+    Attributes:
+        draws: How many.
+        pairs: The replies themselves.
+        why: What limits the evidence of this look; `None` where nothing does.
+    """
+
+    evidence: tuple[TopicEvidence, ...]
+    stances: tuple[TopicStance, ...]
+    drifts: tuple[Drift, ...]
+    draws: int
+    pairs: tuple[ReplyPair, ...]
+    why: str | None
+
+
+class Confirm:
+    """The stage of one run.
+
+    Args:
+        settings: How replies are drawn and read.
+        topics: The bank.
+        seed: Of the run.
+    """
+
+    def __init__(self, settings: Confirmation, topics: Sequence[Topic], *, seed: int) -> None:
+        self.settings = settings
+        self._topics = [topic for topic in topics if any(item.sides for item in topic.items)]
+        self._judge: Judge = plugins.made("judges", settings.judge)
+        self._seed = seed
+        self._interviewer: Interviewer | None = None
+        self._baselines: Baselines | None = None
+        self._evidence: Evidence | None = None
+        self._pool: dict[str, list[BaselineReply]] = {}
+        self._used: dict[str, int] = {}
+        self._fingerprint: tuple[float, ...] = ()
+
+    def prepare(self, tokenizer: Any) -> None:
+        """Encode for this tokenizer."""
+        chat = ChatFormat(tokenizer, self.settings.wrap)
+        self._interviewer = Interviewer(self._topics, chat, self._judge, self.settings.decoding)
+
+    def identity(self) -> dict[str, str]:
+        """What two measurements must share; after `prepare`."""
+        assert self._interviewer is not None
+        return {f"{KIND}/{part}": value for part, value in self._interviewer.identity().items()}
+
+    def begin(
+        self,
+        model: Any,
+        baselines: Baselines,
+        *,
+        resolved: Collection[str],
+        alpha: float,
+        planned_looks: int | None,
+        fingerprint: tuple[float, ...],
+    ) -> None:
+        """Fix the hypotheses that share alpha, and decode the baseline's replies where they cannot be had later.
+
+        Args:
+            model: At the start of training, inside the guard.
+            baselines: What is compared with.
+            resolved: Topics on which the model has resolution; the others are left out for the whole run.
+            alpha: Probability of any false alert in the run.
+            planned_looks: After the first one; `None` if unknown.
+            fingerprint: Of the baseline model, where it can be reached.
+        """
+        values = tuple(t.id for t in self._topics if not t.control and t.id in resolved)
+        controls = tuple(t.id for t in self._topics if t.control)
+        self._baselines, self._fingerprint = baselines, fingerprint
+        self._evidence = begin(Settings(values, controls, planned_looks=planned_looks or None, alpha=alpha))
+        self._pool, self._used = {}, {}
+        if baselines.reference is None:
+            self._fill_pool(model, planned_looks or UNKNOWN_LOOKS)
+
+    def resume(self, baselines: Baselines, saved: Saved, pool: Sequence[BaselineReply]) -> None:
+        """Go on from the latest evidence, whatever the checkpoint: taking looks back would spend alpha again."""
+        self._baselines, self._fingerprint = baselines, saved.fingerprint
+        self._evidence = from_json(saved.evidence)
+        self._used = dict(saved.used)
+        self._pool = {}
+        for entry in pool:
+            self._pool.setdefault(entry.topic, []).append(entry)
+
+    @property
+    def pool(self) -> list[BaselineReply]:
+        """The baseline's replies drawn before training, in the order in which they will be used."""
+        return [entry for entries in self._pool.values() for entry in entries]
+
+    def saved(self) -> Saved:
+        """What a resumed run needs."""
+        assert self._evidence is not None
+        return Saved(to_json(self._evidence), self._used, self._fingerprint)
+
+    def wanted(self, screened: Collection[str]) -> dict[str, int]:
+        """Draws a topic that the next look should make, given what the screen shows."""
+        assert self._evidence is not None
+        settings = self.settings
+        return allocation(self._evidence, screened, normal=settings.normal_draws, closer=settings.watched_draws)
+
+    def observe(
+        self,
+        model: Any,
+        *,
+        attempt: int,
+        look: int,
+        step: int,
+        screened: Collection[str],
+        max_draws: int | None,
+        fingerprint: tuple[float, ...],
+        rng: np.random.Generator,
+    ) -> Confirmed:
+        """Draw, ask both sides, read, and move the evidence on.
+
+        Args:
+            model: In training, inside the guard.
+            attempt: Of the run; with `look` the key of fresh random numbers.
+            look: Its number.
+            step: Optimizer steps done.
+            screened: Topics whose screen moved by enough to be watched.
+            max_draws: What the budget allows; `None` for no limit.
+            fingerprint: Of the baseline model now, where it is asked on demand.
+            rng: For intervals.
+
+        Raises:
+            ProbeError, JudgeError: Nobody could be asked or read; the evidence stays where it was.
+        """
+        assert self._evidence is not None
+        assert self._baselines is not None
+        why = self._changed(fingerprint)
+        counts = {} if why else _within(self.wanted(screened), max_draws)
+        draws, theirs, ended = self._baseline_side(model, counts, attempt, look)
+        ours = self._ask(model, draws, (attempt, look, NOW))
+        outcomes = _by_topic(draws, ours, theirs)
+        self._evidence = update(self._evidence, outcomes, step)
+        if ended:
+            why = f"the baseline's replies for {', '.join(ended)} are used up; their evidence is frozen"
+        recent = self._evidence.recent
+        return Confirmed(
+            evidence=tuple(summary(self._evidence, rng, screened=screened, why=why)),
+            stances=tuple(topic_stances(label_shares(recent, "now"), rng)),
+            drifts=tuple(recent_drift(self._evidence, rng, against=self._baselines.alerting)),
+            draws=len(draws),
+            pairs=tuple(
+                ReplyPair(look, step, d.topic, d.item, d.order, now, before)
+                for d, now, before in zip(draws, ours, theirs, strict=True)
+            ),
+            why=why,
+        )
+
+    def _changed(self, fingerprint: tuple[float, ...]) -> str | None:
+        """A sentence if the baseline model is not what it was when the run began."""
+        assert self._baselines is not None
+        if self._baselines.reference is None or same_model(self._fingerprint, fingerprint):
+            return None
+        return "the baseline model is not what it was when the run began, so the evidence is frozen"
+
+    def _baseline_side(
+        self, model: Any, counts: Mapping[str, int], attempt: int, look: int
+    ) -> tuple[list[Draw], list[Said], list[str]]:
+        """The draws of this look, what the baseline says to them, and the topics whose replies are used up."""
+        assert self._baselines is not None
+        reference = self._baselines.reference
+        if reference is not None:
+            draws = draw(self._topics, counts, self._rng(attempt, look, ITEMS))
+            with reference.active(model) as referred:
+                return draws, self._ask(referred, draws, (attempt, look, BASELINE)), []
+        entries: list[BaselineReply] = []
+        ended = []
+        for topic, wanted in counts.items():
+            used = self._used.get(topic, 0)
+            taken = self._pool.get(topic, [])[used : used + wanted]
+            self._used[topic] = used + len(taken)
+            entries += taken
+            if len(taken) < wanted:
+                ended.append(topic)
+        draws = [Draw(e.topic, e.item, 1 if e.order else 0) for e in entries]
+        return draws, [Said(e.text, Outcome(e.outcome)) for e in entries], ended
+
+    def _fill_pool(self, model: Any, looks: int) -> None:
+        """Draw and decode what the baseline will have said, with a reserve for topics that will be watched."""
+        settings = self.settings
+        # A third of the looks watched: more than a quiet run needs, less than a run that drifts from its beginning.
+        each = looks * settings.normal_draws + looks // 3 * (settings.watched_draws - settings.normal_draws)
+        counts = {topic.id: each for topic in self._topics}
+        draws = draw(self._topics, counts, self._rng(0, 0, POOL_ITEMS))
+        logger.info(
+            "the baseline model cannot be reached later: decoding its %d replies now, %d a topic for %d looks",
+            len(draws),
+            each,
+            looks,
+        )
+        said = self._ask(model, draws, (0, 0, POOL))
+        for d, reply in zip(draws, said, strict=True):
+            entry = BaselineReply(d.topic, d.item, d.order, reply.text, int(reply.outcome))
+            self._pool.setdefault(d.topic, []).append(entry)
+
+    def _ask(self, model: Any, draws: Sequence[Draw], key: tuple[int, ...]) -> list[Said]:
+        assert self._interviewer is not None
+        return self._interviewer.ask(model, draws, np.random.SeedSequence([self._seed, *key]))
+
+    def _rng(self, *key: int) -> np.random.Generator:
+        return np.random.default_rng(np.random.SeedSequence([self._seed, *key]))
+
+
+def _within(counts: Mapping[str, int], limit: int | None) -> dict[str, int]:
+    """Counts scaled down to a limit, but not below `MIN_DRAWS` a topic: all topics alike, as controls must keep up."""
+    total = sum(counts.values())
+    if limit is None or total <= limit:
+        return dict(counts)
+    return {topic: max(min(MIN_DRAWS, count), count * limit // total) for topic, count in counts.items()}
+
+
+def _by_topic(draws: Sequence[Draw], ours: Sequence[Said], theirs: Sequence[Said]) -> dict[str, Draws]:
+    rows: dict[str, list[tuple[str, int, int]]] = {}
+    for d, now, before in zip(draws, ours, theirs, strict=True):
+        rows.setdefault(d.topic, []).append((d.item, int(now.outcome), int(before.outcome)))
+    return {topic: Draws(*(tuple(column) for column in zip(*found, strict=True))) for topic, found in rows.items()}
