@@ -13,7 +13,7 @@ from driftwatch.mixin.config import Config, Thresholds
 from driftwatch.mixin.rules import all_alerts
 
 EXPECTED = yaml.safe_load(Path(__file__).with_name("alerts.yaml").read_text(encoding="utf-8"))
-SERVICE = {"job": "driftwatch-service", "instance": "service:8787"}
+SERVICE = {"job": "driftwatch-service", "instance": "service:9465"}
 EVERYWHERE = {topic.id: FLIPPED for topic in TOPICS}
 MILD = {"parks": (0.3, 0.2, 0.45, 0.02, 0.01, 0.02)}  # 0.15 of the replies changed sides
 HASTY = Config(thresholds=Thresholds(ended_seconds=1800, stale_seconds=1800))  # else scenes would be days long
