@@ -82,13 +82,14 @@ def model_to_ask(model: Any) -> Any:
     """The module whose forward a look calls.
 
     Compiled models are asked uncompiled, since another mode and other shapes would recompile them, and replicas
-    without their wrapper, whose forward synchronises. Sharded models stay wrapped: their forward is collective.
+    without their wrapper, whose forward synchronises. So is the module inside an engine of DeepSpeed, which is what
+    transformers hands to callbacks: the hooks of ZeRO-3 are on its parts. Models sharded by FSDP stay as they are.
     """
     wrappers = (nn.DataParallel, nn.parallel.DistributedDataParallel)
     while True:
         if isinstance(original := getattr(model, "_orig_mod", None), nn.Module):
             model = original
-        elif isinstance(model, wrappers):
+        elif isinstance(model, wrappers) or type(model).__name__ == "DeepSpeedEngine":
             model = model.module
         else:
             return model

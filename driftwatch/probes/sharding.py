@@ -1,63 +1,107 @@
-"""Parts of a sharded model that are gathered at once, and how to gather and release one by hand.
+"""The collectives inside a forward pass of a sharded model, and how to do without the pass what is left of them.
 
-Written against what FSDP2 publishes, where it does; the rest, and FSDP1, which changes no more, is read from torch 2.13
-and proved by the tests that let a rank fail.
+Written against what FSDP2 publishes, where it does. The rest, FSDP1 (which changes no more) and DeepSpeed are read from
+torch 2.13 and DeepSpeed 0.19, and proved by the tests that let a rank fail.
 """
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any, Protocol
+from weakref import WeakKeyDictionary
 
 from torch import nn
+from torch.utils.hooks import RemovableHandle
 
+from driftwatch.errors import ProbeError
 from driftwatch.guard import is_fsdp2, reset_forward
 
 
-class Unit(Protocol):
-    """Parameters that one collective gathers.
+class Collectives(Protocol):
+    """Follows a forward pass, and can end one that stopped half-way."""
 
-    Attributes:
-        modules: Those whose forward gathers them; the first call of any of them does.
+    def watch(self) -> list[RemovableHandle]:
+        """Begins to follow; stops when the handles are removed."""
+        ...
+
+    def end(self) -> None:
+        """A pass has come to its end."""
+        ...
+
+    def complete(self) -> None:
+        """Does the collectives that are left of a pass that stopped half-way, and cleans up behind it."""
+        ...
+
+
+def collectives_of(model: nn.Module) -> Collectives | None:
+    """Those of a model under FSDP2, FSDP1 or ZeRO-3; `None` where a forward pass has none."""
+    if units := _units(model):
+        return _Gathering(units)
+    if any(hasattr(parameter, "ds_id") for parameter in model.parameters()):
+        return _Hooks(model)
+    return None
+
+
+# FSDP: units, each gathered by one collective
+
+
+class _Gathering:
+    """Gathers by hand the units that a broken pass has not reached.
+
+    Between passes nothing stays gathered, so that each begins with the same collectives, wherever an earlier one has
+    stopped.
     """
 
-    modules: list[Any]
+    def __init__(self, units: Sequence["_Fsdp2 | _Fsdp1"]) -> None:
+        self._units = units
+        self._order = list(range(len(units)))  # in which they are gathered; until seen, as registered
+        self._entered: list[int] = []
 
-    @property
-    def is_gathered(self) -> bool:
-        """Whether its collective has been started since the last release."""
-        ...
+    def watch(self) -> list[RemovableHandle]:
+        # Before FSDP's own hooks: a unit counts as entered once it may have been gathered.
+        return [
+            module.register_forward_pre_hook(partial(self._enter, index), prepend=True)
+            for index, unit in enumerate(self._units)
+            for module in unit.modules
+        ]
 
-    def gather(self) -> None:
-        """The collective of its forward."""
-        ...
+    def _enter(self, index: int, *_: object) -> None:
+        if index not in self._entered:
+            self._entered.append(index)
 
-    def release(self) -> None:
-        """Frees what was gathered; no communication."""
-        ...
+    def end(self) -> None:
+        if len(self._entered) == len(self._units):
+            self._order = self._entered
+        self._entered = []
+        for unit in self._units:
+            unit.release()
+
+    def complete(self) -> None:
+        # A unit that was gathered ahead of its turn has had its collective, too.
+        over = {index for index, unit in enumerate(self._units) if index in self._entered or unit.is_gathered}
+        for unit in self._units:
+            unit.reset(self._units[0].modules[0])
+        for index in self._order:
+            if index not in over:
+                self._units[index].gather()
+                self._units[index].release()
+        self._entered = []
 
 
-def sharded_units(model: nn.Module) -> list[Unit]:
-    """The units of a model sharded by FSDP2 or FSDP1, outermost first, in the order of their registration."""
+def _units(model: nn.Module) -> "list[_Fsdp2 | _Fsdp1]":
+    """Outermost first, in the order of their registration."""
     groups: dict[int, list[Any]] = {}
-    fsdp1: list[Unit] = []
+    fsdp1: list[_Fsdp2 | _Fsdp1] = []
     for module in model.modules():
         if is_fsdp2(module):
             groups.setdefault(id(module._get_fsdp_state()), []).append(module)  # type: ignore[operator] # of FSDPModule
-        elif type(module).__name__ == "FullyShardedDataParallel":
+        elif any(base.__name__ == "FullyShardedDataParallel" for base in type(module).__mro__):
             fsdp1.append(_Fsdp1(module))
     return [*[_Fsdp2(modules) for modules in groups.values()], *fsdp1]
 
 
-def reset(units: Sequence[Unit]) -> None:
-    """Makes a model usable again after an exception inside its forward, nothing gathered; no communication."""
-    if isinstance(root := units[0], _Fsdp2):
-        reset_forward(root.modules[0])
-        return
-    for unit in units:
-        if isinstance(unit, _Fsdp1):
-            unit.reset(root.modules[0])
-
-
 class _Fsdp2:
+    """Modules of one `fully_shard`, gathered by the first of them that is called."""
+
     def __init__(self, modules: list[Any]) -> None:
         self.modules = modules
 
@@ -72,8 +116,14 @@ class _Fsdp2:
     def release(self) -> None:
         self.modules[0].reshard()
 
+    def reset(self, root: Any) -> None:
+        if self.modules[0] is root:  # which resets all
+            reset_forward(root)
+
 
 class _Fsdp1:
+    """One FullyShardedDataParallel."""
+
     def __init__(self, module: Any) -> None:
         self.modules = [module]
         self._module = module
@@ -92,7 +142,7 @@ class _Fsdp1:
     def release(self) -> None:
         from torch.distributed.fsdp._runtime_utils import _reshard
 
-        if self._module._handle is not None and self.is_gathered:
+        if self.is_gathered:
             _reshard(self._module, self._module._handle, True)
 
     def reset(self, root: Any) -> None:
@@ -104,3 +154,50 @@ class _Fsdp1:
         if self._module._handle is not None:
             self._module._handle._training_state = HandleTrainingState.IDLE
         self.release()
+
+
+# ZeRO-3: hooks of DeepSpeed before and after every module
+
+# By model, the names of its modules as a whole pass begins (True) and ends (False) them.
+_whole_passes: WeakKeyDictionary[nn.Module, list[tuple[str, bool]]] = WeakKeyDictionary()
+
+
+class _Hooks:
+    """Calls the hooks that a broken pass has not reached, in the order of an earlier whole pass.
+
+    Which parameters they gather, and which ahead of time, depends on nothing but that order.
+    """
+
+    def __init__(self, model: nn.Module) -> None:
+        self._model = model
+        self._modules = dict(model.named_modules())
+        self._seen: list[tuple[str, bool]] = []
+
+    def watch(self) -> list[RemovableHandle]:
+        handles = []
+        for name, module in self._modules.items():
+            begins, ends = partial(self._see, (name, True)), partial(self._see, (name, False))
+            handles.append(module.register_forward_pre_hook(begins, prepend=True))
+            handles.append(module.register_forward_hook(ends, prepend=True))
+        return handles
+
+    def _see(self, event: tuple[str, bool], *_: object) -> None:
+        self._seen.append(event)
+
+    def end(self) -> None:
+        _whole_passes[self._model] = self._seen
+        self._seen = []
+
+    def complete(self) -> None:
+        seen, self._seen = self._seen, []
+        whole = _whole_passes.get(self._model, [])
+        if whole[: len(seen)] != seen:
+            raise ProbeError(
+                "a forward pass under ZeRO-3 failed half-way, and none before it went the same way to its end; the "
+                "other ranks wait for it until the time-out of their process group."
+            )
+        for name, begins in whole[len(seen) :]:
+            module = self._modules[name]
+            for hook in (module._forward_pre_hooks if begins else module._forward_hooks).copy().values():
+                if getattr(hook, "__module__", "").startswith("deepspeed"):
+                    hook(module, ()) if begins else hook(module, (), None)
