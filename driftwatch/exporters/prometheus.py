@@ -9,8 +9,10 @@ import logging
 import os
 import socket
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from threading import Event, Thread
 from typing import Protocol
 
 from prometheus_client import CollectorRegistry, pushadd_to_gateway, start_http_server, write_to_textfile
@@ -24,6 +26,9 @@ from driftwatch.store import RunStore
 logger = logging.getLogger(__name__)
 
 DEFAULT_PORT = 9464  # registered by custom for exporters of this kind, and free on most hosts
+LINGER_SECONDS = 60.0  # how long the end of the run can be scraped at most, where somebody scrapes
+USUAL_INTERVAL = 15.0  # of a scraper that has come only once
+REPLY_SECONDS = 0.5  # for the reply to leave, once it is made
 PUSH_SECONDS = 5.0  # a gateway that answers later than this has lost this push, not the training
 
 
@@ -106,24 +111,29 @@ class PrometheusExporter:
         self._record: Record | None = None
         self._state = "running"
         self._heartbeat = time.time()
+        self._scrapes: deque[float] = deque(maxlen=2)
+        self._told = Event()
         self.registry = CollectorRegistry()
         self.registry.register(RunCollector(self._current))
+        self._scraped = CollectorRegistry()  # the same, for those who come and ask
+        self._scraped.register(RunCollector(self._noting_a_scrape))
         self.url: str | None = None
 
     def open(self, info: RunInfo, store: RunStore) -> None:
         """Start listening and say where."""
         self.close_server()
         self._info, self._record, self._state = info, None, "running"
+        self._scrapes.clear()
         if self._port is None:
             return
         address = os.environ.get("DRIFTWATCH_ADDRESS") or self._address or "127.0.0.1"
         wanted = int(os.environ.get("DRIFTWATCH_PORT") or self._port)
         try:
-            self._server = self._serve(address, wanted, store, self.registry)
+            self._server = self._serve(address, wanted, store, self._scraped)
         except OSError as err:
             logger.warning("port %d on %s cannot be used (%s); taking a free one", wanted, address, err.strerror)
             try:
-                self._server = self._serve(address, 0, store, self.registry)
+                self._server = self._serve(address, 0, store, self._scraped)
             except OSError as second:
                 logger.warning("no port on %s can be used (%s); /metrics is not served", address, second.strerror)
                 return
@@ -139,16 +149,17 @@ class PrometheusExporter:
         self._hand_over()
 
     def beat(self, timestamp: float) -> None:
-        """Note that the trainer lives."""
+        """Note that the trainer lives; what is pushed or written outlives it, so it must say so too."""
         self._heartbeat = timestamp
+        self._hand_over()
 
     def close(self, state: str) -> None:
-        """Hand over the final state, then stop listening."""
+        """Hand over the final state, and stop listening once a scraper has it; the caller does not wait for that."""
         self._state = state
         try:
             self._hand_over()
         finally:
-            self.close_server()
+            self._linger()
 
     def close_server(self) -> None:
         """Stop listening; safe to repeat."""
@@ -156,6 +167,42 @@ class PrometheusExporter:
         if server is not None:
             server.close(self._state)
         self.url = None
+
+    def _linger(self) -> None:
+        """Keep listening until somebody who scrapes has come again: a run that just vanishes looks like a crash.
+
+        The thread is no daemon, so a process that ends at once stays up for that long, and no longer.
+        """
+        server, patience = self._server, self._until_next_scrape()
+        if server is None or patience is None:
+            self.close_server()
+            return
+        self._told.clear()
+        try:
+            Thread(target=self._close_when_told, args=(server, patience), name="driftwatch-linger").start()
+        except RuntimeError:  # the interpreter is going down
+            self.close_server()
+
+    def _close_when_told(self, server: Server, patience: float) -> None:
+        if self._told.wait(patience):
+            time.sleep(REPLY_SECONDS)
+        if self._server is server:  # else a new run listens by now
+            self.close_server()
+
+    def _until_next_scrape(self) -> float | None:
+        """Seconds in which the next scrape should come; `None` if nobody scrapes."""
+        scrapes, now = tuple(self._scrapes), time.monotonic()
+        if not scrapes:
+            return None
+        interval = scrapes[-1] - scrapes[0] if len(scrapes) > 1 else USUAL_INTERVAL
+        if now - scrapes[-1] > 2 * interval + 1:
+            return None
+        return min(1.5 * interval + 1, LINGER_SECONDS)
+
+    def _noting_a_scrape(self) -> Iterator[Sample]:
+        self._scrapes.append(time.monotonic())
+        yield from self._current()
+        self._told.set()
 
     def _current(self) -> Iterator[Sample]:
         if self._info is not None:

@@ -5,6 +5,7 @@ import subprocess
 import urllib.request
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from threading import Thread
+from threading import enumerate as enumerate_threads
 
 import pytest
 from builders import record, run_info
@@ -57,6 +58,46 @@ def test_a_scrape_shows_the_last_look(exporter):
     key = ("driftwatch_drift_magnitude", ("baseline", "start"), ("probe", "statement"), ("run", "r1"))
     assert found[(*key, ("stance", "oppose"), ("topic", "parks"))] == 0.1
     assert found["driftwatch_observations_total", ("run", "r1")] == 3
+
+
+def test_a_sign_of_life_reaches_what_outlives_the_process(store, tmp_path):
+    """A dead trainer is told from a slow one by the age of the last sign, also between two looks."""
+    file = tmp_path / "driftwatch.prom"
+    exporter = PrometheusExporter(port=None, textfile=file)
+    exporter.open(run_info(), store)
+    exporter.export(record(look=1, step=4))
+    exporter.beat(1_700_000_123.0)
+    found = values(file.read_text())
+    assert found["driftwatch_heartbeat_timestamp_seconds", ("run", "r1")] == 1_700_000_123.0
+    assert found["driftwatch_observed_step", ("run", "r1")] == 4
+
+
+def test_who_scrapes_is_told_how_the_run_ended(exporter):
+    """A run that vanishes between two scrapes looks like one that crashed."""
+    scrape(exporter)
+    exporter.close("finished")
+    assert values(scrape(exporter))["driftwatch_run_state", ("run", "r1"), ("state", "finished")] == 1
+    linger = next(thread for thread in enumerate_threads() if thread.name == "driftwatch-linger")
+    linger.join(timeout=30)
+    assert not linger.is_alive()
+    assert exporter.url is None
+
+
+def test_end_of_a_run_that_nobody_scrapes_is_not_waited_for(exporter):
+    exporter.close("finished")
+    assert exporter.url is None
+    assert not any(thread.name == "driftwatch-linger" for thread in enumerate_threads())
+
+
+def test_next_run_of_the_same_exporter_is_not_closed_with_the_last(exporter, store):
+    scrape(exporter)
+    exporter.close("finished")
+    exporter.open(run_info("r2"), store)
+    for thread in enumerate_threads():
+        if thread.name == "driftwatch-linger":
+            exporter._told.set()
+            thread.join(timeout=30)
+    assert 'run="r2"' in scrape(exporter)
 
 
 def test_before_the_first_look_the_run_is_there_and_no_figure_is_invented(exporter):
