@@ -90,7 +90,9 @@ def fits_within(footprint: Footprint, max_tokens: int, max_bytes: int) -> Fits:
 
 def model_bytes(model: Any) -> int:
     """Size of a model's weights, of the whole model where it is sharded over ranks."""
-    return sum(parameter.numel() * parameter.element_size() for parameter in model.parameters())
+    # ZeRO-3 empties a parameter between its uses and keeps its size beside it.
+    sizes = ((getattr(parameter, "ds_numel", parameter.numel()), parameter) for parameter in model.parameters())
+    return sum(numel * parameter.element_size() for numel, parameter in sizes)
 
 
 def text_config(model: Any) -> Any:

@@ -11,7 +11,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 
 
-def run_on_ranks(folder, scenarios, *, num_ranks=2, timeout=240):
+def run_on_ranks(folder, scenarios, *, num_ranks=2, timeout=240, **environment):
     """Runs scenarios of `scenarios.py` one after the other on processes with gloo; a hang is an error.
 
     Returns:
@@ -22,7 +22,7 @@ def run_on_ranks(folder, scenarios, *, num_ranks=2, timeout=240):
             [sys.executable, str(Path(__file__).with_name("scenarios.py")), str(folder), *scenarios],
             env={
                 **os.environ,
-                "PYTHONPATH": str(ROOT),
+                "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]),
                 "RANK": str(rank),
                 "LOCAL_RANK": str(rank),
                 "WORLD_SIZE": str(num_ranks),
@@ -30,6 +30,7 @@ def run_on_ranks(folder, scenarios, *, num_ranks=2, timeout=240):
                 "MASTER_PORT": "29500",  # read by accelerate, used by nobody: the group meets in a file
                 "OMP_NUM_THREADS": "1",
                 "TOKENIZERS_PARALLELISM": "false",
+                **environment,
             },
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -53,7 +54,14 @@ def run_on_ranks(folder, scenarios, *, num_ranks=2, timeout=240):
 @pytest.fixture
 def on_ranks(tmp_path):
     """Runs scenarios on processes of their own; gives their folder and what they found."""
-    return lambda scenarios: (tmp_path, run_on_ranks(tmp_path, scenarios))
+    return lambda scenarios, **options: (tmp_path, run_on_ranks(tmp_path, scenarios, **options))
+
+
+@pytest.fixture(scope="session")
+def zero(tmp_path_factory):
+    """Scenarios under DeepSpeed on the CPU, on two processes of their own."""
+    environment = {"DRIFTWATCH_TEST_ZERO": "1", "DS_ACCELERATOR": "cpu"}
+    return run_on_ranks(tmp_path_factory.mktemp("zero"), ("scoring", "failures"), timeout=900, **environment)
 
 
 @pytest.fixture(scope="session")

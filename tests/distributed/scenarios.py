@@ -94,7 +94,36 @@ def inner(model):
     return getattr(model, "module", model)
 
 
-SHARDED = {"fsdp2": fsdp2_model, "fsdp1": fsdp1_model}
+def zero_settings(stage):
+    """Small enough that a model this tiny is divided at all, and that buckets do not take gigabytes."""
+    sizes = {
+        "reduce_bucket_size": 10_000,
+        "allgather_bucket_size": 10_000,
+        "stage3_prefetch_bucket_size": 5_000,
+        "stage3_param_persistence_threshold": 0,
+    }
+    return {"zero_optimization": {"stage": stage, **sizes}, "zero_allow_untested_optimizer": True}
+
+
+def zero_model(stage):
+    """The same in an engine of DeepSpeed; on the CPU, too, if DS_ACCELERATOR says so."""
+    import deepspeed
+
+    model = tiny_model(tiny_tokenizer()).train()
+    settings = {
+        **zero_settings(stage),
+        "train_micro_batch_size_per_gpu": 2,
+        "optimizer": {"type": "SGD", "params": {"lr": 0.1}},
+    }
+    engine = deepspeed.initialize(model=model, model_parameters=model.parameters(), config=settings)[0]
+    look(engine)  # as before training: what is left of a broken pass is known from a whole one
+    return engine
+
+
+if os.environ.get("DRIFTWATCH_TEST_ZERO"):
+    SHARDED = {"zero2": lambda: zero_model(2), "zero3": lambda: zero_model(3)}
+else:
+    SHARDED = {"fsdp2": fsdp2_model, "fsdp1": fsdp1_model}
 
 
 def batch(seed):
@@ -104,9 +133,18 @@ def batch(seed):
 
 def train_step(model, optimizer, seed):
     ids = batch(seed)
-    model(input_ids=ids, labels=ids).loss.backward()
+    loss = model(input_ids=ids, labels=ids).loss
+    if optimizer is None:  # DeepSpeed's engine has its own
+        model.backward(loss)
+        model.step()
+        return
+    loss.backward()
     optimizer.step()
     optimizer.zero_grad()
+
+
+def optimizer_of(model):
+    return None if hasattr(model, "backward") else torch.optim.SGD(model.parameters(), lr=0.1)
 
 
 def weights(model):
@@ -115,6 +153,11 @@ def weights(model):
 
     if isinstance(model, FullyShardedDataParallel):
         with FullyShardedDataParallel.summon_full_params(model):
+            return [parameter.tolist() for parameter in model.parameters()]
+    if hasattr(model, "zero_optimization_stage"):
+        import deepspeed
+
+        with deepspeed.zero.GatheredParameters(list(model.parameters())):
             return [parameter.tolist() for parameter in model.parameters()]
     return [as_whole(parameter).tolist() for parameter in model.parameters()]
 
@@ -126,19 +169,20 @@ def as_whole(parameter):
 @contextmanager
 def fault(module, *, on_call, every_later_one=False):
     """Rank 1 fails inside a module's forward, at one call or from it on."""
-    calls = 0
+    calls, forward = 0, module.forward
 
-    def hook(*_):
+    def failing(*arguments, **named):
         nonlocal calls
         calls += 1
         if ranks.rank() == 1 and (calls == on_call or (every_later_one and calls > on_call)):
             raise RuntimeError("no memory on this rank")
+        return forward(*arguments, **named)
 
-    handle = module.register_forward_hook(hook)
+    module.forward = failing
     try:
         yield
     finally:
-        handle.remove()
+        del module.forward
 
 
 NUM_FORWARDS = 3
@@ -167,7 +211,7 @@ def look(model, *, fail_before=None):
 
 def train(model, looks):
     """Two updates with looks before, between and after them; what the looks said, and the final weights."""
-    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-2)
+    optimizer = optimizer_of(model)
     said = [looks(model)]
     for seed in range(2):
         train_step(model, optimizer, seed)
@@ -356,45 +400,43 @@ def fsdp2_on_cpu():
         AcceleratorState._reset_state(reset_partial_state=True)
 
 
-def dpo_trainer(folder, callbacks):
+def dpo_trainer(folder, callbacks, **engine):
     from datasets import Dataset
     from trl import DPOConfig, DPOTrainer
 
     words = ["red", "blue", "green", "gold", "grey", "pink"]
     data = {"prompt": [f"Name {w}. " for w in words], "chosen": words, "rejected": ["none of them" for _ in words]}
-    settings = DPOConfig(
-        output_dir=str(folder),
-        max_steps=3,
-        per_device_train_batch_size=1,
-        learning_rate=1e-2,
-        logging_steps=1,
-        save_strategy="no",
-        report_to=[],
-        use_cpu=True,
-        bf16=False,
-        disable_tqdm=True,
-        precompute_ref_log_probs=False,
-        beta=0.1,
-    )
+    settings = {
+        "output_dir": str(folder),
+        "max_steps": 3,
+        "per_device_train_batch_size": 1,
+        "learning_rate": 1e-2,
+        "logging_steps": 1,
+        "save_strategy": "no",
+        "report_to": [],
+        "use_cpu": True,
+        "bf16": False,
+        "disable_tqdm": True,
+    }
     return DPOTrainer(
         tiny_model(tiny_tokenizer()),
         ref_model=tiny_model(tiny_tokenizer()),
-        args=settings,
+        args=DPOConfig(**{**settings, **engine}),
         train_dataset=Dataset.from_dict(data),
         processing_class=tiny_tokenizer(),
         callbacks=callbacks,
     )
 
 
-def watched_training(folder):
+def watched_training(folder, **engine):
     """A DPO run with driftwatch, in which rank 1 fails at the look after step 2, and the same run without."""
     outcome = {}
     for name in ("plain", "watched"):
         callbacks = [watcher(folder)] if name == "watched" else []
-        trainer = dpo_trainer(folder / name, callbacks)
+        trainer = dpo_trainer(folder / name, callbacks, **engine)
         trainer.train()
         outcome[name] = {
-            "weights": [as_whole(parameter).tolist() for parameter in trainer.model.parameters()],
+            "weights": weights(trainer.model_wrapped),
             "losses": [line["loss"] for line in trainer.state.log_history if "loss" in line],
         }
         outcome["wrapped"] = [base.__name__ for base in type(trainer.model_wrapped).__mro__]
@@ -415,7 +457,7 @@ def watcher(folder):
 
     class FailsOnce(DriftCallback):
         def on_step_end(self, args, state, control, **named):
-            faulty = fault(named["model"].model.layers[1].mlp, on_call=1) if state.global_step == 2 else nullcontext()
+            faulty = fault(layer(inner(named["model"]), 1).mlp, on_call=1) if state.global_step == 2 else nullcontext()
             with faulty:
                 super().on_step_end(args, state, control, **named)
 
@@ -438,6 +480,32 @@ def dpo_ddp(folder):
     return watched_training(folder)
 
 
+# The same on real devices, where accelerate needs no help
+
+FSDP = {"auto_wrap_policy": "TRANSFORMER_BASED_WRAP", "transformer_layer_cls_to_wrap": ["LlamaDecoderLayer"]}
+ZERO = {
+    "train_micro_batch_size_per_gpu": "auto",
+    "train_batch_size": "auto",
+    "gradient_accumulation_steps": "auto",
+}
+
+
+def gpu_fsdp2(folder):
+    return watched_training(folder, use_cpu=False, fsdp=True, fsdp_config={**FSDP, "version": 2})
+
+
+def gpu_fsdp1(folder):
+    return watched_training(folder, use_cpu=False, fsdp=True, fsdp_config={**FSDP, "version": 1})
+
+
+def gpu_zero2(folder):
+    return watched_training(folder, use_cpu=False, deepspeed={**ZERO, **zero_settings(2)})
+
+
+def gpu_zero3(folder):
+    return watched_training(folder, use_cpu=False, deepspeed={**ZERO, **zero_settings(3)})
+
+
 # Monitor without a trainer
 
 
@@ -450,7 +518,7 @@ def monitor(folder):
     made = {"ddp": lambda: nn.parallel.DistributedDataParallel(tiny_model(tiny_tokenizer()).train()), **SHARDED}
     for name, make in made.items():
         model = make()
-        optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+        optimizer = optimizer_of(model)
         watching = Monitor(
             small_pack(),
             probes=(StatementProbe(naysaying_items=0),),
@@ -481,10 +549,15 @@ def outcome_of(scenario, folder):
 
 
 def main(folder, *scenarios):
-    torch.use_deterministic_algorithms(True)
     rank, world = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
     store = dist.FileStore(f"{folder}/store", world)
-    dist.init_process_group("gloo", store=store, rank=rank, world_size=world, timeout=TIMEOUT)
+    backend = "gloo"
+    if scenarios[0].startswith("gpu"):
+        backend = "nccl"
+        torch.cuda.set_device(rank)
+    else:
+        torch.use_deterministic_algorithms(True)
+    dist.init_process_group(backend, store=store, rank=rank, world_size=world, timeout=TIMEOUT)
     found = {scenario: outcome_of(globals()[scenario], Path(folder)) for scenario in scenarios}
     Path(folder, f"found-{rank}.json").write_text(json.dumps(found))
     dist.barrier()

@@ -1,5 +1,7 @@
 """Ranks stay in step, whatever happens to one of them."""
 
+import importlib.util
+
 import pytest
 
 
@@ -21,7 +23,18 @@ def test_ranks_agree_and_a_failure_on_one_is_known_to_all(quick):
 @pytest.mark.parametrize("kind", ["fsdp2", "fsdp1"])
 def test_rank_that_raises_in_mid_look_neither_hangs_the_others_nor_changes_training(quick, kind):
     """Wherever it fails, both abandon the look, and training ends with the same weights, bit for bit."""
-    first, second = (outcome[kind] for outcome in quick["failures"])
+    assert_abandoned_and_unchanged(*(outcome[kind] for outcome in quick["failures"]))
+
+
+# DeepSpeed is no dependency of ours, and needs a C++ compiler.
+@pytest.mark.nightly
+@pytest.mark.skipif(importlib.util.find_spec("deepspeed") is None, reason="needs deepspeed")
+@pytest.mark.parametrize("kind", ["zero2", "zero3"])
+def test_rank_that_raises_in_mid_look_is_made_up_for_under_deepspeed(zero, kind):
+    assert_abandoned_and_unchanged(*(outcome[kind] for outcome in zero["failures"]))
+
+
+def assert_abandoned_and_unchanged(first, second):
     assert first == second
     expected = first["without looks"]["weights"]
     abandoned = (

@@ -1,6 +1,9 @@
 """Ranks share the work of a look, and find what one process would find."""
 
+import importlib.util
+
 import numpy as np
+import pytest
 
 
 def largest_difference(a, b):
@@ -8,11 +11,20 @@ def largest_difference(a, b):
 
 
 def test_ranks_find_what_one_process_finds_for_half_the_work(quick):
-    outcomes = quick["scoring"]
+    assert_equal_for_less(quick["scoring"], ("ddp", "fsdp2", "fsdp1"))
+
+
+@pytest.mark.nightly
+@pytest.mark.skipif(importlib.util.find_spec("deepspeed") is None, reason="needs deepspeed")
+def test_ranks_find_under_deepspeed_what_one_process_finds(zero):
+    assert_equal_for_less(zero["scoring"], ("zero2", "zero3"))
+
+
+def assert_equal_for_less(outcomes, kinds):
     for outcome in outcomes:
         alone = outcome["alone"]["scores"]
         assert np.isfinite(np.concatenate(alone)).all()
-        for kind in ("ddp", "fsdp2", "fsdp1"):
+        for kind in kinds:
             assert outcome[f"{kind}_digest"], "the batches are those of a single process"
             assert largest_difference(outcome[kind]["scores"], alone) < 1e-4
             assert outcome[f"{kind}_tokens"] < 0.65 * outcome["alone_tokens"]

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 
 from driftwatch import RunStore
 from driftwatch.monitor import Monitor
@@ -57,12 +58,34 @@ def test_only_rank_zero_writes(quick):
 @pytest.mark.parametrize(("scenario", "wrapper"), [("dpo_ddp", "DistributedDataParallel"), ("dpo_fsdp2", "FSDPModule")])
 def test_dpo_with_a_rank_that_fails_in_mid_look_ends_with_the_same_weights(on_ranks, scenario, wrapper):
     folder, found = on_ranks((scenario,))
-    outcomes = found[scenario]
+    assert_watched_and_unchanged(folder / scenario, found[scenario], wrapper)
+
+
+# Nothing here has two GPUs, so these have never run; DDP, FSDP1, FSDP2 and ZeRO are shown on the CPU instead.
+@pytest.mark.gpu
+@pytest.mark.skipif(torch.cuda.device_count() < 2, reason="needs two CUDA devices")
+@pytest.mark.parametrize(
+    ("scenario", "wrapper"),
+    [
+        ("gpu_fsdp2", "FSDPModule"),
+        ("gpu_fsdp1", "FullyShardedDataParallel"),
+        ("gpu_zero2", "DeepSpeedEngine"),
+        ("gpu_zero3", "DeepSpeedEngine"),
+    ],
+)
+def test_dpo_on_devices_ends_with_the_same_weights(on_ranks, scenario, wrapper):
+    if wrapper == "DeepSpeedEngine":
+        pytest.importorskip("deepspeed")
+    folder, found = on_ranks((scenario,))
+    assert_watched_and_unchanged(folder / scenario, found[scenario], wrapper)
+
+
+def assert_watched_and_unchanged(folder, outcomes, wrapper):
     for outcome in outcomes:
         assert wrapper in outcome["wrapped"]
         assert outcome["watched"] == outcome["plain"]
     assert outcomes[0]["watched"]["weights"] == outcomes[1]["watched"]["weights"]
-    records = RunStore(folder / scenario / "runs" / "shared").records()
+    records = RunStore(folder / "runs" / "shared").records()
     assert [(record.step, bool(record.failures)) for record in records] == [
         (0, False),
         (1, False),
