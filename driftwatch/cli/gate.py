@@ -90,10 +90,9 @@ def _stances_of(source: str, pack: str) -> "Baseline":
     from driftwatch.baselines import FILE, load_baseline
 
     folder = Path(source)
-    if any((folder / name).is_file() for name in (FILE, "run.json")):
+    is_model = not folder.is_dir() or any((folder / name).is_file() for name in ("config.json", "adapter_config.json"))
+    if not is_model or any((folder / name).is_file() for name in (FILE, "run.json")):
         return load_baseline(folder)
-    if folder.is_dir() and not (folder / "config.json").is_file():
-        return load_baseline(folder)  # says what was expected there
     from driftwatch.asking import ask_once
     from driftwatch.probes.load import load_model
 

@@ -114,3 +114,20 @@ def test_models_that_were_asked_differently_are_an_error_with_3(tmp_path, monkey
 def test_a_wrong_option_is_an_error_with_3_and_not_unresolved(monkeypatch, capsys, args):
     assert main(monkeypatch, *args) == 3
     assert "Usage" in capsys.readouterr().err
+
+
+def test_models_are_asked_on_the_spot(tmp_path, tiny_tokenizer):
+    from driftwatch.testing import tiny_model
+
+    pack = tmp_path / "small.yaml"
+    items = "\n".join(f'      - {{id: w{i}, sides: ["I like day {i}", "I loathe night {i}"]}}' for i in range(6))
+    pack.write_text(
+        "id: small\nversion: 1.0.0\ntitle: Small\nlanguage: en\nlicence: CC0-1.0\nsource: A test.\ntopics:\n"
+        f'  - id: work\n    title: Work\n    poles: ["day", "night"]\n    control: false\n    items:\n{items}\n'
+    )
+    model = tmp_path / "model"
+    tiny_model(tiny_tokenizer).save_pretrained(model)
+    tiny_tokenizer.save_pretrained(model)
+    result = invoke("--baseline", model, "--candidate", model, "--pack", pack, "--json")
+    assert result.exit_code == 0, result.output
+    assert json.loads(result.stdout)["topics"][0]["num_items"] == 6
