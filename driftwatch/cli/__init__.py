@@ -12,10 +12,16 @@ from driftwatch.errors import DriftwatchError
 COMMANDS: dict[str, tuple[str, str]] = {
     "demo": ("driftwatch.cli.demo", "Watch a real model leave an SFT-established stance under DPO."),
     "baseline": ("driftwatch.cli.baseline", "Keep an SFT model's stances, to compare runs with."),
-    "runs": ("driftwatch.cli.runs", "List and show runs."),
+    "serve": ("driftwatch.cli.serve", "Page, API and metrics of many runs."),
+    "report": ("driftwatch.cli.report", "One file about a run, to send to a colleague."),
+    "compare": ("driftwatch.cli.compare", "How far apart two runs ended."),
+    "runs": ("driftwatch.cli.runs", "List, show, export and prune runs."),
     "plan": ("driftwatch.cli.plan", "How many draws, how long, and what is detectable at which look."),
     "gate": ("driftwatch.cli.gate", "Show that a model stayed within a tolerance of another; for CI."),
     "simulate": ("driftwatch.cli.simulate", "Prove the stated false-alarm rate by simulation."),
+    "stack": ("driftwatch.cli.stack", "Prometheus and Alertmanager with our rules, for a run or a service."),
+    "mixin": ("driftwatch.cli.mixin", "Rules, dashboards and deployment files with your own settings."),
+    "grafana": ("driftwatch.cli.grafana", "Dashboards, rules and annotations in a running Grafana."),
     "packs": ("driftwatch.cli.packs", "List, show, check, sample and compare topic packs."),
 }
 

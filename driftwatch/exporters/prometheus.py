@@ -179,7 +179,9 @@ class PrometheusExporter:
             return
         self._told.clear()
         try:
-            Thread(target=self._close_when_told, args=(server, patience), name="driftwatch-linger").start()
+            Thread(
+                target=self._close_when_told, args=(server, patience), name="driftwatch-linger", daemon=False
+            ).start()  # said, since it would inherit the daemon nature of the thread that delivers
         except RuntimeError:  # the interpreter is going down
             self.close_server()
 

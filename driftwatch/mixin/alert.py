@@ -132,7 +132,7 @@ def _grafana_text(text: str, alert: Alert) -> str:
     def place(found: re.Match[str]) -> str:
         name = found[1]
         if name == "value":
-            return '{{ printf "%.2f" $values.A.Value }}'
+            return '{{ printf "%.0f" $values.value.Value }}'
         fact = alert.facts.get(name)
         if fact is None:
             return _label(name, alert)

@@ -39,6 +39,7 @@ class Thresholds:
         failure_seconds: Window for `failures`.
         stale_seconds: Longest time without a look while the trainer lives.
         silent_seconds: Longest time without a sign of life, which comes every 15 s.
+        away_seconds: For how long a run must be away to be called crashed; a restart or a missed scrape takes less.
         gone_seconds: For how long a run that vanished is still called crashed.
         ended_seconds: For how long an ended run is still reported; pushed values would live for ever.
     """
@@ -54,6 +55,7 @@ class Thresholds:
     failure_seconds: float = 6 * 3600
     stale_seconds: float = 4 * 3600
     silent_seconds: float = 300
+    away_seconds: float = 120
     gone_seconds: float = 6 * 3600
     ended_seconds: float = 24 * 3600
 

@@ -112,7 +112,7 @@ def life_alerts(config: Config) -> list[Alert]:
             # or it was scraped, did not say that it ended, and is gone. What a service served is gone with the service.
             f"({died} == 1 or ({r.RUNNING} == 1 and on (run) {r.SILENCE} > {limits.silent_seconds:g}) "
             f"or ({vanished} unless on (run) {known})) * 0 + 1 unless on (run) {r.SILENCE} > {limits.ended_seconds:g}",
-            hold="2m",
+            hold=duration(limits.away_seconds),
             summary="Run <run> died, or cannot be reached",
             description="Run <run> was training and did not end as finished or stopped: it reported a failure, its "
             f"trainer has given no sign of life for more than {duration(limits.silent_seconds)}, or its endpoint "

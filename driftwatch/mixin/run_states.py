@@ -12,6 +12,14 @@ def active(config: Config) -> str:
     return f"and on (run) ({r.RUNNING} == 1 unless on (run) {r.SILENCE} > {config.thresholds.ended_seconds:g})"
 
 
+def reported(config: Config) -> str:
+    """The end of an expression: also runs that have ended, for a while; what moved stays moved.
+
+    As for `active`, and a reader who comes in the morning shall still find what happened at night.
+    """
+    return f"unless on (run) {r.SILENCE} > {config.thresholds.ended_seconds:g}"
+
+
 def alive(config: Config) -> str:
     """The end of an expression: only runs whose trainer gives signs of life."""
     return f"and on (run) ({r.RUNNING} == 1 unless on (run) {r.SILENCE} > {config.thresholds.silent_seconds:g})"

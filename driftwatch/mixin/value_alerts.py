@@ -11,7 +11,7 @@ from driftwatch.mixin import queries as q
 from driftwatch.mixin import records as r
 from driftwatch.mixin.alert import Alert, Fact
 from driftwatch.mixin.config import Config, duration
-from driftwatch.mixin.run_states import active
+from driftwatch.mixin.run_states import active, reported
 
 _TOPIC_LABELS = ("run", "topic", "kind", "support", "oppose", "baseline")
 _EVIDENCE = "Evidence <evidence> from <draws> pairs of replies, where <threshold> was needed."
@@ -66,7 +66,7 @@ def value_alerts(config: Config) -> list[Alert]:
         Alert(
             "RepliesUnreadable",
             "info",
-            f"({_labelled(config, 'unreadable')} {active(config)}) * on (run) group_left (baseline) {r.BASELINE}",
+            f"({_labelled(config, 'unreadable')} {reported(config)}) * on (run) group_left (baseline) {r.BASELINE}",
             summary=f"Run <run>: whether replies on {_TOPIC_OR_ALL} take a readable stance has changed",
             description=f'Compared with the baseline "<baseline>", replies on {_TOPIC_OR_ALL} began, or ceased, to be '
             "refusals, off the topic or unreadable, since about step <onset>; the run is at step <step>. On average "
@@ -153,24 +153,29 @@ def style_alerts(config: Config) -> list[Alert]:
 
 def ended_alerts(config: Config) -> list[Alert]:
     """What is left to decide when a run that drifted has ended."""
-    limits = config.thresholds
-    ended = q.by("run", q.series(config, m.RUN_STATE, f'state=~"{q.ENDED}"'))
-    specific = q.by("run, topic, kind", q.series(config, m.TOPIC_LABEL, "run=$run", 'label="specific"'))
+    gone = duration(config.thresholds.gone_seconds)
+
+    def last(metric: m.Metric, *matchers: str, labels: str) -> str:
+        """Looks back: an endpoint that is scraped goes soon after the run's end."""
+        return q.by(labels, f"last_over_time({q.series(config, metric, *matchers)}[{gone}])")
+
+    alerted = last(m.TOPIC_STATE, q.state_is("alert", "material"), labels="run, topic, kind")
+    ended = last(m.RUN_STATE, f'state=~"{q.ENDED}"', labels="run")
+    specific = last(m.TOPIC_LABEL, "run=$run", 'label="specific"', labels="run, topic, kind")
     return [
         Alert(
             "RunFinishedDrifted",
             "warning",
-            f"count by (run) ({r.ALERTED} == 1) and on (run) {ended} == 1 "
-            f"unless on (run) {r.SILENCE} > {limits.ended_seconds:g}",
+            f"count by (run) ({alerted} == 1) and on (run) {ended} == 1 unless on (run) {r.RUNNING} == 1 "
+            f"{reported(config)}",
             summary="Run <run> ended with topics in alert: look before its model is used",
-            description="Run <run> ended at step <step>. Topics and kinds of drift in alert: <number>; of them "
+            description="Run <run> ended at step <step>. Topics and kinds of drift in alert: <value>; of them "
             "labelled specific, which reads as a change of values: <values>. Alerts are never taken back within a "
             "run; whether a shift still held at the end is on the dashboard. Reported for "
-            f"{duration(limits.ended_seconds)} after the end.",
+            f"{duration(config.thresholds.ended_seconds)} after the end, or {gone} after the endpoint is gone.",
             anytime_valid=True,
             facts={
-                "step": _step(config),
-                "number": Fact(f"count by (run) ({r.ALERTED}{{run=$run}} == 1)", "count"),
+                "step": Fact(last(m.OBSERVED_STEP, "run=$run", labels="run"), "count"),
                 "values": Fact(f"count by (run) ({specific} == 1)", "count", unknown="none"),
             },
         )
@@ -193,9 +198,9 @@ def _labelled(config: Config, label: str) -> str:
 
 
 def _with_names(expr: str, config: Config) -> str:
-    """Only while the run goes on, with the names of the topic's poles and of the baseline as labels."""
+    """With the names of the topic's poles and of the baseline as labels, until some time after the run's end."""
     return (
-        f"({expr} {active(config)}) * on (run, topic) group_left (support, oppose) {r.POLES} "
+        f"({expr} {reported(config)}) * on (run, topic) group_left (support, oppose) {r.POLES} "
         f"* on (run) group_left (baseline) {r.BASELINE}"
     )
 

@@ -75,7 +75,10 @@ def test_a_sign_of_life_reaches_what_outlives_the_process(store, tmp_path):
 def test_who_scrapes_is_told_how_the_run_ended(exporter):
     """A run that vanishes between two scrapes looks like one that crashed."""
     scrape(exporter)
-    exporter.close("finished")
+    delivery = Thread(target=exporter.close, args=("finished",), daemon=True)
+    delivery.start()
+    delivery.join()
+    assert not next(thread for thread in enumerate_threads() if thread.name == "driftwatch-linger").daemon
     assert values(scrape(exporter))["driftwatch_run_state", ("run", "r1"), ("state", "finished")] == 1
     linger = next(thread for thread in enumerate_threads() if thread.name == "driftwatch-linger")
     linger.join(timeout=30)

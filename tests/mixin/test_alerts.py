@@ -14,6 +14,7 @@ from driftwatch.mixin.rules import all_alerts
 
 EXPECTED = yaml.safe_load(Path(__file__).with_name("alerts.yaml").read_text(encoding="utf-8"))
 SERVICE = {"job": "driftwatch-service", "instance": "service:9465"}
+OTHER = {**TRAINER, "instance": "trainer:9999"}
 EVERYWHERE = {topic.id: FLIPPED for topic in TOPICS}
 MILD = {"parks": (0.3, 0.2, 0.45, 0.02, 0.01, 0.02)}  # 0.15 of the replies changed sides
 HASTY = Config(thresholds=Thresholds(ended_seconds=1800, stale_seconds=1800))  # else scenes would be days long
@@ -320,6 +321,20 @@ def test_run_that_the_service_calls_crashed_is_crashed(timeline, calm, tmp_path)
 def test_run_whose_pushed_values_show_no_sign_of_life_is_crashed(timeline, calm, tmp_path):
     line = timeline.runs(5, *last(calm)).runs(20, *last(calm), beats=False)
     assert crashed_at(line, 20, tmp_path)
+
+
+def test_ended_run_is_reported_after_its_endpoint_is_gone(timeline, calm, tmp_path):
+    """A trainer's endpoint goes one scrape after the end, sooner than a notification is sent."""
+    moved = last(drifting_run({"parks": FLIPPED}))
+    line = timeline.runs(10, *moved).runs(1, *moved, state="finished").gone(30, up=TRAINER)
+    said = firing(line, [(35, "DriftwatchRunFinishedDrifted", [])], tmp_path)
+    assert "ended at step 450. Topics and kinds of drift in alert: 1; of them labelled specific" in said
+
+
+def test_run_that_goes_on_has_not_ended(timeline, calm, tmp_path):
+    moved = last(drifting_run({"parks": FLIPPED}))
+    line = timeline.runs(5, *moved, state="stopped").gone(3).runs(20, *moved, target=OTHER)
+    assert firing(line, [(20, "DriftwatchRunFinishedDrifted", [])], tmp_path) == ""
 
 
 def test_run_that_two_endpoints_export_alerts_once(timeline, calm, tmp_path):

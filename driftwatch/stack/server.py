@@ -1,0 +1,144 @@
+"""Server: one process in the background, found again by its command line, so that no other one is ever stopped."""
+
+import os
+import signal
+import socket
+import subprocess
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from driftwatch.errors import ConfigError
+
+READY_SECONDS = 30.0
+STOP_SECONDS = 10.0
+_TAIL = 4000  # characters of a log that are read to find its last words
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """A process that was started.
+
+    Attributes:
+        command: Program and arguments; a process with another command line is not this one, whatever its number.
+        ready: Path that answers 200 once it serves.
+        log: File of both its outputs.
+    """
+
+    name: str
+    pid: int
+    command: tuple[str, ...]
+    url: str
+    ready: str
+    log: str
+
+    @property
+    def is_running(self) -> bool:
+        """Whether this very process lives."""
+        return command_line(self.pid) == self.command[1:]
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether it answers."""
+        return answers(f"{self.url}{self.ready}")
+
+
+def started(name: str, command: Sequence[str], *, url: str, ready: str, folder: Path) -> Server:
+    """Start a process that outlives this one, and give back its handle at once."""
+    log = folder / f"{name}.log"
+    with log.open("ab") as output:
+        process = subprocess.Popen(
+            list(command),
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            cwd=folder,
+            start_new_session=True,  # so that Ctrl-C in the terminal does not reach it
+        )
+    process.returncode = 0  # it outlives us by intention; without this a destructor warns that it still runs
+    return Server(name, process.pid, tuple(command), url, ready, str(log))
+
+
+def wait_ready(server: Server, *, seconds: float = READY_SECONDS, clock: Callable[[], float] = time.monotonic) -> None:
+    """Wait until it answers.
+
+    Raises:
+        ConfigError: It died or did not answer in time; with the last line of its log.
+    """
+    until = clock() + seconds
+    while clock() < until:
+        if server.is_ready:
+            return
+        if _is_gone(server.pid):
+            raise ConfigError(f"{server.name} ended while it was starting: {last_words(server)}")
+        time.sleep(0.05)
+    raise ConfigError(f"{server.name} did not answer at {server.url} within {seconds:.0f} s: {last_words(server)}")
+
+
+def stop(server: Server, *, seconds: float = STOP_SECONDS, clock: Callable[[], float] = time.monotonic) -> None:
+    """Ask it to end, and make it end if it does not; nothing if it is gone or its number belongs to another process."""
+    for sent, patience in ((signal.SIGTERM, seconds), (signal.SIGKILL, seconds)):
+        if not server.is_running:
+            return
+        os.kill(server.pid, sent)
+        until = clock() + patience
+        while server.is_running and not _is_gone(server.pid) and clock() < until:
+            time.sleep(0.02)
+
+
+def free_port(wanted: int, option: str) -> int:
+    """The port itself, or a free one for 0.
+
+    Raises:
+        ConfigError: It is taken.
+    """
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", wanted))
+        except OSError as err:
+            raise ConfigError(
+                f"port {wanted} on 127.0.0.1 cannot be used ({err.strerror}). Pass {option} 0 to take a free one."
+            ) from err
+        return int(probe.getsockname()[1])
+
+
+def answers(url: str) -> bool:
+    """Whether a GET gives 200 within a second."""
+    try:
+        with urllib.request.urlopen(url, timeout=1) as reply:
+            return bool(reply.status == 200)
+    except (urllib.error.URLError, OSError):
+        return False
+
+
+def command_line(pid: int) -> tuple[str, ...] | None:
+    """Arguments of a process without its program, whose path the system may have resolved; `None` if there is none."""
+    proc = Path("/proc") / str(pid) / "cmdline"
+    if proc.parent.parent.joinpath("self").exists():
+        try:
+            return tuple(proc.read_text(errors="replace").rstrip("\0").split("\0")[1:])
+        except OSError:
+            return None
+    done = subprocess.run(["ps", "-p", str(pid), "-o", "command="], capture_output=True, text=True, check=False)
+    return tuple(done.stdout.split()[1:]) or None
+
+
+def last_words(server: Server) -> str:
+    """The last line of its log."""
+    try:
+        lines = Path(server.log).read_text(errors="replace")[-_TAIL:].split("\n")
+    except OSError:
+        lines = []
+    return next((line.strip() for line in reversed(lines) if line.strip()), "its log is empty")
+
+
+def _is_gone(pid: int) -> bool:
+    """Whether a process has ended; as its parent we also bury it, lest it stay as a zombie."""
+    try:
+        return os.waitpid(pid, os.WNOHANG)[0] == pid
+    except ChildProcessError:  # not our child: started by an earlier command
+        return command_line(pid) is None
