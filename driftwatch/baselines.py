@@ -11,12 +11,11 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import numpy as np
 
-from driftwatch.asking import Asking
 from driftwatch.drift.calibration import Calibration, calibrated, fit_prior
 from driftwatch.drift.compare import BaselineName, Drift, compare
 from driftwatch.drift.floor import Floor, exceeds, numeric_floor
@@ -26,11 +25,16 @@ from driftwatch.reference import Reference, find_reference
 from driftwatch.stance import Stance
 from driftwatch.store import Baseline, RunStore
 
+if TYPE_CHECKING:
+    from driftwatch.asking import Asking
+
 logger = logging.getLogger(__name__)
 
 FILE = "baseline.json"  # what `driftwatch baseline` writes; the folder of a run has records instead
 # Relative. An adapter that is off, or has learned nothing, agrees to the last bit; a step of training shows far above.
 NOISE = 1e-5
+# Nats a token: merging a trained adapter into bfloat16 weights moved topics by up to 0.006 in the demo.
+MERGED = 0.02
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +98,7 @@ def begin_baselines(
     model: Any,
     identity: dict[str, str],
     *,
-    asking: Asking,
+    asking: "Asking",
     given: Baseline | None,
     alerting: BaselineName | None,
     model_name: str,
@@ -230,7 +234,7 @@ def _numeric_floors(first: list[Stance], again: list[Stance], rng: np.random.Gen
 
 def _starts_elsewhere(baselines: Baselines, floors: tuple[Floor, ...], rng: np.random.Generator) -> list[str]:
     drifts = compare(baselines.stances("sft"), baselines.stances("start"), against="sft", rng=rng)
-    moved: list[Drift] = [drift for drift in drifts if exceeds(drift, floors)]
+    moved: list[Drift] = [d for d in drifts if exceeds(d, floors) and abs(d.log_odds_shift or 1.0) > MERGED]
     if not moved:
         return []
     worst = max(moved, key=lambda drift: abs(drift.log_odds_shift or drift.score_shift or 0.0))

@@ -288,14 +288,14 @@ class Confirm:
     def _fill_pool(self, model: Any, looks: int) -> None:
         """Draw and decode what the baseline will have said, with a reserve for topics that will be watched."""
         settings = self.settings
-        # A third of the looks watched: more than a quiet run needs, less than a run that drifts from its beginning.
-        each = looks * settings.normal_draws + looks // 3 * (settings.watched_draws - settings.normal_draws)
-        counts = {topic.id: each for topic in self._topics}
+        # A third of the looks watched: more than a quiet run needs, less than one that drifts from its beginning. Of
+        # the controls as many as of the topic that gets most, at every look.
+        each = looks * settings.normal_draws + -(-looks // 3) * (settings.watched_draws - settings.normal_draws)
+        counts = {t.id: looks * settings.watched_draws if t.control else each for t in self._topics}
         draws = draw(self._topics, counts, self._rng(0, 0, POOL_ITEMS))
         logger.info(
-            "the baseline model cannot be reached later: decoding its %d replies now, %d a topic for %d looks",
+            "the baseline model cannot be reached later: decoding its %d replies now, for %d looks",
             len(draws),
-            each,
             looks,
         )
         said = self._ask(model, draws, (0, 0, POOL))

@@ -51,11 +51,12 @@ def check_comparable(theirs: dict[str, str], ours: dict[str, str], *, whose: str
         BaselineError: A part of `PARTS` differs, named in the sentence.
     """
     for part, words in PARTS.items():
-        for key in sorted({k for k in (*theirs, *ours) if k.split("/")[-1] == part}):
-            if theirs.get(key) != ours.get(key):
+        # What only one of them measured is not compared; a baseline without replies still serves the screen.
+        for key in sorted(k for k in theirs if k in ours and k.split("/")[-1] == part):
+            if theirs[key] != ours[key]:
                 raise BaselineError(
                     f"the baseline {whose} cannot be compared with this run: {words} differs "
-                    f"({key}: baseline {theirs.get(key, 'none')}, this run {ours.get(key, 'none')}). "
+                    f"({key}: baseline {theirs[key]}, this run {ours[key]}). "
                     "Make a baseline with the present settings: driftwatch baseline MODEL --pack PACK --out DIR."
                 )
 

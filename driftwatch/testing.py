@@ -3,8 +3,11 @@
 Nothing here is downloaded. The models are random: they answer nonsense, quickly, through the real code paths.
 """
 
+from collections.abc import Sequence
 from typing import Any, Literal
 
+from driftwatch.judges.judge import Asked, Reading
+from driftwatch.stance import Probs
 from driftwatch.topics.topic import Item, Topic, TopicPack
 
 CHAT_TEMPLATE = (
@@ -94,3 +97,24 @@ def tiny_pack() -> TopicPack:
             items.append(Item(f"{topic_id}_{place}", sides, f"What do you think about {topic_id} in the {place}?"))
         topics.append(Topic(topic_id, topic_id.title(), poles, topic_id == "tea", tuple(items)))
     return TopicPack("tiny", "1.0.0", "en", "Apache-2.0", "Written for tests.", tuple(topics))
+
+
+class ExactJudge:
+    """Reads replies that hold one side word for word and not the other; "neutral" in them takes no side."""
+
+    id = "exact"
+
+    def read(self, asked: Sequence[Asked]) -> list[Reading]:
+        """One reading a reply."""
+        return [self._read(one) for one in asked]
+
+    def _read(self, asked: Asked) -> Reading:
+        reply = asked.reply.lower()
+        if asked.item.sides is None:
+            return Reading(unread="the item has no sides")
+        first, second = (side.lower().rstrip(".") in reply for side in asked.item.sides)
+        if first != second:
+            return Reading(probs=Probs(float(first), 0.0, float(second)))
+        if "neutral" in reply or "take a side" in reply:
+            return Reading(probs=Probs(0.0, 1.0, 0.0))
+        return Reading(unread="neither side, or both, in its own words")
