@@ -6,13 +6,14 @@ from dataclasses import replace
 
 import numpy as np
 
+from driftwatch.alerts import Alert
 from driftwatch.drift.calibration import calibrated, fit_prior
 from driftwatch.drift.compare import compare
 from driftwatch.drift.floor import Floor, placebo_floor
 from driftwatch.drift.interval import Interval
 from driftwatch.drift.shares import topic_stances
 from driftwatch.drift.verdict import TopicEvidence
-from driftwatch.record import Alert, Cost, Record, RunInfo, TopicInfo, to_json
+from driftwatch.record import Cost, Record, RunInfo, TopicInfo, to_json
 from driftwatch.stance import Probs, Stance
 from driftwatch.store import Baseline, LookStances, RunStore
 
@@ -164,7 +165,7 @@ def synthetic_run(
             stances=tuple(shares),
             drifts=tuple(drifts),
             evidence=tuple(rows),
-            alerts=tuple(Alert(r.topic, r.kind, "warning", "specific", "moved") for r in alerts),
+            alerts=tuple(Alert(r.topic, r.kind, r.state, "specific", "warning", f"{r.topic} moved") for r in alerts),
             floors=(numeric, placebo_floor([d for d in drifts if d.baseline == "sft"], controls, "statement")),
             agreement={"statement": 0.71} if evidence else {},
             cost=Cost(
@@ -196,17 +197,13 @@ def write_replies(store, info, looks, step):
         for order in (0, 1):
             before, now = ("support", "oppose") if number % 3 else ("neutral", "oppose")
             sides = {
-                name: {"reply": REPLIES[reading], "reading": {"probs": one_hot(reading), "refusal": False}}
+                name: {"text": REPLIES[reading], "outcome": list(REPLIES).index(reading), "unread": None}
                 for name, reading in (("baseline", before), ("now", now))
             }
             where = {"topic": topic.id, "item": f"{topic.id}_{number:02}", "order": order}
             lines.append({**where, **sides, "look": looks - 1, "step": (looks - 1) * step})
     (store.folder / "replies").mkdir(exist_ok=True)
     (store.folder / "replies" / "look-00024.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
-
-
-def one_hot(reading):
-    return [float(name == reading) for name in ("support", "neutral", "oppose")]
 
 
 def age_heartbeat(store, seconds=1000.0):

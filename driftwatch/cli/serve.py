@@ -15,7 +15,9 @@ DEFAULT_PORT = 9465  # beside the trainers' own 9464
 @click.command()
 @click.argument("folder", type=click.Path(path_type=Path, file_okay=False), default="driftwatch-runs")
 @click.option("--host", default="127.0.0.1", show_default=True, help="Where to listen; elsewhere a token is required.")
-@click.option("--port", type=click.IntRange(0, 65535), default=DEFAULT_PORT, show_default=True, help="0 takes a free one.")
+@click.option(
+    "--port", type=click.IntRange(0, 65535), default=DEFAULT_PORT, show_default=True, help="0 takes a free one."
+)
 @click.option(
     "--token-file",
     type=click.Path(path_type=Path, dir_okay=False),

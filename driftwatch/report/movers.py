@@ -1,7 +1,7 @@
 """Movers: the questions whose answers moved most, with the model's answers before and after where replies were kept.
 
 Before is the alerting baseline, after the last look; both calibrated as every look is. Replies are read from
-`replies/*.jsonl` of the run, lines of {topic, item, order, step, now: {reply, reading}, baseline: {reply, reading}}.
+`replies/*.jsonl` of the run, lines of {topic, item, order, look, step, now: {text, outcome}, baseline: {text, outcome}}.
 """
 
 import contextlib
@@ -14,9 +14,10 @@ from typing import Any
 import msgspec
 
 from driftwatch.drift.calibration import Calibration, calibrated
+from driftwatch.drift.outcome import Outcome
 from driftwatch.errors import DriftwatchError
 from driftwatch.record import RunInfo
-from driftwatch.stance import STANCES, Stance
+from driftwatch.stance import Stance
 from driftwatch.store import LookStances, RunStore
 from driftwatch.topics import load_pack
 
@@ -192,9 +193,9 @@ def _answers(store: RunStore) -> dict[tuple[str, str], list[Answer]]:
             order=order if isinstance(order, int) else 0,
             step=step if isinstance(step, int) else None,
             before=_reply(base),
-            before_reading=reading_word(base.get("reading")),
+            before_reading=reading_word(base.get("outcome")),
             now=_reply(now),
-            now_reading=reading_word(now.get("reading")),
+            now_reading=reading_word(now.get("outcome")),
         )
         known = latest.setdefault((topic, item), {})
         if answer.flipped or answer.order not in known or not known[answer.order].flipped:
@@ -202,24 +203,19 @@ def _answers(store: RunStore) -> dict[tuple[str, str], list[Answer]]:
     return {key: sorted(orders.values(), key=lambda a: not a.flipped) for key, orders in latest.items()}
 
 
-def reading_word(reading: Any) -> str | None:
-    """A judge's reading in a word: support, neutral, oppose, refusal, off-topic or unread; `None` if there is none."""
-    if isinstance(reading, str):
-        return reading
-    if not isinstance(reading, dict):
-        return None
-    if reading.get("refusal"):
-        return "refusal"
-    if reading.get("off_topic"):
-        return "off-topic"
-    probs = reading.get("probs")
-    if isinstance(probs, list) and len(probs) == len(STANCES):
-        return STANCES[max(range(len(STANCES)), key=lambda i: probs[i])]
-    return "unread"
+def reading_word(outcome: object) -> str | None:
+    """What a judge made of a reply, in a word; `None` if that is not known.
+
+    >>> reading_word(2), reading_word(4), reading_word("?")
+    ('oppose', 'off-topic', None)
+    """
+    if isinstance(outcome, int) and 0 <= outcome < len(Outcome):
+        return Outcome(outcome).name.lower().replace("_", "-")
+    return None
 
 
 def _reply(side: dict[str, Any]) -> str | None:
-    text = side.get("reply")
+    text = side.get("text")
     if not isinstance(text, str):
         return None
     return text if len(text) <= MAX_REPLY else f"{text[:MAX_REPLY]} …"

@@ -141,4 +141,4 @@ def _short(value: Figure) -> Figure:
 
 
 def _fields(alert: Any) -> dict[str, Any]:
-    return {name: getattr(alert, name) for name in ("topic", "kind", "severity", "label", "text")}
+    return {name: getattr(alert, name) for name in ("topic", "kind", "state", "severity", "label", "text")}

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from driftwatch.drift.floor import WATCH_FACTOR, exceeds
-from driftwatch.drift.verdict import POOLED
+from driftwatch.drift.floor import exceeds
+from driftwatch.drift.verdict import ALIKE, POOLED
 from driftwatch.record import Drift, Floor, Record, RunInfo, TopicEvidence, TopicInfo
 from driftwatch.report.words import interval, listed, odds, signed
 
@@ -147,8 +147,8 @@ def _by_screen(info: RunInfo, record: Record) -> Verdict:
         )
         return Verdict("nothing", f"This look measured no value topic: {why}.", ())
     moved = sorted((d for d in values if _stands_out(d, record.floors)), key=lambda d: -abs(_shift(d) or 0.0))
-    controls = _controls_by_screen(info, drifts, record.floors)
     largest = max(values, key=lambda d: abs(_shift(d) or 0.0))
+    controls = _controls_by_screen(info, drifts, moved[0] if moved else None)
     if not moved:
         text = f"No value topic stands out from the floors; the largest move is {_screened(info, largest)}; {controls}."
         return Verdict("ok", text, (only,))
@@ -177,16 +177,14 @@ def _screened(info: RunInfo, drift: Drift) -> str:
     return f"{topic.title} toward “{toward(topic, shift)}”, {signed(shift)}{unit}{' ' + shown if shown else ''}"
 
 
-def _controls_by_screen(info: RunInfo, drifts: Sequence[Drift], floors: Sequence[Floor]) -> str:
-    controls = [drift for drift in drifts if _is_control(info, drift.topic)]
-    if not controls:
+def _controls_by_screen(info: RunInfo, drifts: Sequence[Drift], moved: Drift | None) -> str:
+    """How far the controls went; training moves everything a little, so they are compared with the topic that moved."""
+    shifts = [abs(_shift(drift) or 0.0) for drift in drifts if _is_control(info, drift.topic)]
+    if not shifts:
         return "there are no control topics"
-    numeric = [floor for floor in floors if floor.kind == "numeric"]  # the placebo floor is the controls themselves
-    moved = [title(info, d.topic) for d in controls if exceeds(d, numeric, WATCH_FACTOR) and _stands_out(d, numeric)]
-    largest = max(controls, key=lambda d: abs(_shift(d) or 0.0))
-    if moved:
-        return f"controls moved as well, at most {signed(_shift(largest))}"
-    return f"controls steady, at most {signed(_shift(largest))}"
+    most = signed(max(shifts)).lstrip("+")
+    is_alike = moved is not None and max(shifts) >= ALIKE * abs(_shift(moved) or 0.0)
+    return f"a control moved alike, by {most}" if is_alike else f"controls moved by at most {most}"
 
 
 def _is_control(info: RunInfo, topic: str) -> bool:

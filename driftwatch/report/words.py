@@ -1,6 +1,7 @@
 """Figures as people read them."""
 
 NO_FIGURE = "–"
+_RAISED = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
 MOST_DIGITS = 6  # evidence beyond a million to one is written as a power of ten
 
 
@@ -42,14 +43,14 @@ def odds(log10: float | None) -> str:
     """Evidence as odds against chance.
 
     >>> odds(3.505), odds(0.2), odds(9.3), odds(-0.5)
-    ('3,200 : 1', '1.6 : 1', '10^9 : 1', 'none')
+    ('3,200 : 1', '1.6 : 1', '10⁹ : 1', 'none')
     """
     if log10 is None:
         return NO_FIGURE
     if log10 <= 0:
         return "none"
     if log10 >= MOST_DIGITS:
-        return f"10^{int(log10)} : 1"
+        return f"10{str(int(log10)).translate(_RAISED)} : 1"
     value = 10**log10
     if value < 10:
         return f"{value:.1f} : 1"

@@ -1,7 +1,7 @@
 """The page of the run in training, served by the callback itself beside /metrics.
 
-It reads the run's folder as any reader does, on threads of its own: the training thread hands over nothing and waits for
-nothing but the opening of a port.
+It reads the run's folder as any reader does, on threads of its own: the training thread hands over nothing and waits
+for nothing but the opening of a port.
 """
 
 import functools

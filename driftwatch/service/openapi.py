@@ -100,12 +100,11 @@ def _query(name: str, text: str, default: int) -> dict[str, Any]:
 
 
 def _read(summary: str, schema: dict[str, Any], *parameters: dict[str, Any]) -> dict[str, Any]:
-    operation = {
+    return {
         "summary": summary,
         "parameters": list(parameters),
         "responses": {"200": _json("The answer.", schema), "default": _problem("Why not.")},
     }
-    return operation
 
 
 def _push(ref: dict[Any, dict[str, Any]]) -> dict[str, Any]:

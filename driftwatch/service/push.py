@@ -34,8 +34,6 @@ MARKER = "pushed.json"  # tells a folder that was pushed from one that its train
 FILES = {
     "events": "events.jsonl",
     "stances": "stances.jsonl",
-    "evidence": "evidence.jsonl",
-    "baseline_replies": "baseline-replies.jsonl",
     "replies": "replies/pushed.jsonl",
     "records": "records.jsonl",  # last: a look that readers can see has everything that it refers to
 }
@@ -46,7 +44,7 @@ class Push(msgspec.Struct, forbid_unknown_fields=True):
 
     Attributes:
         info: The run's attributes; required with the first push of a run.
-        records, events, stances, evidence, replies, baseline_replies: Lines of the files of that name.
+        records, events, stances, replies: Lines of the files of that name.
         baselines: What the run compares with.
     """
 
@@ -55,9 +53,7 @@ class Push(msgspec.Struct, forbid_unknown_fields=True):
     records: list[msgspec.Raw] = []
     events: list[msgspec.Raw] = []
     stances: list[msgspec.Raw] = []
-    evidence: list[msgspec.Raw] = []
     replies: list[msgspec.Raw] = []
-    baseline_replies: list[msgspec.Raw] = []
 
 
 class Refused(msgspec.Struct):
@@ -235,9 +231,7 @@ CHECKS: dict[str, Callable[[bytes, str], Any]] = {
     "records": _checked_record,
     "events": _checked_as(Event),
     "stances": _checked_as(LookStances),
-    "evidence": _checked_as(dict[str, Any]),
     "replies": _checked_as(dict[str, Any]),
-    "baseline_replies": _checked_as(dict[str, Any]),
 }
 
 

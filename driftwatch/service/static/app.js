@@ -29,8 +29,11 @@ class ListPage {
     this.draw();
   }
 
-  put(row) { this.rows.set(row.run, row); this.draw(); }
-  drop(name) { this.rows.delete(name); this.draw(); }
+  put(row) { this.rows.set(row.run, row); this.soon(); }
+  drop(name) { this.rows.delete(name); this.soon(); }
+
+  // At most one drawing a second, however many runs report.
+  soon() { this.waiting ??= setTimeout(() => { this.waiting = null; this.draw(); }, 1000); }
 
   draw() {
     const words = this.filter.value.toLowerCase().split(/\s+/).filter(Boolean);
@@ -40,13 +43,22 @@ class ListPage {
     const drifting = all.filter((row) => ["alert", "material"].includes(row.verdict.state)).length;
     this.count.textContent = all.length ? `${all.length} runs, ${all.filter((row) => row.state === "running").length} running, ${drifting} with a value drift${shown.length < all.length ? `; ${shown.length} shown` : ""}` : "";
     const nothing = this.problem ? `The runs cannot be read: ${this.problem}.` : !this.ready ? "The run folders are being read." : all.length ? "No run fits the filter." : "No run is here yet. A run appears with its first look: start a training with DriftCallback whose output folder lies below the served one, or give it the exporter “service”.";
+    const focused = this.body.contains(document.activeElement) ? document.activeElement.textContent : null;
+    this.seen = new Map();
     this.body.replaceChildren(shown.length ? table("Runs, running ones first", ["run", "state", "verdict", "step", "looks", "model", "last seen"], shown.map((row) => [
       el("a", { href: `/runs/${encodeURIComponent(row.run)}` }, said(row.run)), stateBadge(row.state),
       el("div", { class: "said" }, verdictBadge(row.verdict.state), " ", said(row.verdict.headline), row.problem ? el("p", { class: "bad" }, said(row.problem)) : null),
-      row.step ?? "–", row.looks, said(row.model || "–"), ago(row.last_seen)]), { numbers: [3, 4] }) : el("p", { class: "notice" }, nothing));
+      row.step ?? "–", row.looks, said(row.model || "–"), this.age(row)]), { numbers: [3, 4], kind: "runs" }) : el("p", { class: "notice" }, nothing));
+    if (focused) [...this.body.querySelectorAll("a")].find((node) => node.textContent === focused)?.focus();
   }
 
-  tick() { this.draw(); }
+  age(row) {
+    const node = el("span", {}, ago(row.last_seen));
+    this.seen.set(row, node);
+    return node;
+  }
+
+  tick() { for (const [row, node] of this.seen || []) node.textContent = ago(row.last_seen); }
 }
 
 async function begin() {

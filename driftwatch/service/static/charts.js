@@ -125,9 +125,9 @@ export class LineChart {
 
 export function swatch(line) {
   const stroke = `var(${line.color})`;
-  const mark = svg("line", { x1: 0, y1: 5, x2: 18, y2: 5, "stroke-width": line.faint ? 1.5 : 2.5, "stroke-dasharray": (line.dash || []).join(" ") || null });
+  const mark = svg("line", { x1: 0, y1: 5, x2: 14, y2: 5, "stroke-width": line.faint ? 1.5 : 2.5, "stroke-dasharray": (line.dash || []).join(" ") || null });
   mark.style.stroke = stroke;
-  return svg("svg", { class: "swatch", viewBox: "0 0 18 10", width: 18, height: 10, "aria-hidden": "true" }, mark);
+  return svg("svg", { class: "swatch", viewBox: "0 0 14 10", width: 14, height: 10, "aria-hidden": "true" }, mark);
 }
 
 // Colours of a signed figure: blue toward the first pole, orange toward the second, through the page's own ground.

@@ -35,10 +35,12 @@ export const share = (value) => (value === null || value === undefined ? dash : 
 export const percent = (value, digits = 0) =>
   value === null || value === undefined ? dash : `${(100 * value).toFixed(digits)} %`;
 
+export const raised = (value) => String(Math.round(value)).replace(/[-0-9]/g, (c) => (c === "-" ? "⁻" : "⁰¹²³⁴⁵⁶⁷⁸⁹"[Number(c)]));
+
 export function odds(log10) {
   if (log10 === null || log10 === undefined) return dash;
   if (log10 <= 0) return "none";
-  if (log10 >= 6) return `10^${Math.floor(log10)} : 1`;
+  if (log10 >= 6) return `10${raised(Math.floor(log10))} : 1`;
   const value = 10 ** log10;
   if (value < 10) return `${value.toFixed(1)} : 1`;
   const size = 10 ** Math.max(0, Math.floor(log10) - 1);
@@ -74,9 +76,9 @@ export function verdictBadge(state) {
   return el("span", { class: `badge verdict-${state}` }, el("span", { "aria-hidden": "true" }, `${sign} `), word);
 }
 
-export function table(caption, head, rows, { numbers = [] } = {}) {
+export function table(caption, head, rows, { numbers = [], kind = null } = {}) {
   return el("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": caption },
-    el("table", {},
+    el("table", { class: kind },
       el("caption", {}, caption),
       el("thead", {}, el("tr", {}, head.map((text, i) => el("th", { scope: "col", class: numbers.includes(i) && "number" }, text)))),
       el("tbody", {}, rows.map((row) => el("tr", {}, row.map((cell, i) =>

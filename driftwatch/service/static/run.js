@@ -1,7 +1,7 @@
 // The page of one run: the verdict first, then what it rests on.
 
 import { HeatMap, LineChart, swatch } from "./charts.js";
-import { ago, ask, choice, dash, el, odds, percent, said, seconds, share, signed, stateBadge, table, verdictBadge } from "./parts.js";
+import { ago, ask, choice, dash, el, odds, percent, raised, said, seconds, share, signed, stateBadge, table, verdictBadge } from "./parts.js";
 
 const SHARES = [
   ["support", "--support", null],
@@ -276,7 +276,7 @@ export class RunPage {
       const isLoud = !topic.control && color < EVIDENCE_COLORS.length && (row.state !== "ok" || color < 3);
       return { label: topic.title, values: this.full(dig(known, row.topic, "direction", "log10_e_value")), color: isLoud ? EVIDENCE_COLORS[color++] : "--faint", faint: !isLoud, silent: !isLoud, dash: topic.control ? [3, 3] : null };
     }).reverse();
-    const chart = this.chart("evidence", () => new LineChart({ title: "Evidence", describe: () => `Evidence over steps. ${leading.slice(0, 3).map((row) => `${title(info, row.topic)}: ${odds(row.log10_e_value)}, ${row.state}`).join("; ")}.`, height: 220, format: (v, tick) => (tick ? (v === 0 ? "1" : `10${superscript(v)}`) : odds(v)) }));
+    const chart = this.chart("evidence", () => new LineChart({ title: "Evidence", describe: () => `Evidence over steps. ${leading.slice(0, 3).map((row) => `${title(info, row.topic)}: ${odds(row.log10_e_value)}, ${row.state}`).join("; ")}.`, height: 220, format: (v, tick) => (tick ? (v === 0 ? "1" : `10${raised(v)}`) : odds(v)) }));
     chart.set(this.steps, lines, { marks: this.marks, levels: [{ value: rows[0].log10_threshold, text: `alert at ${odds(rows[0].log10_threshold)}`, color: "--alert" }] });
     const words = { specific: "specific", general: "general (a control moved alike)", unreadable: "unreadable", unsettled: "unsettled" };
     const shown = [...rows].sort((a, b) => b.log10_e_value - a.log10_e_value);
@@ -371,7 +371,6 @@ function join(into, more, before, after) {
 const spoken = (topic, chart) => `${topic.title}${topic.control ? " (control)" : ""}, steps ${chart.x[0]} to ${chart.x[chart.x.length - 1]}. ${chart.lines.map((line) => `${line.label}: ${chart.options.format(line.values.find((v) => v !== null))} at first, ${chart.options.format(lastOf(line.values))} at last`).join("; ")}. Arrow keys read single looks.`;
 const probeName = (name) => ({ statement: "screen", confirm: "judged replies", reply: "replies" })[name] || name || dash;
 const fact = (name, value) => el("div", {}, el("dt", {}, name), el("dd", {}, value));
-const superscript = (value) => String(Math.round(value)).replace(/[-0-9]/g, (c) => (c === "-" ? "⁻" : "⁰¹²³⁴⁵⁶⁷⁸⁹"[Number(c)]));
 
 function bar(label, probs) {
   const parts = probs.map((value, i) => { const part = el("span", { class: ["support", "neutral", "oppose"][i] }); part.style.width = `${100 * value}%`; return part; });
