@@ -9,6 +9,7 @@ import click
 from driftwatch.metrics import CATALOGUE
 from driftwatch.mixin.config import Config
 from driftwatch.mixin.files import dashboard_texts, deployment, runbook_text
+from driftwatch.mixin.series import series_of_run
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -33,8 +34,30 @@ def metrics_page() -> str:
             "|---|---|---|---|",
             *rows,
             "",
+            *_budget(),
         ]
     )
+
+
+def _budget() -> list[str]:
+    """What the metrics cost a Prometheus."""
+
+    def row(topics: int, probes: int, baselines: int) -> str:
+        one = series_of_run(topics, num_probes=probes, num_baselines=baselines)
+        figures = (one, 10 * one, 200 * one)
+        return f"| {topics} | {probes} | {baselines} | " + " | ".join(f"{figure:,}" for figure in figures) + " |"
+
+    return [
+        "## Series budget",
+        "",
+        "At most so many series, counted from the catalogue. Probes: the screen is one, with judged replies there are "
+        'two. Baselines: "start", or "sft" and "start".',
+        "",
+        "| topics | probes | baselines | a run | 10 runs at once | 200 runs |",
+        "|---|---|---|---|---|---|",
+        *(row(*case) for case in ((4, 1, 1), (4, 2, 2), (14, 1, 1), (14, 2, 2), (50, 2, 2))),
+        "",
+    ]
 
 
 def cli_page() -> str:

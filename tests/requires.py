@@ -2,6 +2,8 @@
 
 import os
 import shutil
+import sys
+from pathlib import Path
 
 import pytest
 
@@ -11,7 +13,9 @@ def tool(*names):
 
     DRIFTWATCH_REQUIRE is a list of programs with commas; naming one of them turns the skip into a failure.
     """
-    found = next((path for name in names if (path := shutil.which(name))), None)
+    # Tools from packages lie beside the interpreter, whose folder need not be on PATH.
+    places = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
+    found = next((path for name in names if (path := shutil.which(name, path=places))), None)
     if found is None:
         promised = os.environ.get("DRIFTWATCH_REQUIRE", "").replace(" ", "").split(",")
         if any(name in promised for name in names):

@@ -1,0 +1,40 @@
+"""How many series a run costs a Prometheus, counted from the catalogue."""
+
+from math import prod
+
+from driftwatch import metrics as m
+from driftwatch.metrics import CATALOGUE, LABELS, RUN_STATES, TOPIC_STATES, Metric
+from driftwatch.stance import STANCES
+
+_STAGES = 5  # screen, replies, judge, statistics, baseline
+_PER_RUN = ("model", "pack", "pack_version", "version", "trainer", "alerting_baseline")
+_OF_A_TOPIC = ("support", "oppose", "control")
+
+
+def series_of_run(num_topics: int, *, num_probes: int = 2, num_baselines: int = 2) -> int:
+    """At most so many series, one failure of each kind included.
+
+    Args:
+        num_topics: Controls included.
+        num_probes: The screen and the judged replies count as two.
+        num_baselines: "sft" and "start" are two.
+    """
+    return sum(_series(metric, num_topics, num_probes, num_baselines) for metric in CATALOGUE)
+
+
+def _series(metric: Metric, topics: int, probes: int, baselines: int) -> int:
+    sizes = {
+        "topic": topics,
+        "probe": probes,
+        "baseline": baselines,
+        "stance": len(STANCES),
+        "state": len(RUN_STATES) if metric is m.RUN_STATE else len(TOPIC_STATES),
+        "kind": 2,  # direction and neutral; of a floor numeric and placebo
+        "label": len(LABELS),
+        "stage": _STAGES,
+        **dict.fromkeys((*_PER_RUN, *_OF_A_TOPIC, "reason", "exporter"), 1),
+    }
+    found = prod(sizes[label] for label in metric.labels)
+    if "topic" in metric.labels and "kind" in metric.labels:
+        found += prod(sizes[label] for label in metric.labels if label not in ("topic", "kind"))  # of all topics
+    return found
