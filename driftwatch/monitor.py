@@ -9,6 +9,7 @@ import logging
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,7 @@ from driftwatch.observation import Observation, describe, widest
 from driftwatch.probes.probe import Probe
 from driftwatch.probes.ranks import broadcast, num_ranks, on_first, rank
 from driftwatch.record import Cost, Failure, Phase, Record, RunInfo, TopicInfo
+from driftwatch.reference import Reference, find_reference
 from driftwatch.schedule import Schedule
 from driftwatch.store import Baseline, LookStances, RunStore, valid_run_name
 from driftwatch.topics import TopicPack
@@ -360,6 +362,9 @@ class Monitor:
         assert self.info is not None
         if resumed:
             saved, pool = on_first(self._read_confirm, "reading the evidence")
+            found = find_reference(model) if saved.fingerprint else None
+            if isinstance(found, Reference):
+                self._baselines = replace(self._baselines, reference=found)
             self._confirm.resume(self._baselines, saved, pool)
             return
         topics = [topic.id for topic in self._asking.pack if topic.id not in self.info.unresolved]

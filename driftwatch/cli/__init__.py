@@ -12,6 +12,7 @@ from driftwatch.errors import DriftwatchError
 COMMANDS: dict[str, tuple[str, str]] = {
     "demo": ("driftwatch.cli.demo", "Watch a real model leave an SFT-established stance under DPO."),
     "baseline": ("driftwatch.cli.baseline", "Keep an SFT model's stances, to compare runs with."),
+    "probe": ("driftwatch.cli.probe", "Ask any model once, and see whether the instrument works on it."),
     "serve": ("driftwatch.cli.serve", "Page, API and metrics of many runs."),
     "report": ("driftwatch.cli.report", "One file about a run, to send to a colleague."),
     "compare": ("driftwatch.cli.compare", "How far apart two runs ended."),
