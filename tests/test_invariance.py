@@ -13,10 +13,13 @@ import torch
 from transformers import Trainer, TrainerCallback, TrainingArguments, default_data_collator
 
 from driftwatch.callback import DriftCallback
+from driftwatch.confirm import Confirmation
+from driftwatch.judges.judge import Reading
 from driftwatch.probes.prompt import ChatFormat
-from driftwatch.probes.sampling import sample
+from driftwatch.probes.sampling import Decoding, sample
 from driftwatch.probes.statement import StatementProbe
 from driftwatch.schedule import Schedule
+from driftwatch.stance import Probs
 from driftwatch.testing import tiny_model
 from driftwatch.topics.topic import Item, Topic, TopicPack
 
@@ -63,11 +66,21 @@ class CarelessProbe(StatementProbe):
         return stances
 
 
+class ByLength:
+    """A judge that reads anything: replies of a random model say nothing."""
+
+    id = "by length"
+
+    def read(self, asked):
+        return [Reading(probs=Probs(1.0, 0.0, 0.0) if len(one.reply) % 2 else Probs(0.0, 0.0, 1.0)) for one in asked]
+
+
 def watcher(tmp_path):
     """driftwatch, looking before and after every step, with errors coming out."""
     return DriftCallback(
         PACK,
         probes=(CarelessProbe(naysaying_items=0),),
+        confirm=Confirmation(ByLength(), Decoding(max_new_tokens=2), normal_draws=4, watched_draws=4),
         schedule=Schedule(every_steps=1, budget=None),
         output_dir=tmp_path / "runs",
         exporters=(),
@@ -115,7 +128,9 @@ def compare(make, tmp_path, **train):
     watched.train(**train)
     assert_same(outcome(plain), outcome(watched))
     assert callback.monitor.store is not None
-    looked_at = [record.step for record in callback.monitor.store.records()]
+    records = callback.monitor.store.records()
+    assert sum(evidence.num_draws for evidence in records[-1].evidence) > 0, "replies were drawn, too"
+    looked_at = [record.step for record in records]
     assert looked_at == list(range(watched.state.global_step + 1))
     return watched
 

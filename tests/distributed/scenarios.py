@@ -20,10 +20,13 @@ from torch import nn
 
 from driftwatch.errors import ConfigError, ProbeError
 from driftwatch.guard import undisturbed
+from driftwatch.judges.judge import Reading
 from driftwatch.probes import ranks
 from driftwatch.probes.in_step import in_step
+from driftwatch.probes.sampling import Decoding
 from driftwatch.probes.scoring import Request, plan, score
 from driftwatch.probes.shares import plan_on_ranks, score_on_ranks, spread
+from driftwatch.stance import Probs
 from driftwatch.testing import tiny_model, tiny_tokenizer
 
 TIMEOUT = timedelta(seconds=40)
@@ -451,6 +454,21 @@ def small_pack():
     return replace(pack, topics=tuple(replace(topic, items=topic.items[:2]) for topic in pack.topics))
 
 
+class ByLength:
+    """A judge that reads anything: replies of a random model say nothing."""
+
+    id = "by length"
+
+    def read(self, asked):
+        return [Reading(probs=Probs(1.0, 0.0, 0.0) if len(one.reply) % 2 else Probs(0.0, 0.0, 1.0)) for one in asked]
+
+
+def confirmation():
+    from driftwatch.confirm import Confirmation
+
+    return Confirmation(ByLength(), Decoding(max_new_tokens=2), normal_draws=5, watched_draws=5)
+
+
 def watcher(folder):
     from driftwatch import DriftCallback, Schedule
     from driftwatch.probes.statement import StatementProbe
@@ -464,6 +482,7 @@ def watcher(folder):
     return FailsOnce(
         small_pack(),
         probes=(StatementProbe(naysaying_items=0),),
+        confirm=confirmation(),
         schedule=Schedule(every_steps=1, budget=None),
         run="shared",
         output_dir=folder / "runs",
@@ -522,6 +541,7 @@ def monitor(folder):
         watching = Monitor(
             small_pack(),
             probes=(StatementProbe(naysaying_items=0),),
+            confirm=confirmation(),
             run=name,
             output_dir=folder / "runs",
             exporters=(),

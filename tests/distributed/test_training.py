@@ -47,6 +47,13 @@ def test_monitor_goes_on_after_a_look_that_failed_on_one_rank(quick):
         assert [bool(record.failures) for record in records] == [False, False, True, False]
 
 
+def test_replies_are_drawn_on_all_ranks_and_counted_once(quick):
+    for kind in ("ddp", "fsdp2", "fsdp1"):
+        records = RunStore(quick["folder"] / "monitor" / "runs" / kind).records()
+        # Three looks, one of which failed before anything was drawn; five draws of each topic at a look.
+        assert {each.num_draws for each in records[-1].evidence if each.kind == "direction"} == {10}
+
+
 def test_only_rank_zero_writes(quick):
     """One folder a run, each look in it once, and no second one beside it."""
     folder = quick["folder"] / "monitor" / "runs"
