@@ -12,6 +12,8 @@ from driftwatch.mixin.records import recordings
 from driftwatch.mixin.value_alerts import ended_alerts, style_alerts, value_alerts
 
 LINE = 110  # characters of an expression that are still read in one glance
+# Texts in quotes, which stay whole, and the spaces before operators.
+_BREAKS = re.compile(r'("(?:[^"\\]|\\.)*"| (?=(?:and|or|unless) |\* on ))')
 
 
 def all_alerts(config: Config) -> list[Alert]:
@@ -59,11 +61,11 @@ def laid_out(expr: str) -> str:
     if len(expr) < LINE:
         return expr
     depth, lines = 0, [""]
-    for part in re.split(r"( (?=(?:and|or|unless) |\* on ))", expr):
+    for part in _BREAKS.split(expr):
         if part == " ":
             lines.append("  " * depth)
             continue
         lines[-1] += part
-        unquoted = re.sub(r'"[^"]*"', "", part)
-        depth += unquoted.count("(") - unquoted.count(")")
+        if not part.startswith('"'):
+            depth += part.count("(") - part.count(")")
     return "\n".join(lines)
