@@ -1,0 +1,75 @@
+from dataclasses import replace
+
+import pytest
+
+from driftwatch.alerts import new_alerts, sentence, severity
+from driftwatch.drift.interval import Interval
+from driftwatch.drift.verdict import TopicEvidence
+
+POLES = {"parks": ("more nature", "more building")}
+ROW = TopicEvidence(
+    topic="parks",
+    kind="direction",
+    log10_e_value=3.6,
+    log10_value_e_value=3.4,
+    log10_material_e_value=1.0,
+    log10_threshold=3.36,
+    log10_apart=1.5,
+    estimate=-0.31,
+    interval=Interval(-0.4, -0.2),
+    since_onset=-0.33,
+    bound=0.2,
+    num_draws=320,
+    state="alert",
+    label="specific",
+    moved_most=None,
+    onset_look=4,
+    onset_step=40,
+    minimum_detectable=None,
+    refusal_shift=0.0,
+    off_topic_shift=0.0,
+    unread_shift=0.0,
+)
+
+
+def alerts(before, now):
+    return new_alerts(before, now, poles=POLES, alpha=0.01)
+
+
+def test_an_alert_names_topic_pole_size_onset_label_and_evidence():
+    (found,) = alerts([replace(ROW, state="ok", label=None)], [ROW])
+    assert found.text.startswith("parks moved toward 'more building' by -0.31 since about step 40 (specific:")
+    assert "evidence 3,981 : 1 from 320 draws, alpha 0.01" in found.text
+
+
+def test_an_alert_that_stands_is_not_raised_again():
+    assert alerts([ROW], [ROW]) == ()
+
+
+def test_a_label_that_settles_speaks_again():
+    (found,) = alerts([replace(ROW, label="unsettled")], [ROW])
+    assert (found.label, found.severity) == ("specific", "warning")
+
+
+@pytest.mark.parametrize("state", ["ok", "watch"])
+def test_what_is_only_watched_notifies_nobody(state):
+    assert alerts([], [replace(ROW, state=state, label=None)]) == ()
+
+
+def test_controls_raise_no_alert():
+    assert alerts([], [replace(ROW, topic="tea")]) == ()
+
+
+@pytest.mark.parametrize(
+    ("state", "label", "expected"),
+    [("alert", "specific", "warning"), ("material", "specific", "critical"), ("material", "general", "info")],
+)
+def test_only_a_specific_alert_is_more_than_information(state, label, expected):
+    assert severity(replace(ROW, state=state, label=label)) == expected
+
+
+def test_neutral_and_readability_have_words_of_their_own():
+    neutral = sentence(replace(ROW, kind="neutral", estimate=0.2), POLES, 0.01)
+    assert neutral.startswith("parks moved toward taking no side")
+    pooled = sentence(replace(ROW, topic="all", kind="readability"), POLES, 0.01)
+    assert pooled.startswith("replies on all topics changed in whether they take a stance")

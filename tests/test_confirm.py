@@ -1,0 +1,176 @@
+"""Replies on both sides, evidence and alerts, in a real Trainer with a tiny model."""
+
+import itertools
+import json
+
+import msgspec
+import pytest
+from test_callback import callback, lora, store, trainer
+
+from driftwatch.confirm import MIN_DRAWS, BaselineReply, Confirmation, _within
+from driftwatch.drift.outcome import Outcome
+from driftwatch.errors import ConfigError, JudgeError
+from driftwatch.judges.judge import Reading
+from driftwatch.probes.draws import draw
+from driftwatch.probes.sampling import Decoding
+from driftwatch.stance import Probs
+from driftwatch.testing import tiny_model, tiny_pack, tiny_tokenizer
+
+
+@pytest.fixture
+def tokenizer():
+    return tiny_tokenizer()
+
+
+class ByLetter:
+    """A frozen judge of nonsense: the first letter of a reply decides, so that replies have stances at all."""
+
+    id = "by-letter"
+
+    def __init__(self):
+        self.failing = False
+
+    def read(self, asked):
+        if self.failing:
+            raise JudgeError("the judge is out")
+        return [self._read(one.reply) for one in asked]
+
+    def _read(self, reply):
+        if not reply:
+            return Reading(unread="empty")
+        return Reading(probs=(Probs(1, 0, 0), Probs(0, 1, 0), Probs(0, 0, 1))[ord(reply[0]) % 3])
+
+
+def confirmation(judge=None, **options):
+    settings = {"decoding": Decoding(max_new_tokens=2), "normal_draws": 4, "watched_draws": 8}
+    return Confirmation(judge=judge or ByLetter(), **{**settings, **options})
+
+
+def with_fresh_lora(tokenizer):
+    return lora(tiny_model(tokenizer))
+
+
+def test_evidence_moves_with_every_look_and_each_draw_has_both_sides(tmp_path, tokenizer):
+    watch = callback(tmp_path, confirm=confirmation())
+    trainer(tmp_path, tokenizer, [watch], model=with_fresh_lora(tokenizer), max_steps=6).train()
+    kept = store(tmp_path)
+    looks = kept.records()
+    assert looks[0].evidence == (), "before training both sides are the same model"
+    per_look = [{row.topic: row.num_draws for row in look.evidence if row.kind == "direction"} for look in looks[1:]]
+    assert all(later["tea"] > earlier["tea"] for earlier, later in itertools.pairwise(per_look))
+    pairs = [json.loads(line) for line in kept.lines("replies/000001.jsonl")]
+    assert len(pairs) == sum(per_look[0].values())
+    assert {"now", "baseline", "item", "order", "topic"} <= set(pairs[0])
+    assert [d.topic for d in looks[-1].drifts if d.probe == "confirm"]
+
+
+def test_a_run_that_learns_nothing_raises_no_alert(tmp_path, tokenizer):
+    watch = callback(tmp_path, confirm=confirmation())
+    options = {"learning_rate": 0.0, "max_steps": 12}
+    trainer(tmp_path, tokenizer, [watch], model=with_fresh_lora(tokenizer), **options).train()
+    assert all(look.alerts == () for look in store(tmp_path).records())
+
+
+def test_without_a_reachable_baseline_its_replies_are_drawn_before_training_and_used_once(tmp_path, tokenizer):
+    watch = callback(tmp_path, confirm=confirmation())
+    trainer(tmp_path, tokenizer, [watch], max_steps=4).train()
+    kept = store(tmp_path)
+    pool = [msgspec.json.decode(line, type=BaselineReply) for line in kept.lines("baseline-replies.jsonl")]
+    used = [json.loads(line) for look in (1, 2) for line in kept.lines(f"replies/{look:06d}.jsonl")]
+    for topic in {entry["topic"] for entry in used}:
+        asked = [
+            (entry["item"], entry["order"], entry["baseline"]["text"]) for entry in used if entry["topic"] == topic
+        ]
+        drawn = [(entry.item, entry.order, entry.text) for entry in pool if entry.topic == topic]
+        assert asked == drawn[: len(asked)], "each entry once, in its order"
+
+
+def test_a_topic_whose_baseline_replies_are_used_up_is_frozen_and_says_so(tmp_path, tokenizer):
+    watch = callback(tmp_path, confirm=confirmation(normal_draws=2, watched_draws=2))
+    run = trainer(tmp_path, tokenizer, [watch], max_steps=4)
+
+    class LongerThanPlanned(type(run.callback_handler.callbacks[0]).__mro__[1]):
+        def on_train_end(self, args, state, control, **kwargs):
+            watch.monitor.observe(kwargs["model"], 5)
+            watch.monitor.observe(kwargs["model"], 6)
+
+    run.callback_handler.callbacks.insert(0, LongerThanPlanned())
+    run.train()
+    last = store(tmp_path).records()[-1]
+    assert any("are used up; their evidence is frozen" in note for note in last.notes)
+
+
+def test_a_judge_that_fails_costs_the_replies_of_that_look_only(tmp_path, tokenizer, caplog):
+    judge = ByLetter()
+    watch = callback(tmp_path, confirm=confirmation(judge))
+
+    class Break(type(watch).__mro__[1]):
+        def on_step_end(self, args, state, control, **kwargs):
+            judge.failing = state.global_step < 3
+
+    trainer(tmp_path, tokenizer, [Break(), watch], model=with_fresh_lora(tokenizer), max_steps=4).train()
+    broken, whole = store(tmp_path).records()[1:]
+    assert broken.failures[0].probe == "confirm"
+    assert broken.drifts, "the screen goes on"
+    assert whole.failures == ()
+    assert whole.evidence
+    assert whole.cost.failures_total == {"confirm/JudgeError": 1}
+
+
+def test_a_resumed_run_goes_on_from_the_latest_evidence(tmp_path, tokenizer):
+    """Looks after the checkpoint are superseded for curves, but their draws stay counted: nothing is taken back."""
+    options = {"save_strategy": "steps", "save_steps": 2}
+    first = trainer(tmp_path, tokenizer, [callback(tmp_path, confirm=confirmation())], max_steps=6, **options)
+    first.train()
+
+    def draws(record):
+        return {row.topic: row.num_draws for row in record.evidence if row.kind == "direction"}
+
+    before = draws(store(tmp_path).records()[-1])
+    again = trainer(tmp_path, tokenizer, [callback(tmp_path, confirm=confirmation())], max_steps=4)
+    again.train(resume_from_checkpoint=str(tmp_path / "out/checkpoint-2"))
+    after = draws(store(tmp_path).records()[-1])
+    assert all(after[topic] > before[topic] for topic in before)
+
+
+def test_another_judge_than_the_baseline_s_is_refused(tmp_path, tokenizer):
+    from driftwatch.errors import BaselineError
+
+    trainer(tmp_path, tokenizer, [callback(tmp_path, run="sft", confirm=confirmation())], max_steps=2).train()
+    other = ByLetter()
+    other.id = "another"
+    watch = callback(tmp_path, run="dpo", baseline=tmp_path / "runs/sft", confirm=confirmation(other))
+    with pytest.raises(BaselineError, match="the judge differs"):
+        trainer(tmp_path, tokenizer, [watch]).train()
+
+
+def test_draws_are_uniform_over_items_and_orders():
+    import numpy as np
+
+    topics = tiny_pack().topics
+    found = draw(topics, {"parks": 6000}, np.random.default_rng(0))
+    assert {d.topic for d in found} == {"parks"}
+    counts = {}
+    for d in found:
+        counts[d.item, d.order] = counts.get((d.item, d.order), 0) + 1
+    assert len(counts) == 12
+    assert all(abs(count - 500) < 5 * 500**0.5 for count in counts.values())
+
+
+def test_a_short_budget_scales_all_topics_alike_and_keeps_a_few_draws_each():
+    assert _within({"a": 48, "b": 16}, None) == {"a": 48, "b": 16}
+    assert _within({"a": 48, "b": 16}, 32) == {"a": 24, "b": 8}
+    assert _within({"a": 48, "b": 2}, 1) == {"a": MIN_DRAWS, "b": 2}
+
+
+def test_settings_that_contradict_each_other_are_refused():
+    with pytest.raises(ConfigError, match="as many draws"):
+        Confirmation(judge=ByLetter(), normal_draws=10, watched_draws=5)
+
+
+def test_a_reading_becomes_one_outcome():
+    from driftwatch.probes.draws import _said
+
+    assert _said("x", Reading(probs=Probs(0.9, 0.1, 0.0))).outcome is Outcome.SUPPORT
+    assert _said("x", Reading(refusal=True)).outcome is Outcome.REFUSAL
+    assert _said("x", Reading(unread="garbled")).outcome is Outcome.UNREAD
