@@ -122,7 +122,8 @@ def _cell(
     picture.text(left, top + 29, f"— {_short(topic.poles[0])}", size=10.5, fill=SUPPORT)
     picture.text(left + CELL[0], top + 29, f"{_short(topic.poles[1])} - -", size=10.5, anchor="end", fill=OPPOSE)
     box = (left + 38, top + 38, CELL[0] - 40, CELL[1] - 62)
-    return Axes(picture, box, (x[0], x[-1]), y, y_label=lambda v: signed(v, digits) if digits else f"{v:.1f}")
+    label = (lambda v: signed(v, digits)) if digits else (lambda v: f"{v:.1f}")
+    return Axes(picture, box, (x[0], x[-1]), y, y_label=label, num_ticks=5 if digits else 3)
 
 
 def _stances(info: RunInfo, series: Series, choice: Choice, steps: Sequence[float], last: Record | None) -> Figure:

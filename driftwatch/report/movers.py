@@ -1,7 +1,7 @@
 """Movers: the questions whose answers moved most, with the model's answers before and after where replies were kept.
 
 Before is the alerting baseline, after the last look; both calibrated as every look is. Replies are read from
-`replies/*.jsonl` of the run, lines of {topic, item, order, look, step, now: {text, outcome}, baseline: {text, outcome}}.
+`replies/*.jsonl` of the run: lines of {topic, item, order, look, step, now, baseline}, the last two {text, outcome}.
 """
 
 import contextlib

@@ -1,0 +1,109 @@
+"""Two runs side by side: how far each went from its own baseline, and how far apart they ended, item by item."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import msgspec
+import numpy as np
+
+from driftwatch.drift.calibration import Calibration, calibrated
+from driftwatch.drift.compare import Drift, compare
+from driftwatch.errors import StoreError
+from driftwatch.record import Record, RunInfo, TopicInfo
+from driftwatch.report.movers import last_look
+from driftwatch.stance import Stance
+from driftwatch.store import RunStore
+
+
+@dataclass(frozen=True, slots=True)
+class SideBySide:
+    """One topic and probe of two runs; `None` where a run has no such figure.
+
+    Attributes:
+        first: Drift of the first run since its alerting baseline, at its last look.
+        second: The same of the second run.
+        between: Drift of the second run's last look against the first run's, paired by item.
+    """
+
+    topic: TopicInfo
+    probe: str
+    first: Drift | None
+    second: Drift | None
+    between: Drift | None
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """Two runs.
+
+    Attributes:
+        differing: Parts of the identity in which they differ, with both values; they explain, and forbid nothing.
+    """
+
+    first: RunInfo
+    second: RunInfo
+    first_step: int
+    second_step: int
+    rows: tuple[SideBySide, ...]
+    differing: dict[str, tuple[str, str]]
+
+    @property
+    def ends(self) -> tuple[tuple[RunInfo, int], tuple[RunInfo, int]]:
+        """Each run with the step of its last look."""
+        return (self.first, self.first_step), (self.second, self.second_step)
+
+
+def compare_runs(first: RunStore, second: RunStore) -> Comparison:
+    """Put two runs side by side; whether they may be compared is for the caller to check.
+
+    Args:
+        first: The run that counts as the earlier, or better known, one.
+        second: The other.
+
+    Raises:
+        StoreError: A run cannot be read, or has measured nothing yet.
+    """
+    infos = (first.info(), second.info())
+    lasts = tuple(_last(store) for store in (first, second))
+    calibration = _calibration(first, infos[0])
+    stances = [_stances(store, calibration) for store in (first, second)]
+    rng = np.random.default_rng(0)  # the same comparison from the same runs
+    between = {(d.topic, d.probe): d for d in compare(*stances, against="start", rng=rng)} if all(stances) else {}
+    drifts = [_drifts(last, info) for last, info in zip(lasts, infos, strict=True)]
+    rows = [
+        SideBySide(topic, probe, drifts[0].get(key), drifts[1].get(key), between.get(key))
+        for topic in infos[0].topics
+        for probe in dict.fromkeys(probe for known in (*drifts, between) for name, probe in known if name == topic.id)
+        for key in [(topic.id, probe)]
+    ]
+    identities = [info.identity for info in infos]
+    differing = {
+        part: (identities[0].get(part, "none"), identities[1].get(part, "none"))
+        for part in sorted({*identities[0], *identities[1]})
+        if identities[0].get(part) != identities[1].get(part)
+    }
+    return Comparison(infos[0], infos[1], lasts[0].step, lasts[1].step, tuple(rows), differing)
+
+
+def _last(store: RunStore) -> Record:
+    measured = [record for record in store.records() if record.drifts]
+    if not measured:
+        raise StoreError(f"run {store.folder.name} has measured nothing yet, so there is nothing to compare.")
+    return measured[-1]
+
+
+def _drifts(last: Record, info: RunInfo) -> dict[tuple[str, str], Drift]:
+    return {(d.topic, d.probe): d for d in last.drifts if d.baseline == info.alerting_baseline}
+
+
+def _calibration(store: RunStore, info: RunInfo) -> Calibration | None:
+    baseline = store.baseline(info.alerting_baseline)
+    stored = baseline.calibration if baseline is not None else None
+    return msgspec.convert(stored, Calibration) if stored else None
+
+
+def _stances(store: RunStore, calibration: Calibration | None) -> Sequence[Stance]:
+    look = last_look(store)
+    if look is None:
+        return []
+    return calibrated(look.stances, calibration) if calibration else look.stances

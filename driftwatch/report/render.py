@@ -1,0 +1,101 @@
+"""Render: a summary as one HTML file, as Markdown, as JSON, and its pictures as files."""
+
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import msgspec
+from markupsafe import Markup
+
+from driftwatch import __version__
+from driftwatch.errors import ConfigError
+from driftwatch.report import words
+from driftwatch.report.against import Comparison
+from driftwatch.report.figures import Figure
+from driftwatch.report.summary import Summary
+from driftwatch.report.verdict import LABEL_WORDS, title
+
+# The backslash first, so that those added here stay single.
+_IN_MARKDOWN = (("\\", "\\\\"), ("|", "\\|"), ("<", "&lt;"), (">", "&gt;"), ("`", "'"), ("[", "\\["), ("*", "\\*"))
+PIXELS = 2.0  # of a PNG to one of the SVG, so that print stays sharp
+
+
+def html(summary: Summary, against: Comparison | None = None) -> str:
+    """One file that needs nothing else: no script, no network, pictures inside."""
+    return _environment().get_template("report.html.j2").render(_context(summary, against))
+
+
+def markdown(summary: Summary, against: Comparison | None = None) -> str:
+    """The same without pictures, for a pull request or a wiki."""
+    return _environment().get_template("report.md.j2").render(_context(summary, against)).strip() + "\n"
+
+
+def as_json(summary: Summary, against: Comparison | None = None) -> bytes:
+    """Everything that the report says, for programs; pictures left out."""
+    value = {
+        name: getattr(summary, name) for name in type(summary).__dataclass_fields__ if name not in ("figures", "choice")
+    }
+    return msgspec.json.format(msgspec.json.encode({"schema": 1, **value, "against": against}), indent=1) + b"\n"
+
+
+def write_figures(figures: tuple[Figure, ...], folder: Path, kind: str) -> list[Path]:
+    """Each picture as a file of its own.
+
+    Args:
+        figures: What to write.
+        folder: Where; made if it is missing.
+        kind: "svg" or "png".
+
+    Raises:
+        ConfigError: PNG is asked for, and what draws it is not installed.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    written = []
+    for figure in figures:
+        path = folder / f"{figure.name}.{kind}"
+        path.write_bytes(png(figure.svg) if kind == "png" else figure.svg.encode())
+        written.append(path)
+    return written
+
+
+def png(svg: str) -> bytes:
+    """An SVG picture as PNG.
+
+    Raises:
+        ConfigError: The package that draws it is not installed.
+    """
+    try:
+        import resvg_py
+    except ImportError as err:
+        raise ConfigError(
+            'PNG pictures need a package that is not installed. Install it with: pip install "driftwatch-trl[report]"; '
+            "SVG pictures need none."
+        ) from err
+    return bytes(resvg_py.svg_to_bytes(svg_string=svg, zoom=PIXELS, sans_serif_family="DejaVu Sans"))
+
+
+def _environment() -> jinja2.Environment:
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("driftwatch.report"),
+        autoescape=lambda name: bool(name and name.endswith(".html.j2")),
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["cell"] = _cell
+    environment.globals.update({name: getattr(words, name) for name in ("signed", "interval", "percent", "odds")})
+    environment.globals.update(duration=words.duration, topic_title=title, label_words=LABEL_WORDS)
+    return environment
+
+
+def _context(summary: Summary, against: Comparison | None) -> dict[str, Any]:
+    pictures = [(figure, Markup(figure.svg)) for figure in summary.figures]
+    return {"s": summary, "info": summary.info, "against": against, "pictures": pictures, "version": __version__}
+
+
+def _cell(value: object) -> str:
+    """Text that cannot end a cell of a Markdown table, nor become markup in a page made from it."""
+    text = " ".join(str(value).split())
+    for sign, shown in _IN_MARKDOWN:
+        text = text.replace(sign, shown)
+    return text
