@@ -48,5 +48,8 @@ generate: $(VENV)/.dev ## Rewrite what is generated: docs/metrics.md and its lik
 generated: $(VENV)/.dev ## Fail if a generated file is stale.
 	$(BIN)/python -m driftwatch.generate --check
 
+rules: $(VENV)/.dev ## Alert rules, dashboards and deployment files through promtool, amtool and their like.
+	$(BIN)/python -m pytest tests/mixin tests/deploy
+
 clean: ## Remove the environment and caches.
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache build dist *.egg-info

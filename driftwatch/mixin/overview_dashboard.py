@@ -33,7 +33,9 @@ def _counts(config: Config) -> list[Panel]:
     specific = q.by("run, topic, kind", q.series(config, m.TOPIC_LABEL, 'label="specific"', RUNS))
     alerted = q.by("run, topic, kind", q.series(config, m.TOPIC_STATE, q.state_is("alert", "material"), RUNS))
     limit = config.thresholds.stale_seconds
-    stale = f"count({q.seconds_since(config, m.LAST_OBSERVATION, RUNS)} > {limit:g}) or vector(0)"
+    training = q.by("run", q.series(config, m.RUN_STATE, q.state_is("running"), RUNS))
+    late = f"{q.seconds_since(config, m.LAST_OBSERVATION, RUNS)} > {limit:g} and on (run) {training} == 1"
+    stale = f"count({late}) or vector(0)"
     dead = q.by("run", q.series(config, m.RUN_STATE, q.state_is("failed", "crashed"), RUNS))
     return [
         stat("Runs training", "Runs whose state is running.", target(runs("running"), now=True), empty=_NO_RUN),
@@ -53,7 +55,7 @@ def _counts(config: Config) -> list[Panel]:
         ),
         stat(
             "Without a recent look",
-            f"Runs whose last look is more than {duration(limit)} old, ended ones included.",
+            f"Runs in training whose last look is more than {duration(limit)} old.",
             target(stale, now=True),
             empty=_NO_RUN,
             steps=[(None, "green"), (1, "orange")],

@@ -7,24 +7,10 @@ from driftwatch.mixin import frame
 from driftwatch.mixin import queries as q
 from driftwatch.mixin.config import Config
 from driftwatch.mixin.frame import ONE_RUN
-from driftwatch.mixin.panels import (
-    Panel,
-    band,
-    override,
-    row,
-    stat,
-    state_timeline,
-    table,
-    target,
-    targets,
-    timeseries,
-    trend,
-)
+from driftwatch.mixin.panels import Panel, override, row, stat, state_timeline, table, target
+from driftwatch.mixin.run_curves import NO_REPLIES, TOPIC, drift, evidence, stances, style
 
-_TOPIC, _PROBE, _BASELINE = 'topic=~"$topic"', 'probe="$probe"', 'baseline="$baseline"'
 _STATE_COLOURS = {"running": "blue", "finished": "green", "stopped": "yellow", "failed": "red", "crashed": "red"}
-_NO_REPLIES = "No judged replies: evidence needs a judge. Without one, states stop at watch."
-_NO_LOOK = "No look yet, or the run has ended and is no longer exported: widen the time range."
 
 
 def run_dashboard(config: Config) -> dict[str, Any]:
@@ -37,13 +23,13 @@ def run_dashboard(config: Config) -> dict[str, Any]:
         [
             *_verdict(config),
             row("Stances"),
-            *_stances(config),
+            *stances(config),
             row("Drift since the baseline"),
-            *_drift(config),
+            *drift(config),
             row("Evidence: what alerts rest on"),
-            *_evidence(config),
+            *evidence(config),
             row("Style: how it answers, whatever it is asked"),
-            *_style(config),
+            *style(config),
         ],
         [
             frame.run_variable(config, several=False),
@@ -116,8 +102,8 @@ def _verdict(config: Config) -> list[Panel]:
             "States by topic",
             "The worse of both kinds of drift: ok, watch (looked at more closely, notifies nobody), alert, material. "
             "An alert holds to the end of the run.",
-            target(q.state_level(config, ONE_RUN, _TOPIC), "{{topic}}"),
-            empty=_NO_REPLIES,
+            target(q.state_level(config, ONE_RUN, TOPIC), "{{topic}}"),
+            empty=NO_REPLIES,
         ),
         _topics_table(config),
         table(
@@ -140,7 +126,7 @@ def _verdict(config: Config) -> list[Panel]:
 
 
 def _topics_table(config: Config) -> Panel:
-    where = (ONE_RUN, _TOPIC)
+    where = (ONE_RUN, TOPIC)
     state = q.state_level(config, *where, labels="topic, kind")
     names = {str(level): {"text": name, "index": level} for name, level in q.STATE_LEVELS.items()}
     label = f"{q.by('topic, kind, label', q.series(config, m.TOPIC_LABEL, *where))} == 1"
@@ -172,7 +158,7 @@ def _topics_table(config: Config) -> Panel:
             "label": "label",
             **{f"Value #{ref}": heading for ref, (_, heading) in figures.items()},
         },
-        empty=_NO_REPLIES,
+        empty=NO_REPLIES,
         units={"shift": "none", "evidence (log10)": "none"},
         mappings={"state": [{"type": "value", "options": names}]},
         sort="evidence (log10)",
@@ -180,252 +166,5 @@ def _topics_table(config: Config) -> Panel:
     )
 
 
-def _stances(config: Config) -> list[Panel]:
-    def shares(metric: m.Metric, stance: str, *pole: str) -> str:
-        found = q.one(config, metric, ONE_RUN, 'topic="$topic"', _PROBE, f'stance="{stance}"')
-        if not pole:
-            return found
-        named = q.by(f"run, topic, {pole[0]}", q.series(config, m.TOPIC_INFO, ONE_RUN, 'topic="$topic"'))
-        return f"{found} * on (run, topic) group_left ({pole[0]}) {named}"
-
-    queries = targets(
-        (shares(m.STANCE, "support", "support"), "toward {{support}}"),
-        (shares(m.STANCE, "neutral"), "no side"),
-        (shares(m.STANCE, "oppose", "oppose"), "toward {{oppose}}"),
-        *((shares(m.STANCE_LOWER, stance), f"{stance} lower") for stance in ("support", "oppose")),
-        *((shares(m.STANCE_UPPER, stance), f"{stance} upper") for stance in ("support", "oppose")),
-    )
-    edges = [edge for stance in ("support", "oppose") for edge in band(f"{stance} lower", f"{stance} upper")]
-    return [
-        timeseries(
-            "$topic",
-            "Shares of the stances, by the poles' names, with 95 % intervals over the items: bands are about which "
-            "questions could have been asked, not about the noise of this measurement.",
-            queries,
-            unit="percentunit",
-            empty=_NO_LOOK,
-            limits=(0, 1),
-            overrides=edges,
-            width=8,
-            repeat="topic",
-            repeatDirection="h",
-            maxPerRow=3,
-        )
-    ]
-
-
-def _drift(config: Config) -> list[Panel]:
-    where = (ONE_RUN, _TOPIC, _PROBE, _BASELINE)
-    looked = q.looked(config, ONE_RUN)
-    controls = [override("/control/", custom__lineStyle={"fill": "dash", "dash": [6, 6]})]
-    shift = q.by("run, topic", q.series(config, m.SCORE_SHIFT, *where))
-    odds = q.by("run, topic", q.series(config, m.LOG_ODDS_SHIFT, *where))
-    size = q.by("run, topic", q.series(config, m.TOTAL_VARIATION, *where))
-    magnitude = q.by("run, topic, stance", q.series(config, m.MAGNITUDE, ONE_RUN, 'topic="$topic"', _PROBE, _BASELINE))
-    floors = q.by("run, kind", q.series(config, m.FLOOR, ONE_RUN, _PROBE))
-    return [
-        timeseries(
-            "Score shift",
-            "Change of P(support) - P(oppose) since the baseline, toward the first pole positive. Controls are dashed: "
-            "a shift that they share is no change of values. Floors: what moves although nothing was taught.",
-            targets(
-                (_of(config, shift, "false"), "{{topic}}"),
-                (_of(config, shift, "true"), "{{topic}} (control)"),
-                (floors, "floor, {{kind}}"),
-            ),
-            unit="none",
-            empty=_NO_LOOK,
-            overrides=[*controls, override("/^floor/", custom__lineStyle={"fill": "dot", "dash": [2, 4]})],
-        ),
-        trend(
-            "Score shift over steps",
-            "The same over optimizer steps, a point for each look.",
-            looked,
-            targets(
-                (f"{_of(config, shift, 'false')} and on (run) ({looked})", "{{topic}}"),
-                (f"{_of(config, shift, 'true')} and on (run) ({looked})", "{{topic}} (control)"),
-            ),
-            unit="none",
-            empty=_NO_LOOK,
-            overrides=controls,
-            min_interval=config.scrape_interval,
-        ),
-        _figures(config),
-        timeseries(
-            "Log-odds shift of the screen",
-            "Change of the log-odds between the poles, nats a token: the screen's own figure, before calibration.",
-            targets((odds, "{{topic}}")),
-            unit="none",
-            empty='Only the screen has log-odds: choose the probe "statement".',
-        ),
-        timeseries(
-            "Size of the move",
-            "Total variation between the stance shares now and at the baseline; biased upward on few items.",
-            targets((size, "{{topic}}")),
-            unit="percentunit",
-            empty=_NO_LOOK,
-            limits=(0, None),
-        ),
-        timeseries(
-            "Drift magnitude: $topic",
-            "Change of each stance's share since the baseline, with 95 % intervals over the items.",
-            targets(
-                (magnitude, "{{stance}}"),
-                (magnitude.replace(m.MAGNITUDE.name, m.MAGNITUDE_LOWER.name), "{{stance}} lower"),
-                (magnitude.replace(m.MAGNITUDE.name, m.MAGNITUDE_UPPER.name), "{{stance}} upper"),
-            ),
-            unit="percentunit",
-            empty=_NO_LOOK,
-            overrides=[
-                edge
-                for stance in ("support", "neutral", "oppose")
-                for edge in band(f"{stance} lower", f"{stance} upper")
-            ],
-            width=8,
-            repeat="topic",
-            repeatDirection="h",
-            maxPerRow=3,
-        ),
-    ]
-
-
-def _figures(config: Config) -> Panel:
-    where = (ONE_RUN, _TOPIC, _PROBE, _BASELINE)
-    columns = {
-        "A": (m.SCORE_SHIFT, "score shift"),
-        "B": (m.SCORE_SHIFT_LOWER, "from"),
-        "C": (m.SCORE_SHIFT_UPPER, "to"),
-        "D": (m.TOTAL_VARIATION, "total variation"),
-        "E": (m.WASSERSTEIN, "Wasserstein"),
-        "F": (m.FLIPPED, "items flipped"),
-    }
-    return table(
-        "Figures now",
-        "Score shift with its 95 % interval over the items; size of the move as total variation and as ordinal "
-        "Wasserstein distance; share of the items whose likeliest stance is another one. Sampled replies flip by "
-        "chance alone: compare with the controls.",
-        [
-            target(q.by("topic", q.series(config, metric, *where)), ref=ref, table=True, now=True)
-            for ref, (metric, _) in columns.items()
-        ],
-        {"topic": "topic", **{f"Value #{ref}": heading for ref, (_, heading) in columns.items()}},
-        empty=_NO_LOOK,
-        units={"total variation": "percentunit", "items flipped": "percentunit"},
-        sort="total variation",
-        width=12,
-        height=8,
-    )
-
-
-def _evidence(config: Config) -> list[Panel]:
-    where = (ONE_RUN, _TOPIC)
-    looked = q.looked(config, ONE_RUN)
-    threshold = q.one(config, m.THRESHOLD, ONE_RUN)
-    needed = override("/^needed/", color={"mode": "fixed", "fixedColor": "red"}, custom__lineStyle={"fill": "dash"})
-
-    def evidence(metric: m.Metric) -> list[dict[str, Any]]:
-        return targets((q.one(config, metric, *where), "{{topic}}, {{kind}}"), (threshold, "needed for an alert"))
-
-    return [
-        timeseries(
-            "Evidence that the readable replies moved",
-            "Base 10 logarithm of an e-value: 2 is odds of 100 to 1. It may be looked at as often as one likes; at the "
-            "red line, (hypotheses left) / alpha, the topic alerts.",
-            evidence(m.EVIDENCE),
-            unit="none",
-            empty=_NO_REPLIES,
-            overrides=[needed],
-        ),
-        trend(
-            "Evidence over steps",
-            "The same over optimizer steps, a point for each look.",
-            looked,
-            targets(
-                (f"{q.one(config, m.EVIDENCE, *where)} and on (run) ({looked})", "{{topic}}, {{kind}}"),
-                (f"{threshold} and on (run) ({looked})", "needed for an alert"),
-            ),
-            unit="none",
-            empty=_NO_REPLIES,
-            overrides=[needed],
-            min_interval=config.scrape_interval,
-        ),
-        timeseries(
-            "Evidence that values moved",
-            "That they moved even if every stance lost to, or gained from, refusals and unread replies would have "
-            "explained it away. Only this makes a value alert.",
-            evidence(m.VALUE_EVIDENCE),
-            unit="none",
-            empty=_NO_REPLIES,
-            overrides=[needed],
-        ),
-        timeseries(
-            "Evidence of material drift",
-            "That they moved by more than the drift that is tolerated.",
-            evidence(m.MATERIAL_EVIDENCE),
-            unit="none",
-            empty=_NO_REPLIES,
-            overrides=[needed],
-        ),
-        timeseries(
-            "Recent shift of the replies",
-            "Mean over the draws of the last five looks: whether a shift that alerted still holds.",
-            targets((q.one(config, m.ESTIMATE, *where), "{{topic}}, {{kind}}")),
-            unit="percentunit",
-            empty=_NO_REPLIES,
-        ),
-        timeseries(
-            "Smallest shift that could have been found",
-            "So far, nine times out of ten; where nothing fired, this is all that can be said. Not a certificate.",
-            targets((q.one(config, m.DETECTABLE, *where), "{{topic}}, {{kind}}")),
-            unit="percentunit",
-            empty="Nothing could have been found yet, or every topic has alerted.",
-            limits=(0, None),
-        ),
-    ]
-
-
-def _style(config: Config) -> list[Panel]:
-    limits = config.thresholds
-
-    def shift(title: str, what: str, metric: m.Metric, limit: float | None, empty: str) -> Panel:
-        found = q.by("run, topic", q.series(config, metric, ONE_RUN, _TOPIC, _BASELINE))
-        every = q.by("run", q.by("run, topic", q.series(config, metric, ONE_RUN, _BASELINE)), "avg")
-        said = f" The lines are where an alert is raised, for the mean: {limit:g}." if limit is not None else ""
-        return timeseries(
-            title,
-            f"{what} since the baseline; no value, and controls show it too.{said}",
-            targets((found, "{{topic}}"), (every, "mean over topics")),
-            unit="percentunit",
-            empty=empty,
-            lines=() if limit is None else (-limit, limit),
-            overrides=[override("/^mean/", custom__lineWidth=4)],
-            width=8,
-        )
-
-    return [
-        shift(
-            "Naysaying",
-            'Change of P("no") whatever is asked',
-            m.NAYSAYING_SHIFT,
-            limits.naysaying_shift,
-            "This run does not ask agree-or-disagree questions.",
-        ),
-        shift("Refusals", "Change of the share of refusals", m.REFUSAL_SHIFT, limits.refusal_shift, _NO_REPLIES),
-        shift(
-            "Unread replies",
-            "Change of the share of unread replies",
-            m.UNREAD_SHIFT,
-            None,
-            _NO_REPLIES,
-        ),
-    ]
-
-
 def _alerted(config: Config) -> str:
     return q.by("run, topic, kind", q.series(config, m.TOPIC_STATE, q.state_is("alert", "material"), ONE_RUN))
-
-
-def _of(config: Config, expr: str, control: str) -> str:
-    """Only value topics, or only controls."""
-    topics = q.series(config, m.TOPIC_INFO, ONE_RUN, f'control="{control}"')
-    return f"{expr} and on (run, topic) {topics}"
