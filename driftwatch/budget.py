@@ -27,6 +27,8 @@ logger = logging.getLogger(__name__)
 EARLY_CREDIT = 0.25
 # Evidence draws keep at least this part of what a look may cost, or all they want where that is less.
 EVIDENCE_SHARE = 0.5
+# Stages of the first look only: booked, but no later look will take them.
+ONCE = frozenset({"prepare", "baseline"})
 # Looks whose costs predict the next one's. Few, since prompts stay the same and a machine's load does not.
 _MEMORY = 4
 
@@ -57,8 +59,8 @@ class Spent:
     """What one look took.
 
     Attributes:
-        seconds: By stage. "screen" and the stages of evidence, "replies" and "judge", scale with the work; any other
-            stage counts as a fixed cost of looking.
+        seconds: By stage. "screen" and the stages of evidence, "replies" and "judge", scale with the work; "prepare"
+            and "baseline" happen once; any other stage counts as a fixed cost of looking.
         blocks: Blocks of the screen that were asked.
         draws: Evidence draws that were made, the baseline's included if it was drawn from.
     """
@@ -118,8 +120,9 @@ class Rates:
         num_draws = sum(look.draws for look in looks)
         screen = sum(look.seconds.get("screen", 0.0) for look in looks)
         evidence = sum(look.evidence for look in looks)
-        fixed = (sum(look.total for look in looks) - screen - evidence) / len(looks)
-        return cls(screen / max(1, num_blocks), evidence / num_draws if num_draws else None, fixed)
+        once = sum(look.seconds.get(stage, 0.0) for look in looks for stage in ONCE)
+        fixed = (sum(look.total for look in looks) - screen - evidence - once) / len(looks)
+        return cls(screen / max(1, num_blocks), evidence / num_draws if num_draws else None, max(0.0, fixed))
 
     def of_look(self, blocks: int, draws: int) -> float:
         """Expected seconds of a look."""
@@ -179,12 +182,14 @@ class Controller:
         full: A look without a limit.
         planned_steps: The optimizer step at which the run will end; `None` if unknown.
         clock: Seconds, monotonic.
+        decides: Whether this is rank 0, which decides and warns.
     """
 
     schedule: Schedule
     full: Workload = field(default_factory=Workload)
     planned_steps: int | None = None
     clock: Callable[[], float] = time.monotonic
+    decides: bool = True
     _began: float = field(init=False)
     _pace_from: tuple[int, float] | None = field(default=None, init=False)
     _spent: float = field(default=0.0, init=False)
@@ -209,7 +214,7 @@ class Controller:
         if self._pace_from is None:
             # From the end of the first step: that one compiles, allocates and fills caches.
             self._pace_from = step, self._training_seconds()
-        elif not self._has_warned and self._looks:
+        elif self.decides and not self._has_warned and self._looks:
             self._warn_if_too_small(step)
         return step in self.schedule.at_steps or (self.schedule.is_due(step) and step >= self._not_before)
 

@@ -216,6 +216,22 @@ def test_price_of_draws_is_found_out_with_few():
     assert divide(100.0, rates, FULL) == Workload(blocks=8, draws=4, min_draws=4)
 
 
+def test_what_happens_once_is_paid_for_but_not_expected_again():
+    first = Spent({"prepare": 30.0, "baseline": 20.0, "screen": 8.0, "statistics": 0.5}, blocks=8, draws=0)
+    assert Rates.of([first]) == Rates(block=1.0, draw=None, fixed=0.5)
+    controller = Controller(Schedule(), clock=iter([0.0, 100.0]).__next__)
+    controller.record(first)
+    assert controller.overhead_ratio == 0.585
+
+
+def test_only_rank_zero_warns(caplog):
+    run = Run.of(Schedule(every_steps=100, budget=0.01), FULL, COSTLY, planned_steps=1000)
+    run.controller.decides = False
+    with caplog.at_level(logging.WARNING):
+        run.train(2)
+    assert caplog.messages == []
+
+
 def test_first_decision_without_any_look_asks_everything():
     assert Controller(Schedule(), FULL).decide(1) == Decision(True, tuple(range(8)), 24)
 

@@ -546,7 +546,7 @@ def monitor(folder):
             output_dir=folder / "runs",
             exporters=(),
         )
-        watching.begin(model, tiny_tokenizer())
+        watching.begin(model, tiny_tokenizer(), planned_steps=3)
         for step in (1, 2, 3):
             train_step(model, optimizer, step)
             with fault(layer(inner(model), 1).mlp, on_call=1) if step == 2 else nullcontext():
