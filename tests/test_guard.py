@@ -389,3 +389,15 @@ def test_module_compiled_as_a_child_runs_uncompiled():
 def test_wrappers_that_synchronise_are_taken_off(model):
     assert model_to_ask(nn.DataParallel(model)) is model
     assert model_to_ask(model) is model
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_generators_of_every_device_are_put_back(model):
+    torch.cuda.init()
+    devices = range(torch.cuda.device_count())
+    before = [torch.cuda.get_rng_state(device) for device in devices]
+    with undisturbed(model):
+        for device in devices:
+            torch.rand(3, device=f"cuda:{device}")
+    assert all(torch.equal(torch.cuda.get_rng_state(device), before[device]) for device in devices)
