@@ -23,6 +23,8 @@ from typing import Any, ClassVar, Literal
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 from transformers.trainer_callback import ExportableState
 
+from driftwatch import plugins
+from driftwatch.actions import Action, is_called_for
 from driftwatch.confirm import Confirmation
 from driftwatch.drift.compare import BaselineName
 from driftwatch.errors import ConfigError
@@ -56,6 +58,7 @@ class DriftCallback(TrainerCallback, ExportableState):  # type: ignore[misc] # t
         run: Name of the run; `None` takes the Trainer's run_name, or makes one from the time.
         output_dir: Folder in which the run's folder is made; `None` takes "driftwatch" in the Trainer's output folder.
         exporters: Names or objects.
+        actions: Names or objects; what to do about a specific alert, "save" or "stop". None by default.
         seed: Of everything that is drawn.
         on_error: "warn" keeps training whatever happens to a look; "raise" is for tests.
 
@@ -79,6 +82,7 @@ class DriftCallback(TrainerCallback, ExportableState):  # type: ignore[misc] # t
         run: str | None = None,
         output_dir: str | Path | None = None,
         exporters: Sequence[str | Exporter] = ("prometheus",),
+        actions: Sequence[str | Action] = (),
         seed: int = 0,
         on_error: Literal["warn", "raise"] = "warn",
         restored: bool = False,
@@ -104,6 +108,8 @@ class DriftCallback(TrainerCallback, ExportableState):  # type: ignore[misc] # t
             seed=seed,
         )
         self.progress: dict[str, Any] = {}
+        self._actions: list[Action] = [plugins.made("actions", action) for action in actions]
+        self._asked_to_stop: int | None = None
         self._own_output_dir = output_dir is not None
         self._on_error = on_error
         self._running = False
@@ -141,7 +147,10 @@ class DriftCallback(TrainerCallback, ExportableState):  # type: ignore[misc] # t
         if state.global_step == self._seen_step or not self._running or _disabled():
             return
         self._seen_step = state.global_step
-        self._guarded(state.global_step, lambda: self._look_if_due(kwargs["model"], state.global_step))
+        if self._asked_to_stop is not None:
+            logger.warning("this trainer ignored the request of step %d to stop; stop it by hand", self._asked_to_stop)
+            self._asked_to_stop = None
+        self._guarded(state.global_step, lambda: self._look_if_due(kwargs["model"], state.global_step, control))
 
     def on_train_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
@@ -187,9 +196,16 @@ class DriftCallback(TrainerCallback, ExportableState):  # type: ignore[misc] # t
 
     # The one guard
 
-    def _look_if_due(self, model: Any, step: int) -> None:
-        if self.monitor.is_due(step):
-            self.monitor.observe(model, step)
+    def _look_if_due(self, model: Any, step: int, control: TrainerControl) -> None:
+        if not self.monitor.is_due(step):
+            return
+        record = self.monitor.observe(model, step)
+        if not is_called_for(record):
+            return
+        for action in self._actions:
+            action.act(record, control)
+        if control.should_training_stop:
+            self._asked_to_stop = step
 
     def _guarded(self, step: int, call: Callable[[], object]) -> None:
         """Run a part of ours; whatever happens in it, training goes on."""

@@ -425,6 +425,8 @@ class Monitor:
             self._delivery.submit(Parcel(record, tuple(self._changes(observation))))
         if rank() == 0:
             _log(record, self.info)
+            for alert in record.alerts:
+                logger.warning("%s: %s", alert.severity, alert.text)
         self.last = record
         return record
 

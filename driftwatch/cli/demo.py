@@ -176,9 +176,12 @@ def _progress(console: Any) -> Iterator[Any]:
 @contextmanager
 def _quiet_libraries() -> Iterator[None]:
     """Progress bars and notices of the libraries would run across ours."""
+    import warnings
+
     import datasets
     import transformers
 
+    warnings.filterwarnings("ignore", category=FutureWarning)  # of the libraries to each other
     datasets.disable_progress_bars()
     transformers.utils.logging.set_verbosity_error()
     transformers.utils.logging.disable_progress_bar()
