@@ -10,6 +10,9 @@ from torch import nn
 
 from driftwatch import guard
 from driftwatch.guard import model_to_ask, undisturbed
+from driftwatch.probes.prompt import ChatFormat
+from driftwatch.probes.sampling import sample
+from driftwatch.probes.scoring import Request, plan, score
 from driftwatch.testing import tiny_model
 
 KEEPERS = (
@@ -257,6 +260,32 @@ def test_inside_the_model_is_in_eval_mode_without_gradients(model):
 def test_look_from_inference_mode_makes_no_inference_tensors(model):
     with torch.inference_mode(), undisturbed(model) as asked:
         assert not asked(torch.arange(5)[None]).logits.is_inference()
+
+
+@pytest.mark.parametrize("ask", ["score", "sample"])
+def test_tensor_that_a_module_keeps_from_a_look_can_be_trained_with(ask, tiny_tokenizer):
+    """Some models cache tables in attributes; made in inference mode, they would break the next backward pass."""
+
+    class Cached(nn.Module):
+        table = None
+
+        def forward(self, hidden):
+            if self.table is None:
+                self.table = torch.full_like(hidden[:1, :1], 1.5)
+            return hidden * self.table
+
+    model = tiny_model(tiny_tokenizer).train()
+    model.model.norm = Cached()
+    with undisturbed(model) as asked:
+        if ask == "sample":
+            generator = torch.Generator().manual_seed(0)
+            sample(asked, ChatFormat(tiny_tokenizer), ["Well?"], generator=generator, max_new_tokens=2)
+        else:
+            requests = [Request((7, 8, 9), ((10, 11), (10, 12)))]
+            score(asked, plan(requests, asked))
+    ids = torch.arange(6)[None]
+    model(ids, labels=ids).loss.backward()
+    assert model.lm_head.weight.grad is not None
 
 
 def test_checkpointing_keeps_its_original_kwargs(model):

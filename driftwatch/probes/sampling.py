@@ -167,7 +167,7 @@ class _Decoder:
         logger.warning("out of memory while sampling; replies are decoded %d at a time from now on", size // 2)
         return _Decoder(self.model, replace(self.settings, batch_size=size // 2), self.stops, self.length)
 
-    @torch.inference_mode()
+    @torch.no_grad()
     def run(self, prompts: Sequence[tuple[int, ...]], uniforms_BT: Tensor, fmt: ChatFormat) -> list[Reply]:
         """Replies to at most one batch of prompts; missing rows are filled with copies and dropped."""
         size = self.settings.batch_size
