@@ -1,0 +1,245 @@
+"""ServiceExporter: pushes a run to a `driftwatch serve` elsewhere, for trainers without a shared disk.
+
+The run's own folder is the buffer: it is written first and durably, and this exporter sends what it has not yet been
+told was kept. A service that is away for an hour, or a trainer that is killed and resumed, loses nothing; lines that
+arrive twice change nothing there.
+"""
+
+import json
+import logging
+import os
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from driftwatch.errors import ConfigError, ExportError
+from driftwatch.record import Record, RunInfo, to_json
+from driftwatch.store import RunStore
+
+logger = logging.getLogger(__name__)
+
+TIMEOUT_SECONDS = 5.0
+BATCH_BYTES = 1 << 20  # of lines in one push; the service takes several times that
+MAX_LINE = 4 << 20  # a longer line is not sent
+FIRST_PAUSE, LONGEST_PAUSE = 5.0, 300.0  # after a failure, doubling
+FINAL_SECONDS = 12.0  # for what waits at the end of training
+URL, TOKEN = "DRIFTWATCH_SERVICE", "DRIFTWATCH_TOKEN"  # names of variables
+PARTS = {"events": "events.jsonl", "stances": "stances.jsonl", "records": "records.jsonl"}
+
+
+class _Line(NamedTuple):
+    part: str
+    path: Path
+    end: int
+    text: bytes
+
+
+class ServiceExporter:
+    """Sends every look to a service.
+
+    Args:
+        url: Of the service; `None` takes DRIFTWATCH_SERVICE.
+        token: It asks for one; `None` takes DRIFTWATCH_TOKEN.
+        timeout: Seconds for one push.
+        clock: Seconds, monotonic; a parameter for tests.
+
+    Raises:
+        ConfigError: No address, or no token.
+    """
+
+    name = "service"
+
+    def __init__(
+        self,
+        url: str | None = None,
+        *,
+        token: str | None = None,
+        timeout: float = TIMEOUT_SECONDS,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._url = (url or os.environ.get(URL) or "").rstrip("/")
+        self._token = token or os.environ.get(TOKEN) or ""
+        if not self._url.startswith(("http://", "https://")):
+            raise ConfigError(f"the service's address is http://… or https://…; found {self._url!r}. Set {URL}.")
+        if not self._token:
+            raise ConfigError(f"the service at {self._url} takes pushes with a token only: set {TOKEN}.")
+        self._timeout = timeout
+        self._clock = clock
+        self._info: RunInfo | None = None
+        self._store: RunStore | None = None
+        self._sent: dict[str, int] = {}
+        self._pause = FIRST_PAUSE
+        self._not_before = 0.0
+        self._baselines_sent = False
+        self._kept = 0
+
+    def open(self, info: RunInfo, store: RunStore) -> None:
+        """Note the run, and how far an earlier attempt came."""
+        self._info, self._store = info, store
+        self._sent = self._read_progress()
+        self._kept = self._sent.pop("kept", 0)
+        self._pause, self._not_before, self._baselines_sent = FIRST_PAUSE, 0.0, False
+
+    def export(self, record: Record) -> None:
+        """Send what is new; the record is in the folder by now.
+
+        Raises:
+            ExportError: The service could not be reached or refused; it is tried again later.
+        """
+        self._ship()
+
+    def beat(self, timestamp: float) -> None:
+        """Send what waits, or a sign of life."""
+        self._ship(sign_of_life=True)
+
+    def close(self, state: str) -> None:
+        """Send what waits and how the run ended, within seconds."""
+        if self._store is None:
+            return
+        deadline, self._not_before = self._clock() + FINAL_SECONDS, 0.0
+        self._ship(until=deadline)
+        attempt = step = 0
+        for line in self._store.lines("records.jsonl"):
+            attempt, step = _place(line, attempt, step)
+        end = {"kind": "end", "attempt": attempt, "step": step, "timestamp": time.time(), "text": state}
+        self._push({"events": [to_json(end)]})
+
+    # What is sent
+
+    def _ship(self, *, sign_of_life: bool = False, until: float | None = None) -> None:
+        if self._store is None or self._clock() < self._not_before:
+            return
+        try:
+            sent = self._send_new(until)
+            if sign_of_life and not sent:
+                self._push({})
+        except ExportError:
+            self._not_before = self._clock() + self._pause
+            self._pause = min(LONGEST_PAUSE, 2 * self._pause)
+            raise
+        self._pause = FIRST_PAUSE
+
+    def _send_new(self, until: float | None) -> bool:
+        assert self._store is not None
+        parts: dict[str, list[bytes]] = {}
+        if not self._baselines_sent:
+            parts["baselines"] = [path.read_bytes() for path in self._store.folder.glob("baseline-*.json")]
+        batch: list[_Line] = []
+        sent, size = False, 0
+        for line in self._new_lines():
+            if batch and size + len(line.text) > BATCH_BYTES:
+                self._send(batch, parts)
+                batch, parts, size, sent = [], {}, 0, True
+                if until is not None and self._clock() > until:
+                    return sent
+            batch.append(line)
+            size += len(line.text)
+        if batch or parts.get("baselines"):
+            self._send(batch, parts)
+            sent = True
+        return sent
+
+    def _send(self, batch: list[_Line], parts: dict[str, list[bytes]]) -> None:
+        for line in batch:
+            parts.setdefault(line.part, []).append(line.text)
+        answer = self._push(parts)
+        for refused in answer.get("refused", ()):
+            logger.warning("the service did not keep a line of %s: %s", refused.get("part"), refused.get("reason"))
+        self._baselines_sent = True
+        for line in batch:
+            self._sent[self._key(line.path)] = line.end
+        kept = int(answer.get("records", 0))
+        if kept < self._kept:
+            logger.warning("the service has lost looks of this run; all are sent again")
+            self._sent, self._baselines_sent = {}, False
+        self._kept = kept
+        self._write_progress()
+
+    def _new_lines(self) -> Iterator[_Line]:
+        assert self._store is not None
+        replies = sorted((self._store.folder / "replies").glob("*.jsonl"))
+        files = [(part, self._store.folder / name) for part, name in PARTS.items()]
+        # Records last: a look that readers of the service can see has everything that it refers to.
+        for part, path in [*files[:-1], *(("replies", path) for path in replies), files[-1]]:
+            yield from _lines_from(part, path, self._sent.get(self._key(path), 0))
+
+    def _key(self, path: Path) -> str:
+        assert self._store is not None
+        return path.relative_to(self._store.folder).as_posix()
+
+    # How it is sent
+
+    def _push(self, parts: dict[str, list[bytes]]) -> dict[str, Any]:
+        assert self._info is not None
+        body = b'{"info":' + to_json(self._info)
+        for part, lines in parts.items():
+            body += b',"' + part.encode() + b'":[' + b",".join(lines) + b"]"
+        request = urllib.request.Request(
+            f"{self._url}/api/v1/runs/{self._info.run}/records",
+            data=body + b"}",
+            method="POST",
+            headers={"Authorization": f"Bearer {self._token}", "Content-Type": "application/json"},
+        )
+        try:
+            with urllib.request.urlopen(request, timeout=self._timeout) as reply:
+                answer = json.load(reply)
+        except urllib.error.HTTPError as err:
+            raise ExportError(f"the service at {self._url} refused a push ({err.code}): {_reason(err)}") from err
+        except (OSError, ValueError) as err:
+            raise ExportError(f"the service at {self._url} could not be reached ({err}); tried again later.") from err
+        return answer if isinstance(answer, dict) else {}
+
+    # How far it came
+
+    @property
+    def _progress_file(self) -> Path:
+        assert self._store is not None
+        return self._store.folder / "service-progress.json"
+
+    def _read_progress(self) -> dict[str, int]:
+        try:
+            known = json.loads(self._progress_file.read_bytes())
+        except (OSError, ValueError):
+            return {}
+        mine = known.get(self._url) if isinstance(known, dict) else None
+        return {key: int(value) for key, value in mine.items()} if isinstance(mine, dict) else {}
+
+    def _write_progress(self) -> None:
+        assert self._store is not None
+        self._store.write_json(self._progress_file.name, {self._url: {**self._sent, "kept": self._kept}})
+
+
+def _lines_from(part: str, path: Path, offset: int) -> Iterator[_Line]:
+    """The whole lines of a file from an offset on."""
+    try:
+        file = path.open("rb")
+    except OSError:
+        return
+    with file:
+        if offset > file.seek(0, os.SEEK_END):
+            offset = 0  # another file than the one that was sent
+        file.seek(offset)
+        for line in file:
+            if not line.endswith(b"\n"):
+                return
+            offset += len(line)
+            if line.strip() and len(line) <= MAX_LINE:
+                yield _Line(part, path, offset, line.strip())
+
+
+def _place(line: bytes, attempt: int, step: int) -> tuple[int, int]:
+    try:
+        found = json.loads(line)
+        return int(found["attempt"]), int(found["step"])
+    except (ValueError, KeyError, TypeError):
+        return attempt, step
+
+
+def _reason(err: urllib.error.HTTPError) -> str:
+    try:
+        return str(json.load(err)["error"])[:300]
+    except (ValueError, KeyError, TypeError, OSError):
+        return str(err.reason)
