@@ -22,7 +22,7 @@ from driftwatch.store import RunStore
 pytestmark = pytest.mark.stack
 ROOT = Path(__file__).parents[2]
 TRAINING = Path(__file__).with_name("training.py")
-LEARNED_SECONDS = 60.0  # a loaded machine; 15 s on an idle one
+LEARNED_SECONDS = 120.0  # at most, on a loaded machine; 15 s on an idle one
 
 
 def hasty(folder):
@@ -96,7 +96,7 @@ def test_drift_of_a_real_training_reaches_the_webhook_and_so_does_its_death(trai
         process.send_signal(signal.SIGKILL)
         process.wait()
         for way, hook in hooks.items():
-            alert = hook.wait("RunCrashed", seconds=45)
+            alert = hook.wait("RunCrashed", seconds=90)
             assert alert["annotations"]["summary"] == "Run r1 died, or cannot be reached", way
         assert stacks["scraped"].targets()[0][1] != "up"
         assert stacks["pushed"].targets()[0][1] == "up"
