@@ -48,7 +48,7 @@ class Push(msgspec.Struct, forbid_unknown_fields=True):
         baselines: What the run compares with.
     """
 
-    info: msgspec.Raw | None = None
+    info: msgspec.Raw = msgspec.field(default_factory=lambda: msgspec.Raw(b"null"))
     baselines: list[msgspec.Raw] = []
     records: list[msgspec.Raw] = []
     events: list[msgspec.Raw] = []
@@ -142,7 +142,7 @@ class Inbox:
         return store
 
     def _info(self, name: str, push: Push) -> Any:
-        if push.info is None:
+        if bytes(push.info) == b"null":
             return None
         try:
             info = run_info_from_json(bytes(push.info))
