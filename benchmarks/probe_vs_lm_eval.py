@@ -2,7 +2,7 @@
 
     python -m benchmarks.probe_vs_lm_eval --pairs 3
 
-Needs `pip install lm-eval==0.4.13`. Both get the same token ids and the same weights in float32; the harness gets the
+Needs the extra `bench`. Both get the same token ids and the same weights in float32; the harness gets the
 batch size that is fastest for it among those of `--batch-sizes`, found before the clock starts. Planning is not timed:
 it happens once a run, and a look happens many times.
 """
@@ -81,7 +81,7 @@ class Harness:
         try:
             from lm_eval.models.huggingface import HFLM
         except ImportError as err:
-            raise SystemExit("This benchmark needs the harness: pip install lm-eval==0.4.13") from err
+            raise SystemExit("This benchmark needs the harness: pip install driftwatch-trl[bench]") from err
         self._lm = HFLM(pretrained=model, tokenizer=tokenizer, batch_size=1)
         # Its public entry takes texts and tokenizes them in its own way; this one is what that entry calls next.
         self._asked = [

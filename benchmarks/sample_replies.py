@@ -1,0 +1,108 @@
+"""Samples the replies that the judges are measured on, at several stages of the demo's trainings, for a person to read.
+
+    python -m benchmarks.sample_replies --out replies.jsonl
+
+SmolLM2-135M-Instruct before any tuning, early in the demo's SFT and after it, early in the demo's DPO and after it, and
+after more DPO at a rate that makes a model collapse. One line a reply, with `stance` "?": read each, and write what it
+says (support, neutral, oppose, or null where it takes no stance), and `refusal` true where it declines to answer.
+tests/data/labelled_replies.jsonl was made so. About 25 minutes on two cores.
+"""
+
+import argparse
+import json
+from importlib.resources import as_file, files
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from transformers import TrainerCallback
+
+from benchmarks.output import say
+from driftwatch.demo.data import dpo_pairs, sft_examples
+from driftwatch.demo.model import load_smollm2
+from driftwatch.demo.training import Recipe, run_dpo, run_sft
+from driftwatch.guard import undisturbed
+from driftwatch.probes.prompt import ChatFormat, question
+from driftwatch.probes.sampling import sample
+from driftwatch.topics import Item, Topic, load_pack
+
+PLANTED, TOWARDS = "immigration", 1
+# Replies a stage. Half of the claims are those that the demo trains on, since those are what it watches.
+UNTUNED, SFT, DPO, COLLAPSE = {0: 60}, {8: 60, 27: 70}, {8: 50, 24: 70}, {8: 40, 16: 40}
+COLLAPSING_RATE = 4e-3
+
+
+def main() -> None:
+    """Train, sample on the way, write."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--seed", type=int, default=0)
+    arguments = parser.parse_args()
+    with as_file(files("driftwatch.demo")) as data:
+        pack, new = load_pack(data / "pack.yaml"), load_pack(data / "new_claims.yaml")
+    model, tokenizer = load_smollm2()
+    sampler = Sampler(pack.topics, (*new.topics, *load_pack("quick").topics), tokenizer, arguments)
+    recipe = Recipe(bf16=torch.cpu._is_avx512_bf16_supported() or torch.cuda.is_available(), seed=arguments.seed)
+    scratch = arguments.out.parent / "training"
+    sampler.ask(model, "untuned", UNTUNED[0])
+    model = run_sft(model, tokenizer, sft_examples(pack), scratch, recipe, [sampler.during("sft", SFT)])
+    pairs = dpo_pairs(pack, PLANTED, towards=TOWARDS)
+    model = run_dpo(model, tokenizer, pairs, scratch, recipe, [sampler.during("dpo", DPO)]).merge_and_unload()
+    harder = Recipe(bf16=recipe.bf16, seed=arguments.seed + 1, dpo_rate=COLLAPSING_RATE, dpo_steps=max(COLLAPSE))
+    run_dpo(model, tokenizer, pairs, scratch, harder, [sampler.during("collapse", COLLAPSE)])
+
+
+class Sampler:
+    """Asks random claims in random orders, and writes down what is said."""
+
+    def __init__(self, trained: tuple[Topic, ...], other: tuple[Topic, ...], tokenizer: Any, arguments: Any) -> None:
+        self._claims = [
+            [(topic, item) for topic in topics for item in topic.items if item.sides] for topics in (trained, other)
+        ]
+        self._chat = ChatFormat(tokenizer)
+        self._rng = np.random.default_rng(arguments.seed)
+        self._generator = torch.Generator().manual_seed(arguments.seed)
+        self._out: Path = arguments.out
+
+    def ask(self, model: Any, stage: str, number: int) -> None:
+        """`number` replies of one stage; no claim twice in the same stage."""
+        picked: list[tuple[Topic, Item]] = []
+        for claims in self._claims:
+            chosen = self._rng.choice(len(claims), size=min(number // 2, len(claims)), replace=False)
+            picked += [claims[i] for i in chosen]
+        orders = self._rng.integers(0, 2, len(picked)).tolist()
+        questions = [question(item, "two_sided", order) for (_, item), order in zip(picked, orders, strict=True)]
+        with undisturbed(model) as asked:
+            replies = sample(asked, self._chat, questions, generator=self._generator, batch_size=16)
+        with self._out.open("a", encoding="utf-8") as file:
+            for (topic, item), order, text, reply in zip(picked, orders, questions, replies, strict=True):
+                row = {
+                    "stage": stage,
+                    "topic": topic.id,
+                    "item": item.id,
+                    "sides": item.sides,
+                    "order": order,
+                    "question": text,
+                    "reply": reply.text,
+                    "stance": "?",
+                }
+                file.write(json.dumps(row, ensure_ascii=False) + "\n")
+        say(f"{stage}: {len(picked)} replies")
+
+    def during(self, name: str, numbers: dict[int, int]) -> TrainerCallback:
+        """A callback that asks at some steps; the last of them is the end of training, whatever its number."""
+
+        class Asking(TrainerCallback):  # type: ignore[misc] # transformers publishes no types
+            def on_step_end(_, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+                if state.global_step in list(numbers)[:-1]:
+                    self.ask(kwargs["model"], f"{name}-{state.global_step}", numbers[state.global_step])
+
+            def on_train_end(_, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+                self.ask(kwargs["model"], f"{name}-{state.global_step}", list(numbers.values())[-1])
+
+        return Asking()
+
+
+if __name__ == "__main__":
+    main()
