@@ -32,6 +32,8 @@ import numpy as np
 import torch
 from torch import nn
 
+from driftwatch.probes.sharding import is_fsdp2, reset_forward
+
 _HOOKS = (
     "_forward_hooks",
     "_forward_hooks_with_kwargs",
@@ -308,32 +310,6 @@ def _sharded(modules: list[nn.Module]) -> Iterator[None]:
         raise
     finally:
         for module in sharded:
-            module.reshard()
-
-
-def is_fsdp2(module: object) -> bool:
-    """Whether `fully_shard` was applied to this module itself. By name: its place in torch has moved."""
-    return any(base.__name__ == "FSDPModule" for base in type(module).__mro__)
-
-
-def reset_forward(root: Any) -> None:
-    """Makes a model sharded by FSDP2 usable again after an exception inside its forward; no communication.
-
-    Args:
-        root: The outermost sharded module.
-    """
-    if hasattr(root, "reset_iter_state"):
-        root.reset_iter_state()
-        return
-    # Before torch 2.13 there was no such method; this is the part of it that concerns a forward without gradients.
-    for module in root.modules():
-        if is_fsdp2(module):
-            state = module._get_fsdp_state()
-            idle = type(state._training_state).IDLE
-            state._training_state = idle
-            state._state_ctx.iter_forward_root = None
-            if (group := state._fsdp_param_group) is not None:
-                group._training_state = idle
             module.reshard()
 
 

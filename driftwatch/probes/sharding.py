@@ -13,7 +13,6 @@ from torch import nn
 from torch.utils.hooks import RemovableHandle
 
 from driftwatch.errors import ProbeError
-from driftwatch.guard import is_fsdp2, reset_forward
 
 
 class Collectives(Protocol):
@@ -154,6 +153,32 @@ class _Fsdp1:
         if self._module._handle is not None:
             self._module._handle._training_state = HandleTrainingState.IDLE
         self.release()
+
+
+def is_fsdp2(module: object) -> bool:
+    """Whether `fully_shard` was applied to this module itself. By name: its place in torch has moved."""
+    return any(base.__name__ == "FSDPModule" for base in type(module).__mro__)
+
+
+def reset_forward(root: Any) -> None:
+    """Makes a model sharded by FSDP2 usable again after an exception inside its forward; no communication.
+
+    Args:
+        root: The outermost sharded module.
+    """
+    if hasattr(root, "reset_iter_state"):
+        root.reset_iter_state()
+        return
+    # Before torch 2.13 there was no such method; this is the part of it that concerns a forward without gradients.
+    for module in root.modules():
+        if is_fsdp2(module):
+            state = module._get_fsdp_state()
+            idle = type(state._training_state).IDLE
+            state._training_state = idle
+            state._state_ctx.iter_forward_root = None
+            if (group := state._fsdp_param_group) is not None:
+                group._training_state = idle
+            module.reshard()
 
 
 # ZeRO-3: hooks of DeepSpeed before and after every module
