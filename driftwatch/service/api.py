@@ -19,6 +19,7 @@ from driftwatch.service.library import Library, RunRow
 from driftwatch.service.stream import Broadcast, event_stream
 from driftwatch.store import Event
 
+FIRST_SECONDS = 10.0  # that a request waits while the folders are read for the first time
 MAX_RECORDS = 200  # in one answer
 KEPT_ANSWERS = 32  # curves as they were sent last; many pages look at the same run
 
@@ -179,6 +180,8 @@ class Api:
     ) -> Callable[[Request], Awaitable[Response]]:
         async def handle(request: Request) -> Response:
             name = request.path_params["run"]
+            if not self._library.is_ready and not await run_in_threadpool(self._library.wait_ready, FIRST_SECONDS):
+                return refused(503, "the run folders are being read for the first time.", {"Retry-After": "5"})
             run = self._library.get(name)
             if run is None:
                 return refused(404, f"no run {name[:128]!r} here; /api/v1/runs lists those that are.")

@@ -73,7 +73,7 @@ class Library:
     ) -> None:
         self.root = Path(root)
         self.clock = clock
-        self.is_ready = False
+        self._ready = threading.Event()
         self.problem: str | None = None
         self._poll_seconds = poll_seconds
         self._runs: dict[str, FollowedRun] = {}
@@ -86,6 +86,15 @@ class Library:
         self._stopping = False
 
     # Reading
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether the folder has been read once."""
+        return self._ready.is_set()
+
+    def wait_ready(self, seconds: float) -> bool:
+        """Wait for that; whether it has come."""
+        return self._ready.wait(seconds)
 
     def get(self, name: str) -> FollowedRun | None:
         """The run of this name, or `None`."""
@@ -136,7 +145,7 @@ class Library:
             kept = {name: row for name, row in self._rows.items() if name in runs and name not in changed}
             self._rows = kept | {name: _row(runs[name]) for name in changed if name in runs}
             self._runs = runs
-            self.is_ready = True
+            self._ready.set()
         if changed:
             for listener in self._listeners:
                 listener(changed)
