@@ -146,7 +146,9 @@ class Monitor:
         """
         self.close("failed")  # of an earlier training with this monitor; nothing if there was none
         self._optimizer, self._last_step, self._decision = optimizer, step, None
-        self._controller = Controller(self._schedule, planned_steps=planned_steps, clock=self._clock)
+        self._controller = Controller(
+            self._schedule, planned_steps=planned_steps, clock=self._clock, decides=rank() == 0
+        )
         with undisturbed(model, tokenizer=tokenizer, optimizer=optimizer) as asked:
             self._asking.prepare(asked, tokenizer)
             identity = self._asking.identity(asked)
