@@ -13,6 +13,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from driftwatch.errors import ProbeError
 from driftwatch.probes.batches import lay_out
@@ -22,8 +23,9 @@ from driftwatch.probes.trie import Family, Request, shared_length
 
 logger = logging.getLogger(__name__)
 
-# Nats by which a way may differ from the certain one, or this many times what batching alone changes, if that is more
-# (bfloat16, reduced-precision matrix products). A wrong mask or position is wrong by tenths of a nat and more.
+# A way may differ from the certain one by this many nats, or this many times what batching alone changes (reduced-
+# precision matrix products), or one unit in the last place of the sum, in the precision of the logits. In bfloat16 that
+# is 0.3 of 40 nats, where a tree was seen to differ by 0.07 at most, and a wrong mask by 1 at least.
 _TOLERANCE = 1e-3
 _TIMES_NOISE = 8
 
@@ -57,13 +59,15 @@ def choose_way(model: Any, requests: Sequence[Request]) -> Chosen:
     base = Way("plain", extras=_extras(model))
     try:
         plain, logit_bytes = _trimming(model, base, sample)
-        certain = np.concatenate([_alone(model, plain, request) for request in sample])
+        alone = [_alone(model, plain, request) for request in sample]
+        certain = np.concatenate([found for found, _ in alone])
         noise = _deviation(model, plain, sample, certain)
     except RuntimeError as err:
         if is_out_of_memory(err):
             raise ProbeError(f"out of memory while scoring one continuation at a time: {err}") from err
         raise
-    limit = max(_TOLERANCE, _TIMES_NOISE * noise)
+    last_place = max(resolution for _, resolution in alone) * float(np.abs(certain).max())
+    limit = max(_TOLERANCE, _TIMES_NOISE * noise, last_place)
     for way in _faster_ways(model, plain, sample):
         try:
             deviation = _deviation(model, way, sample, certain)
@@ -79,13 +83,17 @@ def choose_way(model: Any, requests: Sequence[Request]) -> Chosen:
 
 
 def _sample(requests: Sequence[Request]) -> list[Request]:
-    """The longest, the median and the shortest request, with a few neighbouring continuations of each."""
-    by_length = sorted(requests, key=lambda r: len(r.prompt) + max(map(len, r.continuations)))
-    picked = dict.fromkeys([by_length[-1], by_length[len(by_length) // 2], by_length[0]])
-    return [Request(request.prompt, _neighbours(request)) for request in picked]
+    """The longest and the shortest request, so that one of them is padded, with a few neighbouring continuations."""
+    by_length = sorted(requests, key=deepest)
+    return [Request(request.prompt, _neighbours(request)) for request in dict.fromkeys([by_length[-1], by_length[0]])]
 
 
-def _neighbours(request: Request, count: int = 4) -> tuple[tuple[int, ...], ...]:
+def deepest(request: Request) -> int:
+    """Tokens of a prompt with its longest continuation."""
+    return len(request.prompt) + max(map(len, request.continuations))
+
+
+def _neighbours(request: Request, count: int = 3) -> tuple[tuple[int, ...], ...]:
     """The longest continuation and those beside it in sorted order, which share its first tokens if any do."""
     ordered = sorted(request.continuations)
     longest = max(range(len(ordered)), key=lambda i: len(ordered[i]))
@@ -113,16 +121,25 @@ def _trimming(model: Any, way: Way, sample: Sequence[Request]) -> tuple[Way, int
     raise AssertionError("unreachable: the last attempt returns or raises")
 
 
-def _alone(model: Any, way: Way, request: Request) -> NDArray[np.float64]:
-    """Each continuation in a forward pass of its own."""
+def _alone(model: Any, way: Way, request: Request) -> tuple[NDArray[np.float64], float]:
+    """Each continuation in a forward pass of its own, and the relative resolution of the logits."""
     whole = replace(way, trims=False)
-    found = []
+    found, resolution = [], 0.0
     for tokens in request.continuations:
         ids = (request.prompt + tokens)[:-1]
         logits_BKV, _ = call(model, whole, np.array([ids], np.int64), len(tokens))
+        resolution = _resolution(logits_BKV)
         log_p_TV = logits_BKV[0].double().log_softmax(dim=1).cpu()
         found.append(float(log_p_TV[range(len(tokens)), list(tokens)].sum()))
-    return np.array(found)
+    return np.array(found), resolution
+
+
+def _resolution(logits: Tensor) -> float:
+    """Relative, as the values show it: autocast and its wrappers hand out float32 that was computed in less."""
+    for dtype in (torch.bfloat16, torch.float16):
+        if torch.equal(logits, logits.to(dtype).to(logits.dtype)):
+            return torch.finfo(dtype).eps
+    return torch.finfo(logits.dtype).eps
 
 
 def _deviation(model: Any, way: Way, sample: Sequence[Request], certain: NDArray[np.float64]) -> float:
@@ -140,10 +157,9 @@ def _deviation(model: Any, way: Way, sample: Sequence[Request], certain: NDArray
 
 
 def _faster_ways(model: Any, plain: Way, sample: Sequence[Request]) -> Iterator[Way]:
-    deepest = max(len(r.prompt) + max(map(len, r.continuations)) for r in sample)
     eager = getattr(text_config(model), "_attn_implementation", None) == "eager"
     masks: tuple[Literal["bool", "additive"], ...] = ("additive", "bool") if eager else ("bool", "additive")
-    for windows in _possible_windows(text_config(model), deepest):
+    for windows in _possible_windows(text_config(model), max(map(deepest, sample))):
         for mask in masks:
             yield replace(plain, path="tree", mask=mask, windows=windows)
     for path in ("cache", "steps"):
@@ -151,11 +167,11 @@ def _faster_ways(model: Any, plain: Way, sample: Sequence[Request]) -> Iterator[
             yield replace(plain, path=path, cache_name=name)
 
 
-def _possible_windows(config: Any, deepest: int) -> Iterator[tuple[tuple[str, int], ...]]:
+def _possible_windows(config: Any, longest: int) -> Iterator[tuple[tuple[str, int], ...]]:
     """How far attention layers may look back, by layer type where types differ; what the config says comes first."""
     window = getattr(config, "sliding_window", None) or 0
     kinds = sorted(set(getattr(config, "layer_types", None) or ()))
-    if 0 < window < deepest:
+    if 0 < window < longest:
         if "sliding_attention" in kinds:
             yield tuple((kind, window if kind == "sliding_attention" else 0) for kind in kinds)
         yield (("", window),)

@@ -13,7 +13,7 @@ import numpy as np
 
 from driftwatch.errors import ProbeError
 from driftwatch.probes.batches import Batch, Group, Layout, lay_out
-from driftwatch.probes.capability import choose_way
+from driftwatch.probes.capability import choose_way, deepest
 from driftwatch.probes.forward import Way
 from driftwatch.probes.memory import SHARE_OF_MODEL, Footprint, fits_within, footprint, model_bytes
 from driftwatch.probes.trie import Request, count_naive, count_unique, families
@@ -134,7 +134,12 @@ class Plan:
 
 
 def plan(
-    requests: Sequence[Request], model: Any, *, max_tokens: int = MAX_TOKENS, max_bytes: int | None = None
+    requests: Sequence[Request],
+    model: Any,
+    *,
+    max_tokens: int = MAX_TOKENS,
+    max_bytes: int | None = None,
+    like: Plan | None = None,
 ) -> Plan:
     """Choose how to call the model, by trying, and fix the composition of the batches.
 
@@ -146,6 +151,7 @@ def plan(
         max_tokens: Bound on the tokens of one forward pass.
         max_bytes: Bound on the estimated memory of one forward pass; a fifth of the model's weights when `None`. A
             single prompt with its continuations is asked in any case.
+        like: A plan of the same model for requests that are not shorter: it is called in the same way, untried.
 
     Raises:
         ProbeError: The model returns no usable logits, or memory is too small for even one continuation.
@@ -154,24 +160,23 @@ def plan(
     asked = tuple(requests)
     if not asked or any(not r.prompt or not r.continuations or not all(r.continuations) for r in asked):
         raise ValueError("a plan needs requests, each with a prompt and continuations of one token or more")
-    chosen = choose_way(model, asked)
-    cost = footprint(
-        model,
-        logit_bytes=chosen.logit_bytes,
-        keeps_cache=chosen.way.path in ("cache", "steps"),
-        additive_mask=chosen.way.mask == "additive",
-    )
+    if like is not None and max(map(deepest, asked)) <= max(map(deepest, like.requests)):
+        way, cost, deviation = like.way, like.footprint, like.deviation
+    else:
+        way, logit_bytes, deviation, _ = choose_way(model, asked)
+        keeps_cache, additive = way.path in ("cache", "steps"), way.mask == "additive"
+        cost = footprint(model, logit_bytes=logit_bytes, keeps_cache=keeps_cache, additive_mask=additive)
     bytes_bound = int(model_bytes(model) * SHARE_OF_MODEL) if max_bytes is None else max_bytes
     fits = fits_within(cost, max_tokens, bytes_bound)
-    layout = lay_out(asked, chosen.way.path, families(asked), fits)
+    layout = lay_out(asked, way.path, families(asked), fits)
     return Plan(
         asked,
-        chosen.way,
+        way,
         layout,
         cost,
         max_tokens,
         bytes_bound,
-        chosen.deviation,
+        deviation,
         count_naive(asked),
         count_unique(asked),
     )

@@ -3,9 +3,10 @@
 from dataclasses import replace
 
 import pytest
+import torch
 
 from driftwatch.probes import capability
-from driftwatch.probes.capability import choose_way
+from driftwatch.probes.capability import _resolution, choose_way
 
 
 def test_a_mixture_of_experts_is_not_asked_for_its_router_loss(build_model, requests):
@@ -45,6 +46,28 @@ def test_a_window_longer_than_every_prompt_needs_no_mask_of_its_own(build_model,
     model = build_model("gemma3")
     model.config.sliding_window = 500
     assert choose_way(model, requests).way.windows == (("", 0),)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_low_precision_is_seen_in_the_values_whatever_type_they_have(dtype):
+    rough = torch.randn(3, 100, generator=torch.Generator().manual_seed(0)).to(dtype)
+    assert _resolution(rough.float()) == _resolution(rough) == torch.finfo(dtype).eps
+    assert _resolution(torch.randn(3, 100)) == torch.finfo(torch.float32).eps
+
+
+@pytest.mark.parametrize("kind", ["llama", "gemma3", "mixtral"])
+@pytest.mark.parametrize("attention", ["sdpa", "eager"])
+@pytest.mark.parametrize("seed", range(3))
+def test_in_bfloat16_right_masks_pass_and_wrong_ones_do_not(
+    kind, attention, seed, build_model, make_requests, monkeypatch
+):
+    requests, model = make_requests(seed=seed), build_model(kind, attention).bfloat16()
+    chosen = choose_way(model, requests).way
+    assert chosen.path == "tree"
+    right = "additive" if attention == "eager" else "bool"
+    wrong = {"mask": "bool"} if attention == "eager" else {"mask": right, "windows": (("", 3),)}
+    monkeypatch.setattr(capability, "_faster_ways", _only(**wrong))
+    assert choose_way(model, requests).way.path == "plain"
 
 
 def test_the_deviation_is_stated(build_model, requests):

@@ -257,6 +257,21 @@ class TestPlans:
     def test_halving_is_planning_with_half_the_tokens(self, model, requests, planned):
         assert planned.halved().digest == plan(requests, model, max_tokens=64, max_bytes=2**23).digest
 
+    def test_a_plan_like_another_is_made_without_trying_again(self, model, requests, planned):
+        forwards = []
+        model.get_input_embeddings().register_forward_hook(lambda *_: forwards.append(1))
+        assert plan(requests, model, like=planned, **ROOMY).digest == planned.digest
+        assert not forwards
+
+    def test_longer_requests_than_those_tried_are_tried_again(self, model, requests):
+        """A window of the attention may matter to them only."""
+        longest = max(len(request.prompt) for request in requests)
+        tried = plan([r for r in requests if len(r.prompt) < longest - 3], model, **ROOMY)
+        forwards = []
+        model.get_input_embeddings().register_forward_hook(lambda *_: forwards.append(1))
+        plan(requests, model, like=tried, **ROOMY)
+        assert forwards
+
     def test_permuted_batches_give_the_same_scores_up_to_noise(self, model, planned, largest_difference):
         other = planned.permuted(np.random.default_rng(0))
         assert largest_difference(score(model, planned)[0], score(model, other)[0]) < EXACT
