@@ -49,6 +49,7 @@ def write_rows(path, rows):
     return path
 
 
+@pytest.mark.slow
 def test_sft_then_dpo_watches_both_stages(tmp_path, model):
     question = [{"role": "user", "content": "What do we need?"}]
     trees, houses = ([{"role": "assistant", "content": text}] for text in ("More trees.", "More houses."))
