@@ -106,12 +106,14 @@ def random_requests(count=12, seed=0):
 
 def alone(model, requests):
     """Each prompt + continuation in a forward pass of its own: for each request a float64 array."""
-    found = []
+    found, device = [], next(model.parameters()).device
     with torch.no_grad():
         for prompt, continuations in requests:
             values = []
             for tokens in continuations:
-                logits = model(torch.tensor([(prompt + tokens)[:-1]]), use_cache=False).logits[0, len(prompt) - 1 :]
+                logits = model(torch.tensor([(prompt + tokens)[:-1]], device=device), use_cache=False).logits[
+                    0, len(prompt) - 1 :
+                ]
                 log_p = logits.double().log_softmax(dim=-1)
                 values.append(log_p[range(len(tokens)), list(tokens)].sum().item())
             found.append(np.array(values))
