@@ -24,10 +24,10 @@ import torch
 from benchmarks.bank import screen_requests
 from benchmarks.clock import timed
 from benchmarks.dpo import Stopwatch, small_pack, train
+from benchmarks.models import NAMES, describe, load
 from benchmarks.output import emit, say
 from driftwatch import DriftCallback, Schedule
 from driftwatch.budget import Controller, Spent, Workload
-from driftwatch.demo.model import load_smollm2
 from driftwatch.probes.scoring import plan, score
 
 LIMIT = 0.002
@@ -54,7 +54,7 @@ def main() -> None:
     arguments = _parse()
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
-    model, tokenizer = load_smollm2()
+    model, tokenizer = load(arguments.model)
     with tempfile.TemporaryDirectory() as folder:
         bench = Overhead(model, tokenizer, Path(folder))
         quiet = bench.steps_without_looks(arguments.pairs, arguments.steps)
@@ -62,7 +62,8 @@ def main() -> None:
         say(f"controller with an injected clock: {simulated}")
         real = bench.controller(budget=0.2, steps=arguments.controller_steps)
         look = bench.look_in_steps()
-    emit("overhead", {**quiet, "controller_simulated": simulated, "controller_real": real, **look})
+    controllers = {"controller_simulated": simulated, "controller_real": real}
+    emit("overhead", {**quiet, **controllers, **look, "model": describe(model)})
     broken = [name for name, found in simulated.items() if found["overhead_ratio"] > found["budget"]]
     if quiet["callback_share"] > LIMIT or broken:
         sys.exit(f"expected at most {LIMIT:.1%} on steps without a look and every budget kept; see the line above")
@@ -173,6 +174,7 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--pairs", type=int, default=4, help="runs with and without the callback")
     parser.add_argument("--steps", type=int, default=15, help="training steps of each of them")
     parser.add_argument("--controller-steps", type=int, default=150)
+    parser.add_argument("--model", default="smollm2", choices=NAMES)
     parser.add_argument("--threads", type=int, default=0, help="threads of torch; its own choice when 0")
     return parser.parse_args()
 

@@ -18,8 +18,8 @@ import torch
 
 from benchmarks.bank import request, two_sided_items
 from benchmarks.clock import timed
+from benchmarks.models import NAMES, describe, load
 from benchmarks.output import emit, say
-from driftwatch.demo.model import load_smollm2
 from driftwatch.probes.prompt import ChatFormat, question
 from driftwatch.probes.sampling import sample
 from driftwatch.probes.scoring import plan, score
@@ -33,7 +33,7 @@ def main() -> None:
     arguments = _parse()
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
-    model, tokenizer = load_smollm2()
+    model, tokenizer = load(arguments.model)
     encoder = ChatFormat(tokenizer)
     items = [item for item in two_sided_items("core") if item.question is not None][: arguments.items]
 
@@ -62,7 +62,7 @@ def main() -> None:
             "replies_an_item": SAMPLES,
             "max_new_tokens": MAX_NEW_TOKENS,
             "judge_counted": False,
-            "model": "SmolLM2-135M-Instruct float32",
+            "model": describe(model),
         },
     )
 
@@ -103,6 +103,7 @@ def replies_together(model: Any, encoder: ChatFormat, items: Sequence[Item]) -> 
 def _parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--items", type=int, default=8)
+    parser.add_argument("--model", default="smollm2", choices=NAMES)
     parser.add_argument("--threads", type=int, default=0, help="threads of torch; its own choice when 0")
     return parser.parse_args()
 

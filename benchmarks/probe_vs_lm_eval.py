@@ -2,9 +2,9 @@
 
     python -m benchmarks.probe_vs_lm_eval --pairs 3
 
-Needs the extra `bench`. Both get the same token ids and the same weights in float32; the harness gets the
-batch size that is fastest for it among those of `--batch-sizes`, found before the clock starts. Planning is not timed:
-it happens once a run, and a look happens many times.
+Needs the extra `bench`. Both get the same token ids and the same weights; the harness gets the batch size that is fastest
+for it among those of `--batch-sizes`, found before the clock starts. Planning is not timed: it happens once a run, and a
+look happens many times.
 """
 
 import argparse
@@ -17,8 +17,8 @@ import torch
 
 from benchmarks.bank import screen_requests
 from benchmarks.clock import Timed, timed
+from benchmarks.models import NAMES, describe, load
 from benchmarks.output import emit, say
-from driftwatch.demo.model import load_smollm2
 from driftwatch.probes.scoring import Request, plan, score
 
 
@@ -27,7 +27,7 @@ def main() -> None:
     arguments = _parse()
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
-    model, tokenizer = load_smollm2()
+    model, tokenizer = load(arguments.model)
     requests = screen_requests(tokenizer, arguments.pack, arguments.prompts)
     harness = Harness(model, tokenizer, requests)
     batch_size = harness.fastest_batch_size(arguments.batch_sizes)
@@ -56,7 +56,7 @@ def main() -> None:
             "continuations": sum(len(r.continuations) for r in requests),
             "lm_eval_batch_size": batch_size,
             "path": planned.path,
-            "model": "SmolLM2-135M-Instruct float32",
+            "model": describe(model),
         },
     )
 
@@ -114,6 +114,7 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--pack", default="quick")
     parser.add_argument("--prompts", type=int, default=64)
     parser.add_argument("--batch-sizes", type=int, nargs="+", default=[1, 4, 16])
+    parser.add_argument("--model", default="smollm2", choices=NAMES)
     parser.add_argument("--threads", type=int, default=0, help="threads of torch; its own choice when 0")
     return parser.parse_args()
 
