@@ -1,5 +1,8 @@
 """What every installed exporter must do."""
 
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
+
 import pytest
 from builders import record, run_info
 
@@ -8,9 +11,35 @@ from driftwatch.exporters.exporter import Exporter
 from driftwatch.store import RunStore
 
 
+class Accepting(BaseHTTPRequestHandler):
+    """A server that takes whatever it is sent."""
+
+    def do_POST(self):
+        self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(b"{}")
+
+    do_PUT = do_POST
+
+    def log_message(self, *args):
+        pass
+
+
+@pytest.fixture(scope="module")
+def server():
+    running = ThreadingHTTPServer(("127.0.0.1", 0), Accepting)
+    Thread(target=running.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{running.server_port}"
+    running.shutdown()
+    running.server_close()
+
+
 @pytest.fixture(params=plugins.names("exporters"))
-def exporter(request, monkeypatch):
+def exporter(request, monkeypatch, server):
     monkeypatch.setenv("DRIFTWATCH_PORT", "0")
+    monkeypatch.setenv("DRIFTWATCH_SERVICE", server)
+    monkeypatch.setenv("DRIFTWATCH_TOKEN", "a-token-for-tests")
     return plugins.made("exporters", request.param)
 
 
