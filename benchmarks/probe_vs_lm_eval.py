@@ -2,9 +2,9 @@
 
     python -m benchmarks.probe_vs_lm_eval --pairs 3
 
-Needs the extra `bench`. Both get the same token ids and the same weights; the harness gets the batch size that is fastest
-for it among those of `--batch-sizes`, found before the clock starts. Planning is not timed: it happens once a run, and a
-look happens many times.
+Needs the extra `bench`. Both get the same token ids and the same weights; the harness gets the batch size that is
+fastest for it among those of `--batch-sizes`, found before the clock starts. Planning is not timed: it happens once a
+run, and a look happens many times.
 """
 
 import argparse
