@@ -2,12 +2,17 @@
 
 import logging
 import os
+import socket
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from driftwatch.errors import ConfigError, StoreError
+
+if TYPE_CHECKING:
+    from driftwatch.service.app import DriftwatchApp
 
 DEFAULT_PORT = 9465  # beside the trainers' own 9464
 
@@ -92,14 +97,9 @@ def _prepare(folder: Path, *, is_writable: bool) -> None:
         raise StoreError(f"expected a folder with runs; found no folder at {folder}.")
 
 
-def _serve(app: object, opened: object) -> None:
-    import uvicorn
+def _serve(app: "DriftwatchApp", opened: socket.socket) -> None:
+    from driftwatch.service.live import StreamingServer
 
-    from driftwatch.service.app import DriftwatchApp
-    from driftwatch.service.live import settings
-
-    assert isinstance(app, DriftwatchApp)
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     logging.getLogger("uvicorn").setLevel(logging.WARNING)
-    server = uvicorn.Server(settings(app, max_connections=1000))
-    server.run(sockets=[opened])  # type: ignore[list-item] # typed as object to keep --help light
+    StreamingServer(app, max_connections=1000).run(sockets=[opened])

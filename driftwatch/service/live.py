@@ -55,7 +55,7 @@ class PageServer:
             metrics=lambda: generate_latest(registry),
             free=("/metrics",),
         )
-        self._server = uvicorn.Server(settings(self._app, max_connections=64))
+        self._server = StreamingServer(self._app, max_connections=64)
         self._thread = threading.Thread(target=self._run, name="driftwatch-page", daemon=True)
         self._thread.start()
 
@@ -76,6 +76,37 @@ class PageServer:
             self._server.run(sockets=[self._socket])
         except Exception:
             logger.exception("the page and /metrics are not served any more; training goes on")
+
+
+class StreamingServer(uvicorn.Server):
+    """A server whose shutdown does not wait for open streams: they are ended first.
+
+    Args:
+        app: The application.
+        max_connections: Further ones are answered with 503.
+    """
+
+    def __init__(self, app: DriftwatchApp, *, max_connections: int) -> None:
+        super().__init__(
+            uvicorn.Config(
+                app,
+                loop="asyncio",
+                http="h11",
+                ws="none",
+                lifespan="on",
+                log_config=None,
+                access_log=False,
+                server_header=False,
+                limit_concurrency=max_connections,
+                timeout_graceful_shutdown=int(STOP_SECONDS),
+            )
+        )
+        self._broadcast = app.broadcast
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Stop listening and finish what is being answered."""
+        self._broadcast.close()
+        await super().shutdown(sockets)
 
 
 def serve_page(address: str, port: int, store: RunStore, registry: CollectorRegistry) -> Server:
@@ -113,22 +144,6 @@ def listening(address: str, port: int) -> socket.socket:
         opened.close()
         raise
     return opened
-
-
-def settings(app: DriftwatchApp, *, max_connections: int) -> uvicorn.Config:
-    """How uvicorn runs ours: quiet, without a server header, and quick to stop."""
-    return uvicorn.Config(
-        app,
-        loop="asyncio",
-        http="h11",
-        ws="none",
-        lifespan="on",
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        limit_concurrency=max_connections,
-        timeout_graceful_shutdown=int(STOP_SECONDS),
-    )
 
 
 # What the name "prometheus" gives: the exporter, with the page beside its metrics.

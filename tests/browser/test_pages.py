@@ -1,0 +1,234 @@
+"""What a person sees: pages of a live, a finished, a crashed and an empty run, and of hostile ones."""
+
+import time
+
+import pytest
+from builders import record, run_info
+from hostile import HOSTILE
+from synthetic_runs import synthetic_info, synthetic_run
+
+from driftwatch.record import to_json
+from driftwatch.store import RunStore
+
+pytestmark = [pytest.mark.browser]
+RULES = {"runOnly": {"type": "tag", "values": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "best-practice"]}}
+
+
+def accessible(page):
+    """Nothing that axe finds fault with."""
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright")
+    found = axe.Axe().run(page, options=RULES).response["violations"]
+    assert not found, [(fault["id"], fault["nodes"][0]["html"][:200]) for fault in found]
+
+
+def sound(watched):
+    assert watched.complaints == []
+    assert watched.foreign == []
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_finished_run_tells_its_verdict_and_draws_every_chart(look, address, root, scheme):
+    synthetic_run(root, "planted", looks=12)
+    watched = look(scheme=scheme)
+    page = watched.open(f"{address}/runs/planted")
+    page.wait_for_selector(".part-movers .card")
+    assert "Immigration moved toward “more restrictive”" in page.inner_text(".verdict h2")
+    assert page.inner_text("h1") == "planted"
+    assert page.locator(".part-topics canvas").count() == 8
+    assert page.locator(".part-heat rect.cell").count() == 8 * 12
+    assert page.locator(".part-evidence canvas").count() == 1
+    assert "alert" in page.inner_text(".part-topics .card:first-child h3") or "drift" in page.inner_text(
+        ".part-topics .card:first-child h3"
+    )
+    assert "I think that family members need to wait several years." in page.inner_text(".part-movers")
+    page.click("text=All evidence as a table")
+    assert page.locator(".part-evidence tbody tr").count() == 16
+    accessible(page)
+    sound(watched)
+
+
+def test_charts_really_have_ink(look, address, root):
+    """A canvas that stayed blank would pass every other test."""
+    synthetic_run(root, "planted", looks=12)
+    page = look().open(f"{address}/runs/planted")
+    page.wait_for_selector(".part-topics canvas")
+    page.wait_for_timeout(300)
+    colours = page.evaluate(
+        """() => [...document.querySelectorAll('.part-topics canvas')].map((canvas) => {
+            const { data } = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height);
+            const seen = new Set();
+            for (let i = 0; i < data.length; i += 4) if (data[i + 3] > 200) seen.add(data.slice(i, i + 3).join());
+            return seen.size;
+        })"""
+    )
+    assert len(colours) == 8
+    assert min(colours) > 3
+
+
+def test_a_live_run_grows_without_a_reload(look, address, root):
+    store = synthetic_run(root, "live", looks=5, state="running")
+    watched = look()
+    page = watched.open(f"{address}/runs/live")
+    page.wait_for_selector(".part-topics canvas")
+    page.evaluate("window.marker = 'same page'")
+    assert "step 40, 5 looks" in page.inner_text(".part-head")
+    assert "running" in page.inner_text(".part-head")
+    last = store.records()[-1]
+    store.append(type(last)(**{**fields(last), "look": 5, "step": 50}))
+    page.wait_for_selector(".part-head:has-text('step 50, 6 looks')")
+    assert page.locator(".part-heat rect.cell").count() == 8 * 6
+    assert "step 50" in page.inner_text(".part-topics .card:first-child .readout")
+    assert page.evaluate("window.marker") == "same page"
+    store.append_event("end", attempt=0, step=50, text="finished")
+    page.wait_for_selector(".part-head .badge:has-text('finished')")
+    sound(watched)
+
+
+def fields(value):
+    return {name: getattr(value, name) for name in type(value).__dataclass_fields__}
+
+
+def test_a_crashed_run_says_so(look, address, root):
+    synthetic_run(root, "crashed", looks=4, state="crashed")
+    watched = look()
+    page = watched.open(f"{address}/runs/crashed")
+    page.wait_for_selector(".notice.bad")
+    assert "no sign of life" in page.inner_text(".notice.bad")
+    assert page.locator(".part-topics canvas").count() == 8
+    accessible(page)
+    sound(watched)
+
+
+def test_an_empty_run_says_that_there_is_nothing_and_why(look, address, root):
+    store = RunStore(root / "empty")
+    store.create(synthetic_info("empty"))
+    store.append_event("begin", attempt=0, step=0)
+    watched = look()
+    page = watched.open(f"{address}/runs/empty")
+    page.wait_for_selector(".verdict")
+    assert "The first look is being taken" in page.inner_text(".verdict")
+    assert page.locator("canvas").count() == 0
+    accessible(page)
+    store.append(record(0, 0, run="empty"))
+    page.wait_for_selector(".part-topics canvas")
+    sound(watched)
+
+
+def test_a_screen_only_run_is_useful_and_says_what_it_lacks(look, address, root):
+    synthetic_run(root, "screened", looks=6, evidence=False, replies=False)
+    watched = look()
+    page = watched.open(f"{address}/runs/screened")
+    page.wait_for_selector(".part-movers .card")
+    assert "no stated false-alarm rate" in page.inner_text(".verdict")
+    assert "only screens" in page.inner_text(".part-evidence")
+    assert "were scored, not sampled" in page.inner_text(".part-movers")
+    sound(watched)
+
+
+def test_the_list_finds_leads_and_follows(look, address, root):
+    synthetic_run(root, "planted", looks=4)
+    watched = look()
+    page = watched.open(address)
+    page.wait_for_selector("tbody tr")
+    assert "1 runs, 0 running" in page.inner_text("main")
+    synthetic_run(root, "later", looks=2, state="running")
+    page.wait_for_selector("tbody tr:nth-child(2)")
+    assert page.inner_text("tbody tr:first-child th") == "later"
+    page.fill("#filter", "finished")
+    assert page.locator("tbody tr").count() == 1
+    accessible(page)
+    page.click("tbody tr a")
+    page.wait_for_selector(".verdict")
+    assert page.url.endswith("/runs/planted")
+    sound(watched)
+
+
+def test_a_service_without_runs_says_what_to_do(look, address):
+    watched = look()
+    page = watched.open(address)
+    page.wait_for_selector(".notice")
+    assert "DriftCallback" in page.inner_text(".notice")
+    accessible(page)
+    sound(watched)
+
+
+def test_a_folder_deleted_while_open_is_said(look, address, root):
+    import shutil
+
+    store = synthetic_run(root, "gone", looks=4)
+    watched = look()
+    page = watched.open(f"{address}/runs/gone")
+    page.wait_for_selector(".part-topics canvas")
+    shutil.rmtree(store.folder)
+    page.wait_for_selector("text=has disappeared")
+    assert page.locator(".part-topics canvas").count() == 8
+
+
+def test_on_a_phone_nothing_is_cut_off(look, address, root):
+    synthetic_run(root, "planted", looks=6)
+    for path in ("", "/runs/planted"):
+        watched = look(width=360, height=740)
+        page = watched.open(address + path)
+        page.wait_for_selector(".part-movers .card" if path else "tbody tr")
+        assert page.evaluate("document.documentElement.scrollWidth") <= 360
+        sound(watched)
+
+
+def test_everything_works_by_keyboard(look, address, root):
+    synthetic_run(root, "planted", looks=6)
+    page = look().open(f"{address}/runs/planted")
+    page.wait_for_selector(".part-movers .card")
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.textContent") == "Skip to the content"
+    page.focus(".part-topics .picture")
+    page.keyboard.press("Home")
+    assert "step 0" in page.inner_text(".part-topics .card:first-child .readout")
+    page.keyboard.press("ArrowRight")
+    assert "step 10" in page.inner_text(".part-topics .card:first-child .readout")
+    page.focus(".heat")
+    page.keyboard.press("ArrowLeft")
+    assert "Immigration, step 40" in page.inner_text(".part-heat .readout")
+    page.focus("button:has-text('Shift from baseline')")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("text=Shift by topic")
+    label = page.get_attribute(".part-topics .picture", "aria-label")
+    assert "Immigration" in label
+    assert "at last" in label
+
+
+def test_the_first_chart_of_200_looks_is_there_within_a_second(look, address, root):
+    synthetic_run(root, "long", looks=200)
+    look().open(f"{address}/runs/long").wait_for_selector(".part-topics canvas")  # files and folders are warm now
+    page = look().page
+    began = time.monotonic()
+    page.goto(f"{address}/runs/long", wait_until="commit")
+    page.wait_for_selector(".part-topics canvas")
+    assert time.monotonic() - began < 1.0 * (3 if slow_machine() else 1)
+
+
+def slow_machine():
+    """Whether others keep the processors busy, as on shared test machines."""
+    import os
+
+    return os.getloadavg()[0] > 2
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_hostile_text_is_shown_as_text(look, address, root, text):
+    store = RunStore(root / "hostile")
+    topics = tuple(type(t)(t.id, text, (text, text), t.control, t.num_items) for t in run_info().topics)
+    store.create(run_info("hostile", model=text, topics=topics, notes=(text,)))
+    store.append(record(0, 0, run="hostile", notes=(text,)))
+    store.append(record(1, 4, run="hostile"))
+    (store.folder / "replies").mkdir()
+    said = {"text": text, "outcome": 2}
+    line = {"topic": "parks", "item": text, "order": 0, "step": 4, "now": said, "baseline": said}
+    (store.folder / "replies" / "a.jsonl").write_bytes(to_json(line) + b"\n")
+    watched = look()
+    watched.page.on("dialog", lambda dialog: watched.complaints.append(f"a dialog: {dialog.message}"))
+    page = watched.open(f"{address}/runs/hostile")
+    page.wait_for_selector(".part-topics canvas")
+    assert page.locator("main img, main script, main iframe").count() == 0
+    shown = page.evaluate("document.querySelector('.part-topics h3 bdi').textContent")
+    assert shown == text
+    sound(watched)
