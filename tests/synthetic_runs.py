@@ -2,6 +2,8 @@
 
 import json
 import math
+import os
+import time
 from dataclasses import replace
 
 import numpy as np
@@ -207,9 +209,6 @@ def write_replies(store, info, looks, step):
 
 
 def age_heartbeat(store, seconds=1000.0):
-    import os
-    import time
-
     old = time.time() - seconds
     os.utime(store.folder / "heartbeat", (old, old))
 
@@ -220,6 +219,9 @@ def cloned(store, name, **changes):
     other = RunStore(store.folder.parent / name)
     other.create(info)
     for path in store.folder.glob("*.jsonl"):
+        if path.name != "records.jsonl":  # nothing else names the run
+            os.link(path, other.folder / path.name)
+            continue
         text = path.read_bytes().replace(f'"run":"{store.folder.name}"'.encode(), f'"run":"{name}"'.encode())
         (other.folder / path.name).write_bytes(text)
     for path in store.folder.glob("baseline-*.json"):

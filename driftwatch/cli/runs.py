@@ -1,16 +1,19 @@
-"""`driftwatch runs`: what is in a folder of runs."""
+"""`driftwatch runs`: what is in a folder of runs, out of it, and away."""
 
 import json
+import shutil
+import time
 from pathlib import Path
 
 import click
+import msgspec
 
 from driftwatch.store import RunStore, find_runs
 
 
 @click.group()
 def command() -> None:
-    """List and show runs."""
+    """List, show, export and prune runs."""
 
 
 @command.command("list")
@@ -59,6 +62,85 @@ def show(folder: Path, as_json: bool) -> None:
         console.print("no look has succeeded yet" if records else "there is no look yet")
         return
     console.print(drift_table(info, looked[-1]))
+
+
+@command.command()
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="A .csv, .jsonl or .zip file to write.")
+def export(folder: Path, out: Path) -> None:
+    """Write the run in FOLDER to one file.
+
+    .csv: one line a figure (step, topic, probe, figure, value), for a spreadsheet or pandas. .jsonl: one record a look.
+    .zip: the whole folder, for `driftwatch report` or `serve` elsewhere.
+    """
+    from driftwatch.report.export import write_csv, write_records, write_zip
+
+    store = RunStore(folder)
+    store.info()  # a sentence, if there is no run
+    writers = {".csv": write_csv, ".jsonl": write_records, ".zip": write_zip}
+    writer = writers.get(out.suffix.lower())
+    if writer is None:
+        raise click.BadParameter(f"expected a .csv, .jsonl or .zip file; found {out.name!r}.", param_hint="--out")
+    out.parent.mkdir(parents=True, exist_ok=True)
+    count, what = writer(store, out)
+    click.echo(f"wrote {count} {what} to {out}")
+
+
+@command.command()
+@click.argument("folder", type=click.Path(path_type=Path), default="driftwatch-runs")
+@click.option("--older-than", type=click.FloatRange(min=0), help="Days since the last sign of life.")
+@click.option("--keep", type=click.IntRange(min=0), help="Keep that many of the newest ended runs.")
+@click.option("--yes", is_flag=True, help="Delete; without it the runs are only named.")
+def prune(folder: Path, older_than: float | None, keep: int | None, yes: bool) -> None:
+    """Delete ended runs below FOLDER that are old, or beyond a number to keep; running ones are never touched.
+
+    With both, a run must be old and beyond the number.
+    """
+    if older_than is None and keep is None:
+        raise click.UsageError("say what may go: --older-than DAYS, --keep NUMBER, or both.")
+    chosen = prunable(folder, older_than_days=older_than, keep=keep, now=time.time())
+    for store, seen in chosen:
+        if yes:
+            shutil.rmtree(store.folder)
+        age = (time.time() - seen) / 86400
+        click.echo(f"{'deleted' if yes else 'would delete'} {store.folder} (last seen {age:.1f} days ago)")
+    if not chosen:
+        click.echo("no run fits")
+    elif not yes:
+        click.echo(f"nothing was deleted; repeat with --yes to delete {len(chosen)} runs")
+
+
+def prunable(
+    folder: Path, *, older_than_days: float | None, keep: int | None, now: float
+) -> list[tuple[RunStore, float]]:
+    """Ended runs right below a folder that may go, the newest first, each with its last sign of life.
+
+    Args:
+        folder: Of runs; itself never among them.
+        older_than_days: `None` for any age.
+        keep: How many of the newest ended runs stay; `None` for none.
+        now: Unix time in seconds.
+    """
+    ended = []
+    for store in find_runs(folder):
+        is_within = store.folder.parent.resolve() == folder.resolve() and not store.folder.is_symlink()
+        if is_within and _state(store) != "running":
+            ended.append((store, _last_seen(store)))
+    ended.sort(key=lambda pair: -pair[1])
+    old = now - 86400 * (older_than_days or 0.0)
+    return [pair for pair in ended[keep or 0 :] if older_than_days is None or pair[1] < old]
+
+
+def _state(store: RunStore) -> str:
+    try:
+        return store.state()
+    except msgspec.MsgspecError:
+        return "crashed"
+
+
+def _last_seen(store: RunStore) -> float:
+    stamps = [path.stat().st_mtime for path in store.folder.iterdir() if path.is_file()]
+    return max(stamps, default=0.0)
 
 
 def _row(store: RunStore) -> dict[str, str | int | None]:
