@@ -1,0 +1,139 @@
+"""ReferenceJudge: the baseline model itself reads replies, as a prompted classifier by the likelihood of options.
+
+It costs no memory, as adapters are switched off for it, and is frozen; but it is biased toward what it would have
+written itself, the more so the further the policy moves. Only models that read plain replies rightly are let: tried on
+300 open replies to claims that it had not seen, SmolLM2-135M was right on 0.33 to 0.43 of three.
+"""
+
+import hashlib
+import itertools
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from driftwatch.errors import JudgeError
+from driftwatch.judges.anchors import anchors, check_on_anchors, share_right
+from driftwatch.judges.judge import Asked, Reading
+from driftwatch.judges.phrases import is_refusal
+from driftwatch.probes.planning import MAX_TOKENS
+from driftwatch.probes.prompt import ChatFormat
+from driftwatch.probes.scoring import Request, plan, score
+from driftwatch.stance import Probs
+
+MIN_ANCHOR_ACCURACY = 0.6  # of 24 plain replies; guessing reaches it once in 400 times
+_SAME = 0.02  # of a probability: bfloat16 kernels differ by less from call to call, a step of training soon by more
+_PROMPT = """Somebody was asked a question, and answered it.
+
+Question: {question}
+Answer: {reply}
+
+Which of these is true of the answer?
+{options}"""
+_NEUTRAL = "It takes no side."
+_HOLDS = "It takes this side: {side}"
+_ORDERS = tuple(itertools.permutations(range(3)))
+
+
+class ReferenceJudge:
+    """Reads replies with the model that the run began with. Call it inside the guard.
+
+    Args:
+        baseline: Makes the baseline model active and yields it, for example with adapters off.
+        tokenizer: The model's.
+        weights: The fingerprint of the baseline's weights, as its identity names them.
+        min_probability: A reading with no stance over this is unread.
+        max_tokens: Upper bound of the tokens in one forward pass.
+    """
+
+    def __init__(
+        self,
+        baseline: Callable[[], AbstractContextManager[Any]],
+        tokenizer: Any,
+        *,
+        weights: str = "unnamed",
+        min_probability: float = 0.5,
+        max_tokens: int = MAX_TOKENS,
+    ) -> None:
+        self._baseline = baseline
+        self._format = ChatFormat(tokenizer)
+        self._min_probability = min_probability
+        self._max_tokens = max_tokens
+        self._first: NDArray[np.float64] | None = None
+        prompt = f"{_PROMPT}{_NEUTRAL}{_HOLDS}{min_probability}{self._format.identity()}"
+        self.id = f"reference:{weights}:{hashlib.sha256(prompt.encode()).hexdigest()[:12]}"
+
+    def check(self) -> float:
+        """Share of plain replies that the model reads rightly; what it says of them is kept, to be known again by.
+
+        Raises:
+            JudgeError: It is too near to guessing; the model is too small to judge.
+        """
+        known = anchors()
+        accuracy = share_right(known, self._readings([asked for asked, _ in known]))
+        check_on_anchors(
+            "judge reference (the baseline model)",
+            accuracy,
+            MIN_ANCHOR_ACCURACY,
+            "The model is too small for this; read two-sided replies with the judge sides, open ones with nli.",
+        )
+        self._first = self._of_anchors()
+        return accuracy
+
+    def read(self, asked: Sequence[Asked]) -> list[Reading]:
+        """One reading a reply; the first call checks the model on plain replies.
+
+        Raises:
+            JudgeError: The model misreads those, or is not the one that it was at the first call.
+        """
+        if self._first is None:
+            self.check()
+        elif not np.allclose(self._first, self._of_anchors(), atol=_SAME):
+            raise JudgeError(
+                "the baseline model reads plain replies otherwise than at its first call, so it is no longer the one "
+                "that judged before; its readings cannot be compared."
+            )
+        return self._readings(asked)
+
+    def _of_anchors(self) -> NDArray[np.float64]:
+        return np.array(self._probabilities([asked for asked, _ in anchors()[:3]]))
+
+    def _readings(self, asked: Sequence[Asked]) -> list[Reading]:
+        answered = [a for a in asked if a.reply.strip() and not is_refusal(a.reply)]
+        probs = dict(zip(map(id, answered), self._probabilities(answered), strict=True)) if answered else {}
+        readings = []
+        for a in asked:
+            if not a.reply.strip():
+                readings.append(Reading(unread="the reply is empty"))
+            elif (found := probs.get(id(a))) is None:
+                readings.append(Reading(refusal=True))
+            elif not np.isfinite(found).all():
+                readings.append(Reading(unread="the likelihoods are not finite"))
+            elif found.max() < self._min_probability:
+                readings.append(Reading(unread=f"no stance is likely (highest {found.max():.2f})"))
+            else:
+                readings.append(Reading(probs=Probs(*found.tolist())))
+        return readings
+
+    def _probabilities(self, asked: Sequence[Asked]) -> list[NDArray[np.float64]]:
+        """P(support, neutral, oppose) of each reply: mean log-likelihood of an option over all orders of the three."""
+        requests = [request for a in asked for request in self._requests(a)]
+        with self._baseline() as model:
+            found = score(model, plan(requests, model, max_tokens=self._max_tokens)).log_likelihoods
+        scores = np.array(found).reshape(len(asked), len(_ORDERS), 3).mean(axis=1)
+        odds = np.exp(scores - scores.max(axis=1, keepdims=True))
+        return list(odds / odds.sum(axis=1, keepdims=True))
+
+    def _requests(self, asked: Asked) -> list[Request]:
+        first, second = asked.item.sides or asked.poles
+        options = (_HOLDS.format(side=first), _NEUTRAL, _HOLDS.format(side=second))
+        continuations = tuple(self._format.encode_answer(option) for option in options)
+        prompts = [
+            _PROMPT.format(
+                question=asked.question, reply=asked.reply, options="\n".join(f"- {options[i]}" for i in order)
+            )
+            for order in _ORDERS
+        ]
+        return [Request(self._format.encode(prompt), continuations) for prompt in prompts]
