@@ -1,17 +1,14 @@
-"""Rows to batches of fixed composition. Numbers only, no model.
+"""A batch: what goes through the model together, and what is read from it. Numbers only, no model.
 
 Letters in names of arrays: B rows of a batch, T tokens of a row, K positions whose predictions are read, E predictions.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from itertools import groupby
 from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-
-from driftwatch.probes.trie import Family, Request, Row, Tokens, chain_row, tree_row
 
 Ints = NDArray[np.int64]
 Path = Literal["tree", "cache", "steps", "plain"]
@@ -70,6 +67,11 @@ class Follow:
         rows = slice(start, stop)
         return Follow(self.parents[rows] - first_parent, self.ids_BT[rows], self.edges.of_rows(start, stop))
 
+    def size(self, prompt_length: int) -> Size:
+        """Of its forward pass, behind prompts of some length."""
+        rows, tokens = self.ids_BT.shape
+        return Size(rows, tokens, prompt_length, tokens)
+
     def columns(self) -> Iterator["Follow"]:
         """One token of every row at a time."""
         for column in range(self.ids_BT.shape[1]):
@@ -107,7 +109,7 @@ class Batch:
         """Of its forward passes, behind a stem."""
         rows, tokens = self.ids_BT.shape
         first = Size(rows, tokens, stem_length, self.kept)
-        return [first] if self.follow is None else [first, _follow_size(self.follow, stem_length + tokens)]
+        return [first] if self.follow is None else [first, self.follow.size(stem_length + tokens)]
 
     def unread(self) -> "Batch":
         """The same forward passes, of which nothing is read."""
@@ -144,211 +146,3 @@ class Batch:
             edges=self.edges.of_rows(start, stop),
             follow=follow,
         )
-
-
-class Group(NamedTuple):
-    """Batches that start from the same stem; an empty stem is nothing to start from."""
-
-    stem: Tokens
-    batches: tuple[Batch, ...]
-
-
-@dataclass(frozen=True, slots=True, eq=False)  # arrays have no single truth
-class Layout:
-    """All batches, and how to put their predictions together.
-
-    Attributes:
-        groups: The batches by stem.
-        num_slots: Distinct predictions that are read.
-        owners: With `slots`: continuation `owners[i]`, counted over all requests, contains prediction `slots[i]`.
-        slots: See `owners`.
-    """
-
-    groups: tuple[Group, ...]
-    num_slots: int
-    owners: Ints
-    slots: Ints
-
-    @property
-    def tokens(self) -> int:
-        """Token positions that go through the model, stems and padding included."""
-        return sum(len(group.stem) + sum(batch.tokens for batch in group.batches) for group in self.groups)
-
-    @property
-    def largest(self) -> int:
-        """Tokens of the largest batch."""
-        return max(batch.tokens for group in self.groups for batch in group.batches)
-
-
-def lay_out(
-    requests: Sequence[Request],
-    path: Path,
-    families: Sequence[Family],
-    fits: Fits,
-    jitter: Sequence[float] | None = None,
-) -> Layout:
-    """Rows in batches of similar length, longest first.
-
-    Args:
-        requests: What is asked.
-        path: "tree": one row a request; "cache" and "steps": prompts, then their continuations; "plain": one row a
-            continuation.
-        families: Requests that share a stem. Stems are ignored where nothing longer than a token can follow one.
-        fits: Whether a forward pass of some size is small enough. A single row is taken in any case.
-        jitter: For each request a factor on its length for sorting, to get other batches of the same rows.
-    """
-    maker = _Maker(requests, fits, jitter or [1.0] * len(requests))
-    make = {"tree": maker.trees, "cache": maker.prompts, "steps": maker.prompts, "plain": maker.chains}[path]
-    if path in ("steps", "plain"):
-        families = [Family((), tuple(range(len(requests))))]
-    groups = tuple(Group(stem, tuple(make(stem, members))) for stem, members in families)
-    return Layout(groups, maker.num_slots, np.array(maker.owners, np.int64), np.array(maker.slots, np.int64))
-
-
-class _Placed(NamedTuple):
-    row: Row
-    first_slot: int
-    sort_length: float
-
-
-class _Maker:
-    """Hands out slots while batches are made."""
-
-    def __init__(self, requests: Sequence[Request], fits: Fits, jitter: Sequence[float]) -> None:
-        self.requests = requests
-        self.fits = fits
-        self.jitter = jitter
-        self.first_owner = np.concatenate([[0], np.cumsum([len(r.continuations) for r in requests])])
-        self.num_slots = 0
-        self.owners: list[int] = []
-        self.slots: list[int] = []
-
-    def trees(self, stem: Tokens, members: Sequence[int]) -> Iterator[Batch]:
-        placed = [self._place(i, tree_row(self.requests[i], len(stem)), self.first_owner[i]) for i in members]
-        yield from self._pack(placed, before=len(stem), pad_left=True)
-
-    def chains(self, stem: Tokens, members: Sequence[int]) -> Iterator[Batch]:
-        placed = [
-            self._place(i, chain_row(self.requests[i].prompt, tokens), self.first_owner[i] + c)
-            for i in members
-            for c, tokens in enumerate(self.requests[i].continuations)
-        ]
-        # The padding is at the right, where a causal model never looks, so that no mask is needed.
-        yield from self._pack(placed, before=0, pad_left=False)
-
-    def prompts(self, stem: Tokens, members: Sequence[int]) -> Iterator[Batch]:
-        def length(i: int) -> int:
-            return len(self.requests[i].prompt)
-
-        # Prompts of one length only: the state of a recurrent layer would take padding in.
-        order = sorted(members, key=lambda i: (-length(i), self.jitter[i], i))
-        for prompt_length, same in groupby(order, length):
-            waiting = list(same)
-            while waiting:
-                count = 1
-                while count < len(waiting) and self.fits(self._follow_size(waiting[: count + 1])):
-                    count += 1
-                batch = self._prompt_batch(waiting[:count], len(stem))
-                yield from self._small_enough(batch, prompt_length)
-                waiting = waiting[count:]
-
-    def _place(self, i: int, row: Row, first_owner: int) -> _Placed:
-        placed = _Placed(row, self.num_slots, len(row.ids) * self.jitter[i])
-        self.num_slots += len(row.edge_nodes)
-        for c, path in enumerate(row.paths):
-            self.owners += [int(first_owner) + c] * len(path)
-            self.slots += [placed.first_slot + edge for edge in path]
-        return placed
-
-    def _pack(self, placed: list[_Placed], *, before: int, pad_left: bool) -> Iterator[Batch]:
-        waiting = sorted(placed, key=lambda p: (-p.sort_length, p.row.first_read))
-        while waiting:
-            count = 1
-            while count < len(waiting) and self.fits(_size(waiting[: count + 1], before, pad_left)):
-                count += 1
-            yield _batch(waiting[:count], _size(waiting[:count], before, pad_left), pad_left)
-            waiting = waiting[count:]
-
-    def _follow_size(self, members: Sequence[int]) -> Size:
-        longest = max(len(tokens) for i in members for tokens in self.requests[i].continuations)
-        rows = sum(len(self.requests[i].continuations) for i in members)
-        return Size(rows, longest, len(self.requests[members[0]].prompt), longest)
-
-    def _small_enough(self, batch: Batch, prompt_length: int) -> Iterator[Batch]:
-        follow, halves = batch.follow, batch.halves()
-        size = None if follow is None else _follow_size(follow, prompt_length)
-        if halves is None or size is None or self.fits(size):
-            yield batch
-            return
-        for half in halves:
-            yield from self._small_enough(half, prompt_length)
-
-    def _prompt_batch(self, members: Sequence[int], stem_length: int) -> Batch:
-        """Prompts of equal length with K = 1, followed by every continuation that has more than one token."""
-        firsts: dict[tuple[int, int], int] = {}  # (row, first token) to its slot
-        parents: list[int] = []
-        tails: list[Tokens] = []
-        edges: list[tuple[int, int, int, int]] = []  # row, column, token, slot, of the continuations
-        for row, i in enumerate(members):
-            for c, tokens in enumerate(self.requests[i].continuations):
-                first = (row, tokens[0])
-                if first not in firsts:
-                    firsts[first] = self._new_slot()
-                path = [firsts[first], *(self._new_slot() for _ in tokens[1:])]
-                edges += [(len(tails), n, token, path[n + 1]) for n, token in enumerate(tokens[1:])]
-                if len(tokens) > 1:
-                    parents.append(row)
-                    tails.append(tokens[:-1])
-                self.owners += [int(self.first_owner[i]) + c] * len(path)
-                self.slots += path
-        ids_BT = np.array([self.requests[i].prompt[stem_length:] for i in members], np.int64)
-        depths_BT = np.zeros_like(ids_BT) + np.arange(ids_BT.shape[1]) + stem_length
-        first_edges = Edges(
-            rows=np.array([row for row, _ in firsts], np.int64),
-            columns=np.zeros(len(firsts), np.int64),
-            tokens=np.array([token for _, token in firsts], np.int64),
-            slots=np.array(list(firsts.values()), np.int64),
-        )
-        follow = Follow(np.array(parents, np.int64), _padded(tails, pad_left=False), _edges(edges)) if tails else None
-        return Batch(ids_BT, depths_BT, np.full_like(ids_BT, ids_BT.shape[1]), 1, first_edges, follow)
-
-    def _new_slot(self) -> int:
-        self.num_slots += 1
-        return self.num_slots - 1
-
-
-def _follow_size(follow: Follow, prompt_length: int) -> Size:
-    rows, tokens = follow.ids_BT.shape
-    return Size(rows, tokens, prompt_length, tokens)
-
-
-def _size(placed: Sequence[_Placed], before: int, pad_left: bool) -> Size:
-    tokens = max(len(p.row.ids) for p in placed)
-    offset = [tokens - len(p.row.ids) if pad_left else 0 for p in placed]
-    first_read = min(o + p.row.first_read for o, p in zip(offset, placed, strict=True))
-    return Size(len(placed), tokens, before, tokens - first_read)
-
-
-def _batch(placed: Sequence[_Placed], size: Size, pad_left: bool) -> Batch:
-    depths = _padded([p.row.depths for p in placed], pad_left)
-    ends = np.zeros_like(depths)
-    edges = []
-    for row, p in enumerate(placed):
-        length = len(p.row.ids)
-        offset = size.tokens - length if pad_left else 0
-        ends[row, offset : offset + length] = np.array(p.row.ends) + offset
-        for edge, (node, token) in enumerate(zip(p.row.edge_nodes, p.row.edge_tokens, strict=True)):
-            edges.append((row, offset + node - (size.tokens - size.kept), token, p.first_slot + edge))
-    return Batch(_padded([p.row.ids for p in placed], pad_left), depths, ends, size.kept, _edges(edges))
-
-
-def _edges(edges: list[tuple[int, int, int, int]]) -> Edges:
-    return Edges(*np.array(edges, np.int64).reshape(-1, 4).T)
-
-
-def _padded(rows: Sequence[Tokens], pad_left: bool) -> Ints:
-    width = max(map(len, rows))
-    out = np.zeros((len(rows), width), np.int64)
-    for i, row in enumerate(rows):
-        out[i, width - len(row) if pad_left else 0 :][: len(row)] = row
-    return out

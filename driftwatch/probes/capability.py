@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from driftwatch.errors import ProbeError
-from driftwatch.probes.batches import lay_out
 from driftwatch.probes.forward import Way, call, read_layout
+from driftwatch.probes.layout import lay_out
 from driftwatch.probes.memory import is_out_of_memory, text_config
 from driftwatch.probes.trie import Family, Request, shared_length
 

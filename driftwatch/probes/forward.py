@@ -16,7 +16,8 @@ from torch import Tensor
 from transformers.cache_utils import Cache, DynamicCache, DynamicLayer
 
 from driftwatch.errors import ProbeError
-from driftwatch.probes.batches import Batch, Edges, Layout, Path
+from driftwatch.probes.batches import Batch, Edges, Path
+from driftwatch.probes.layout import Layout
 from driftwatch.probes.memory import PIECE_BYTES
 
 

@@ -10,8 +10,9 @@ import torch
 from numpy.typing import NDArray
 
 from driftwatch.errors import ProbeError
-from driftwatch.probes.batches import Batch, Group
+from driftwatch.probes.batches import Batch
 from driftwatch.probes.forward import Read, Way, encode_stem, read_batch
+from driftwatch.probes.layout import Group
 from driftwatch.probes.memory import give_back, is_out_of_memory
 from driftwatch.probes.planning import Plan, plan
 from driftwatch.probes.trie import Request
