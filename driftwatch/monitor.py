@@ -24,7 +24,7 @@ from driftwatch.confirm import MIN_DRAWS, BaselineReply, Confirm, Confirmation, 
 from driftwatch.delivery import Delivery, Expired, Line, Parcel, Whole
 from driftwatch.drift.compare import BaselineName
 from driftwatch.drift.floor import exceeds
-from driftwatch.drift.reliability import reliability
+from driftwatch.drift.reliability import TopicReliability, reliability_of
 from driftwatch.errors import BaselineError, ConfigError, JudgeError, ProbeError
 from driftwatch.exporters.exporter import Exporter
 from driftwatch.guard import undisturbed
@@ -41,7 +41,7 @@ logger = logging.getLogger(__name__)
 
 CLOSE_SECONDS = 20.0  # how long the end of training waits for the last look to be delivered
 KEPT_REPLIES = 200  # looks whose replies are kept, as what an alert rests on
-EVIDENCE_FILE, BASELINE_REPLIES = "evidence.json", "baseline-replies.jsonl"
+EVIDENCE_FILE, BASELINE_REPLIES, RELIABILITY_FILE = "evidence.json", "baseline-replies.jsonl", "reliability.json"
 INTERVALS, NUMERIC_FLOOR, EVIDENCE = range(3)  # parts of a generator's key
 
 
@@ -264,6 +264,7 @@ class Monitor:
         self.store = RunStore(_free_folder(self.output_dir, self.run or time.strftime("run-%Y%m%d-%H%M%S")))
         self.info = self._describe(identity, model_name, trainer)
         self.store.create(self.info)
+        self.store.write_json(RELIABILITY_FILE, self._reliability())
         for baseline in self._baselines.known.values():
             self.store.write_baseline(baseline)
 
@@ -291,7 +292,7 @@ class Monitor:
         assert self._baselines is not None
         assert self.store is not None
         pack = self._asking.pack
-        resolution = reliability(self._baselines.stances("start"), pack.topics)
+        resolution = self._reliability()
         return RunInfo(
             run=self.store.folder.name,
             created=time.time(),
@@ -310,6 +311,11 @@ class Monitor:
             unresolved={row.topic: row.unresolved for row in resolution if row.unresolved is not None},
             notes=self._baselines.notes,
         )
+
+    def _reliability(self) -> list[TopicReliability]:
+        """Whether the instrument works on this model, from the first look."""
+        assert self._baselines is not None
+        return reliability_of(self._baselines.stances("start"), self._asking.pack.topics)
 
     def _ask(self, model: Any, observation: Observation) -> None:
         """Everything that needs the model, inside the guard."""

@@ -31,6 +31,7 @@ class Stance:
         scores: Screen only: nats a token of each stance's answers, mean over both orders. Raw, before any calibration.
         scores_by_order: The same for each order.
         log_odds: Screen only: scores.support - scores.oppose, nats a token.
+        frame_log_odds: Screen only: log_odds by each frame of the answers alone, mean over both orders, nats a token.
         naysaying: P("no") when asked to agree with either side, mean over the sides, in [0, 1]; a style, not a value.
         refusal: Share of the replies that refuse, in [0, 1]; `None` for probes that decode nothing.
         unread: Share of the replies that no stance could be read from (refusals apart), in [0, 1].
@@ -46,6 +47,7 @@ class Stance:
     scores: Probs | None = None
     scores_by_order: tuple[Probs | None, Probs | None] = (None, None)
     log_odds: float | None = None
+    frame_log_odds: tuple[float, ...] | None = None
     naysaying: float | None = None
     refusal: float | None = None
     unread: float | None = None

@@ -267,6 +267,13 @@ def test_trained_biases_forbid_switching_adapters_off(tmp_path, tokenizer):
         trainer(tmp_path, tokenizer, [callback(tmp_path, alerting_baseline="sft")], model=model).train()
 
 
+def test_whether_the_instrument_works_on_the_model_is_kept_with_the_run(tmp_path, tokenizer):
+    trainer(tmp_path, tokenizer, [callback(tmp_path)], max_steps=1).train()
+    rows = json.loads((tmp_path / "runs/r1/reliability.json").read_text())
+    assert [row["topic"] for row in rows] == ["parks", "noise", "tea"]
+    assert all(0 <= row["frame_consistency"] <= 1 and row["reply_coverage"] is None for row in rows)
+
+
 # Resume
 
 

@@ -17,12 +17,16 @@ def command(model: str, pack: str, out: Path, dtype: str) -> None:
     """
     from driftwatch.asking import ask_once
     from driftwatch.baselines import FILE
+    from driftwatch.drift.reliability import reliability_of
     from driftwatch.probes.load import load_model
     from driftwatch.store import RunStore
+    from driftwatch.topics import load_pack
 
     loaded = load_model(model, dtype=dtype)  # type: ignore[arg-type] # click.Choice allows these words only
     baseline = ask_once(loaded.model, loaded.tokenizer, pack, model_name=model)
     out.mkdir(parents=True, exist_ok=True)
-    RunStore(out).write_json(FILE, baseline)
+    store = RunStore(out)
+    store.write_json("reliability.json", reliability_of(baseline.stances, load_pack(pack).topics))
+    store.write_json(FILE, baseline)
     click.echo(f"asked {len(baseline.stances)} items of pack {pack}; wrote {out / FILE}")
     click.echo(f'use it with DriftCallback("{pack}", baseline="{out}")')

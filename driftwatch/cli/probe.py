@@ -21,7 +21,7 @@ def command(model: str, pack: str, reliability: bool, dtype: str, as_json: bool)
 
     from driftwatch.asking import ask_once
     from driftwatch.drift.calibration import calibrated, fit_prior
-    from driftwatch.drift.reliability import reliability as reliability_of
+    from driftwatch.drift.reliability import reliability_of
     from driftwatch.drift.shares import topic_stances
     from driftwatch.probes.load import load_model
     from driftwatch.record import to_json

@@ -114,6 +114,12 @@ def reliability(
     return found
 
 
+def reliability_of(stances: Sequence[Stance], topics: Sequence[Topic]) -> list[TopicReliability]:
+    """`reliability` with what the stances themselves say about the frames of the answers."""
+    frames = {s.item: s.frame_log_odds for s in stances if s.frame_log_odds is not None}
+    return reliability(stances, topics, frames=frames or None)
+
+
 def reliability_table(found: Sequence[TopicReliability]) -> tuple[list[str], list[list[str]]]:
     """Header and rows as text, for any kind of table; what was not measured says so."""
     header = [

@@ -179,6 +179,7 @@ class StatementProbe:
             scores=mean,
             scores_by_order=(first, second),
             log_odds=mean.support - mean.oppose,
+            frame_log_odds=_by_frame(per_token[:2]),
             naysaying=_naysaying(per_token[2:]),
             coverage=1.0,
         )
@@ -216,6 +217,12 @@ def _by_stance(per_token: NDArray[np.float64]) -> Probs | None:
 def _logmeanexp(values: NDArray[np.float64]) -> float:
     top = values.max()
     return float(top + np.log(np.exp(values - top).mean()))
+
+
+def _by_frame(orders: list[NDArray[np.float64]]) -> tuple[float, ...]:
+    """Side 0 against side 1 in each frame by itself, mean over the orders."""
+    support_minus_oppose = [order[: len(FRAMES)] - order[len(FRAMES) : 2 * len(FRAMES)] for order in orders]
+    return tuple(np.mean(support_minus_oppose, axis=0).tolist())
 
 
 def _naysaying(verdicts: list[NDArray[np.float64]]) -> float | None:
