@@ -34,7 +34,7 @@ KINDS = (
     "/",
     "/healthz",
 )
-WEIGHTS = (1, 6, 12, 6, 16, 3, 4, 2)  # of 50: a scrape a second, many pages that follow their run
+WEIGHTS = (1, 8, 12, 2, 16, 2, 5, 4)  # of 50: a scrape and two newly opened runs a second, pages that follow theirs
 
 
 def topics(number):

@@ -12,7 +12,7 @@ from driftwatch.stance import STANCES, Probs
 
 Key = tuple[str, ...]
 Figure = float | int | str | None
-DIGITS = 4  # significant; a pixel shows fewer, and a page of 200 looks is half as large
+DIGITS = 5  # decimals; a pixel shows fewer, and a page of 200 looks is half as large
 
 
 class Series:
@@ -27,10 +27,14 @@ class Series:
 
     def add(self, record: Record) -> None:
         """Append one look."""
+        columns, length = self.columns, self.length
         for path, value in figures(record):
-            column = self.columns.setdefault(path, [])
-            column.extend([None] * (self.length - len(column)))
-            column.append(_short(value))
+            column = columns.get(path)
+            if column is None:
+                column = columns[path] = []
+            if len(column) < length:
+                column.extend([None] * (length - len(column)))
+            column.append(round(value, DIGITS) if isinstance(value, float) else value)
         for alert in record.alerts:
             self.alerts.append({"step": record.step, "look": record.look, **_fields(alert)})
         self.length += 1
@@ -134,10 +138,6 @@ def _ends(where: Key, name: str, interval: Interval | None) -> Iterator[tuple[Ke
     if interval is not None:
         yield (*where, f"{name}_lower"), interval.lower
         yield (*where, f"{name}_upper"), interval.upper
-
-
-def _short(value: Figure) -> Figure:
-    return float(f"{value:.{DIGITS}g}") if isinstance(value, float) and abs(value) < 10**DIGITS else value
 
 
 def _fields(alert: Any) -> dict[str, Any]:

@@ -1,7 +1,9 @@
 """The JSON API over a library, for the page and for anybody's scripts; described by /api/v1/openapi.json."""
 
 import gzip
+from collections import OrderedDict
 from collections.abc import Awaitable, Callable
+from threading import Lock
 from typing import Any
 
 import msgspec
@@ -21,7 +23,7 @@ from driftwatch.store import Event
 
 FIRST_SECONDS = 10.0  # that a request waits while the folders are read for the first time
 MAX_RECORDS = 200  # in one answer
-KEPT_ANSWERS = 32  # curves as they were sent last; many pages look at the same run
+KEPT_BYTES = 64 << 20  # of curves and items as they were sent last; many pages look at the same run
 
 
 class Problem(msgspec.Struct):
@@ -82,6 +84,36 @@ def refused(status: int, text: str, headers: dict[str, str] | None = None) -> Js
     return Json(Problem(text), status, headers)
 
 
+class Answers:
+    """Answers as bytes, kept until their run changes or the room is needed, the longest unused first.
+
+    Args:
+        room: Bytes.
+    """
+
+    def __init__(self, room: int) -> None:
+        self._room = room
+        self._size = 0
+        self._kept: OrderedDict[tuple[str, str], tuple[int, bytes]] = OrderedDict()
+        self._lock = Lock()
+
+    def get(self, key: tuple[str, str], version: int, make: Callable[[], bytes]) -> bytes:
+        """The answer of this version, made now if it is not kept."""
+        with self._lock:
+            known = self._kept.get(key)
+            if known is not None and known[0] == version:
+                self._kept.move_to_end(key)
+                return known[1]
+        made = make()
+        with self._lock:
+            self._size += len(made) - len(self._kept.pop(key, (0, b""))[1])
+            self._kept[key] = (version, made)
+            while self._size > self._room and len(self._kept) > 1:
+                _, (_, dropped) = self._kept.popitem(last=False)
+                self._size -= len(dropped)
+        return made
+
+
 class Api:
     """The reading half of the API.
 
@@ -95,7 +127,7 @@ class Api:
         self._library = library
         self._broadcast = broadcast
         self._single = single
-        self._encoded: dict[tuple[str, int, int], bytes] = {}
+        self._answers = Answers(KEPT_BYTES)
 
     def routes(self) -> list[Route]:
         """Every reading endpoint."""
@@ -148,7 +180,8 @@ class Api:
         limit = _number(request, "limit", 12)
         if limit is None or limit > 100:
             return refused(400, "limit is a number from 0 to 100.")
-        return Json(await run_in_threadpool(_movers, run, limit))
+        body = await run_in_threadpool(self._moved, run, limit)
+        return Response(body, media_type="application/json", headers={"Cache-Control": "no-store"})
 
     async def records(self, run: FollowedRun, request: Request) -> Response:
         """Whole records, oldest first, from position `since` on."""
@@ -166,14 +199,14 @@ class Api:
 
     def _curves(self, run: FollowedRun, since: int) -> bytes:
         """The answer, compressed: to a fourth, once for all pages that look at the same run."""
-        key = (run.name, run.version, since)
-        encoded = self._encoded.get(key)
-        if encoded is None:
-            encoded = gzip.compress(msgspec.json.encode(self._library.curves(run, since)), 1)
-            while len(self._encoded) >= KEPT_ANSWERS:
-                self._encoded.pop(next(iter(self._encoded)), None)
-            self._encoded[key] = encoded
-        return encoded
+        key = (run.name, f"since {since}")
+        return self._answers.get(
+            key, run.version, lambda: gzip.compress(msgspec.json.encode(self._library.curves(run, since)), 1)
+        )
+
+    def _moved(self, run: FollowedRun, limit: int) -> bytes:
+        key = (run.name, f"movers {limit}")
+        return self._answers.get(key, run.version, lambda: msgspec.json.encode(_movers(run, limit)))
 
     def _of_run(
         self, handler: Callable[[FollowedRun, Request], Awaitable[Response]]

@@ -46,7 +46,7 @@ class Curves(msgspec.Struct):
         since: Position of the first one in this answer.
         stride: Looks that one position stands for; above 1 for very long runs.
         columns: Nested by topic, probe, baseline and figure; each leaf is a list over looks, null where not measured.
-        alerts: Every alert of the run.
+        alerts: Alerts of the looks in this answer, at least.
     """
 
     version: int
@@ -169,14 +169,21 @@ class FollowedRun:
         """The figures of all looks from one position on, as columns."""
         with self._lock:
             stride = max(1, -(-len(self.looks) // MAX_POINTS))
-            wanted = self.looks[::stride]
-            if self._series is None or self._drawn != wanted[: len(self._drawn)]:
-                self._series, self._drawn = Series(), []
-            for record in self.records(wanted[len(self._drawn) :]):
-                self._series.add(record)
-            self._drawn = wanted
-            series = self._series
+            if since > 0 and stride == 1 and self._series is None:
+                # A page that follows its run asks for the newest looks only; the others need not be read for that.
+                fresh = Series(self.records(self.looks[since:]))
+                return Curves(self.version, len(self.looks), since, stride, fresh.nested(), fresh.alerts)
+            series = self._drawn_series(stride)
             return Curves(self.version, series.length, since, stride, series.nested(since), list(series.alerts))
+
+    def _drawn_series(self, stride: int) -> Series:
+        wanted = self.looks[::stride]
+        if self._series is None or self._drawn != wanted[: len(self._drawn)]:
+            self._series, self._drawn = Series(), []
+        for record in self.records(wanted[len(self._drawn) :]):
+            self._series.add(record)
+        self._drawn = wanted
+        return self._series
 
     def forget_curves(self) -> None:
         """Give the memory of the curves back; they are read again when asked for."""
@@ -282,7 +289,7 @@ def _event(line: bytes) -> Event | None:
 def _decoded(line: bytes) -> Record | None:
     try:
         return record_from_json(line)
-    except StoreError as err:
+    except (StoreError, KeyError) as err:
         logger.debug("a look cannot be read: %s", err)
         return None
 

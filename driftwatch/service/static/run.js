@@ -51,7 +51,7 @@ export class RunPage {
       this.columns = {}; this.length = 0;
     } else if (curves.since === 0) { this.columns = {}; this.length = 0; }
     join(this.columns, curves.columns, this.length, curves.length);
-    this.length = curves.length; this.stride = curves.stride; this.alerts = curves.alerts;
+    this.length = curves.length; this.stride = curves.stride;
   }
 
   async readMovers() {
