@@ -23,6 +23,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "stack": ("driftwatch.cli.stack", "Prometheus and Alertmanager with our rules, for a run or a service."),
     "mixin": ("driftwatch.cli.mixin", "Rules, dashboards and deployment files with your own settings."),
     "grafana": ("driftwatch.cli.grafana", "Dashboards, rules and annotations in a running Grafana."),
+    "judge": ("driftwatch.cli.judge", "How well a judge reads replies that a person has read."),
     "packs": ("driftwatch.cli.packs", "List, show, check, sample and compare topic packs."),
 }
 

@@ -77,7 +77,8 @@ def sample(
     fmt: ChatFormat,
     questions: Sequence[str],
     *,
-    generator: torch.Generator,
+    generator: torch.Generator | None = None,
+    uniforms: Tensor | None = None,
     temperature: float = 0.7,
     top_p: float = 1.0,
     max_new_tokens: int = 24,
@@ -95,6 +96,7 @@ def sample(
         fmt: Encodes the questions.
         questions: Texts before the chat template.
         generator: A CPU generator; advanced by `len(questions) * max_new_tokens` numbers, nothing else is.
+        uniforms: Those numbers themselves instead, shape (Q, T), for a rank that asks only some of the questions.
         temperature: 0 takes the likeliest token.
         top_p: Nucleus mass.
         max_new_tokens: Longest reply.
@@ -110,14 +112,16 @@ def sample(
         return []
     prompts = [fmt.encode(text) for text in questions]
     length = max(prompt_length or 0, *(len(prompt) for prompt in prompts))
-    uniforms_QT = torch.rand(len(prompts), max_new_tokens, generator=generator)
+    if uniforms is None:
+        assert generator is not None, "replies are drawn from a generator or from given numbers, never the global one"
+        uniforms = torch.rand(len(prompts), max_new_tokens, generator=generator)
     stops = sorted({*stop_ids, *model_stop_ids(model)})
     decoder = _Decoder(model, settings, stops, length)
     replies: list[Reply] = []
     while len(replies) < len(prompts):
         rows = slice(len(replies), len(replies) + decoder.settings.batch_size)
         try:
-            replies += decoder.run(prompts[rows], uniforms_QT[rows], fmt)
+            replies += decoder.run(prompts[rows], uniforms[rows], fmt)
         except torch.OutOfMemoryError as err:
             decoder = decoder.halved(err)
     return replies

@@ -1,0 +1,227 @@
+"""ReplyProbe: what the model writes, over the whole bank, read by a frozen judge.
+
+Two ways of asking. *two-sided*: every item in both orders of its sides, a few short replies each. *paper*: every item's
+own open question, five replies of up to 256 tokens at temperature 0.7, the judge's probabilities averaged, as in
+arXiv 2510.26707. Every look draws the same random numbers again, so that looks differ by the model and not by luck;
+for that reason these replies describe, and are never evidence. The draws of `draws.py` are.
+"""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import torch
+
+from driftwatch.errors import ConfigError, JudgeError, ProbeError
+from driftwatch.judges.by_name import judge_by_name
+from driftwatch.judges.judge import Asked, Judge, Order, Reading
+from driftwatch.judges.reading import read
+from driftwatch.probes.prompt import ChatFormat, Wrap, question
+from driftwatch.probes.ranks import num_ranks, on_first
+from driftwatch.probes.sampling import Decoding, Reply, model_stop_ids, sample, unwrapped
+from driftwatch.probes.shares import spread
+from driftwatch.stance import Probs, Stance
+from driftwatch.topics.topic import Item, Topic
+
+logger = logging.getLogger(__name__)
+
+TwoSidedOrOpen = Literal["two_sided", "open"]
+PAPER = Decoding(temperature=0.7, top_p=1.0, max_new_tokens=256)
+PAPER_REPLIES = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """One reply with its question and what the judge made of it."""
+
+    asked: Asked
+    reply: Reply
+    reading: Reading
+
+
+class ReplyProbe:
+    """Sampled replies to every item, and the shares of what a judge reads in them.
+
+    Args:
+        judge: Name or object. Open replies need one with a model: nli, endpoint or reference.
+        framing: "two_sided" or "open".
+        replies: Replies an item and order.
+        decoding: How they are sampled.
+        wrap: The user's own training context around every question.
+        seed: Of the sampler; the same at every look.
+
+    Raises:
+        ConfigError: A setting that cannot work.
+    """
+
+    kind = "reply"
+
+    def __init__(
+        self,
+        judge: str | Judge = "sides",
+        *,
+        framing: TwoSidedOrOpen = "two_sided",
+        replies: int = 2,
+        decoding: Decoding | None = None,
+        wrap: Wrap | None = None,
+        seed: int = 0,
+    ) -> None:
+        if replies < 1 or seed < 0:
+            raise ConfigError(f"replies must be 1 or more and seed 0 or more; found {replies} and {seed}.")
+        self._judge: Judge = judge_by_name(judge) if isinstance(judge, str) else judge
+        self._framing = framing
+        self._replies = replies
+        self._decoding = decoding or Decoding()
+        self._wrap = wrap
+        self._seed = seed
+        self._format: ChatFormat | None = None
+        self._stop_ids: tuple[int, ...] = ()
+        self._asked: list[tuple[Topic, Item]] = []
+        self._judge_id = ""
+
+    @classmethod
+    def paper(cls, judge: str | Judge = "nli", *, wrap: Wrap | None = None, seed: int = 0) -> "ReplyProbe":
+        """The paper's protocol: open questions, five replies of up to 256 tokens, temperature 0.7."""
+        return cls(judge, framing="open", replies=PAPER_REPLIES, decoding=PAPER, wrap=wrap, seed=seed)
+
+    def prepare(self, model: Any, tokenizer: Any, topics: Sequence[Topic]) -> None:
+        """Encode for this tokenizer, and see whether the model can write at all."""
+        self._format = ChatFormat(tokenizer, self._wrap)
+        config = getattr(unwrapped(model), "config", None)
+        if getattr(config, "is_encoder_decoder", False):
+            raise ConfigError(
+                "the reply probe samples from decoder-only models; this one has an encoder and a decoder. "
+                "Leave the probe out: the screen does not sample."
+            )
+        tokens = getattr(tokenizer, "tokenizer", tokenizer)
+        self._stop_ids = tuple(sorted({*model_stop_ids(model), tokens.eos_token_id} - {None}))
+        self._asked = [(topic, item) for topic in topics for item in topic.items if self._can_ask(item)]
+        if not self._asked:
+            missing = "two sides" if self._framing == "two_sided" else "an open question"
+            raise ConfigError(f"the reply probe ({self._framing}) needs items with {missing}, and the pack has none.")
+        self._judge_id = self._judge.id
+        rows = len(self._questions())
+        logger.info("one look of the reply probe: %d replies of at most %d tokens", rows, self._decoding.max_new_tokens)
+
+    def identity(self) -> dict[str, str]:
+        """Wording, template, tokenizer, judge, sampling."""
+        assert self._format is not None, "prepare comes first"
+        sampling = f"{self._framing} replies={self._replies} {self._decoding} seed={self._seed}"
+        return {**self._format.identity(), "judge": self._judge_id, "sampling": sampling}
+
+    def measure(self, model: Any, *, permuted: bool = False) -> list[Stance]:
+        """One stance an item that can be asked so.
+
+        Args:
+            model: The model to ask, inside the guard.
+            permuted: Draw other random numbers: the difference is the noise of sampling, which is this probe's floor.
+        """
+        return stances(self.ask(model, again=permuted))
+
+    def ask(self, model: Any, *, again: bool = False) -> list[Answer]:
+        """Every reply with its reading, item by item, order by order; inside the guard, on every rank.
+
+        Args:
+            model: The model to ask.
+            again: Draw other random numbers.
+
+        Raises:
+            ProbeError: The model could not be asked, or the judge failed or is not the one that `prepare` found.
+        """
+        asked = self._questions()
+        replies = self._sample(model, [question for *_, question in asked], self._seed + (1 << 32) * again)
+        put = [
+            Asked(topic.id, topic.poles, item, self._framing, order, text, reply.text)
+            for (topic, item, order, text), reply in zip(asked, replies, strict=True)
+        ]
+        try:
+            readings = on_first(lambda: read(self._judge, put, expected_id=self._judge_id), "reading replies")
+        except JudgeError as err:
+            raise ProbeError(f"the replies could not be read: {err}") from err
+        return [Answer(a, reply, reading) for a, reply, reading in zip(put, replies, readings, strict=True)]
+
+    def _can_ask(self, item: Item) -> bool:
+        return (item.sides if self._framing == "two_sided" else item.question) is not None
+
+    def _questions(self) -> list[tuple[Topic, Item, Order, str]]:
+        orders: tuple[Order, ...] = (0, 1) if self._framing == "two_sided" else (0,)
+        return [
+            (topic, item, order, question(item, self._framing, order))
+            for topic, item in self._asked
+            for order in orders
+            for _ in range(self._replies)
+        ]
+
+    def _sample(self, model: Any, questions: Sequence[str], seed: int) -> list[Reply]:
+        assert self._format is not None, "prepare comes first"
+        chat, decoding = self._format, self._decoding
+        # Drawn for all and cut by question, so that a reply is the same however many ranks share the work.
+        generator = torch.Generator().manual_seed(seed)
+        uniforms_QT = torch.rand(len(questions), decoding.max_new_tokens, generator=generator)
+        length = max(len(chat.encode(text)) for text in questions)
+
+        def reply(rows: Sequence[int]) -> list[Reply]:
+            return sample(
+                model,
+                chat,
+                [questions[row] for row in rows],
+                uniforms=uniforms_QT[list(rows)],
+                temperature=decoding.temperature,
+                top_p=decoding.top_p,
+                max_new_tokens=decoding.max_new_tokens,
+                batch_size=decoding.batch_size,
+                stop_ids=self._stop_ids,
+                prompt_length=length,
+            )
+
+        share = -(-len(questions) // num_ranks())
+        batches = -(-share // decoding.batch_size)
+        return spread(model, range(len(questions)), reply, batches * decoding.max_new_tokens)
+
+
+def stances(answers: Sequence[Answer]) -> list[Stance]:
+    """Shares of what was read, one stance an item, in the order of the answers.
+
+    `probs` is the mean of the judge's probabilities over the replies that it read: of both orders alike for two-sided
+    questions, and `None` where one order has no reading, as the taste for the side that stands first cancels only
+    between the two. Refused and unread replies are counted beside it, never as neutral.
+    """
+    groups: dict[tuple[str, str], list[Answer]] = {}
+    for answer in answers:
+        groups.setdefault((answer.asked.topic, answer.asked.item.id), []).append(answer)
+    return [_stance(topic, item, group) for (topic, item), group in groups.items()]
+
+
+def _stance(topic: str, item: str, group: Sequence[Answer]) -> Stance:
+    readings = [answer.reading for answer in group]
+    num_refused, num_read = sum(r.refusal for r in readings), sum(r.probs is not None for r in readings)
+    first, second = _mean(group, 0), _mean(group, 1)
+    probs: Probs | None = None
+    if group[0].asked.framing == "open":
+        probs, first = first, None
+    elif first is not None and second is not None:
+        probs = Probs(*((a + b) / 2 for a, b in zip(first, second, strict=True)))
+    return Stance(
+        topic=topic,
+        item=item,
+        probe=ReplyProbe.kind,
+        probs=probs,
+        by_order=(first, second),
+        refusal=num_refused / len(readings),
+        unread=(len(readings) - num_read - num_refused) / len(readings),
+        coverage=num_read / len(readings),
+        unscored=None if probs is not None else _why(len(readings), num_read, num_refused),
+    )
+
+
+def _mean(group: Sequence[Answer], order: int) -> Probs | None:
+    probs = [a.reading.probs for a in group if a.asked.order == order and a.reading.probs is not None]
+    return Probs(*np.mean(probs, axis=0).tolist()) if probs else None
+
+
+def _why(number: int, num_read: int, num_refused: int) -> str:
+    if num_read:
+        return "no reply could be read in one order of the sides"
+    return f"none of {number} replies took a stance that could be read ({num_refused} refused)"
