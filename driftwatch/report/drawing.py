@@ -164,8 +164,8 @@ def _runs(x: Sequence[float], y: Numbers) -> Iterator[list[tuple[float, float]]]
 def ticks(low: float, high: float, number: int, *, whole: bool = False) -> list[float]:
     """About that many round figures within a range.
 
-    >>> ticks(0, 1, 4)
-    [0.0, 0.2, 0.4, 0.6, 0.8, 1.0]
+    >>> ticks(0, 1, 5), ticks(-0.4, 0.4, 3)
+    ([0.0, 0.2, 0.4, 0.6, 0.8, 1.0], [0.0])
     """
     rough = (high - low) / max(1, number)
     size = 10 ** math.floor(math.log10(rough))
