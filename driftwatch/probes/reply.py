@@ -131,7 +131,7 @@ class ReplyProbe:
             ProbeError: The model could not be asked, or the judge failed or is not the one that `prepare` found.
         """
         asked = self._questions()
-        replies = self._sample(model, [question for *_, question in asked], self._seed + (1 << 32) * again)
+        replies = self._sample(model, [text for *_, text in asked], np.random.SeedSequence([self._seed, int(again)]))
         put = [
             Asked(topic.id, topic.poles, item, self._framing, order, text, reply.text)
             for (topic, item, order, text), reply in zip(asked, replies, strict=True)
@@ -154,11 +154,11 @@ class ReplyProbe:
             for _ in range(self._replies)
         ]
 
-    def _sample(self, model: Any, questions: Sequence[str], seed: int) -> list[Reply]:
+    def _sample(self, model: Any, questions: Sequence[str], seed: np.random.SeedSequence) -> list[Reply]:
         assert self._format is not None, "prepare comes first"
         chat, decoding = self._format, self._decoding
         # Drawn for all and cut by question, so that a reply is the same however many ranks share the work.
-        generator = torch.Generator().manual_seed(seed)
+        generator = torch.Generator().manual_seed(int(seed.generate_state(1)[0]))
         uniforms_QT = torch.rand(len(questions), decoding.max_new_tokens, generator=generator)
         length = max(len(chat.encode(text)) for text in questions)
 
