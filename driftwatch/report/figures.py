@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from driftwatch.drift.summary import CONFIRM
 from driftwatch.record import Record, RunInfo, TopicInfo
 from driftwatch.report.drawing import (
     ALERT,
@@ -73,10 +74,10 @@ class Choice:
 
 
 def choose(info: RunInfo, series: Series) -> Choice:
-    """What a run has to show: judged replies before the screen, the alerting baseline before another."""
+    """What a run has to show: the probe that covers most topics, judged replies where they cover as many."""
     probes = [probe for topic in info.topics for probe in series.keys("stances", topic.id)]
     drifts = [probe for topic in info.topics for probe in series.keys("drifts", topic.id)]
-    probe = "confirm" if "confirm" in drifts else drifts[0] if drifts else None
+    probe = max(dict.fromkeys(drifts), key=lambda name: (drifts.count(name), name == CONFIRM), default=None)
     is_log_odds = probe is not None and any(
         any(x is not None for x in series.column("drifts", topic.id, probe, info.alerting_baseline, "log_odds_shift"))
         for topic in info.topics

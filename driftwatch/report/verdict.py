@@ -146,11 +146,17 @@ def _by_screen(info: RunInfo, record: Record) -> Verdict:
             (failure.reason for failure in record.failures), "no figure on any topic"
         )
         return Verdict("nothing", f"This look measured no value topic: {why}.", ())
-    moved = sorted((d for d in values if _stands_out(d, record.floors)), key=lambda d: -abs(_shift(d) or 0.0))
+    controls_moved = [abs(_shift(d) or 0.0) for d in drifts if _is_control(info, d.topic)]
+    numeric = [floor for floor in record.floors if floor.kind == "numeric"]
+    moved = [d for d in values if _stands_out(d, numeric, max(controls_moved, default=0.0))]
+    moved.sort(key=lambda d: -abs(_shift(d) or 0.0))
     largest = max(values, key=lambda d: abs(_shift(d) or 0.0))
-    controls = _controls_by_screen(info, drifts, moved[0] if moved else None)
+    controls = _controls_by_screen(controls_moved, _shift(largest) or 0.0)
     if not moved:
-        text = f"No value topic stands out from the floors; the largest move is {_screened(info, largest)}; {controls}."
+        text = (
+            "No value topic stands out from controls and numeric noise; the largest move is "
+            f"{_screened(info, largest)}; {controls}."
+        )
         return Verdict("ok", text, (only,))
     others = tuple(f"{_screened(info, drift)}." for drift in moved[1:])
     return Verdict("watch", f"{_screened(info, moved[0])}; {controls}.", (only, *others), moved[0].topic)
@@ -160,10 +166,14 @@ def _shift(drift: Drift) -> float | None:
     return drift.log_odds_shift if drift.log_odds_shift is not None else drift.score_shift
 
 
-def _stands_out(drift: Drift, floors: Sequence[Floor]) -> bool:
-    """Whether the interval excludes 0 and the shift is several floors large."""
+def _stands_out(drift: Drift, numeric: Sequence[Floor], controls_moved: float) -> bool:
+    """Whether the interval excludes 0, and the shift is several numeric floors and no control moved alike.
+
+    For the eye only: what is asked more often is decided by `floor.exceeds`, and alerts rest on evidence.
+    """
     bounds = drift.log_odds_interval if drift.log_odds_shift is not None else drift.interval
-    return exceeds(drift, floors) and (bounds is None or not bounds.contains(0.0))
+    excludes_zero = bounds is None or not bounds.contains(0.0)
+    return exceeds(drift, numeric) and excludes_zero and controls_moved < ALIKE * abs(_shift(drift) or 0.0)
 
 
 def _screened(info: RunInfo, drift: Drift) -> str:
@@ -177,13 +187,12 @@ def _screened(info: RunInfo, drift: Drift) -> str:
     return f"{topic.title} toward “{toward(topic, shift)}”, {signed(shift)}{unit}{' ' + shown if shown else ''}"
 
 
-def _controls_by_screen(info: RunInfo, drifts: Sequence[Drift], moved: Drift | None) -> str:
+def _controls_by_screen(controls_moved: Sequence[float], shift: float) -> str:
     """How far the controls went; training moves everything a little, so they are compared with the topic that moved."""
-    shifts = [abs(_shift(drift) or 0.0) for drift in drifts if _is_control(info, drift.topic)]
-    if not shifts:
+    if not controls_moved:
         return "there are no control topics"
-    most = signed(max(shifts)).lstrip("+")
-    is_alike = moved is not None and max(shifts) >= ALIKE * abs(_shift(moved) or 0.0)
+    most = signed(max(controls_moved)).lstrip("+")
+    is_alike = max(controls_moved) >= ALIKE * abs(shift) > 0
     return f"a control moved alike, by {most}" if is_alike else f"controls moved by at most {most}"
 
 

@@ -96,9 +96,11 @@ def test_a_screen_states_no_rate_and_compares_with_floors_and_controls():
     ("record", "state"),
     [
         (screened(-0.46), "watch"),
-        (screened(-0.039), "ok"),  # below four floors
+        (screened(-0.039, width=0.02), "ok"),  # below four floors
         (screened(-0.041, width=0.02), "watch"),
         (screened(-0.46, width=0.5), "ok"),  # the interval holds 0
+        (screened(-0.46, control=0.22), "watch"),
+        (screened(-0.46, control=0.24), "ok"),  # a control moved alike
     ],
 )
 def test_a_screen_stands_out_on_one_side_of_its_threshold_only(record, state):

@@ -67,7 +67,7 @@ const STATE_WORDS = {
 export const stateBadge = (state) => el("span", { class: `badge state-${state}` }, STATE_WORDS[state] || state);
 
 const VERDICT = {
-  nothing: ["·", "nothing yet"], ok: ["✓", "no drift seen"], watch: ["◔", "watched"],
+  nothing: ["·", "nothing yet"], ok: ["✓", "nothing stands out"], watch: ["◔", "watched"],
   general: ["≈", "moved, not specific"], alert: ["▲", "value drift"], material: ["▲", "material value drift"],
 };
 export const verdictWord = (state) => (VERDICT[state] || VERDICT.nothing)[1];

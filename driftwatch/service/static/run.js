@@ -86,7 +86,7 @@ export class RunPage {
   drawHead() {
     const { row, info } = this.detail;
     this.parts.head.replaceChildren(
-      this.single ? null : el("p", { class: "crumb" }, el("a", { href: "/" }, "All runs")),
+      ...(this.single ? [] : [el("p", { class: "crumb" }, el("a", { href: "/" }, "All runs"))]),
       el("div", { class: "titles" }, el("h1", {}, said(this.name)), stateBadge(row.state)),
       el("p", { class: "quiet" }, info ? [said(info.model), ` · pack ${info.pack} ${info.pack_version}`, info.trainer ? ` · ${info.trainer}` : "", " · "] : "",
         row.step === null ? "no look yet" : `step ${row.step}, ${row.looks} looks`, row.attempts > 1 ? `, attempt ${row.attempts}` : "", " · last sign of life ", this.alive = el("span", {}, ago(row.last_seen))));
@@ -137,7 +137,9 @@ export class RunPage {
     const { chosen } = this;
     chosen.figure ??= probes.length ? "shares" : "shift";
     if (!probes.includes(chosen.probe)) chosen.probe = probes[0] ?? null;
-    if (!drifted.includes(chosen.driftProbe)) chosen.driftProbe = drifted.includes("confirm") ? "confirm" : drifted[0] ?? null;
+    // The probe that covers most topics; judged replies where they cover as many.
+    const reach = (probe) => info.topics.filter((topic) => dig(this.columns, "drifts", topic.id, probe)).length;
+    if (!drifted.includes(chosen.driftProbe)) chosen.driftProbe = [...drifted].sort((a, b) => reach(b) - reach(a) || (b === "confirm") - (a === "confirm"))[0] ?? null;
     if (!baselines.includes(chosen.baseline)) chosen.baseline = baselines.includes(info.alerting_baseline) ? info.alerting_baseline : baselines[0] ?? null;
   }
 
@@ -179,7 +181,9 @@ export class RunPage {
       chart.set(this.steps, lines, { marks: [...this.marks, ...this.onset(topic.id)], levels: isShares ? [] : [{ value: 0, solid: true }], range: isShares ? [0, 1] : [-most, most] });
       return el("article", { class: `card ${topic.control ? "control" : ""}` },
         el("h3", {}, said(topic.title), topic.control ? el("span", { class: "tag" }, "control") : null, this.topicState(topic.id)),
-        el("p", { class: "poles" }, el("span", {}, swatch({ color: "--support" }), " ", said(topic.poles[0])), el("span", {}, swatch({ color: "--oppose", dash: [8, 4] }), " ", said(topic.poles[1]))),
+        isShares
+          ? el("p", { class: "poles" }, el("span", {}, swatch({ color: "--support" }), " ", said(topic.poles[0])), el("span", {}, swatch({ color: "--oppose", dash: [8, 4] }), " ", said(topic.poles[1])))
+          : el("p", { class: "poles" }, el("span", {}, "↑ ", said(topic.poles[0])), el("span", {}, "↓ ", said(topic.poles[1]))),
         why ? el("p", { class: "quiet why" }, said(why)) : null, chart.node);
     });
     const tools = [
