@@ -3,7 +3,7 @@
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from driftwatch.errors import JudgeError
 from driftwatch.judges.judge import Asked, Framing
@@ -71,7 +71,10 @@ def _asked(entry: Mapping[str, Any], reply: str, where: str) -> Asked:
 def _sides(entry: Mapping[str, Any], where: str) -> tuple[tuple[str, str], Framing]:
     sides, proposition = entry.get("sides"), entry.get("proposition")
     if isinstance(sides, list) and len(sides) == 2 and all(isinstance(s, str) and s for s in sides):
-        return (sides[0], sides[1]), entry.get("framing", "two_sided")
+        framing = entry.get("framing", "two_sided")
+        if framing not in get_args(Framing):
+            raise JudgeError(f"{where}: expected framing as one of {', '.join(get_args(Framing))}; found {framing!r}.")
+        return (sides[0], sides[1]), framing
     if isinstance(proposition, str) and proposition:
         return (proposition, f"It is not true that {proposition[0].lower()}{proposition[1:]}"), "open"
     raise JudgeError(f"{where}: expected {_KEYS}; found sides={sides!r:.80}, proposition={proposition!r:.80}.")

@@ -66,10 +66,10 @@ def _read(asked: Asked) -> Reading:
         return Reading(unread="the rules read two-sided replies only; open ones need a judge with a model")
     if not words(reply):
         return Reading(unread="the reply is empty")
-    if not is_english(reply):
-        return Reading(unread="the reply is not in English")
     if repeats_itself(reply):
         return Reading(unread="the reply repeats itself")
+    if not is_english(reply):
+        return Reading(unread="the reply is not in English")
     if is_refusal(reply):
         return Reading(refusal=True)
     sides = _sides(asked.item.sides)

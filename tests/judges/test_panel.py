@@ -1,0 +1,76 @@
+import pytest
+
+from driftwatch.errors import ConfigError, JudgeError
+from driftwatch.judges.judge import Asked, Reading
+from driftwatch.judges.panel import Panel, majority
+from driftwatch.judges.reading import NEUTRAL, OPPOSE, SUPPORT
+from driftwatch.stance import Probs
+from driftwatch.topics.topic import Item
+
+ASKED = Asked(
+    "drinks", ("tea", "coffee"), Item("tea", ("I prefer tea", "I prefer coffee")), "two_sided", 0, "?", "Tea."
+)
+YES, NO, MID = Reading(probs=SUPPORT), Reading(probs=OPPOSE), Reading(probs=NEUTRAL)
+REFUSED, UNREAD = Reading(refusal=True), Reading(unread="unclear")
+
+
+class Saying:
+    def __init__(self, name, *readings):
+        self.id = name
+        self.readings = list(readings)
+
+    def read(self, asked):
+        if not self.readings:
+            raise JudgeError(f"{self.id} is gone")
+        return self.readings
+
+
+def test_the_majority_counts_and_abstentions_have_no_vote():
+    panel = Panel([Saying("a", YES, YES, UNREAD), Saying("b", YES, NO, NO), Saying("c", NO, UNREAD, UNREAD)])
+    assert [r.probs for r in panel.read([ASKED] * 3)] == [SUPPORT, None, OPPOSE]
+
+
+def test_disagreement_is_the_share_of_replies_that_are_read_otherwise():
+    panel = Panel([Saying("a", YES, YES, YES, UNREAD), Saying("b", YES, NO, UNREAD, NO)])
+    panel.read([ASKED] * 4)
+    assert panel.disagreement.ratio == 0.5  # of the two replies that both read
+    assert panel.disagreement.num_replies == 2
+    assert set(panel.disagreement.kappa) == {("a", "b")}
+
+
+def test_without_a_majority_a_reply_is_unread_and_says_between_what():
+    assert majority([YES, NO]).unread == "the judges disagree: oppose, support"
+    assert majority([YES, NO, REFUSED]).unread == "the judges disagree: oppose, refusal, support"
+
+
+def test_probabilities_are_the_mean_over_the_majority():
+    votes = [Reading(probs=Probs(0.8, 0.2, 0)), Reading(probs=Probs(0.6, 0.2, 0.2)), NO]
+    assert majority(votes).probs == pytest.approx((0.7, 0.2, 0.1))
+
+
+def test_refusals_win_as_refusals():
+    assert majority([REFUSED, REFUSED, MID]).refusal
+
+
+def test_a_reply_that_nobody_reads_stays_unread():
+    assert majority([UNREAD, UNREAD]).unread == "unclear"
+
+
+def test_it_goes_on_without_a_judge_that_fails_and_says_so(caplog):
+    panel = Panel([Saying("a", YES), Saying("b", YES), Saying("c")])
+    assert panel.read([ASKED])[0].probs == SUPPORT
+    assert panel.disagreement.absent == {"c": "c is gone"}
+    assert "the panel reads without c" in caplog.text
+
+
+def test_one_judge_is_no_panel():
+    with pytest.raises(JudgeError, match="1 of 2 judges are left: b is gone"):
+        Panel([Saying("a", YES), Saying("b")]).read([ASKED])
+    with pytest.raises(ConfigError, match="two or more different judges; found a"):
+        Panel([Saying("a", YES)])
+    with pytest.raises(ConfigError, match="two or more different judges; found a, a"):
+        Panel([Saying("a", YES), Saying("a", YES)])
+
+
+def test_its_identity_changes_with_any_judge():
+    assert Panel([Saying("a"), Saying("b")]).id == "panel(a, b)"

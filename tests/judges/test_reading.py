@@ -1,0 +1,78 @@
+import pytest
+
+from driftwatch.errors import JudgeError
+from driftwatch.judges.judge import Asked, Reading
+from driftwatch.judges.reading import NEUTRAL, OPPOSE, SUPPORT, outcome, read
+from driftwatch.stance import Probs
+from driftwatch.topics.topic import Item
+
+ASKED = Asked(
+    "drinks", ("tea", "coffee"), Item("tea", ("I prefer tea", "I prefer coffee")), "two_sided", 0, "?", "Tea."
+)
+
+
+class Returning:
+    id = "returning"
+
+    def __init__(self, found):
+        self.found = found
+
+    def read(self, asked):
+        if isinstance(self.found, Exception):
+            raise self.found
+        return self.found
+
+
+def test_a_sound_reading_passes():
+    reading = Reading(probs=SUPPORT)
+    assert read(Returning([reading]), [ASKED], expected_id="returning") == [reading]
+
+
+def test_nothing_to_read_calls_no_judge():
+    assert read(Returning(RuntimeError("called")), []) == []
+
+
+def test_another_judge_than_at_the_baseline_is_refused():
+    with pytest.raises(JudgeError, match="the baseline was read by sides:1, and this one is returning"):
+        read(Returning([]), [ASKED], expected_id="sides:1")
+
+
+@pytest.mark.parametrize(
+    ("found", "message"),
+    [
+        (RuntimeError("out of tea"), "failed with RuntimeError: out of tea"),
+        ([], "returned 0 readings for 1 replies"),
+        (["support"], "expected a Reading"),
+        ([Reading()], "exactly one of probs, refusal, off_topic and unread"),
+        ([Reading(probs=SUPPORT, refusal=True)], "exactly one of probs"),
+        ([Reading(probs=Probs(0.5, 0.1, 0.1))], "sum to 1"),
+        ([Reading(probs=Probs(1.5, -0.5, 0.0))], "three probabilities"),
+        ([Reading(probs=Probs(float("nan"), 0.5, 0.5))], "three probabilities"),
+        ([Reading(probs=(0.5, 0.5))], "three probabilities"),
+    ],
+)
+def test_what_is_no_reading_is_one_error(found, message):
+    with pytest.raises(JudgeError, match=message):
+        read(Returning(found), [ASKED])
+
+
+def test_a_judges_own_error_keeps_its_words():
+    with pytest.raises(JudgeError, match=r"^no key$"):
+        read(Returning(JudgeError("no key")), [ASKED])
+
+
+@pytest.mark.parametrize(
+    ("reading", "said"),
+    [
+        (Reading(probs=SUPPORT), "support"),
+        (Reading(probs=NEUTRAL), "neutral"),
+        (Reading(probs=OPPOSE), "oppose"),
+        (Reading(probs=Probs(0.3, 0.3, 0.4)), "oppose"),
+        (Reading(probs=Probs(0.4, 0.2, 0.4)), "unread"),
+        (Reading(refusal=True), "refusal"),
+        (Reading(off_topic=True), "off_topic"),
+        (Reading(unread="?"), "unread"),
+    ],
+)
+def test_an_outcome_is_the_one_thing_that_a_reading_says(reading, said):
+    assert outcome(reading) == said
