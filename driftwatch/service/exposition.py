@@ -9,7 +9,6 @@ import logging
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import replace
-from threading import Lock
 
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
 from prometheus_client.registry import CollectorRegistry
@@ -41,14 +40,19 @@ class MetricsText:
         self._keep_seconds = keep_seconds
         self._most_runs = most_runs
         self._blocks: dict[str, tuple[tuple[object, ...], _Block]] = {}
-        self._lock = Lock()
+        library.listen(self._prepare)
 
     def render(self) -> bytes:
         """Everything that is current, as text."""
-        with self._lock:
-            runs = self._current()
-            self._blocks = {run.name: self._block(run) for run in runs}
-            blocks = [block for _, block in self._blocks.values()]
+        runs = self._current()
+        blocks = []
+        for run in runs:
+            self._blocks[run.name] = made = self._block(run)
+            blocks.append(made[1])
+        current = {run.name for run in runs}
+        for name in list(self._blocks):  # a copy: the library's thread adds to it meanwhile
+            if name not in current:
+                self._blocks.pop(name, None)
         names = dict.fromkeys(name for block in blocks for name in block)
         parts: deque[bytes] = deque()
         for name in sorted(names):
@@ -60,11 +64,19 @@ class MetricsText:
                     is_first = False
         return b"".join(parts)
 
+    def _prepare(self, names: set[str]) -> None:
+        """Make the blocks of runs that have just changed, so that no scrape has to; on the library's thread."""
+        for name in names:
+            run = self._library.get(name)
+            if run is not None and run.info is not None and self._is_current(run):
+                self._blocks[name] = self._block(run)
+
     def _current(self) -> list[FollowedRun]:
-        horizon = self._library.clock() - self._keep_seconds
-        runs = [run for run in self._library if run.info is not None]
-        runs = [run for run in runs if run.state == "running" or run.last_seen >= horizon]
+        runs = [run for run in self._library if run.info is not None and self._is_current(run)]
         return sorted(runs, key=lambda run: -run.last_seen)[: self._most_runs]
+
+    def _is_current(self, run: FollowedRun) -> bool:
+        return run.state == "running" or run.last_seen >= self._library.clock() - self._keep_seconds
 
     def _block(self, run: FollowedRun) -> tuple[tuple[object, ...], _Block]:
         key = (run.version, run.state, run.heartbeat)

@@ -145,10 +145,10 @@ class Library:
             kept = {name: row for name, row in self._rows.items() if name in runs and name not in changed}
             self._rows = kept | {name: _row(runs[name]) for name in changed if name in runs}
             self._runs = runs
-            self._ready.set()
         if changed:
             for listener in self._listeners:
                 listener(changed)
+        self._ready.set()
         return changed
 
     def start(self) -> None:
