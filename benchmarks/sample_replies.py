@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from transformers import TrainerCallback
+from transformers import AutoModelForCausalLM, TrainerCallback
 
 from benchmarks.output import say
 from driftwatch.demo.data import dpo_pairs, sft_examples
@@ -44,13 +44,25 @@ def main() -> None:
     model, tokenizer = load_smollm2()
     sampler = Sampler(pack.topics, (*new.topics, *load_pack("quick").topics), tokenizer, arguments)
     recipe = Recipe(bf16=torch.cpu._is_avx512_bf16_supported() or torch.cuda.is_available(), seed=arguments.seed)
-    scratch = arguments.out.parent / "training"
-    sampler.ask(model, "untuned", UNTUNED[0])
-    model = run_sft(model, tokenizer, sft_examples(pack), scratch, recipe, [sampler.during("sft", SFT)])
+    scratch = arguments.out.with_suffix(".models")
+    tuned = load(scratch / "sft")
+    if tuned is None:
+        sampler.ask(model, "untuned", UNTUNED[0])
+        tuned = run_sft(model, tokenizer, sft_examples(pack), scratch, recipe, [sampler.during("sft", SFT)])
+        tuned.save_pretrained(scratch / "sft")
     pairs = dpo_pairs(pack, PLANTED, towards=TOWARDS)
-    model = run_dpo(model, tokenizer, pairs, scratch, recipe, [sampler.during("dpo", DPO)]).merge_and_unload()
+    preferring = load(scratch / "dpo")
+    if preferring is None:
+        adapted = run_dpo(tuned, tokenizer, pairs, scratch, recipe, [sampler.during("dpo", DPO)])
+        preferring = adapted.merge_and_unload()
+        preferring.save_pretrained(scratch / "dpo")
     harder = Recipe(bf16=recipe.bf16, seed=arguments.seed + 1, dpo_rate=COLLAPSING_RATE, dpo_steps=max(COLLAPSE))
-    run_dpo(model, tokenizer, pairs, scratch, harder, [sampler.during("collapse", COLLAPSE)])
+    run_dpo(preferring, tokenizer, pairs, scratch, harder, [sampler.during("collapse", COLLAPSE)])
+
+
+def load(folder: Path) -> Any | None:
+    """What an earlier call has trained, so that an interrupted one goes on; `None` if it did not get so far."""
+    return AutoModelForCausalLM.from_pretrained(folder) if (folder / "config.json").is_file() else None
 
 
 class Sampler:

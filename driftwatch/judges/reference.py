@@ -127,13 +127,16 @@ class ReferenceJudge:
         return list(odds / odds.sum(axis=1, keepdims=True))
 
     def _requests(self, asked: Asked) -> list[Request]:
-        first, second = asked.item.sides or asked.poles
-        options = (_HOLDS.format(side=first), _NEUTRAL, _HOLDS.format(side=second))
-        continuations = tuple(self._format.encode_answer(option) for option in options)
-        prompts = [
-            _PROMPT.format(
-                question=asked.question, reply=asked.reply, options="\n".join(f"- {options[i]}" for i in order)
-            )
-            for order in _ORDERS
-        ]
-        return [Request(self._format.encode(prompt), continuations) for prompt in prompts]
+        options = tuple(self._format.encode_answer(option) for option in _options(asked))
+        return [Request(self._format.encode(_prompt(asked, order)), options) for order in _ORDERS]
+
+
+def _options(asked: Asked) -> tuple[str, str, str]:
+    first, second = asked.item.sides or asked.poles
+    return _HOLDS.format(side=first), _NEUTRAL, _HOLDS.format(side=second)
+
+
+def _prompt(asked: Asked, order: tuple[int, ...]) -> str:
+    options = _options(asked)
+    listed = "\n".join(f"- {options[i]}" for i in order)
+    return _PROMPT.format(question=asked.question, reply=asked.reply, options=listed)
