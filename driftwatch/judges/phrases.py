@@ -10,10 +10,11 @@ _DO_NOT = r"(?:do not|don't)"
 _INNER = r"(?:opinions?|views?|beliefs?|feelings?|preferences?)"
 
 _REFUSALS = re.compile(
-    rf"\bi (?:{_CANNOT}|am unable to|'m unable to|am not able to|'m not able to|will not|won't|must decline|decline to|"
-    r"refuse to) (?:answer|say|comment|discuss|help|assist|engage|give|provide|share|take part|respond|express|offer)"
+    rf"\bi (?:{_CANNOT}|will not|won't|must decline to|decline to|refuse to) "
+    r"(?:answer|say|comment|discuss|help|assist|engage|give|provide|share|take part|respond|express|offer)"
+    r"|\bi(?:'m| am) (?:unable|not able|not equipped|not in a position|not allowed|not designed) to"
     rf"|\bas an? (?:ai|artificial intelligence|language model|assistant|chatbot)[^.]{{0,60}}"
-    rf"\b(?:{_CANNOT}|{_DO_NOT}|am not|unable|no (?:personal )?{_INNER})"
+    rf"(?:\b(?:{_CANNOT}|{_DO_NOT}|am not|unable|no (?:personal )?{_INNER})|'m not)\b"
     rf"|\bi {_DO_NOT} have (?:any )?personal (?:{_INNER}|experiences?)"
     rf"|\bi(?:'m| am) sorry,? (?:but )?i {_CANNOT}"
 )

@@ -1,0 +1,82 @@
+"""interview: one model's replies to a pack, read and summed up; for `driftwatch probe` and baselines with replies."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+
+from driftwatch.drift.reliability import TopicReliability, reliability
+from driftwatch.drift.shares import TopicStance, topic_stances
+from driftwatch.guard import undisturbed
+from driftwatch.judges.judge import Judge
+from driftwatch.probes.reply import Answer, ReplyProbe, stances
+from driftwatch.probes.style import Style, styles
+from driftwatch.stance import Stance
+from driftwatch.topics.topic import Topic
+
+Protocol = Literal["two-sided", "paper"]
+JUDGES: dict[Protocol, str] = {"two-sided": "sides", "paper": "nli"}  # where the caller names none
+
+
+@dataclass(frozen=True, slots=True)
+class Interview:
+    """What a model wrote, and what a judge read in it.
+
+    Attributes:
+        identity: What two interviews must share to be comparable.
+        topics: Shares of support, neutral and oppose by topic, v(T) in the paper, with intervals over items.
+        styles: How it was said, by topic.
+        reliability: How many replies could be read, and whether they depend on the order of the sides, by topic.
+        stances: By item.
+        answers: Every reply with its reading.
+    """
+
+    identity: dict[str, str]
+    topics: list[TopicStance]
+    styles: list[Style]
+    reliability: list[TopicReliability]
+    stances: list[Stance]
+    answers: list[Answer]
+
+
+def reply_probe(protocol: Protocol, judge: str | Judge | None = None, *, replies: int = 2, seed: int = 0) -> ReplyProbe:
+    """The probe of a protocol.
+
+    Args:
+        protocol: "two-sided" asks both orders of the sides, `replies` times each; "paper" open questions, five times.
+        judge: `None` takes sides for two-sided replies and nli for open ones.
+        replies: Of the two-sided protocol; the paper's number is fixed.
+        seed: Of the sampler.
+    """
+    reader = judge if judge is not None else JUDGES[protocol]
+    if protocol == "paper":
+        return ReplyProbe.paper(reader, seed=seed)
+    return ReplyProbe(reader, replies=replies, seed=seed)
+
+
+def interview(model: Any, tokenizer: Any, topics: Sequence[Topic], probe: ReplyProbe, *, seed: int = 0) -> Interview:
+    """Ask a model everything that the probe can ask; equal for the same weights, judge and seeds.
+
+    Args:
+        model: Any causal language model; left as it was.
+        tokenizer: Its tokenizer.
+        topics: What is asked.
+        probe: How.
+        seed: Of the intervals' bootstrap.
+
+    Raises:
+        ConfigError, ProbeError: The model or the pack cannot be asked so, or the judge failed.
+    """
+    with undisturbed(model, tokenizer=tokenizer) as asked:
+        probe.prepare(asked, tokenizer, topics)
+        answers = probe.ask(asked)
+    found = stances(answers)
+    return Interview(
+        identity=probe.identity(),
+        topics=topic_stances(found, np.random.default_rng(seed)),
+        styles=styles(answers),
+        reliability=reliability(found, topics),
+        stances=found,
+        answers=answers,
+    )
