@@ -120,9 +120,9 @@ def without_frame(sentence: str) -> tuple[str, bool]:
     return (text[match.end() :] if match is not None else text), False
 
 
-def turns(sentence: str) -> bool:
-    """Has a "but" in it, after which the opposite may stand."""
-    return bool(_TURN.search(plain(sentence)))
+def turns(text: str) -> list[str]:
+    """The words of a text after which the opposite may stand: but, although, unless."""
+    return _TURN.findall(plain(text))
 
 
 def after_but(sentence: str) -> str:

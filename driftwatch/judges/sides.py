@@ -29,6 +29,7 @@ VERSION = "1"  # of everything that changes a reading, words.py and phrases.py i
 
 # Chosen on the rule-writing half of the labelled replies, before the other half was looked at.
 MIN_OWN = 0.6  # share of a side's own words that a restatement has
+MIN_OWN_NEGATED = 0.75  # the same where a "not" too many or too few makes it the opposite
 MAX_OTHER = 0.2  # share of the other side's own words that it may have beside them
 MAX_FOREIGN = 0.34  # share of its words that are in neither side
 
@@ -40,6 +41,7 @@ class _Side:
     all: frozenset[str]
     own: frozenset[str]
     negations: int
+    turns: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,8 +92,8 @@ def _read(asked: Asked) -> Reading:
 def _sides(texts: tuple[str, str]) -> tuple[_Side, _Side]:
     first, second = (frozenset(content(text)) for text in texts)
     return (
-        _Side(first, first - second, num_negations(texts[0])),
-        _Side(second, second - first, num_negations(texts[1])),
+        _Side(first, first - second, num_negations(texts[0]), tuple(turns(texts[0]))),
+        _Side(second, second - first, num_negations(texts[1]), tuple(turns(texts[1]))),
     )
 
 
@@ -110,11 +112,15 @@ def _stated(sentence: str, sides: tuple[_Side, _Side], order: int) -> _Stated:
     side = restated.index(True)
     if _stutters(statement):
         return _Stated(None, "the statement says the same word again")
-    if turns(statement):
+    if any(word not in sides[side].turns for word in turns(statement)):
         return _Stated(None, "the statement takes a turn")
     # "Cars should not be banned" restates "Cars should be banned" and says the opposite.
-    flips = negated ^ (num_negations(statement) % 2 != sides[side].negations % 2)
-    return _Stated(1 - side if flips else side)
+    if num_negations(statement) % 2 != sides[side].negations % 2:
+        said = set(content(statement))
+        if said - sides[side].all or len(said & sides[side].own) < MIN_OWN_NEGATED * len(sides[side].own):
+            return _Stated(None, "a side is restated in part, with or without its negation")
+        negated = not negated
+    return _Stated(1 - side if negated else side)
 
 
 def _restates(statement: str, side: _Side, other: _Side) -> bool:
