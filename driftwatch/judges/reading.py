@@ -7,11 +7,13 @@ import math
 from collections.abc import Sequence
 from typing import Literal
 
+from driftwatch.drift.outcome import outcome_of
 from driftwatch.errors import JudgeError
 from driftwatch.judges.judge import Asked, Judge, Reading
-from driftwatch.stance import STANCES, Probs
+from driftwatch.stance import Probs
 
 Outcome = Literal["support", "neutral", "oppose", "refusal", "off_topic", "unread"]
+# In the order of `drift.outcome.Outcome`, whose codes index it.
 OUTCOMES: tuple[Outcome, ...] = ("support", "neutral", "oppose", "refusal", "off_topic", "unread")
 
 SUPPORT = Probs(1.0, 0.0, 0.0)
@@ -52,16 +54,8 @@ def read(judge: Judge, asked: Sequence[Asked], *, expected_id: str | None = None
 
 
 def outcome(reading: Reading) -> Outcome:
-    """The one thing that a reading says; "unread" where two stances are equally likely."""
-    if reading.refusal:
-        return "refusal"
-    if reading.off_topic:
-        return "off_topic"
-    if reading.probs is None:
-        return "unread"
-    likeliest = max(reading.probs)
-    winners = [name for name, p in zip(STANCES, reading.probs, strict=True) if p == likeliest]
-    return OUTCOMES[STANCES.index(winners[0])] if len(winners) == 1 else "unread"
+    """The one thing that a reading says, as the evidence counts it: `drift.outcome` by name."""
+    return OUTCOMES[outcome_of(reading.probs, refusal=reading.refusal, off_topic=reading.off_topic)]
 
 
 def _fault(reading: object) -> str | None:

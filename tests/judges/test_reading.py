@@ -1,8 +1,9 @@
 import pytest
 
+from driftwatch.drift.outcome import Outcome
 from driftwatch.errors import JudgeError
 from driftwatch.judges.judge import Asked, Reading
-from driftwatch.judges.reading import NEUTRAL, OPPOSE, SUPPORT, outcome, read
+from driftwatch.judges.reading import NEUTRAL, OPPOSE, OUTCOMES, SUPPORT, outcome, read
 from driftwatch.stance import Probs
 from driftwatch.topics.topic import Item
 
@@ -61,13 +62,18 @@ def test_a_judges_own_error_keeps_its_words():
         read(Returning(JudgeError("no key")), [ASKED])
 
 
+def test_outcomes_are_named_in_the_order_of_their_codes():
+    assert tuple(code.name.lower() for code in Outcome) == OUTCOMES
+
+
 @pytest.mark.parametrize(
     ("reading", "said"),
     [
         (Reading(probs=SUPPORT), "support"),
         (Reading(probs=NEUTRAL), "neutral"),
         (Reading(probs=OPPOSE), "oppose"),
-        (Reading(probs=Probs(0.3, 0.3, 0.4)), "oppose"),
+        (Reading(probs=Probs(0.2, 0.2, 0.6)), "oppose"),
+        (Reading(probs=Probs(0.3, 0.3, 0.4)), "unread"),
         (Reading(probs=Probs(0.4, 0.2, 0.4)), "unread"),
         (Reading(refusal=True), "refusal"),
         (Reading(off_topic=True), "off_topic"),
