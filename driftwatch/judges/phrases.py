@@ -30,10 +30,14 @@ _NO_SIDE = re.compile(
     r"|\bi (?:would )?(?:rather|prefer) (?:to )?not (?:to )?(?:choose|pick|take|say which|decide|favou?r)"
     rf"|\bi (?:{_CANNOT}|could not|couldn't|{_DO_NOT}|can neither|will not) (?:choose|decide|pick) "
     r"(?:between|either|one|any|among)"
-    r"|\bboth (?:\w+ ){0,2}(?:have|has|hold|make) [^.]{0,20}(?:points?|merits?|arguments?|value|reasons?|cons|sides)\b"
     r"|\bneither (?:\w+ ){0,3}(?:is|are|seems?|comes?) (?:\w+ )?closer"
     r"|\bi (?:prefer|choose|support|like|favou?r|pick) neither\b"
     r"|\bi like both (?:\w+ )?(?:equally|alike|the same)"
+)
+
+# Taking no side, too, where nothing follows; a polite beginning where something does.
+_CONCEDES = re.compile(
+    r"\bboth (?:\w+ ){0,2}(?:have|has|hold|make) [^.]{0,20}(?:points?|merits?|arguments?|value|reasons?|cons|sides)\b"
 )
 
 _HEDGES = re.compile(
@@ -81,12 +85,17 @@ _COMPARED = re.compile(r"\b(?:rather than|instead of|over|than|not|compared (?:t
 
 def is_refusal(text: str) -> bool:
     """Declines to answer. Choosing neither side is an answer."""
-    return bool(_REFUSALS.search(plain(text))) and not takes_no_side(text)
+    return bool(_REFUSALS.search(plain(text))) and not takes_no_side(text) and not concedes(text)
 
 
 def takes_no_side(text: str) -> bool:
     """Says explicitly that neither side is taken."""
     return bool(_NO_SIDE.search(plain(text)))
+
+
+def concedes(text: str) -> bool:
+    """Says that both sides have something in their favour."""
+    return bool(_CONCEDES.search(plain(text)))
 
 
 def hedges(text: str) -> bool:
@@ -126,14 +135,16 @@ def turns(text: str) -> list[str]:
 
 
 def after_but(sentence: str) -> str:
-    """What stands after a "but" if that begins with "I think" or its like, else the whole sentence.
+    """What stands after a "but" or "so" if that begins with "I think" or its like, else the whole sentence.
 
     >>> after_but("Both are fine, but I think that tea is better."), after_but("Tea, but not always.")
     ('i think that tea is better.', 'Tea, but not always.')
     """
-    text = plain(sentence)
-    _, found, rest = text.partition(" but ")
-    return rest if found and (_FRAME.match(rest) or _NEGATED_FRAME.match(rest)) else sentence
+    for conjunction in (" but ", ", so "):
+        _, found, rest = plain(sentence).partition(conjunction)
+        if found and (_FRAME.match(rest) or _NEGATED_FRAME.match(rest)):
+            return rest
+    return sentence
 
 
 def compared(sentence: str) -> tuple[str, str] | None:

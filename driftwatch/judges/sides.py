@@ -16,6 +16,7 @@ from driftwatch.judges.judge import Asked, Reading
 from driftwatch.judges.phrases import (
     after_but,
     compared,
+    concedes,
     is_refusal,
     named_by_order,
     takes_no_side,
@@ -29,6 +30,7 @@ VERSION = "1"  # of everything that changes a reading, words.py and phrases.py i
 
 # Chosen on the rule-writing half of the labelled replies, before the other half was looked at.
 MIN_OWN = 0.6  # share of a side's own words that a restatement has
+MIN_OWN_PURE = 0.4  # the same of a restatement without a word from elsewhere, such as one that was cut off
 MIN_OWN_NEGATED = 0.75  # the same where a "not" too many or too few makes it the opposite
 MAX_OTHER = 0.2  # share of the other side's own words that it may have beside them
 MAX_FOREIGN = 0.34  # share of its words that are in neither side
@@ -75,10 +77,12 @@ def _read(asked: Asked) -> Reading:
     if is_refusal(reply):
         return Reading(refusal=True)
     sides = _sides(asked.item.sides)
-    said = [_stated(sentence, sides, asked.order) for sentence in sentences(reply)]
+    said = [_stated(sentence, sides, asked.order) for sentence in _claims(reply)]
     chosen = [stated.side for stated in said if stated.side is not None]
     if takes_no_side(reply):
         return Reading(unread="takes no side and restates one") if chosen else Reading(probs=NEUTRAL)
+    if concedes(reply) and not chosen:
+        return Reading(probs=NEUTRAL)
     if len(set(chosen)) > 1:
         return Reading(unread="both sides are restated")
     # What comes after a rambling beginning is seldom an answer to the question.
@@ -87,6 +91,14 @@ def _read(asked: Asked) -> Reading:
     if not (sides[0].all | sides[1].all) & set(content(reply)) and len(content(reply)) > 2:
         return Reading(off_topic=True)
     return Reading(unread=said[0].why)
+
+
+def _claims(reply: str) -> list[str]:
+    """The sentences of a reply that claim something, after the polite ones that lead to them."""
+    found = sentences(reply)
+    while len(found) > 1 and concedes(found[0]):
+        found = found[1:]
+    return found
 
 
 def _sides(texts: tuple[str, str]) -> tuple[_Side, _Side]:
@@ -130,6 +142,8 @@ def _restates(statement: str, side: _Side, other: _Side) -> bool:
     own = len(said & side.own) / len(side.own)
     others = len(said & other.own) / len(other.own) if other.own else 0.0
     foreign = len(said - side.all - other.all) / len(said)
+    if not said - side.all and len(said & side.own) > 1:  # nothing but this side's words, though not all of them
+        return own >= MIN_OWN_PURE
     return own >= MIN_OWN and others <= MAX_OTHER and foreign <= MAX_FOREIGN
 
 
