@@ -13,20 +13,21 @@ from typing import Any
 
 import numpy as np
 
-from driftwatch import plugins
 from driftwatch.baselines import Baselines, same_model
 from driftwatch.drift.compare import Drift
 from driftwatch.drift.evidence import Evidence, Settings, begin, update
 from driftwatch.drift.ledger import from_json, to_json
-from driftwatch.drift.outcome import Draws, Outcome
+from driftwatch.drift.outcome import Draws
 from driftwatch.drift.planning import NORMAL_DRAWS, WATCHED_DRAWS
 from driftwatch.drift.shares import TopicStance, topic_stances
 from driftwatch.drift.summary import recent_drift, summary
 from driftwatch.drift.validity import label_shares
 from driftwatch.drift.verdict import TopicEvidence, allocation
 from driftwatch.errors import ConfigError
+from driftwatch.judges.by_name import judge_by_name
 from driftwatch.judges.judge import Judge
-from driftwatch.probes.draws import Draw, Interviewer, Said, draw
+from driftwatch.probes.draws import Draw, Interviewer, draw
+from driftwatch.probes.hearing import Hearing, Missed, Said
 from driftwatch.probes.prompt import ChatFormat, Wrap
 from driftwatch.probes.sampling import Decoding
 from driftwatch.topics.topic import Topic
@@ -35,6 +36,7 @@ logger = logging.getLogger(__name__)
 
 KIND = "confirm"
 MIN_DRAWS = 4  # a topic, where the budget is short; fewer say nothing for a look's fixed cost
+END_WAIT = 120.0  # seconds for a remote judge to finish once training is over
 UNKNOWN_LOOKS = 40  # for which baseline replies are kept where the length of training is unknown
 ITEMS, NOW, BASELINE, POOL_ITEMS, POOL = range(10, 15)  # parts of a generator's key, apart from the monitor's
 
@@ -44,7 +46,7 @@ class Confirmation:
     """How replies are drawn, and who reads them.
 
     Attributes:
-        judge: Name or object.
+        judge: Object or name, as on the command line: "sides", "nli:MODEL", "endpoint:MODEL@URL".
         decoding: How replies are sampled.
         normal_draws: Draws a topic and look.
         watched_draws: Draws of a topic whose screen or evidence has moved, and of every control then.
@@ -75,7 +77,6 @@ class BaselineReply:
     item: str
     order: int
     text: str
-    outcome: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,9 +110,10 @@ class Confirmed:
     """What one look found.
 
     Attributes:
-        draws: How many.
-        pairs: The replies themselves.
+        draws: How many were made at this look.
+        pairs: The replies that were read since the last look, of this look or, with a remote judge, of earlier ones.
         why: What limits the evidence of this look; `None` where nothing does.
+        missed: Looks that the judge did not read, in words.
     """
 
     evidence: tuple[TopicEvidence, ...]
@@ -120,6 +122,7 @@ class Confirmed:
     draws: int
     pairs: tuple[ReplyPair, ...]
     why: str | None
+    missed: tuple[str, ...] = ()
 
 
 class Confirm:
@@ -134,8 +137,11 @@ class Confirm:
     def __init__(self, settings: Confirmation, topics: Sequence[Topic], *, seed: int) -> None:
         self.settings = settings
         self._topics = [topic for topic in topics if any(item.sides for item in topic.items)]
-        self._judge: Judge = plugins.made("judges", settings.judge)
+        judge = settings.judge
+        self._judge: Judge = judge_by_name(judge) if isinstance(judge, str) else judge
         self._seed = seed
+        self._hearing = Hearing(self._judge)
+        self._made: dict[int, tuple[int, list[Draw]]] = {}  # look → step and draws that the judge has not read yet
         self._interviewer: Interviewer | None = None
         self._baselines: Baselines | None = None
         self._evidence: Evidence | None = None
@@ -146,12 +152,15 @@ class Confirm:
     def prepare(self, tokenizer: Any) -> None:
         """Encode for this tokenizer."""
         chat = ChatFormat(tokenizer, self.settings.wrap)
-        self._interviewer = Interviewer(self._topics, chat, self._judge, self.settings.decoding)
+        end = getattr(getattr(tokenizer, "tokenizer", tokenizer), "eos_token_id", None)
+        stop_ids = () if end is None else (end,)
+        self._interviewer = Interviewer(self._topics, chat, self.settings.decoding, stop_ids)
 
     def identity(self) -> dict[str, str]:
         """What two measurements must share; after `prepare`."""
         assert self._interviewer is not None
-        return {f"{KIND}/{part}": value for part, value in self._interviewer.identity().items()}
+        identity = {"judge": self._hearing.judge_id, **self._interviewer.identity()}
+        return {f"{KIND}/{part}": value for part, value in identity.items()}
 
     def begin(
         self,
@@ -217,8 +226,9 @@ class Confirm:
         max_draws: int | None,
         fingerprint: tuple[float, ...],
         rng: np.random.Generator,
+        wait: float = 0.0,
     ) -> Confirmed:
-        """Draw, ask both sides, read, and move the evidence on.
+        """Draw, ask both sides, read, and move the evidence on, at once or when a remote judge has read.
 
         Args:
             model: In training, inside the guard.
@@ -229,6 +239,7 @@ class Confirm:
             max_draws: What the budget allows; `None` for no limit.
             fingerprint: Of the baseline model now, where it is asked on demand.
             rng: For intervals.
+            wait: Seconds to wait for a remote judge; 0 while training goes on.
 
         Raises:
             ProbeError, JudgeError: Nobody could be asked or read; the evidence stays where it was.
@@ -239,8 +250,7 @@ class Confirm:
         counts = {} if why else _within(self.wanted(screened), max_draws)
         draws, theirs, ended = self._baseline_side(model, counts, attempt, look)
         ours = self._ask(model, draws, (attempt, look, NOW))
-        outcomes = _by_topic(draws, ours, theirs)
-        self._evidence = update(self._evidence, outcomes, step)
+        pairs, missed = self._read(look, step, draws, ours, theirs, wait)
         if ended:
             why = f"the baseline's replies for {', '.join(ended)} are used up; their evidence is frozen"
         recent = self._evidence.recent
@@ -249,12 +259,32 @@ class Confirm:
             stances=tuple(topic_stances(label_shares(recent, "now"), rng)),
             drifts=tuple(recent_drift(self._evidence, rng, against=self._baselines.alerting)),
             draws=len(draws),
-            pairs=tuple(
-                ReplyPair(look, step, d.topic, d.item, d.order, now, before)
-                for d, now, before in zip(draws, ours, theirs, strict=True)
-            ),
+            pairs=tuple(pairs),
             why=why,
+            missed=tuple(missed),
         )
+
+    def _read(
+        self, look: int, step: int, draws: list[Draw], ours: list[str], theirs: list[str], wait: float
+    ) -> tuple[list[ReplyPair], list[str]]:
+        """Have replies read, and move the evidence on by every look that has been; and what was not read, and why."""
+        assert self._interviewer is not None
+        assert self._evidence is not None
+        now, before = (self._interviewer.as_asked(draws, texts) for texts in (ours, theirs))
+        heard = self._hearing.put(look, now, before, wait=wait)
+        self._made[look] = (step, draws)
+        pairs, missed = [], []
+        for found in heard:
+            of_step, of_draws = self._made.pop(found.look)
+            if isinstance(found, Missed):
+                missed.append(f"the replies of step {of_step} were not read: {found.why}")
+                continue
+            self._evidence = update(self._evidence, _by_topic(of_draws, found.now, found.baseline), of_step)
+            pairs += [
+                ReplyPair(found.look, of_step, d.topic, d.item, d.order, said, baseline)
+                for d, said, baseline in zip(of_draws, found.now, found.baseline, strict=True)
+            ]
+        return pairs, missed
 
     def _changed(self, fingerprint: tuple[float, ...]) -> str | None:
         """A sentence if the baseline model is not what it was when the run began."""
@@ -265,7 +295,7 @@ class Confirm:
 
     def _baseline_side(
         self, model: Any, counts: Mapping[str, int], attempt: int, look: int
-    ) -> tuple[list[Draw], list[Said], list[str]]:
+    ) -> tuple[list[Draw], list[str], list[str]]:
         """The draws of this look, what the baseline says to them, and the topics whose replies are used up."""
         assert self._baselines is not None
         reference = self._baselines.reference
@@ -283,7 +313,7 @@ class Confirm:
             if len(taken) < wanted:
                 ended.append(topic)
         draws = [Draw(e.topic, e.item, 1 if e.order else 0) for e in entries]
-        return draws, [Said(e.text, Outcome(e.outcome)) for e in entries], ended
+        return draws, [entry.text for entry in entries], ended
 
     def _fill_pool(self, model: Any, looks: int) -> None:
         """Draw and decode what the baseline will have said, with a reserve for topics that will be watched."""
@@ -298,12 +328,12 @@ class Confirm:
             len(draws),
             looks,
         )
-        said = self._ask(model, draws, (0, 0, POOL))
-        for d, reply in zip(draws, said, strict=True):
-            entry = BaselineReply(d.topic, d.item, d.order, reply.text, int(reply.outcome))
+        texts = self._ask(model, draws, (0, 0, POOL))
+        for d, text in zip(draws, texts, strict=True):
+            entry = BaselineReply(d.topic, d.item, d.order, text)
             self._pool.setdefault(d.topic, []).append(entry)
 
-    def _ask(self, model: Any, draws: Sequence[Draw], key: tuple[int, ...]) -> list[Said]:
+    def _ask(self, model: Any, draws: Sequence[Draw], key: tuple[int, ...]) -> list[str]:
         assert self._interviewer is not None
         return self._interviewer.ask(model, draws, np.random.SeedSequence([self._seed, *key]))
 

@@ -20,7 +20,7 @@ from driftwatch import __version__, plugins
 from driftwatch.asking import Asking
 from driftwatch.baselines import Baselines, begin_baselines, load_baseline, resume_baselines
 from driftwatch.budget import Controller, Decision, Spent, Workload
-from driftwatch.confirm import MIN_DRAWS, BaselineReply, Confirm, Confirmation, Saved
+from driftwatch.confirm import END_WAIT, MIN_DRAWS, BaselineReply, Confirm, Confirmation, Saved
 from driftwatch.delivery import Delivery, Expired, Line, Parcel, Whole
 from driftwatch.drift.compare import BaselineName
 from driftwatch.drift.floor import exceeds
@@ -344,11 +344,21 @@ class Monitor:
                     max_draws=max_draws,
                     fingerprint=self._fingerprint(model),
                     rng=self._rng(observation.look, EVIDENCE),
+                    wait=END_WAIT if self._is_last(observation) else 0.0,
                 )
+            for why in observation.confirmed.missed:
+                self._failures["confirm/JudgeError"] += 1
+                observation.failures.append(Failure("confirm", why))
+                logger.warning("%s", why)
         except (ProbeError, JudgeError) as err:
             self._failures[f"confirm/{type(err).__name__}"] += 1
             observation.failures.append(Failure("confirm", f"{type(err).__name__}: {err}"))
             logger.warning("replies at step %d could not be had, the look goes on: %s", observation.step, err)
+
+    def _is_last(self, observation: Observation) -> bool:
+        """Whether training is over, so that a judge may be waited for."""
+        end = self._controller.planned_steps
+        return observation.phase == "end" or (end is not None and observation.step >= end)
 
     def _screened(self) -> list[str]:
         """Topics that the last look makes worth a closer one."""

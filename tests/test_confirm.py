@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import threading
 
 import msgspec
 import pytest
@@ -10,8 +11,9 @@ from test_callback import callback, lora, store, trainer
 from driftwatch.confirm import MIN_DRAWS, BaselineReply, Confirmation, _within
 from driftwatch.drift.outcome import Outcome
 from driftwatch.errors import ConfigError, JudgeError
-from driftwatch.judges.judge import Reading
+from driftwatch.judges.judge import Asked, Reading
 from driftwatch.probes.draws import draw
+from driftwatch.probes.hearing import Hearing
 from driftwatch.probes.sampling import Decoding
 from driftwatch.stance import Probs
 from driftwatch.testing import tiny_model, tiny_pack, tiny_tokenizer
@@ -168,9 +170,91 @@ def test_settings_that_contradict_each_other_are_refused():
         Confirmation(judge=ByLetter(), normal_draws=10, watched_draws=5)
 
 
-def test_a_reading_becomes_one_outcome():
-    from driftwatch.probes.draws import _said
+class FarAway(ByLetter):
+    """A judge behind a slow line: it reads when it is let."""
 
-    assert _said("x", Reading(probs=Probs(0.9, 0.1, 0.0))).outcome is Outcome.SUPPORT
-    assert _said("x", Reading(refusal=True)).outcome is Outcome.REFUSAL
-    assert _said("x", Reading(unread="garbled")).outcome is Outcome.UNREAD
+    id = "far-away"
+    is_remote = True
+
+    def __init__(self):
+        super().__init__()
+        self.let = threading.Event()
+
+    def read(self, asked):
+        assert self.let.wait(60)
+        return super().read(asked)
+
+
+def test_training_does_not_wait_for_a_remote_judge_and_late_readings_find_their_look(tmp_path, tokenizer):
+    judge = FarAway()
+    watch = callback(tmp_path, confirm=confirmation(judge))
+
+    class LetItRead(type(watch).__mro__[1]):
+        def on_step_end(self, args, state, control, **kwargs):
+            if state.global_step == 6:
+                judge.let.set()  # before the last look, which waits for it
+
+    run = trainer(tmp_path, tokenizer, [LetItRead(), watch], model=with_fresh_lora(tokenizer), max_steps=6)
+    run.train()
+    late = store(tmp_path)
+    first, *_, last = late.records()[1:]
+    assert {row.num_draws for row in first.evidence} == {0}
+    assert {row.num_draws for row in last.evidence if row.kind == "direction"} == {12}, "four at each of three looks"
+    pairs = [json.loads(line) for look in (1, 2, 3) for line in late.lines(f"replies/{look:06d}.jsonl")]
+    assert {(pair["look"], pair["step"]) for pair in pairs} == {(1, 2), (2, 4), (3, 6)}
+
+
+def test_a_look_that_a_remote_judge_cannot_read_is_marked_and_moves_no_evidence(tmp_path, tokenizer):
+    judge = FarAway()
+    judge.failing = True
+    judge.let.set()
+    watch = callback(tmp_path, confirm=confirmation(judge))
+    trainer(tmp_path, tokenizer, [watch], model=with_fresh_lora(tokenizer), max_steps=4).train()
+    last = store(tmp_path).records()[-1]
+    assert last.cost.failures_total == {"confirm/JudgeError": 2}
+    assert {row.num_draws for row in last.evidence} == {0}
+    assert last.failures[-1].reason == "the replies of step 4 were not read: the judge is out"
+
+
+def test_a_remote_judge_is_given_both_sides_in_turn():
+    """So that a deadline that cuts its work short strikes both sides alike."""
+    seen = []
+
+    class Watching(FarAway):
+        def read(self, asked):
+            seen.extend(one.reply for one in asked)
+            return super().read(asked)
+
+    judge = Watching()
+    judge.let.set()
+    topic = tiny_pack().topics[0]
+    now, before = (
+        [Asked(topic.id, topic.poles, item, "two_sided", 0, "?", f"{side}{n}") for n, item in enumerate(topic.items)]
+        for side in ("now", "before")
+    )
+    hearing = Hearing(judge)
+    (heard,) = hearing.put(3, now, before, wait=60)
+    assert seen[:4] == ["now0", "before0", "now1", "before1"]
+    assert ([said.text for said in heard.now], heard.look) == ([one.reply for one in now], 3)
+    assert hearing.num_waiting == 0
+
+
+@pytest.mark.parametrize(
+    ("reading", "outcome"),
+    [
+        (Reading(probs=Probs(0.9, 0.1, 0.0)), Outcome.SUPPORT),
+        (Reading(refusal=True), Outcome.REFUSAL),
+        (Reading(unread="garbled"), Outcome.UNREAD),
+    ],
+)
+def test_a_reading_becomes_one_outcome(reading, outcome):
+    class Saying:
+        id = "saying"
+
+        def read(self, asked):
+            return [reading] * len(asked)
+
+    topic = tiny_pack().topics[0]
+    asked = [Asked(topic.id, topic.poles, topic.items[0], "two_sided", 0, "?", "x")]
+    (heard,) = Hearing(Saying()).put(0, asked, asked, wait=0)
+    assert [said.outcome for said in (*heard.now, *heard.baseline)] == [outcome, outcome]

@@ -50,6 +50,8 @@ class EndpointJudge:
         ConfigError: A setting that cannot work.
     """
 
+    is_remote = True  # read beside training, never in its way
+
     def __init__(
         self,
         model: str,

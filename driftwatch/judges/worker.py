@@ -82,11 +82,15 @@ class JudgeWorker:
         self._num_open -= len(found)
         return found
 
-    def close(self, timeout: float) -> list[Late]:
-        """Wait for what is under way, at most `timeout` seconds, and return what arrived; the rest is given up."""
+    def wait(self, timeout: float) -> list[Late]:
+        """As `collect`, after everything has arrived or `timeout` seconds have passed."""
         with self._arrived:
             self._arrived.wait_for(lambda: len(self._results) >= self._num_open, timeout)
-        found = self.collect()
+        return self.collect()
+
+    def close(self, timeout: float) -> list[Late]:
+        """Wait for what is under way, at most `timeout` seconds, and return what arrived; the rest is given up."""
+        found = self.wait(timeout)
         self._num_open = 0
         with contextlib.suppress(queue.Full):  # then the thread is stuck in the judge and ends with the process
             self._jobs.put_nowait(None)

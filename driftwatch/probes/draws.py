@@ -6,17 +6,14 @@ in training, and of the baseline. The alerts' false-alarm rate rests on these be
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 
-from driftwatch.drift.outcome import Outcome, outcome_of
-from driftwatch.judges.judge import Asked, Judge, Order, Reading
-from driftwatch.judges.reading import read
+from driftwatch.judges.judge import Asked, Order
 from driftwatch.probes.prompt import ChatFormat, question
-from driftwatch.probes.ranks import num_ranks, on_first, rank
+from driftwatch.probes.ranks import num_ranks, rank
 from driftwatch.probes.sampling import Decoding, sample
 from driftwatch.probes.shares import spread
 from driftwatch.topics.topic import Item, Topic
@@ -28,21 +25,6 @@ class Draw(NamedTuple):
     topic: str
     item: str
     order: Order
-
-
-@dataclass(frozen=True, slots=True)
-class Said:
-    """One judged reply.
-
-    Attributes:
-        text: The reply, special tokens removed.
-        outcome: What the judge made of it.
-        unread: Why it abstained; `None` where it did not.
-    """
-
-    text: str
-    outcome: Outcome
-    unread: str | None = None
 
 
 def draw(topics: Sequence[Topic], counts: Mapping[str, int], rng: np.random.Generator) -> list[Draw]:
@@ -63,29 +45,30 @@ def draw(topics: Sequence[Topic], counts: Mapping[str, int], rng: np.random.Gene
 
 
 class Interviewer:
-    """Puts draws to a model and has the replies read.
+    """Puts draws to a model and writes down what it replies.
 
     Args:
         topics: The bank.
         chat: Encodes questions and decodes replies.
-        judge: Frozen for the life of the run.
         decoding: How replies are sampled.
+        stop_ids: Tokens that end a reply, beside those that the model's own configs name.
     """
 
-    def __init__(self, topics: Sequence[Topic], chat: ChatFormat, judge: Judge, decoding: Decoding) -> None:
+    def __init__(
+        self, topics: Sequence[Topic], chat: ChatFormat, decoding: Decoding, stop_ids: Sequence[int] = ()
+    ) -> None:
         self._items: dict[str, tuple[Topic, Item]] = {
             item.id: (topic, item) for topic in topics for item in topic.items
         }
         self._chat = chat
-        self._judge = judge
-        self._judge_id = judge.id
         self._decoding = decoding
+        self._stop_ids = tuple(stop_ids)
         # One shape at every look: what a look asks must not decide how it is padded.
         asked = [item for _, item in self._items.values() if item.sides is not None]
         self._prompt_length = max(len(chat.encode(question(item, "two_sided", 0))) for item in asked)
 
-    def ask(self, model: Any, draws: Sequence[Draw], seed: np.random.SeedSequence) -> list[Said]:
-        """One fresh reply a draw, read by the judge; inside the guard, on every rank.
+    def ask(self, model: Any, draws: Sequence[Draw], seed: np.random.SeedSequence) -> list[str]:
+        """One fresh reply a draw; inside the guard, on every rank.
 
         Args:
             model: The model to ask.
@@ -94,7 +77,6 @@ class Interviewer:
 
         Raises:
             ProbeError: The model could not be asked.
-            JudgeError: The judge failed, or is not the one that the run began with.
         """
         if not draws:
             return []
@@ -116,28 +98,23 @@ class Interviewer:
                     top_p=self._decoding.top_p,
                     max_new_tokens=self._decoding.max_new_tokens,
                     batch_size=self._decoding.batch_size,
+                    stop_ids=self._stop_ids,
                     prompt_length=self._prompt_length + 2,  # the other order may need a token or two more
                 )
             ]
 
         questions = [question(self._items[d.item][1], "two_sided", d.order) for d in draws]
-        texts = spread(model, questions, reply, batches * self._decoding.max_new_tokens)
-        return self.read(draws, questions, texts)
+        return spread(model, questions, reply, batches * self._decoding.max_new_tokens)
 
-    def read(self, draws: Sequence[Draw], questions: Sequence[str], texts: Sequence[str]) -> list[Said]:
-        """What the judge makes of replies; asked on rank 0 only."""
-        asked = []
-        for number, text in enumerate(texts):
-            topic, item = self._items[draws[number].item]
-            asked.append(Asked(topic.id, topic.poles, item, "two_sided", draws[number].order, questions[number], text))
-        readings = on_first(lambda: read(self._judge, asked, expected_id=self._judge_id), "reading replies")
-        return [_said(text, reading) for text, reading in zip(texts, readings, strict=True)]
+    def as_asked(self, draws: Sequence[Draw], texts: Sequence[str]) -> list[Asked]:
+        """Replies with their questions, for a judge."""
+        found = []
+        for d, text in zip(draws, texts, strict=True):
+            topic, item = self._items[d.item]
+            put = question(item, "two_sided", d.order)
+            found.append(Asked(topic.id, topic.poles, item, "two_sided", d.order, put, text))
+        return found
 
     def identity(self) -> dict[str, str]:
         """What two measurements must share."""
-        return {"judge": self._judge_id, "sampling": str(self._decoding)}
-
-
-def _said(text: str, reading: Reading) -> Said:
-    outcome = outcome_of(reading.probs, refusal=reading.refusal, off_topic=reading.off_topic)
-    return Said(text, outcome, reading.unread)
+        return {"sampling": str(self._decoding)}

@@ -1,0 +1,115 @@
+"""Hearing: both sides' replies of a look go to the judge together, and come back now or at a later look.
+
+A judge that is far away (`is_remote`) reads on a thread of its own: training does not wait for it, and what it read is
+attached to the look that it belongs to, in the order of looks. Replies of both sides alternate in what it is given, so
+that a deadline, an outage or a change of its mind strikes both alike and cannot pass for a change of the model.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from driftwatch.drift.outcome import Outcome, outcome_of
+from driftwatch.judges.judge import Asked, Judge, Reading
+from driftwatch.judges.reading import read
+from driftwatch.judges.worker import JudgeWorker, Late
+from driftwatch.probes.ranks import on_first
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """One judged reply.
+
+    Attributes:
+        text: The reply, special tokens removed.
+        outcome: What the judge made of it.
+        unread: Why it abstained; `None` where it did not.
+    """
+
+    text: str
+    outcome: Outcome
+    unread: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """What the judge made of one look; both lists in the order of its draws."""
+
+    look: int
+    now: list[Said]
+    baseline: list[Said]
+
+
+@dataclass(frozen=True, slots=True)
+class Missed:
+    """A look that the judge did not read, and why."""
+
+    look: int
+    why: str
+
+
+class Hearing:
+    """Puts replies to a judge that is frozen for the life of a run. Called on every rank; the judge sits on rank 0.
+
+    Args:
+        judge: A judge with `is_remote` set reads beside training; every other one at once.
+    """
+
+    def __init__(self, judge: Judge) -> None:
+        self._judge = judge
+        self.judge_id = judge.id
+        self._is_remote = bool(getattr(judge, "is_remote", False))
+        self._worker: JudgeWorker | None = None  # on rank 0, once there is something to read
+        self._waiting: dict[int, tuple[Asked, ...]] = {}
+
+    def put(self, look: int, now: Sequence[Asked], baseline: Sequence[Asked], *, wait: float) -> list[Heard | Missed]:
+        """Hand over one look's replies; what the judge has read by now, of this look or of earlier ones.
+
+        Args:
+            look: Its number.
+            now: Replies of the model in training, one a draw.
+            baseline: Replies of the baseline to the same draws.
+            wait: Seconds to wait for a remote judge; 0 beside training.
+
+        Raises:
+            JudgeError: A judge that reads at once failed, or is not the one that the run began with.
+        """
+        both = tuple(one for pair in zip(now, baseline, strict=True) for one in pair)
+        if not self._is_remote:
+            readings = on_first(lambda: read(self._judge, both, expected_id=self.judge_id), "reading replies")
+            return [_heard(look, both, readings)]
+        arrived = on_first(lambda: self._exchange(look, both, wait), "handing replies to the judge")
+        self._waiting[look] = both
+        found = [self._told(late) for late in arrived]
+        if not both:  # nothing to wait for
+            found.append(_heard(look, self._waiting.pop(look), []))
+        return found
+
+    @property
+    def num_waiting(self) -> int:
+        """Looks that the judge has not read yet."""
+        return len(self._waiting)
+
+    def _exchange(self, look: int, both: tuple[Asked, ...], wait: float) -> list[Late]:
+        if self._worker is None:
+            self._worker = JudgeWorker(self._judge, expected_id=self.judge_id)
+        if both:
+            self._worker.submit(look, both)
+        return self._worker.wait(wait) if wait > 0 else self._worker.collect()
+
+    def _told(self, late: Late) -> Heard | Missed:
+        both = self._waiting.pop(late.look)
+        if late.readings is None:
+            return Missed(late.look, late.failure or "no reason given")
+        return _heard(late.look, both, late.readings)
+
+
+def _heard(look: int, both: Sequence[Asked], readings: Sequence[Reading]) -> Heard:
+    said = [
+        Said(
+            asked.reply,
+            outcome_of(reading.probs, refusal=reading.refusal, off_topic=reading.off_topic),
+            reading.unread,
+        )
+        for asked, reading in zip(both, readings, strict=True)
+    ]
+    return Heard(look, said[::2], said[1::2])
