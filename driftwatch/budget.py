@@ -218,10 +218,14 @@ class Controller:
             self._warn_if_too_small(step)
         return step in self.schedule.at_steps or (self.schedule.is_due(step) and step >= self._not_before)
 
-    def decide(self, step: int) -> Decision:
+    def decide(self, step: int, *, is_last: bool = False) -> Decision:
         """Look or wait; on rank 0 only.
 
         Before any look was made there is nothing to reckon with, and the whole screen is asked.
+
+        Args:
+            step: A candidate.
+            is_last: Training is over: look in any case, with what the budget has left or else with the core.
         """
         full, schedule = self.full, self.schedule
         if schedule.budget is None or not self._looks:
@@ -232,7 +236,7 @@ class Controller:
             # Leave something to the early looks still to come, unless that would leave too little for each.
             room /= max(1, min(schedule.num_early_from(step), _fits(room, smallest(rates, full))))
         fitting = divide(room, rates, full)
-        if fitting is None and step in schedule.at_steps:
+        if fitting is None and (is_last or step in schedule.at_steps):
             fitting = replace(full, blocks=1, draws=full.min_draws)
         if fitting is None:
             return Decision(False, not_before=self._affordable_from(step, rates))
@@ -254,7 +258,8 @@ class Controller:
         """Seconds that a look begun now may take, negative after overspending; infinite without a budget.
 
         With S spent, W passed, b the budget, and κ of the run's expected length T lent, a look of c seconds must keep
-        S + c ≤ b (κT + (1 - κ)(W + c)).
+        S + c ≤ b (κT + (1 - κ)(W + c)). S counts the smallest look at the end of training, too, which happens in any
+        case.
         """
         budget = self.schedule.budget
         if budget is None:
@@ -264,7 +269,13 @@ class Controller:
         if self.planned_steps is not None and (pace := self.step_seconds(step)) is not None:
             credit, expected = EARLY_CREDIT, elapsed + pace * max(0, self.planned_steps - step)
         allowance = budget * (credit * expected + (1 - credit) * elapsed)
-        return (allowance - self._spent) / (1 - budget * (1 - credit))
+        return (allowance - self._spent - self._last_look(step)) / (1 - budget * (1 - credit))
+
+    def _last_look(self, step: int) -> float:
+        """What the look at the end of training will take at least, as long as it is still to come."""
+        if self.planned_steps is None or step >= self.planned_steps or not self._looks:
+            return 0.0
+        return smallest(Rates.of(self._looks[-_MEMORY:]), self.full)
 
     def step_seconds(self, step: int) -> float | None:
         """Mean duration of a training step, looks apart; `None` before two steps have ended."""
@@ -292,7 +303,9 @@ class Controller:
             return step + 1
         missing = smallest(rates, self.full) - self.room(step)
         # Room grows at most this fast with each step; to decide once too often costs nothing.
-        return step + max(1, math.floor(missing / (pace * budget / (1 - budget))))
+        then = step + max(1, math.floor(missing / (pace * budget / (1 - budget))))
+        # At the end no further look has to be left room for.
+        return then if self.planned_steps is None or step >= self.planned_steps else min(then, self.planned_steps)
 
     def _training_seconds(self) -> float:
         return self.clock() - self._began - self._spent

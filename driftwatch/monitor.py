@@ -106,6 +106,7 @@ class Monitor:
         self._delivery: Delivery | None = None
         self._controller = Controller(self._schedule, clock=clock)
         self._decision: Decision | None = None
+        self._open: Observation | None = None  # a look that is being made
         self._next_look = 0
         self._last_step = 0
         self._observations = 0
@@ -149,17 +150,16 @@ class Monitor:
         self._controller = Controller(
             self._schedule, planned_steps=planned_steps, clock=self._clock, decides=rank() == 0
         )
-        with undisturbed(model, tokenizer=tokenizer, optimizer=optimizer) as asked:
+        first = Observation(0, step, "start", self._clock)
+        with first.stage("prepare"), undisturbed(model, tokenizer=tokenizer, optimizer=optimizer) as asked:
             self._asking.prepare(asked, tokenizer)
             identity = self._asking.identity(asked)
             if self._confirm is not None:
                 self._confirm.prepare(tokenizer)
                 identity.update(self._confirm.identity())
-        first = None
         if resume is not None:
             on_first(lambda: self._resume(RunStore(resume), identity), "going on with a run")
         else:
-            first = Observation(0, step, "start", self._clock)
             name = model_name or str(getattr(getattr(model, "config", None), "_name_or_path", "")) or "model"
             self._begin_anew(first, model, identity, name, trainer)
         self._share_state()
@@ -173,17 +173,11 @@ class Monitor:
             self.store.append_event("begin", attempt=self.attempt, step=step)
             self._delivery = Delivery(self.store, self._exporters)
             self._delivery.start(self.info)
-        return None if first is None else self._hand_over(first)
+        return self._hand_over(first) if resume is None else None
 
     def is_due(self, step: int) -> bool:
         """Whether to call `observe` now; to be asked after every step, on every rank."""
-        if not self._controller.is_due(step):
-            return False
-        self._controller.full = self._workload()
-        decision = broadcast(self._controller.decide(step) if rank() == 0 else Decision(False))
-        self._controller.heed(decision)
-        self._decision = decision
-        return decision.look
+        return self._controller.is_due(step) and self._decide(step).look
 
     def observe(self, model: Any, step: int, *, phase: Phase = "train") -> Record:
         """Take one look: ask, compare, record, deliver.
@@ -196,7 +190,9 @@ class Monitor:
         Raises:
             ProbeError: The model could not be asked; nothing about the training run has changed.
         """
-        observation = Observation(self._next_look, step, phase, self._clock)
+        if phase == "end":
+            self._decide(step, is_last=True)
+        self._open = observation = Observation(self._next_look, step, phase, self._clock)
         with undisturbed(model, optimizer=self._optimizer) as asked:
             self._ask(asked, observation)
         return self._hand_over(observation)
@@ -208,6 +204,8 @@ class Monitor:
         if self.info is None or self._baselines is None:
             return
         observation = Observation(self._next_look, step, "train", self._clock)
+        if self._open is not None:
+            observation.seconds.update(self._open.seconds)  # what it took is spent all the same
         observation.failures.append(Failure("monitor", f"{reason}: {err}"))
         self._hand_over(observation)
 
@@ -231,6 +229,15 @@ class Monitor:
         return {"folder": folder, "attempt": self.attempt, "look": self._next_look, "step": self._last_step}
 
     # Stages
+
+    def _decide(self, step: int, *, is_last: bool = False) -> Decision:
+        """Whether and how much to ask, as rank 0 sees it."""
+        controller = self._controller
+        controller.full = self._workload()
+        decision = broadcast(controller.decide(step, is_last=is_last) if rank() == 0 else Decision(False))
+        controller.heed(decision)
+        self._decision = decision
+        return decision
 
     def _begin_anew(
         self, first: Observation, model: Any, identity: dict[str, str], model_name: str, trainer: str | None
@@ -425,6 +432,7 @@ class Monitor:
         """Turn a look into a record, log one line of it, and give it to the delivery thread."""
         assert self.info is not None
         assert self._baselines is not None
+        self._open = None
         self._next_look = observation.look + 1
         self._last_step = observation.step
         self._observations += 1
