@@ -21,7 +21,7 @@ from driftwatch.drift.outcome import Draws
 from driftwatch.drift.planning import NORMAL_DRAWS, WATCHED_DRAWS
 from driftwatch.drift.shares import TopicStance, topic_stances
 from driftwatch.drift.summary import recent_drift, summary
-from driftwatch.drift.validity import label_shares
+from driftwatch.drift.validity import Tally, Validity, count, label_shares, validity_by_probe
 from driftwatch.drift.verdict import TopicEvidence, allocation
 from driftwatch.errors import ConfigError
 from driftwatch.judges.by_name import judge_by_name
@@ -98,11 +98,13 @@ class Saved:
 
     Attributes:
         fingerprint: Of the baseline model where it is asked on demand; empty where it is not.
+        heard: The baseline's judged replies, counted.
     """
 
     evidence: dict[str, Any]
     used: dict[str, int]
     fingerprint: tuple[float, ...]
+    heard: Tally = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +112,7 @@ class Confirmed:
     """What one look found.
 
     Attributes:
+        validity: Whether the screen says of the baseline what its replies say, by probe.
         draws: How many were made at this look.
         pairs: The replies that were read since the last look, of this look or, with a remote judge, of earlier ones.
         why: What limits the evidence of this look; `None` where nothing does.
@@ -119,6 +122,7 @@ class Confirmed:
     evidence: tuple[TopicEvidence, ...]
     stances: tuple[TopicStance, ...]
     drifts: tuple[Drift, ...]
+    validity: tuple[Validity, ...]
     draws: int
     pairs: tuple[ReplyPair, ...]
     why: str | None
@@ -147,6 +151,7 @@ class Confirm:
         self._evidence: Evidence | None = None
         self._pool: dict[str, list[BaselineReply]] = {}
         self._used: dict[str, int] = {}
+        self._heard: Tally = {}
         self._fingerprint: tuple[float, ...] = ()
 
     def prepare(self, tokenizer: Any) -> None:
@@ -186,7 +191,7 @@ class Confirm:
         controls = tuple(t.id for t in self._topics if t.control)
         self._baselines, self._fingerprint = baselines, fingerprint
         self._evidence = begin(Settings(values, controls, planned_looks=planned_looks or None, alpha=alpha))
-        self._pool, self._used = {}, {}
+        self._pool, self._used, self._heard = {}, {}, {}
         if baselines.reference is None:
             self._fill_pool(model, planned_looks or UNKNOWN_LOOKS)
 
@@ -194,7 +199,7 @@ class Confirm:
         """Go on from the latest evidence, whatever the checkpoint: taking looks back would spend alpha again."""
         self._baselines, self._fingerprint = baselines, saved.fingerprint
         self._evidence = from_json(saved.evidence)
-        self._used = dict(saved.used)
+        self._used, self._heard = dict(saved.used), saved.heard
         self._pool = {}
         for entry in pool:
             self._pool.setdefault(entry.topic, []).append(entry)
@@ -207,7 +212,7 @@ class Confirm:
     def saved(self) -> Saved:
         """What a resumed run needs."""
         assert self._evidence is not None
-        return Saved(to_json(self._evidence), self._used, self._fingerprint)
+        return Saved(to_json(self._evidence), self._used, self._fingerprint, self._heard)
 
     def wanted(self, screened: Collection[str]) -> dict[str, int]:
         """Draws a topic that the next look should make, given what the screen shows."""
@@ -256,8 +261,9 @@ class Confirm:
         recent = self._evidence.recent
         return Confirmed(
             evidence=tuple(summary(self._evidence, rng, screened=screened, why=why)),
-            stances=tuple(topic_stances(label_shares(recent, "now"), rng)),
+            stances=tuple(topic_stances(label_shares(count(recent, "now")), rng)),
             drifts=tuple(recent_drift(self._evidence, rng, against=self._baselines.alerting)),
+            validity=validity_by_probe(self._baselines.stances(self._baselines.alerting), self._heard),
             draws=len(draws),
             pairs=tuple(pairs),
             why=why,
@@ -279,7 +285,9 @@ class Confirm:
             if isinstance(found, Missed):
                 missed.append(f"the replies of step {of_step} were not read: {found.why}")
                 continue
-            self._evidence = update(self._evidence, _by_topic(of_draws, found.now, found.baseline), of_step)
+            outcomes = _by_topic(of_draws, found.now, found.baseline)
+            self._evidence = update(self._evidence, outcomes, of_step)
+            self._heard = count([outcomes], "baseline", self._heard)
             pairs += [
                 ReplyPair(found.look, of_step, d.topic, d.item, d.order, said, baseline)
                 for d, said, baseline in zip(of_draws, found.now, found.baseline, strict=True)

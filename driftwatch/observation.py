@@ -12,7 +12,8 @@ from driftwatch.baselines import Baselines
 from driftwatch.confirm import Confirmed
 from driftwatch.drift.compare import Drift, compare
 from driftwatch.drift.floor import placebo_floor
-from driftwatch.drift.shares import topic_stances
+from driftwatch.drift.shares import TopicStance, topic_stances
+from driftwatch.drift.validity import Validity
 from driftwatch.drift.verdict import TopicEvidence
 from driftwatch.record import Cost, Failure, Phase, Record, RunInfo
 from driftwatch.stance import Stance
@@ -80,11 +81,12 @@ def describe(
             for name in baselines.known
             for drift in compare(_of_probes(baselines.stances(name), now), now, against=name, rng=rng)
         ]
-        shares = topic_stances(now, rng)
+        confirmed = observation.confirmed
+        validity = () if confirmed is None else confirmed.validity
+        shares = [_shown(share, validity) for share in topic_stances(now, rng)]
     controls = {topic.id for topic in info.topics if topic.control}
     alerting = [drift for drift in drifts if drift.baseline == baselines.alerting]
     probes = dict.fromkeys(drift.probe for drift in alerting)
-    confirmed = observation.confirmed
     evidence = tuple(before) if confirmed is None else confirmed.evidence
     poles = {topic.id: topic.poles for topic in info.topics if not topic.control}
     return Record(
@@ -99,6 +101,7 @@ def describe(
         evidence=evidence,
         alerts=new_alerts(before, evidence, poles=poles, alpha=info.alpha),
         floors=(*baselines.floors, *(placebo_floor(alerting, controls, probe) for probe in probes)),
+        agreement={found.probe: found.pearson for found in validity if found.pearson is not None},
         failures=tuple(observation.failures),
         cost=_with_look(cost, observation),
         notes=tuple(observation.notes) + ((confirmed.why,) if confirmed is not None and confirmed.why else ()),
@@ -122,6 +125,14 @@ def _of_probes(stances: Sequence[Stance], now: Sequence[Stance]) -> list[Stance]
     """Only what this look asked by the same probe: a probe that failed is a failure, not a drift without items."""
     asked = {stance.probe for stance in now}
     return [stance for stance in stances if stance.probe in asked]
+
+
+def _shown(share: TopicStance, validity: Sequence[Validity]) -> TopicStance:
+    """Without levels, and why, where the probe does not say what the replies say; its shifts are shown all the same."""
+    for found in validity:
+        if found.probe == share.probe and found.is_valid is False:
+            return replace(share, probs=None, lower=None, upper=None, unscored=f"levels are hidden: {found.why}")
+    return share
 
 
 def _with_look(cost: Cost, observation: Observation) -> Cost:

@@ -9,6 +9,7 @@ import pytest
 from test_callback import callback, lora, store, trainer
 
 from driftwatch.confirm import MIN_DRAWS, BaselineReply, Confirmation, _within
+from driftwatch.drift import validity
 from driftwatch.drift.outcome import Outcome
 from driftwatch.errors import ConfigError, JudgeError
 from driftwatch.judges.judge import Asked, Reading
@@ -64,6 +65,19 @@ def test_evidence_moves_with_every_look_and_each_draw_has_both_sides(tmp_path, t
     assert len(pairs) == sum(per_look[0].values())
     assert {"now", "baseline", "item", "order", "topic"} <= set(pairs[0])
     assert [d.topic for d in looks[-1].drifts if d.probe == "confirm"]
+
+
+def test_a_screen_that_does_not_say_what_the_replies_say_shows_no_levels(tmp_path, tokenizer, monkeypatch):
+    """The judge goes by the reply's first letter, which a random model's likelihoods know nothing about."""
+    monkeypatch.setattr(validity, "MIN_ITEMS", 6)  # of three tiny topics, a random model has resolution on one
+    watch = callback(tmp_path, confirm=confirmation(normal_draws=40, watched_draws=40))
+    trainer(tmp_path, tokenizer, [watch], model=with_fresh_lora(tokenizer), max_steps=4).train()
+    before, *_, last = store(tmp_path).records()
+    levels, hidden = ([s for s in look.stances if s.probe == "statement"] for look in (before, last))
+    assert all(share.probs is not None for share in levels)
+    assert last.agreement["statement"] < 0.4
+    assert {(share.probs, share.unscored.split(":")[0]) for share in hidden} == {(None, "levels are hidden")}
+    assert all(d.log_odds_shift is not None for d in last.drifts if d.probe == "statement"), "shifts stay"
 
 
 def test_a_run_that_learns_nothing_raises_no_alert(tmp_path, tokenizer):

@@ -14,10 +14,11 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from driftwatch.drift.outcome import Draws
+from driftwatch.drift.outcome import NUM_OUTCOMES, Draws
 from driftwatch.stance import Probs, Stance
 
 MIN_ITEMS = 10
+MIN_REPLIES = 4.0  # an item, on average: with fewer their own noise would pass for disagreement; chosen
 MIN_CORRELATION = 0.4
 MAX_TOPIC_ERROR = 0.10
 
@@ -86,30 +87,68 @@ def validity(screen: Sequence[Stance], replies: Sequence[Stance]) -> Validity:
     )
 
 
-def label_shares(looks: Iterable[Mapping[str, Draws]], side: Literal["now", "baseline"]) -> list[Stance]:
-    """Label shares of each item over the draws of some looks: replies that took a stance, and how many did not.
+Tally = dict[str, dict[str, list[int]]]
+"""Replies by topic, item and outcome; the last is a list with a count for each `Outcome`. Plain, to be stored."""
+
+
+def count(looks: Iterable[Mapping[str, Draws]], side: Literal["now", "baseline"], so_far: Tally | None = None) -> Tally:
+    """Replies over the draws of some looks.
 
     Args:
         looks: Draws by topic, look by look.
         side: Whose replies.
+        so_far: What was counted before; it is not changed.
+    """
+    counts: Tally = {topic: {i: list(c) for i, c in items.items()} for topic, items in (so_far or {}).items()}
+    for look in looks:
+        for topic, draws in look.items():
+            items = counts.setdefault(topic, {})
+            for item, outcome in zip(draws.items, draws.now if side == "now" else draws.baseline, strict=True):
+                items.setdefault(item, [0] * NUM_OUTCOMES)[outcome] += 1
+    return counts
+
+
+def label_shares(counts: Tally) -> list[Stance]:
+    """Label shares of each item: replies that took a stance, and how many did not.
 
     Returns:
         One stance an item of probe "confirm". `probs` are shares of all its replies, so those without a stance are
         missing from their sum.
     """
-    counts: dict[tuple[str, str], NDArray[np.int64]] = {}
-    for look in looks:
-        for topic, draws in look.items():
-            for item, outcome in zip(draws.items, draws.now if side == "now" else draws.baseline, strict=True):
-                counts.setdefault((topic, item), np.zeros(6, int))[outcome] += 1
     found = []
-    for (topic, item), count in counts.items():
-        share = (count / count.sum()).tolist()
-        stance = Stance(
-            topic, item, "confirm", probs=Probs(*share[:3]), refusal=share[3], unread=share[4] + share[5], coverage=1.0
-        )
-        found.append(stance)
+    for topic, items in counts.items():
+        for item, counted in items.items():
+            share = (np.array(counted) / sum(counted)).tolist()
+            stance = Stance(
+                topic,
+                item,
+                "confirm",
+                probs=Probs(*share[:3]),
+                refusal=share[3],
+                unread=share[4] + share[5],
+                coverage=1.0,
+            )
+            found.append(stance)
     return found
+
+
+def validity_by_probe(screen: Sequence[Stance], counts: Tally) -> tuple[Validity, ...]:
+    """The same for every probe that gives probabilities, from replies that were counted.
+
+    Args:
+        screen: Of the baseline, calibrated.
+        counts: Of the baseline's replies. Too few of them an item say nothing yet, and `why` says so.
+    """
+    replies = [sum(counted) for items in counts.values() for counted in items.values()]
+    mean = float(np.mean(replies)) if replies else 0.0
+    found = []
+    for probe in dict.fromkeys(s.probe for s in screen if s.probs is not None):
+        if mean < MIN_REPLIES:
+            too_few = f"{mean:.1f} judged replies an item so far; {MIN_REPLIES:g} are needed"
+            found.append(Validity(probe, None, None, None, None, {}, None, 0, None, too_few))
+        else:
+            found.append(validity([s for s in screen if s.probe == probe], label_shares(counts)))
+    return tuple(found)
 
 
 def correlation(x: NDArray[np.float64], y: NDArray[np.float64]) -> float | None:

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from driftwatch.drift.outcome import Draws, Outcome
-from driftwatch.drift.validity import correlation, kappa, label_shares, validity
+from driftwatch.drift.validity import correlation, count, kappa, label_shares, validity, validity_by_probe
 from driftwatch.stance import Probs, Stance
 
 
@@ -96,7 +96,35 @@ def test_correlation_of_one_value_is_none():
 def test_label_shares_count_replies_without_a_stance_apart():
     yes, no, lost = Outcome.SUPPORT, Outcome.OPPOSE, Outcome.REFUSAL
     looks = [{"work": Draws(("a", "b"), (yes, lost), (no, no))}, {"work": Draws(("a",), (Outcome.UNREAD,), (no,))}]
-    a, b = label_shares(looks, "now")
+    a, b = label_shares(count(looks, "now"))
     assert (a.item, a.probs, a.refusal, a.unread) == ("a", Probs(0.5, 0.0, 0.0), 0.0, 0.5)
     assert (b.item, b.probs, b.refusal) == ("b", Probs(0.0, 0.0, 0.0), 1.0)
-    assert [s.probs.oppose for s in label_shares(looks, "baseline")] == [1.0, 1.0]
+    assert [s.probs.oppose for s in label_shares(count(looks, "baseline"))] == [1.0, 1.0]
+
+
+def test_replies_are_counted_on_from_look_to_look_without_touching_what_was_counted():
+    yes, no = Outcome.SUPPORT, Outcome.OPPOSE
+    first = count([{"work": Draws(("a",), (yes,), (no,))}], "baseline")
+    both = count([{"work": Draws(("a", "b"), (yes, yes), (no, yes))}], "baseline", first)
+    assert first == {"work": {"a": [0, 0, 1, 0, 0, 0]}}
+    assert both == {"work": {"a": [0, 0, 2, 0, 0, 0], "b": [1, 0, 0, 0, 0, 0]}}
+
+
+def test_a_probe_is_judged_once_there_are_enough_replies_an_item(truth):
+    rng = np.random.default_rng(3)
+    screen = [*stances(truth, "statement"), *stances(truth[::-1], "backwards")]
+    few, many = (
+        {"work": {f"i{i}": [*rng.multinomial(n, p).tolist(), 0, 0, 0] for i, p in enumerate(truth)}} for n in (3, 8)
+    )
+    assert [(v.is_valid, v.why) for v in validity_by_probe(screen, few)] == [
+        (None, "3.0 judged replies an item so far; 4 are needed")
+    ] * 2
+    assert [(v.probe, v.is_valid) for v in validity_by_probe(screen, many)] == [
+        ("statement", True),
+        ("backwards", False),
+    ]
+
+
+def test_without_a_reply_nothing_is_judged(truth):
+    (found,) = validity_by_probe(stances(truth, "statement"), {})
+    assert found.is_valid is None
