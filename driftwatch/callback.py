@@ -33,6 +33,7 @@ from driftwatch.monitor import Monitor
 from driftwatch.probes.probe import Probe
 from driftwatch.schedule import Schedule
 from driftwatch.topics import TopicPack
+from driftwatch.trainers import TrainerSupport, policy_of, refusal, trainer_of
 
 logger = logging.getLogger(__name__)
 
@@ -125,16 +126,18 @@ class DriftCallback(TrainerCallback, ExportableState):  # type: ignore[misc] # t
         """Prepare, find the baselines, and take the first look; what cannot work raises."""
         if _disabled():
             return
-        monitor = self.monitor
+        monitor, model, trainer = self.monitor, policy_of(kwargs["model"]), trainer_of(args)
+        self._check(model, trainer)
         if not self._own_output_dir:
             monitor.output_dir = Path(args.output_dir) / "driftwatch"
         if monitor.run is None and args.run_name and args.run_name != args.output_dir:
             monitor.run = _as_run_name(args.run_name)
         monitor.begin(
-            kwargs["model"],
+            model,
             kwargs.get("processing_class"),
             step=state.global_step,
             planned_steps=state.max_steps if state.max_steps > 0 else None,
+            trainer=trainer.trainer if trainer is not None else None,
             optimizer=kwargs.get("optimizer"),
             resume=self._resumed_folder(state),
         )
@@ -148,9 +151,9 @@ class DriftCallback(TrainerCallback, ExportableState):  # type: ignore[misc] # t
             return
         self._seen_step = state.global_step
         if self._asked_to_stop is not None:
-            logger.warning("this trainer ignored the request of step %d to stop; stop it by hand", self._asked_to_stop)
-            self._asked_to_stop = None
-        self._guarded(state.global_step, lambda: self._look_if_due(kwargs["model"], state.global_step, control))
+            self._guarded(state.global_step, self._report_ignored_stop)
+        model = policy_of(kwargs["model"])
+        self._guarded(state.global_step, lambda: self._look_if_due(model, state.global_step, control))
 
     def on_train_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
@@ -159,13 +162,22 @@ class DriftCallback(TrainerCallback, ExportableState):  # type: ignore[misc] # t
         if not self._running:
             return
         if not _disabled() and self.progress.get("step") != state.global_step:
-            self._guarded(
-                state.global_step, lambda: self.monitor.observe(kwargs["model"], state.global_step, phase="end")
-            )
+            model = policy_of(kwargs["model"])
+            self._guarded(state.global_step, lambda: self.monitor.observe(model, state.global_step, phase="end"))
         self._running = False
         finished = state.max_steps <= 0 or state.global_step >= state.max_steps
         self._guarded(state.global_step, lambda: self.monitor.close("finished" if finished else "stopped"))
         atexit.unregister(self.monitor.close)
+
+    def _check(self, model: Any, trainer: TrainerSupport | None) -> None:
+        """Refuse what cannot be asked, and say beforehand what a trainer will not do."""
+        if (why := refusal(model, trainer)) is not None:
+            raise ConfigError(why)
+        if trainer is not None and not trainer.stops and any(action.name == "stop" for action in self._actions):
+            logger.warning(
+                '%s does not heed a request to stop: the action "stop" will be reported, and training goes on',
+                trainer.trainer,
+            )
 
     # State that goes into checkpoints
 
@@ -206,6 +218,14 @@ class DriftCallback(TrainerCallback, ExportableState):  # type: ignore[misc] # t
             action.act(record, control)
         if control.should_training_stop:
             self._asked_to_stop = step
+
+    def _report_ignored_stop(self) -> None:
+        step, self._asked_to_stop = self._asked_to_stop, None
+        assert step is not None
+        text = f"this trainer ignored the request of step {step} to stop; stop it by hand"
+        logger.warning("%s", text)
+        if self.monitor.store is not None:  # on rank 0
+            self.monitor.store.append_event("stop ignored", attempt=self.monitor.attempt, step=step, text=text)
 
     def _guarded(self, step: int, call: Callable[[], object]) -> None:
         """Run a part of ours; whatever happens in it, training goes on."""

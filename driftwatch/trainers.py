@@ -1,0 +1,117 @@
+"""The trainers that people use, and what the callback has to know about each: pure data and a small lookup.
+
+A callback is given the training arguments and the model, never the trainer. The arguments' class names the trainer
+(`DPOConfig` belongs to `DPOTrainer`), also where a user has derived from it. Whatever a model can tell by itself is
+asked of the model; the table holds what cannot be seen from there. `tests/compat` holds each row against real training,
+and docs/trainers.md shows what came out.
+"""
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+ReferenceModel = Literal["none", "frozen copy", "teacher"]
+
+NO_LANGUAGE_HEAD = (
+    "driftwatch asks a causal language model for its views, and {model} has no language head: it gives scores or "
+    "hidden states, not words. Add DriftCallback to the trainer of the policy instead."
+)
+ENCODER_DECODER = (
+    "driftwatch asks causal language models, and {model} is an encoder-decoder. Train it without DriftCallback."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class TrainerSupport:
+    """What the callback has to know about one trainer.
+
+    Attributes:
+        trainer: Name of its class.
+        module: Where users import it from.
+        arguments: Name of the class of its training arguments.
+        reference: What it holds the policy against: nothing; a frozen copy of the policy, which with LoRA is the policy
+            with its adapters off; or a teacher. Only adapters can be switched, so only with LoRA is the SFT model found
+            without a stored baseline.
+        attaches: False where the trained model cannot be asked at all.
+        stops: Whether it heeds `control.should_training_stop`.
+        resumes: Whether `train` can go on from a checkpoint.
+        note: For people.
+    """
+
+    trainer: str
+    module: str
+    arguments: str
+    reference: ReferenceModel = "none"
+    attaches: bool = True
+    stops: bool = True
+    resumes: bool = True
+    note: str = ""
+
+
+TRAINERS: tuple[TrainerSupport, ...] = (
+    TrainerSupport("Trainer", "transformers", "TrainingArguments"),
+    TrainerSupport(
+        "Seq2SeqTrainer",
+        "transformers",
+        "Seq2SeqTrainingArguments",
+        note="Causal models; encoder-decoders are refused.",
+    ),
+    TrainerSupport("SFTTrainer", "trl", "SFTConfig"),
+    TrainerSupport("DPOTrainer", "trl", "DPOConfig", "frozen copy"),
+    TrainerSupport("KTOTrainer", "trl", "KTOConfig", "frozen copy"),
+    TrainerSupport(
+        "RewardTrainer", "trl", "RewardConfig", attaches=False, note="Refused before training: no language head."
+    ),
+    TrainerSupport("GRPOTrainer", "trl", "GRPOConfig", "frozen copy", note="None with beta=0, the default."),
+    TrainerSupport("RLOOTrainer", "trl", "RLOOConfig", "frozen copy"),
+    TrainerSupport("DistillationTrainer", "trl", "DistillationConfig", "teacher"),
+    TrainerSupport("CPOTrainer", "trl.experimental.cpo", "CPOConfig", note='SimPO is loss_type="simpo".'),
+    TrainerSupport("ORPOTrainer", "trl.experimental.orpo", "ORPOConfig"),
+    TrainerSupport("OnlineDPOTrainer", "trl.experimental.online_dpo", "OnlineDPOConfig", "frozen copy"),
+    TrainerSupport("NashMDTrainer", "trl.experimental.nash_md", "NashMDConfig", "frozen copy", note="Up to TRL 1.12."),
+    TrainerSupport("XPOTrainer", "trl.experimental.xpo", "XPOConfig", "frozen copy", note="Up to TRL 1.12."),
+    TrainerSupport("GKDTrainer", "trl.experimental.gkd", "GKDConfig", "teacher"),
+    TrainerSupport("TPOTrainer", "trl.experimental.tpo", "TPOConfig"),
+    TrainerSupport("A2POTrainer", "trl.experimental.a2po", "A2POConfig", "frozen copy"),
+    TrainerSupport("GMPOTrainer", "trl.experimental.gmpo", "GMPOConfig", "frozen copy", note="None with beta=0."),
+    TrainerSupport(
+        "PPOTrainer",
+        "trl.experimental.ppo",
+        "PPOConfig",
+        "frozen copy",
+        stops=False,
+        resumes=False,
+        note="Up to TRL 1.12. The policy is taken out of the wrapper that holds it and the value model.",
+    ),
+)
+
+
+def trainer_of(arguments: object) -> TrainerSupport | None:
+    """The row of the trainer that has these training arguments; `None` if the table knows none of their classes."""
+    rows = {row.arguments: row for row in TRAINERS}
+    return next((rows[kind.__name__] for kind in type(arguments).__mro__ if kind.__name__ in rows), None)
+
+
+def policy_of(model: Any) -> Any:
+    """The language model inside what a trainer hands to callbacks: PPO's wrapper also holds a value model."""
+    held: Any
+    for held in (model, getattr(model, "module", None)):  # replicas keep the wrapper under "module"
+        if hasattr(held, "policy") and hasattr(held, "value_model"):
+            return held.policy
+    return model
+
+
+def refusal(model: Any, trainer: TrainerSupport | None = None) -> str | None:
+    """The sentence with which a model that cannot be asked is refused; `None` for one that can.
+
+    Args:
+        model: As `policy_of` gives it. What says nothing of itself is not refused.
+        trainer: Who trains it, if known.
+    """
+    if getattr(getattr(model, "config", None), "is_encoder_decoder", False) is True:
+        return ENCODER_DECODER.format(model=type(model).__name__)
+    head, can_generate = getattr(model, "get_output_embeddings", None), getattr(model, "can_generate", None)
+    # Either alone errs for some remote code: a head under a name of its own, or no generation mixin.
+    headless = callable(head) and callable(can_generate) and head() is None and not can_generate()
+    if headless or (trainer is not None and not trainer.attaches):
+        return NO_LANGUAGE_HEAD.format(model=type(model).__name__)
+    return None
