@@ -60,7 +60,7 @@ def command(
         token=token,
         needs_token_to_read=not local,
         hosts=(*LOOPBACK_NAMES, *allow_host) if local else None,
-        metrics=MetricsText(library, keep_seconds=3600 * keep_hours).render,
+        metrics=MetricsText(library, keep_seconds=3600 * keep_hours).compressed,
     )
     try:
         opened = listening(host, port)

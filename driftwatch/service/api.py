@@ -84,6 +84,16 @@ def refused(status: int, text: str, headers: dict[str, str] | None = None) -> Js
     return Json(Problem(text), status, headers)
 
 
+async def unpacked(request: Request, body: bytes, media_type: str) -> Response:
+    """A body that is kept in gzip, for a client that takes it so or for one that does not."""
+    headers = {"Cache-Control": "no-store", "Vary": "Accept-Encoding"}
+    if "gzip" in request.headers.get("accept-encoding", ""):
+        headers["Content-Encoding"] = "gzip"
+    else:
+        body = await run_in_threadpool(gzip.decompress, body)
+    return Response(body, media_type=media_type, headers=headers)
+
+
 class Answers:
     """Answers as bytes, kept until their run changes or the room is needed, the longest unused first.
 
@@ -168,12 +178,7 @@ class Api:
         if since is None:
             return refused(400, "since is a position, 0 or more.")
         body = await run_in_threadpool(self._curves, run, since)
-        headers = {"Cache-Control": "no-store", "Vary": "Accept-Encoding"}
-        if "gzip" in request.headers.get("accept-encoding", ""):
-            headers["Content-Encoding"] = "gzip"
-        else:
-            body = await run_in_threadpool(gzip.decompress, body)
-        return Response(body, media_type="application/json", headers=headers)
+        return await unpacked(request, body, "application/json")
 
     async def movers(self, run: FollowedRun, request: Request) -> Response:
         """The items that moved most, with the model's answers before and after."""

@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-from driftwatch.service.api import Api
+from driftwatch.service.api import Api, unpacked
 from driftwatch.service.exposition import CONTENT_TYPE, MetricsText
 from driftwatch.service.library import Library
 from driftwatch.service.openapi import document
@@ -46,16 +46,16 @@ def create_app(
         needs_token_to_read: Whether everything else needs it too.
         hosts: Names under which the service may be addressed; `None` for any.
         single: Name of the one run, where this is the page of a run in training; it takes no pushes.
-        metrics: Text of /metrics; `None` makes it from the library.
+        metrics: Text of /metrics in gzip; `None` makes it from the library.
         free: Paths that need no token to read.
         max_body: Bytes of one push.
     """
     broadcast = Broadcast()
     library.listen(broadcast.publish)
-    render = metrics or MetricsText(library).render
+    text = metrics or MetricsText(library).compressed
 
     async def scrape(request: Request) -> Response:
-        return Response(await run_in_threadpool(render), media_type=CONTENT_TYPE)
+        return await unpacked(request, await run_in_threadpool(text), CONTENT_TYPE)
 
     async def healthy(request: Request) -> Response:
         return PlainTextResponse("ok\n")

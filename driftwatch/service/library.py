@@ -128,7 +128,7 @@ class Library:
     # Refreshing
 
     def listen(self, listener: Callable[[set[str]], None]) -> None:
-        """Have a function called with the names of the runs that changed; it must not wait."""
+        """Have a function called after every refresh with the names of the runs that changed; it must not wait."""
         self._listeners.append(listener)
 
     def refresh(self) -> set[str]:
@@ -145,9 +145,8 @@ class Library:
             kept = {name: row for name, row in self._rows.items() if name in runs and name not in changed}
             self._rows = kept | {name: _row(runs[name]) for name in changed if name in runs}
             self._runs = runs
-        if changed:
-            for listener in self._listeners:
-                listener(changed)
+        for listener in self._listeners:
+            listener(changed)
         self._ready.set()
         return changed
 

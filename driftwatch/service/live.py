@@ -5,6 +5,7 @@ for nothing but the opening of a port.
 """
 
 import functools
+import gzip
 import logging
 import os
 import socket
@@ -16,6 +17,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 
 from driftwatch.exporters.prometheus import MetricsServer, PrometheusExporter, Server
 from driftwatch.service.app import DriftwatchApp, create_app
+from driftwatch.service.exposition import GZIP_LEVEL
 from driftwatch.service.library import Library
 from driftwatch.service.security import LOOPBACK_NAMES, is_loopback
 from driftwatch.store import RunStore
@@ -52,7 +54,7 @@ class PageServer:
             needs_token_to_read=token is not None,
             hosts=LOOPBACK_NAMES if is_loopback(address) else None,
             single=store.folder.resolve().name,
-            metrics=lambda: generate_latest(registry),
+            metrics=lambda: gzip.compress(generate_latest(registry), GZIP_LEVEL),
             free=("/metrics",),
         )
         self._server = StreamingServer(self._app, max_connections=64)

@@ -32,7 +32,7 @@ class Broadcast:
     def publish(self, names: set[str]) -> None:
         """Tell all streams; may be called from any thread."""
         loop = self._loop
-        if loop is not None and not loop.is_closed():
+        if names and loop is not None and not loop.is_closed():
             loop.call_soon_threadsafe(self._publish, set(names))
 
     def close(self, state: str | None = None) -> None:

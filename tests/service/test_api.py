@@ -189,6 +189,42 @@ def test_a_beating_heart_changes_the_scrape_and_nothing_else_is_made_anew(serve,
     assert changed == {"driftwatch_heartbeat_timestamp_seconds"}
 
 
+def test_a_label_that_looks_like_a_header_does_not_break_the_scrape(serve, root, finished):
+    shutil.copytree(finished.folder, root / "finished")
+    store = RunStore(root / "sly")
+    topics = tuple(
+        type(t)(t.id, t.title, ("# HELP up", "# TYPE up"), t.control, t.num_items) for t in run_info().topics
+    )
+    store.create(run_info("sly", topics=topics))
+    text = serve(root).get("/metrics").text
+    poles = {family.name: family for family in text_string_to_metric_families(text)}["driftwatch_topic_info"].samples
+    assert {sample.labels["support"] for sample in poles if sample.labels["run"] == "sly"} == {"# HELP up"}
+    assert len(samples(text)) == sum(1 for line in text.splitlines() if not line.startswith("#"))
+
+
+def test_a_scrape_is_sent_compressed_to_those_who_take_it_so(serve, finished):
+    client = serve(finished.folder.parent)
+    packed = client.get("/metrics", headers={"Accept-Encoding": "gzip"})
+    plain = client.get("/metrics", headers={"Accept-Encoding": "identity"})
+    assert packed.headers["content-encoding"] == "gzip"
+    assert "content-encoding" not in plain.headers
+    assert packed.text == plain.text
+    assert int(packed.headers["content-length"]) < len(plain.content) / 4
+
+
+def test_a_scrape_makes_nothing_and_shows_the_last_refresh(serve, root, finished, monkeypatch):
+    """What a scrape waits for is what other requests make it wait for; the text is there already."""
+    shutil.copytree(finished.folder, root / "first")
+    client = serve(root)
+    client.library.stop()
+    assert samples(client.get("/metrics").text)["driftwatch_observed_step", ("run", "first")] == 70
+    shutil.copytree(finished.folder, root / "second")
+    client.library.refresh()
+    monkeypatch.setattr("driftwatch.service.exposition.samples", lambda *args, **kwargs: 1 / 0)
+    found = samples(client.get("/metrics").text)
+    assert found["driftwatch_observed_step", ("run", "second")] == 70
+
+
 def test_prometheus_discovers_running_trainers_only(serve, root):
     running = synthetic_run(root, "running", looks=2, state="running")
     running.write_json("endpoint.json", {"address": "0.0.0.0", "port": 9471, "host": "trainer-3"})
