@@ -132,6 +132,7 @@ class DriftCallback(TrainerCallback, ExportableState):  # type: ignore[misc] # t
             monitor.output_dir = Path(args.output_dir) / "driftwatch"
         if monitor.run is None and args.run_name and args.run_name != args.output_dir:
             monitor.run = _as_run_name(args.run_name)
+        monitor.attach(args, state)
         monitor.begin(
             model,
             kwargs.get("processing_class"),

@@ -26,7 +26,7 @@ from driftwatch.drift.compare import BaselineName
 from driftwatch.drift.floor import exceeds
 from driftwatch.drift.reliability import TopicReliability, reliability_of
 from driftwatch.errors import BaselineError, ConfigError, JudgeError, ProbeError
-from driftwatch.exporters.exporter import Exporter
+from driftwatch.exporters.exporter import BesideTrainer, Exporter
 from driftwatch.guard import undisturbed
 from driftwatch.observation import Observation, describe, widest
 from driftwatch.probes.probe import Probe
@@ -114,6 +114,12 @@ class Monitor:
         self._export_failures: Counter[str] = Counter()
 
     # The life of a run: begin, observe, …, close
+
+    def attach(self, args: Any, state: Any) -> None:
+        """Name the Trainer's settings and state to the exporters that write beside its own figures; before `begin`."""
+        for exporter in self._exporters:
+            if isinstance(exporter, BesideTrainer):
+                exporter.attach(args, state)
 
     def begin(
         self,

@@ -1,6 +1,6 @@
 """Exporter: a channel that carries records out of the training process, best effort and off its thread."""
 
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 from driftwatch.record import Record, RunInfo
 from driftwatch.store import RunStore
@@ -30,4 +30,13 @@ class Exporter(Protocol):
 
     def close(self, state: str) -> None:
         """The run ended in `state` ("finished", "stopped" or "failed"); deliver what must outlive the process."""
+        ...
+
+
+@runtime_checkable
+class BesideTrainer(Protocol):
+    """What an exporter also has that writes where the Trainer writes."""
+
+    def attach(self, args: Any, state: Any) -> None:
+        """Take the Trainer's TrainingArguments and TrainerState; called on every rank before `open`."""
         ...

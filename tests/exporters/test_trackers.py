@@ -59,6 +59,56 @@ def test_tensorboard_files_lie_beside_the_trainers_and_read_back(tmp_path):
     assert state.log_history[0][KEY] == -0.2
 
 
+def test_a_trainer_with_the_exporter_by_name_has_the_looks_in_tensorboard_and_in_its_log(tmp_path):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+    from transformers import Trainer, TrainingArguments
+
+    from driftwatch import DriftCallback, Schedule
+    from driftwatch.testing import tiny_model, tiny_pack, tiny_tokenizer
+
+    tokenizer = tiny_tokenizer()
+    ids = tokenizer("I want more nature in the street. ")["input_ids"]
+    trainer = Trainer(
+        model=tiny_model(tokenizer),
+        args=TrainingArguments(
+            str(tmp_path / "out"),
+            max_steps=4,
+            logging_steps=2,
+            learning_rate=1e-2,
+            report_to=["tensorboard"],
+            use_cpu=True,
+            save_strategy="no",
+            disable_tqdm=True,
+        ),
+        train_dataset=[{"input_ids": ids, "labels": ids}] * 16,
+        processing_class=tokenizer,
+        callbacks=[
+            DriftCallback(
+                tiny_pack(),
+                schedule=Schedule(every_steps=2, early_dense=False, budget=None),
+                exporters=("trackers",),
+                on_error="raise",
+            )
+        ],
+    )
+    trainer.train()
+    shifts = {
+        entry["step"]: entry[name]
+        for entry in trainer.state.log_history
+        for name in ["driftwatch/drift_log_odds_shift_nats/parks/statement/start"]
+        if name in entry
+    }
+    assert list(shifts) == [0, 2, 4]
+    assert any("loss" in entry for entry in trainer.state.log_history)  # the Trainer's own entries are still there
+    (ours,) = (tmp_path / "out").rglob("*.driftwatch")
+    assert [path for path in ours.parent.glob("events.out.tfevents.*") if path != ours]  # beside the Trainer's own file
+    read = EventAccumulator(str(ours))
+    read.Reload()
+    written = {e.step: e.value for e in read.Scalars("driftwatch/drift_log_odds_shift_nats/parks/statement/start")}
+    assert written == pytest.approx(shifts)
+    assert shifts[0] == 0 != shifts[4]
+
+
 def test_no_tensorboard_file_where_the_trainer_writes_none(tmp_path):
     exporter = TrackersExporter()
     exporter.attach(SimpleNamespace(report_to=[], output_dir=str(tmp_path)), SimpleNamespace(log_history=[]))
