@@ -20,7 +20,7 @@ PLANTED, TOWARDS = "immigration", 1
 @click.option(
     "--out", type=click.Path(path_type=Path), default=None, help="Folder for the runs; a new one if not given."
 )
-@click.option("--port", type=int, default=9464, show_default=True, help="Port of /metrics.")
+@click.option("--port", type=int, default=9464, show_default=True, help="Port of the live page and /metrics.")
 def command(fast: bool, model: str | None, out: Path | None, port: int) -> None:
     """Fine-tune a model on balanced answers, then optimise preferences that favour one side of one topic, and watch.
 
@@ -42,9 +42,9 @@ def _run(console: Any, folder: Path, *, fast: bool, model: str | None, port: int
     from driftwatch.demo.data import dpo_pairs, sft_examples
     from driftwatch.demo.training import FAST, Recipe, run_dpo, run_sft
     from driftwatch.demo.verdict import screen_verdict
-    from driftwatch.exporters.prometheus import PrometheusExporter
     from driftwatch.probes.statement import StatementProbe
     from driftwatch.schedule import Schedule
+    from driftwatch.service.live import prometheus
     from driftwatch.topics import load_pack
 
     with as_file(files("driftwatch.demo")) as data:
@@ -75,7 +75,7 @@ def _run(console: Any, folder: Path, *, fast: bool, model: str | None, port: int
             "dpo",
             every_steps=recipe.look_every,
             baseline=folder / "sft",
-            exporters=(PrometheusExporter(port=port),),
+            exporters=(prometheus(port=port),),
         )
         pairs = dpo_pairs(pack, PLANTED, towards=TOWARDS)
         network = run_dpo(network, tokenizer, pairs, folder / "dpo-training", recipe, [dpo, bar("DPO", dpo)])
@@ -148,7 +148,7 @@ def _progress(console: Any) -> Iterator[Any]:
             def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
                 progress.update(self.task, total=state.max_steps)
                 if self.watch is not None:
-                    console.print(f"metrics at {self.watch.monitor.url}/metrics")
+                    console.print(f"live page at {self.watch.monitor.url}, metrics at {self.watch.monitor.url}/metrics")
                 self.tell()
 
             def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
