@@ -1,3 +1,4 @@
+import json
 import logging
 import random
 import time
@@ -109,6 +110,48 @@ def test_answers_that_are_no_completion_leave_a_reply_unread(payload):
         good, bad = judge(server, max_attempts=2).read([asked("fine"), asked("ill")])
     assert good.probs is not None
     assert str(bad.unread).startswith("the judge did not answer: the answer")
+
+
+def test_an_answer_that_is_slow_but_in_time_is_read():
+    def respond(number, body, server):
+        time.sleep(0.2)
+        return ok(fake.completion(GOOD))
+
+    with fake.FakeChatServer(respond) as server:
+        (reading,) = judge(server, timeout=5).read([asked()])
+    assert reading.probs is not None
+    assert len(server.requests) == 1
+
+
+def test_an_attempt_that_takes_longer_than_its_time_is_made_again():
+    with serving(ok(None), ok(fake.completion(GOOD))) as server:
+        (reading,) = judge(server, timeout=0.2).read([asked()])
+    assert reading.probs is not None
+    assert len(server.requests) == 2
+
+
+def test_an_answer_that_breaks_off_is_asked_for_again():
+    whole = json.dumps(fake.completion(GOOD)).encode()
+    with serving((200, {"Content-Length": str(len(whole))}, whole[:60]), ok(whole)) as server:
+        (reading,) = judge(server).read([asked()])
+    assert reading.probs is not None
+    assert len(server.requests) == 2
+
+
+@pytest.mark.parametrize("content", ["", None])
+def test_a_judge_that_says_nothing_leaves_the_reply_unread(content):
+    silent = {"model": "judge-1", "choices": [{"message": {"content": content}, "finish_reason": "length"}]}
+    with serving(ok(silent)) as server:
+        (reading,) = judge(server).read([asked()])
+    assert reading.unread == "the judge said '', which is none of its labels"
+
+
+@pytest.mark.parametrize("reply", ["I think that te", "我更喜欢喝茶。", "Ich mag {Tee} – «sehr» 🍵", "\ud83c and a half"])
+def test_a_reply_reaches_the_judge_as_it_is_whether_cut_off_or_in_another_language(reply):
+    with serving(ok(fake.completion(GOOD))) as server:
+        (reading,) = judge(server).read([asked(reply)])
+    assert reading.probs is not None
+    assert fake.reply_in(server.requests[0]) == reply
 
 
 def test_a_server_that_never_answers_costs_no_more_than_the_deadline():
@@ -257,6 +300,37 @@ def test_looks_do_not_pile_up_before_a_dead_server():
         with pytest.raises(JudgeError, match=r"2 looks wait for judge endpoint.* already"):
             worker.submit(2, [asked()])
         worker.close(timeout=0)
+
+
+def test_its_identity_changes_with_model_and_server_and_not_with_patience():
+    known = EndpointJudge("m-1", "http://host/v1").id
+    assert EndpointJudge("m-1", "http://host/v1", timeout=1, deadline=2, concurrency=1).id == known
+    assert EndpointJudge("m-2", "http://host/v1").id != known
+    assert EndpointJudge("m-1", "http://other/v1").id != known
+
+
+def test_another_judge_than_at_the_baseline_reads_no_look():
+    with serving(ok(fake.completion(GOOD))) as server:
+        before, after = judge(server), EndpointJudge("judge-2", server.url)
+        with pytest.raises(JudgeError, match=r"the judge changed: .*judge-1.*judge-2"):
+            read(after, [asked()], expected_id=before.id)
+        worker = JudgeWorker(after, expected_id=before.id)
+        worker.submit(0, [asked()])
+        (late,) = worker.close(timeout=10)
+    assert late.readings is None
+    assert "the judge changed" in late.failure
+    assert server.requests == []
+
+
+def test_a_model_that_changes_between_looks_spoils_only_the_looks_after_it():
+    with serving(ok(fake.completion(GOOD)), ok(fake.completion(GOOD, model="judge-2"))) as server:
+        worker = JudgeWorker(judge(server))
+        for look in (0, 1):
+            worker.submit(look, [asked()])
+        first, second = worker.close(timeout=10)
+    assert first.readings[0].probs is not None
+    assert (second.look, second.readings) == (1, None)
+    assert 'now "judge-2"' in second.failure
 
 
 def test_the_border_lets_it_through():
