@@ -277,6 +277,7 @@ class Monitor:
         self.store = RunStore(_free_folder(self.output_dir, self.run or time.strftime("run-%Y%m%d-%H%M%S")))
         self.info = self._describe(identity, model_name, trainer)
         self.store.create(self.info)
+        self.store.write_pack(self._asking.pack)
         self.store.write_json(RELIABILITY_FILE, self._reliability())
         for baseline in self._baselines.known.values():
             self.store.write_baseline(baseline)

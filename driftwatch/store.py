@@ -8,6 +8,7 @@
       records.jsonl      one Record a look
       stances.jsonl      one line a look: the stance of every item, for readers who ask "which questions?"
       baseline-*.json    what the run compares with: identity and stances
+      pack.json          what is asked, for readers who do not have the pack
       endpoint.json      where /metrics is served
       heartbeat          touched while the process lives; tells a crashed run from a running one
       replies/, evidence.jsonl, baseline-replies.jsonl     what alerts rest on
@@ -30,6 +31,7 @@ import msgspec
 from driftwatch.errors import StoreError
 from driftwatch.record import BaselineName, Record, RunInfo, record_from_json, run_info_from_json, to_json
 from driftwatch.stance import Stance
+from driftwatch.topics.topic import TopicPack
 
 logger = logging.getLogger(__name__)
 
@@ -173,6 +175,10 @@ class RunStore:
         """Keep what the run compares with."""
         self.write_json(f"baseline-{baseline.name}.json", baseline)
 
+    def write_pack(self, pack: TopicPack) -> None:
+        """Keep what is asked."""
+        self.write_json("pack.json", pack)
+
     def beat(self) -> None:
         """Say that the process lives."""
         (self.folder / "heartbeat").touch()
@@ -230,6 +236,22 @@ class RunStore:
             return msgspec.json.decode(path.read_bytes(), type=Baseline)
         except (msgspec.DecodeError, msgspec.ValidationError) as err:
             raise StoreError(f"{path} is not a whole baseline ({err}). Remake it with `driftwatch baseline`.") from err
+
+    def pack(self) -> TopicPack | None:
+        """What is asked, or `None` where the run does not keep it.
+
+        Raises:
+            StoreError: It keeps something else.
+        """
+        path = self.folder / "pack.json"
+        if not path.is_file():
+            return None
+        try:
+            return msgspec.json.decode(path.read_bytes(), type=TopicPack)
+        except (msgspec.DecodeError, msgspec.ValidationError) as err:
+            raise StoreError(
+                f"expected the pack of the run in {path}; found another thing ({err}). Delete it."
+            ) from err
 
     def state(self) -> RunState:
         """What the run is doing, from its last begin or end and its heartbeat."""

@@ -123,6 +123,17 @@ def test_stances_of_items_are_kept_beside_the_records(store):
     assert [look.stances for look in store.look_stances()] == [(stance,)]
 
 
+def test_what_is_asked_is_kept_with_the_run(store):
+    from driftwatch.testing import tiny_pack
+
+    assert store.pack() is None  # a folder of an earlier version
+    store.write_pack(tiny_pack())
+    assert store.pack() == tiny_pack()
+    (store.folder / "pack.json").write_text('{"id": "tiny"')
+    with pytest.raises(StoreError, match=r"expected the pack of the run in .*pack\.json; found another thing"):
+        store.pack()
+
+
 def test_a_folder_without_a_run_says_so(tmp_path):
     with pytest.raises(StoreError, match=r"expected the folder of a run, with run.json in it"):
         RunStore(tmp_path).info()

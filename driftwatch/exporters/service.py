@@ -28,6 +28,7 @@ FIRST_PAUSE, LONGEST_PAUSE = 5.0, 300.0  # after a failure, doubling
 FINAL_SECONDS = 12.0  # for what waits at the end of training
 URL, TOKEN = "DRIFTWATCH_SERVICE", "DRIFTWATCH_TOKEN"  # names of variables
 PARTS = {"events": "events.jsonl", "stances": "stances.jsonl", "records": "records.jsonl"}
+FILES = {"baselines": "baseline-*.json", "packs": "pack.json"}  # sent whole, with the first lines
 
 
 class _Line(NamedTuple):
@@ -73,7 +74,7 @@ class ServiceExporter:
         self._sent: dict[str, int] = {}
         self._pause = FIRST_PAUSE
         self._not_before = 0.0
-        self._baselines_sent = False
+        self._files_sent = False
         self._kept = 0
 
     def open(self, info: RunInfo, store: RunStore) -> None:
@@ -81,7 +82,7 @@ class ServiceExporter:
         self._info, self._store = info, store
         self._sent = self._read_progress()
         self._kept = self._sent.pop("kept", 0)
-        self._pause, self._not_before, self._baselines_sent = FIRST_PAUSE, 0.0, False
+        self._pause, self._not_before, self._files_sent = FIRST_PAUSE, 0.0, False
 
     def export(self, record: Record) -> None:
         """Send what is new; the record is in the folder by now.
@@ -125,8 +126,9 @@ class ServiceExporter:
     def _send_new(self, until: float | None) -> bool:
         assert self._store is not None
         parts: dict[str, list[bytes]] = {}
-        if not self._baselines_sent:
-            parts["baselines"] = [path.read_bytes() for path in self._store.folder.glob("baseline-*.json")]
+        if not self._files_sent:
+            for part, pattern in FILES.items():
+                parts[part] = [path.read_bytes() for path in self._store.folder.glob(pattern)]
         batch: list[_Line] = []
         sent, size = False, 0
         for line in self._new_lines():
@@ -137,7 +139,7 @@ class ServiceExporter:
                     return sent
             batch.append(line)
             size += len(line.text)
-        if batch or parts.get("baselines"):
+        if batch or any(parts.values()):
             self._send(batch, parts)
             sent = True
         return sent
@@ -148,13 +150,13 @@ class ServiceExporter:
         answer = self._push(parts)
         for refused in answer.get("refused", ()):
             logger.warning("the service did not keep a line of %s: %s", refused.get("part"), refused.get("reason"))
-        self._baselines_sent = True
+        self._files_sent = True
         for line in batch:
             self._sent[self._key(line.path)] = line.end
         kept = int(answer.get("records", 0))
         if kept < self._kept:
             logger.warning("the service has lost looks of this run; all are sent again")
-            self._sent, self._baselines_sent = {}, False
+            self._sent, self._files_sent = {}, False
         self._kept = kept
         self._write_progress()
 

@@ -50,7 +50,7 @@ class Mover:
     """One item that moved.
 
     Attributes:
-        sides: Texts of its sides, as far as its pack is installed here; `sides[0]` favours `poles[0]`.
+        sides: Texts of its sides, where the run keeps its pack or it is installed; `sides[0]` favours `poles[0]`.
         shift: Log-odds shift where `unit` is "nats", else score shift; toward `poles[0]` positive.
         before, now: P(support), P(neutral), P(oppose), or `None`.
     """
@@ -169,15 +169,16 @@ def _shift(before: Stance, now: Stance) -> tuple[float, str] | None:
 
 
 def _texts(store: RunStore, info: RunInfo) -> dict[str, tuple[tuple[str, str] | None, str | None]]:
-    """Sides and question by item, if the very pack of the run is installed here; none otherwise."""
-    try:
-        pack = load_pack(info.pack)
-    except (DriftwatchError, OSError) as err:
-        logger.debug("pack %s of run %s is not installed here: %s", info.pack, store.folder.name, err)
-        return {}
-    if pack.digest != info.pack_digest:
-        return {}
-    return {item.id: (item.sides, item.question) for topic in pack for item in topic.items}
+    """Sides and question by item, from the pack that the run keeps or the very same one installed here; else none."""
+    for find in (store.pack, lambda: load_pack(info.pack)):
+        try:
+            pack = find()
+        except (DriftwatchError, OSError) as err:
+            logger.debug("pack %s of run %s is not there: %s", info.pack, store.folder.name, err)
+            continue
+        if pack is not None and pack.digest == info.pack_digest:
+            return {item.id: (item.sides, item.question) for topic in pack for item in topic.items}
+    return {}
 
 
 def _answers(store: RunStore) -> dict[tuple[str, str], list[Answer]]:

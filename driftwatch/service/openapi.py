@@ -16,6 +16,7 @@ from driftwatch.service.discovery import TargetGroup
 from driftwatch.service.follow import Curves
 from driftwatch.service.push import Accepted, Push
 from driftwatch.store import Baseline, Event, LookStances
+from driftwatch.topics.topic import TopicPack
 
 _RUN = {
     "name": "run",
@@ -38,7 +39,7 @@ async def document(request: Request) -> Response:
 @lru_cache(maxsize=1)
 def describe() -> dict[str, Any]:
     """The whole description, OpenAPI 3.1."""
-    pushed = {"records": Record, "events": Event, "stances": LookStances, "baselines": Baseline}
+    pushed = {"records": Record, "events": Event, "stances": LookStances, "baselines": Baseline, "packs": TopicPack}
     kinds = (RunList, RunDetail, Curves, Movers, RecordPage, TargetGroup, Push, Accepted, Problem, *pushed.values())
     schemas, components = msgspec.json.schema_components(kinds, ref_template="#/components/schemas/{name}")
     ref: dict[Any, dict[str, Any]] = dict(zip(kinds, schemas, strict=True))

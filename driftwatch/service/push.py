@@ -23,6 +23,7 @@ from driftwatch.service.api import Json, refused
 from driftwatch.service.library import Library
 from driftwatch.service.security import carries
 from driftwatch.store import Baseline, Event, LookStances, RunStore, valid_run_name
+from driftwatch.topics.topic import TopicPack
 
 logger = logging.getLogger(__name__)
 
@@ -39,6 +40,13 @@ FILES = {
 }
 
 
+# Part of a push → what it holds, and the file that is written once.
+WHOLE: dict[str, tuple[Any, Callable[[Any], str]]] = {
+    "baselines": (Baseline, lambda baseline: f"baseline-{baseline.name}.json"),
+    "packs": (TopicPack, lambda pack: "pack.json"),
+}
+
+
 class Push(msgspec.Struct, forbid_unknown_fields=True):
     """What one push holds; every part may be left out.
 
@@ -46,10 +54,12 @@ class Push(msgspec.Struct, forbid_unknown_fields=True):
         info: The run's attributes; required with the first push of a run.
         records, events, stances, replies: Lines of the files of that name.
         baselines: What the run compares with.
+        packs: What is asked; one.
     """
 
     info: msgspec.Raw = msgspec.field(default_factory=lambda: msgspec.Raw(b"null"))
     baselines: list[msgspec.Raw] = []
+    packs: list[msgspec.Raw] = []
     records: list[msgspec.Raw] = []
     events: list[msgspec.Raw] = []
     stances: list[msgspec.Raw] = []
@@ -112,7 +122,8 @@ class Inbox:
         with self._lock:
             store = self._store(name, push)
             result = Accepted(0, 0, [])
-            self._keep_baselines(store, push, result)
+            for part in WHOLE:
+                self._keep_files(store, part, getattr(push, part), result)
             for part, file in FILES.items():
                 self._keep_lines(store, part, file, getattr(push, part), result)
             store.beat()
@@ -162,17 +173,18 @@ class Inbox:
         store.write_json(MARKER, {"created": info.created})
         store.create(info)
 
-    def _keep_baselines(self, store: RunStore, push: Push, result: Accepted) -> None:
-        for index, raw in enumerate(push.baselines):
+    def _keep_files(self, store: RunStore, part: str, files: Iterable[msgspec.Raw], result: Accepted) -> None:
+        kind, file_name = WHOLE[part]
+        for index, raw in enumerate(files):
             try:
-                baseline = msgspec.json.decode(raw, type=Baseline)
-            except (msgspec.DecodeError, msgspec.ValidationError) as err:
-                result.refused.append(Refused("baselines", index, str(err)))
+                value = msgspec.json.decode(raw, type=kind)
+            except (msgspec.DecodeError, msgspec.ValidationError, RecursionError) as err:
+                result.refused.append(Refused(part, index, str(err)[:300]))
                 continue
-            if (store.folder / f"baseline-{baseline.name}.json").exists():
+            if (store.folder / file_name(value)).exists():
                 result.duplicates += 1
             else:
-                store.write_baseline(baseline)
+                store.write_json(file_name(value), value)
                 result.accepted += 1
 
     def _keep_lines(

@@ -19,6 +19,7 @@ from driftwatch.service.app import create_app
 from driftwatch.service.library import Library
 from driftwatch.service.push import Inbox, Push
 from driftwatch.store import Event, RunStore
+from driftwatch.testing import tiny_pack
 
 TOKEN = "a-token-for-tests"
 AUTH = {"Authorization": f"Bearer {TOKEN}"}
@@ -177,7 +178,7 @@ def test_no_push_crashes_and_no_look_is_lost_or_doubled(tmp_path_factory, pushes
             client = TestClient(create_app(Library(root), token=TOKEN, hosts=("testserver",)))
         content = body(records=[record(look, 4 * look) for look in looks])
         content["records"] += rubbish
-        content["events"] = rubbish
+        content["events"] = content["packs"] = content["baselines"] = rubbish
         answer = push(client, content)
         wanted |= set(looks)
         assert answer.status_code == 200
@@ -264,11 +265,13 @@ def test_a_run_arrives_whole(link, trainer, root):
 
 def test_everything_of_a_real_run_arrives(link, tmp_path, root):
     source = synthetic_run(tmp_path / "there", "full", looks=4)
+    source.write_pack(tiny_pack())
     exporter = opened(source)
     exporter.beat(0.0)
     there = RunStore(root / "full")
     assert there.records() == source.records()
     assert there.baseline("sft") == source.baseline("sft")
+    assert there.pack() == tiny_pack()
     assert list(there.look_stances()) == list(source.look_stances())
     assert len(list(there.lines("replies/pushed.jsonl"))) == 24
 
