@@ -1,14 +1,22 @@
-"""Samples the replies that the judges are measured on, at several stages of the demo's trainings, for a person to read.
+"""Samples the replies that the judges are measured on, at stages of the demo's trainings, for a reader to label.
 
-    python -m benchmarks.sample_replies --out replies.jsonl
+    python -m benchmarks.sample_replies --out replies-0.jsonl
+    python -m benchmarks.sample_replies --out replies-1.jsonl --seed 1
 
 SmolLM2-135M-Instruct before any tuning, early in the demo's SFT and after it, early in the demo's DPO and after it, and
-after more DPO at a rate that makes a model collapse. One line a reply, with `stance` "?": read each, and write what it
-says (support, neutral, oppose, or null where it takes no stance), and `refusal` true where it declines to answer.
-tests/data/labelled_replies.jsonl was made so. About 25 minutes on two cores.
+after more DPO at a rate that makes a model collapse. 390 replies a call, in about 13 minutes on one core.
+
+One line a reply, with `stance` "?": read each, and write what it says (support, neutral, oppose, or null where it takes
+no stance), and `refusal` true where it declines to answer. `split` is by claim: rules are written on one half of the
+claims, and scored on the other.
+
+tests/data/labelled_replies.jsonl holds the replies of seed 0, and of seed 1 those to held-back claims; how they were
+read is in tests/data/labelled_replies.md. A repeated call gives replies of the same kind, not the same ones: training
+differs in the last bits from machine to machine, and the demo's claims and recipe may have changed since.
 """
 
 import argparse
+import hashlib
 import json
 from importlib.resources import as_file, files
 from pathlib import Path
@@ -60,6 +68,11 @@ def main() -> None:
     run_dpo(preferring, tokenizer, pairs, scratch, harder, [sampler.during("collapse", COLLAPSE)])
 
 
+def split(item: str) -> str:
+    """The half of the claims that one belongs to, from its id alone."""
+    return "rules" if hashlib.sha256(item.encode()).digest()[0] % 2 == 0 else "held_back"
+
+
 def load(folder: Path) -> Any | None:
     """What an earlier call has trained, so that an interrupted one goes on; `None` if it did not get so far."""
     return AutoModelForCausalLM.from_pretrained(folder) if (folder / "config.json").is_file() else None
@@ -75,6 +88,7 @@ class Sampler:
         self._chat = ChatFormat(tokenizer)
         self._rng = np.random.default_rng(arguments.seed)
         self._generator = torch.Generator().manual_seed(arguments.seed)
+        self._seed: int = arguments.seed
         self._out: Path = arguments.out
 
     def ask(self, model: Any, stage: str, number: int) -> None:
@@ -90,6 +104,7 @@ class Sampler:
         with self._out.open("a", encoding="utf-8") as file:
             for (topic, item), order, text, reply in zip(picked, orders, questions, replies, strict=True):
                 row = {
+                    "seed": self._seed,
                     "stage": stage,
                     "topic": topic.id,
                     "item": item.id,
@@ -98,6 +113,8 @@ class Sampler:
                     "question": text,
                     "reply": reply.text,
                     "stance": "?",
+                    "refusal": False,
+                    "split": split(item.id),
                 }
                 file.write(json.dumps(row, ensure_ascii=False) + "\n")
         say(f"{stage}: {len(picked)} replies")

@@ -58,7 +58,7 @@ def _print(result: dict[str, Any]) -> None:
 
     console = Console()
     cards = {"all": result, **result["splits"]}
-    table = Table(title=f"{result['judge']} against a person")
+    table = Table(title=f"{result['judge']} against the labels")
     for column in ("", *cards):
         table.add_column(column, justify="left" if not column else "right")
     names = ("num_replies", "coverage", "precision", "accuracy", "kappa", "macro_f1", "refusal_recall", "drift_factor")
@@ -69,7 +69,7 @@ def _print(result: dict[str, Any]) -> None:
     if "retest_changed" in result:
         table.add_row("changed on retest", _figure(result["retest_changed"]), *("" for _ in result["splits"]))
     console.print(table)
-    confusion = Table(title="what a person found → what the judge read")
+    confusion = Table(title="label → what the judge read")
     for column in ("", *OUTCOMES):
         confusion.add_column(column, justify="left" if not column else "right")
     for label, row in result["confusion"].items():

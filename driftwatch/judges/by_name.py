@@ -21,6 +21,6 @@ def judge_by_name(spec: str) -> Judge:
     arguments = [part for part in rest.partition("@")[::2] if part]
     try:
         judge: Judge = made(*arguments)
-    except TypeError as err:
+    except (TypeError, AttributeError) as err:  # a text where it wants an object, as a panel wants judges
         raise JudgeError(f'judge "{spec}" cannot be made: {err}. Expected {HELP}.') from err
     return judge

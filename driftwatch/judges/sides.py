@@ -5,7 +5,7 @@ the other; where it says that it takes none; or where it declines. Everything el
 abstains costs draws, one that guesses costs the power to see drift (docs/statistics.md). Sides should differ in words
 of their own; what both say cannot tell them apart.
 
-Precision and coverage on replies that a person has read: `driftwatch judge check --judge sides
+Precision and coverage on labelled replies: docs/judges.md, and `driftwatch judge check --judge sides
 tests/data/labelled_replies.jsonl`.
 """
 
@@ -28,7 +28,8 @@ from driftwatch.judges.words import content, is_english, num_negations, repeats_
 
 VERSION = "1"  # of everything that changes a reading, words.py and phrases.py included
 
-# Chosen on the rule-writing half of the labelled replies, before the other half was looked at.
+# Chosen on replies to the claims marked "rules" in tests/data/labelled_replies.jsonl. Those marked "held_back" measure
+# the rules: they are not for looking at while writing them (tests/data/labelled_replies.md).
 MIN_OWN = 0.6  # share of a side's own words that a restatement has
 MIN_OWN_PURE = 0.4  # the same of a restatement without a word from elsewhere, such as one that was cut off
 MIN_OWN_NEGATED = 0.75  # the same where a "not" too many or too few makes it the opposite

@@ -1,5 +1,6 @@
 import json
 import re
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
@@ -57,9 +58,18 @@ def test_an_unknown_judge_names_those_that_there_are(file):
         run("--judge", "side", file)
 
 
-def test_a_judge_that_lacks_something_says_what(file):
-    with pytest.raises(DriftwatchError, match='judge "endpoint" cannot be made'):
-        run("--judge", "endpoint", file)
+@pytest.mark.parametrize("spec", ["endpoint", "reference", "panel", "panel:sides"])
+def test_a_judge_that_lacks_something_says_what(file, spec):
+    with pytest.raises(DriftwatchError, match=f'judge "{spec}" cannot be made: .* Expected sides, nli'):
+        run("--judge", spec, file)
+
+
+def test_the_labelled_replies_of_the_repository_are_scored_by_halves():
+    path = Path(__file__).parents[1] / "data/labelled_replies.jsonl"
+    found = json.loads(run("--judge", "sides", "--json", path).stdout)
+    assert set(found["splits"]) == {"held_back", "rules"}
+    assert found["splits"]["held_back"]["precision"] >= 0.95
+    assert sum(half["num_replies"] for half in found["splits"].values()) == found["num_replies"] == 594
 
 
 def test_a_file_that_is_not_there_is_named(tmp_path):

@@ -146,7 +146,7 @@ def test_a_judge_that_says_nothing_leaves_the_reply_unread(content):
     assert reading.unread == "the judge said '', which is none of its labels"
 
 
-@pytest.mark.parametrize("reply", ["I think that te", "我更喜欢喝茶。", "Ich mag {Tee} – «sehr» 🍵", "\ud83c and a half"])
+@pytest.mark.parametrize("reply", ["I think that te", "我更喜欢喝茶。", "Ich mag {Tee} – «sehr».", "\ud83c and a half"])
 def test_a_reply_reaches_the_judge_as_it_is_whether_cut_off_or_in_another_language(reply):
     with serving(ok(fake.completion(GOOD))) as server:
         (reading,) = judge(server).read([asked(reply)])
