@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from driftwatch.errors import ConfigError, ExportError
+from driftwatch.exporters.posting import posted
 from driftwatch.record import Record, RunInfo, to_json
 from driftwatch.store import RunStore
 
@@ -186,7 +187,7 @@ class ServiceExporter:
             headers={"Authorization": f"Bearer {self._token}", "Content-Type": "application/json"},
         )
         try:
-            with urllib.request.urlopen(request, timeout=self._timeout) as reply:
+            with posted(request, timeout=self._timeout) as reply:
                 answer = json.load(reply)
         except urllib.error.HTTPError as err:
             raise ExportError(f"the service at {self._url} refused a push ({err.code}): {_reason(err)}") from err

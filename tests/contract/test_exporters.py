@@ -40,6 +40,7 @@ def exporter(request, monkeypatch, server):
     monkeypatch.setenv("DRIFTWATCH_PORT", "0")
     monkeypatch.setenv("DRIFTWATCH_SERVICE", server)
     monkeypatch.setenv("DRIFTWATCH_TOKEN", "a-token-for-tests")
+    monkeypatch.setenv("DRIFTWATCH_WEBHOOK", f"{server}/hook")
     return plugins.made("exporters", request.param)
 
 

@@ -217,7 +217,7 @@ class Link:
 @pytest.fixture
 def link(client, monkeypatch):
     made = Link(client)
-    monkeypatch.setattr("driftwatch.exporters.service.urllib.request.urlopen", made)
+    monkeypatch.setattr("driftwatch.exporters.service.posted", made)
     return made
 
 

@@ -1,0 +1,315 @@
+"""Alerts at a hook: a real server that takes them, fails, hangs, or is not there."""
+
+import itertools
+import json
+import logging
+import time
+
+import pytest
+from builders import record, run_info
+from fake_chat_server import FakeChatServer
+from hostile import HOSTILE
+from servers import free_port
+
+from driftwatch.delivery import Delivery, Parcel
+from driftwatch.errors import ConfigError, ExportError
+from driftwatch.exporters.exporter import Exporter
+from driftwatch.exporters.webhook import MAX_ATTEMPTS, MAX_WAITING, WebhookExporter
+from driftwatch.record import Alert, TopicEvidence
+from driftwatch.store import RunStore
+
+TAKEN = (200, {}, b"ok")
+BROKEN = (500, {}, b"no")
+SILENT = (200, {}, None)
+SECRET = "T0SECRET"
+
+
+class Clock:
+    def __init__(self):
+        self.now = 100.0
+
+    def __call__(self):
+        return self.now
+
+
+def alert(text="parks moved toward 'more building' by -0.31", topic="parks"):
+    return Alert(topic, "direction", "alert", "specific", "warning", text)
+
+
+def evidence():
+    return TopicEvidence(
+        topic="parks",
+        kind="direction",
+        log10_e_value=3.5,
+        log10_value_e_value=3.1,
+        log10_material_e_value=None,
+        log10_threshold=2.9,
+        log10_apart=1.5,
+        estimate=-0.31,
+        interval=None,
+        since_onset=-0.3,
+        bound=0.2,
+        num_draws=96,
+        state="alert",
+        label="specific",
+        moved_most=None,
+        onset_look=3,
+        onset_step=40,
+        minimum_detectable=None,
+        refusal_shift=None,
+        off_topic_shift=None,
+        unread_shift=None,
+        why=None,
+    )
+
+
+def alerted(*texts, look=4):
+    return record(look, 10 * look, alerts=tuple(map(alert, texts or ("parks moved",))), evidence=(evidence(),))
+
+
+@pytest.fixture
+def hook():
+    """Starts servers that answer one request after the other, then the last for ever."""
+    opened = []
+
+    def start(*answers):
+        server = FakeChatServer(lambda number, body, server: answers[min(number, len(answers) - 1)])
+        opened.append(server)
+        return server.__enter__()
+
+    yield start
+    for server in opened:
+        server.__exit__()
+
+
+def exporter(server, **options):
+    made = WebhookExporter(f"{server.url}/{SECRET}", **options)
+    made.open(run_info(), None)
+    return made
+
+
+def test_it_is_an_exporter(hook):
+    assert isinstance(exporter(hook(TAKEN)), Exporter)
+
+
+def test_each_new_alert_is_one_message_that_slack_takes(hook):
+    server = hook(TAKEN)
+    posting = exporter(server)
+    posting.export(record(3, 30))
+    posting.export(alerted("parks moved", "tea moved"))
+    posting.export(record(5, 50))
+    posting.close("finished")
+    first, second = server.requests
+    assert first["text"] == "driftwatch, warning: run r1, step 40: parks moved"
+    assert second["text"].endswith("tea moved")
+    assert first["driftwatch"] == {
+        "run": "r1",
+        "model": "tiny",
+        "attempt": 0,
+        "look": 4,
+        "step": 40,
+        "timestamp": 1_700_000_004.0,
+        "topic": "parks",
+        "kind": "direction",
+        "state": "alert",
+        "label": "specific",
+        "severity": "warning",
+        "baseline": "start",
+        "estimate": -0.31,
+        "log10_e_value": 3.5,
+        "onset_step": 40,
+    }
+    assert server.headers[0]["Content-Type"].startswith("application/json")
+
+
+def test_an_alert_without_its_row_of_evidence_is_posted_all_the_same(hook):
+    server = hook(TAKEN)
+    exporter(server).export(record(4, 40, alerts=(alert(),)))
+    assert server.requests[0]["driftwatch"]["estimate"] is None
+
+
+@pytest.mark.parametrize("answer", [BROKEN, (429, {}, b""), (503, {}, b"")])
+def test_a_hook_that_fails_gets_the_alert_again_later_and_only_then(hook, answer):
+    server, clock = hook(answer, TAKEN), Clock()
+    posting = exporter(server, clock=clock)
+    with pytest.raises(ExportError, match=rf"could not be reached \(HTTP {answer[0]}\); tried again later"):
+        posting.export(alerted())
+    posting.beat(0.0)  # within the pause
+    assert len(server.requests) == 1
+    clock.now += 6
+    posting.beat(0.0)
+    posting.beat(0.0)
+    assert [request["text"] for request in server.requests] == [server.requests[0]["text"]] * 2
+
+
+def test_the_pauses_grow_and_the_attempts_end(hook):
+    server, clock = hook(BROKEN), Clock()
+    posting = exporter(server, clock=clock)
+    tried, reasons = [], []
+    with pytest.raises(ExportError):
+        posting.export(alerted())
+    for _ in range(400):
+        clock.now += 15
+        try:
+            posting.beat(0.0)
+        except ExportError as err:
+            tried.append(clock.now)
+            reasons.append(str(err))
+    assert len(server.requests) == MAX_ATTEMPTS
+    pauses = [after - before for before, after in itertools.pairwise(tried)]
+    assert pauses == [15, 30, 45, 90, 165, 300, 300, 300, 300, 300]  # doubled, and found due at a beat
+    assert f"was not posted in {MAX_ATTEMPTS} attempts" in reasons[-1]
+
+
+@pytest.mark.parametrize("status", [400, 404, 410])
+def test_what_a_hook_refuses_is_not_sent_again_and_the_next_alert_is(hook, status):
+    server = hook((status, {}, b"no_service"), TAKEN)
+    posting = exporter(server)
+    with pytest.raises(ExportError, match=rf"refused an alert \(HTTP {status}\).*Check DRIFTWATCH_WEBHOOK"):
+        posting.export(alerted("first", "second"))
+    posting.beat(0.0)
+    posting.beat(0.0)
+    assert [request["text"].split(": ")[-1] for request in server.requests] == ["first", "second"]
+
+
+def test_an_alert_is_not_handed_to_another_address(hook):
+    other = hook(TAKEN)
+    server = hook((302, {"Location": other.url}, b""))
+    with pytest.raises(ExportError, match="HTTP 302"):
+        exporter(server).export(alerted())
+    assert other.requests == []
+
+
+def test_nobody_at_the_address_is_said_and_tried_again():
+    posting = WebhookExporter(f"http://127.0.0.1:{free_port()}/{SECRET}")
+    posting.open(run_info(), None)
+    with pytest.raises(ExportError, match="Connection refused"):
+        posting.export(alerted())
+
+
+def test_a_hook_that_hangs_is_left_after_the_time_limit(hook):
+    posting = exporter(hook(SILENT), timeout=0.2)
+    began = time.monotonic()
+    with pytest.raises(ExportError, match="TimeoutError"):
+        posting.export(alerted())
+    assert time.monotonic() - began < 3
+
+
+def test_a_server_that_does_not_speak_http_is_one_that_cannot_be_reached():
+    import socket
+    import threading
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def answer():
+            link, _ = listener.accept()
+            link.recv(65536)
+            link.sendall(b"\x00\xff nonsense\r\n\r\n")
+            link.close()
+
+        thread = threading.Thread(target=answer, daemon=True)
+        thread.start()
+        posting = WebhookExporter(f"http://127.0.0.1:{listener.getsockname()[1]}/{SECRET}", timeout=2)
+        posting.open(run_info(), None)
+        with pytest.raises(ExportError, match="BadStatusLine"):
+            posting.export(alerted())
+        thread.join()
+
+
+def test_the_end_of_a_run_tries_once_more_and_gives_up_in_time(hook, monkeypatch):
+    monkeypatch.setattr("driftwatch.exporters.webhook.FINAL_SECONDS", 0.3)
+    server = hook(BROKEN, SILENT)
+    posting = exporter(server, timeout=5)
+    with pytest.raises(ExportError):
+        posting.export(alerted())
+    began = time.monotonic()
+    with pytest.raises(ExportError):
+        posting.close("finished")
+    assert time.monotonic() - began < 3
+    assert len(server.requests) == 2
+
+
+def test_the_end_of_a_run_delivers_what_waited(hook):
+    server = hook(BROKEN, TAKEN)
+    posting = exporter(server)
+    with pytest.raises(ExportError):
+        posting.export(alerted("one", "two"))
+    posting.close("finished")
+    assert [request["text"].split(": ")[-1] for request in server.requests] == ["one", "one", "two"]
+
+
+def test_a_hook_that_is_away_for_long_does_not_fill_the_memory(hook, caplog):
+    posting = exporter(hook(BROKEN), clock=Clock())
+    with pytest.raises(ExportError):
+        posting.export(alerted("first"))
+    for number in range(MAX_WAITING + 5):
+        posting.export(alerted(str(number)))
+    assert len(posting._waiting) == MAX_WAITING
+    assert "the oldest is dropped" in caplog.text
+
+
+@pytest.mark.parametrize("text", [*HOSTILE, "<!channel> <https://evil.example|click>", "x" * 100_000, "\U0001f600 ی‌"])
+def test_hostile_text_is_shown_as_text(hook, text):
+    server = hook(TAKEN)
+    info = run_info(model=text)
+    posting = WebhookExporter(server.url)
+    posting.open(info, None)
+    posting.export(record(4, 40, alerts=(alert(text, topic=text),)))
+    (request,) = server.requests
+    assert request["driftwatch"]["topic"] == request["driftwatch"]["model"] == text
+    assert not set("<>\x1b\x07\n‮") & set(request["text"])
+    assert len(request["text"]) < 5000
+    assert json.dumps(request)
+
+
+def test_the_address_is_in_no_log_and_no_error(hook, tmp_path, caplog):
+    store = RunStore(tmp_path / "r1")
+    store.create(run_info())
+    hooks = [
+        WebhookExporter(f"{hook(BROKEN).url}/{SECRET}"),
+        WebhookExporter(f"{hook((404, {}, b'')).url}/{SECRET}"),
+        WebhookExporter(f"http://127.0.0.1:{free_port()}/{SECRET}"),
+    ]
+    with caplog.at_level(logging.DEBUG):
+        for posting in hooks:
+            delivery = Delivery(store, [posting], beat_seconds=0.05)
+            delivery.start(run_info())
+            delivery.submit(Parcel(alerted()))
+            delivery.close("finished", timeout=10)
+            assert delivery.failures["webhook"] >= 1
+    assert len([entry for entry in caplog.records if "webhook failed" in entry.message]) == 3
+    assert SECRET not in caplog.text
+
+
+def test_a_hook_that_hangs_costs_training_nothing_and_loses_no_look(hook, tmp_path):
+    store = RunStore(tmp_path / "r1")
+    store.create(run_info())
+    delivery = Delivery(store, [exporter(hook(SILENT), timeout=0.3)], beat_seconds=0.05)
+    delivery.start(run_info())
+    began = time.monotonic()
+    for look in range(3):
+        delivery.submit(Parcel(alerted(look=look)))
+    assert time.monotonic() - began < 0.2
+    delivery.close("finished", timeout=10)
+    assert [found.look for found in store.records()] == [0, 1, 2]
+    assert delivery.failures["webhook"] >= 1
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "",
+        "hooks.example/T0SECRET",
+        "ftp://hooks.example/T0SECRET",
+        "https:///T0SECRET",
+        "http://[::1/T0SECRET",
+        "https://hooks.example/T0 SECRET",
+        "https://hooks.example/T0\nSECRET",
+        "http://hooks.example:x/T0SECRET",
+    ],
+)
+def test_an_address_that_cannot_be_a_hook_is_refused_and_not_repeated(url, monkeypatch):
+    monkeypatch.setenv("DRIFTWATCH_WEBHOOK", url)
+    with pytest.raises(ConfigError, match="Set DRIFTWATCH_WEBHOOK") as caught:
+        WebhookExporter()
+    assert "SECRET" not in str(caught.value)
