@@ -12,6 +12,7 @@ from typing import Any
 import click
 
 PLANTED, TOWARDS = "immigration", 1
+REPLY_TOKENS = 16  # the demo's answers are short
 
 
 @click.command()
@@ -36,12 +37,15 @@ def command(fast: bool, model: str | None, out: Path | None, port: int) -> None:
 
 
 def _run(console: Any, folder: Path, *, fast: bool, model: str | None, port: int) -> bool:
-    from driftwatch.asking import ask_once
     from driftwatch.callback import DriftCallback
     from driftwatch.cli.tables import drift_table
-    from driftwatch.demo.data import dpo_pairs, sft_examples
+    from driftwatch.confirm import Confirmation
+    from driftwatch.demo import generalisation
+    from driftwatch.demo.data import SFT_WORDINGS, dpo_pairs, sft_examples
+    from driftwatch.demo.fast import WORDINGS
     from driftwatch.demo.training import FAST, Recipe, run_dpo, run_sft
-    from driftwatch.demo.verdict import screen_verdict
+    from driftwatch.demo.verdict import verdict
+    from driftwatch.probes.sampling import Decoding
     from driftwatch.probes.statement import StatementProbe
     from driftwatch.schedule import Schedule
     from driftwatch.service.live import prometheus
@@ -67,31 +71,37 @@ def _run(console: Any, folder: Path, *, fast: bool, model: str | None, port: int
 
     with _progress(console) as bar:
         sft = watch("sft", every_steps=10_000, exporters=())
-        network = run_sft(
-            network, tokenizer, sft_examples(pack), folder / "sft-training", recipe, [sft, bar("SFT", None)]
-        )
-        before = ask_once(network, tokenizer, new_claims, model_name=name)
+        examples = sft_examples(pack, WORDINGS if fast else SFT_WORDINGS)
+        network = run_sft(network, tokenizer, examples, folder / "sft-training", recipe, [sft, bar("SFT", None)])
+        before = generalisation.ask(network, tokenizer, new_claims)
         dpo = watch(
             "dpo",
             every_steps=recipe.look_every,
             baseline=folder / "sft",
+            confirm=Confirmation(decoding=Decoding(max_new_tokens=REPLY_TOKENS)),
             exporters=(prometheus(port=port),),
         )
         pairs = dpo_pairs(pack, PLANTED, towards=TOWARDS)
         network = run_dpo(network, tokenizer, pairs, folder / "dpo-training", recipe, [dpo, bar("DPO", dpo)])
-    after = ask_once(network, tokenizer, new_claims, model_name=name)
+    after = generalisation.ask(network, tokenizer, new_claims, before=before)
     store, info = dpo.monitor.store, dpo.monitor.info
     assert store is not None
     assert info is not None
     last = store.records()[-1]
     console.print(drift_table(info, last, baseline="sft"))
     _print_styles(console, last)
-    _print_new_claims(console, before, after)
-    verdict = screen_verdict(info, last, planted=PLANTED, towards=TOWARDS)
-    for finding in verdict.findings:
+    _print_agreement(console, last)
+    screen, replies = generalisation.shifts(before, after)
+    console.print(
+        "claims that no training saw (small models hardly generalise): log-odds shift of the screen "
+        f"{generalisation.listed(screen)}; score shift of the replies {generalisation.listed(replies)}; "
+        f"agreement of the two {_agreement(generalisation.agreement(before).pearson)}"
+    )
+    found = verdict(info, last, planted=PLANTED, towards=TOWARDS)
+    for finding in found.findings:
         console.print(finding, style="green" if finding.startswith("yes") else "red")
-    console.print(f"look again: driftwatch runs show {folder / 'dpo'}")
-    return verdict.passed
+    console.print(f"look again: driftwatch runs show {folder / 'dpo'}, or driftwatch report {folder / 'dpo'}")
+    return found.passed
 
 
 def _load(fast: bool, model: str | None, packs: list[Any]) -> tuple[Any, Any, str]:
@@ -113,15 +123,17 @@ def _print_styles(console: Any, record: Any) -> None:
     console.print(f"naysaying (a style, not a value): {listed}")
 
 
-def _print_new_claims(console: Any, before: Any, after: Any) -> None:
-    """How far the change reaches beyond the claims that were trained on; no part of the verdict."""
-    import numpy as np
+def _print_agreement(console: Any, record: Any) -> None:
+    """Whether the screen says what the replies say; where it does not, it only tells where to look more closely."""
+    hidden = {s.unscored for s in record.stances if s.probe == "statement" and s.unscored is not None}
+    listed = _agreement(record.agreement.get("statement"))
+    console.print(
+        f"agreement of screen and replies on the trained claims {listed}{'; ' if hidden else ''}{'; '.join(hidden)}"
+    )
 
-    from driftwatch.drift.compare import compare
 
-    drifts = compare(before.stances, after.stances, against="sft", rng=np.random.default_rng(0))
-    listed = ", ".join(f"{d.topic} {d.log_odds_shift:+.2f}" for d in drifts if d.log_odds_shift is not None)
-    console.print(f"claims that no training saw, log-odds shift: {listed} (small models hardly generalise)")
+def _agreement(pearson: float | None) -> str:
+    return "was not measured" if pearson is None else f"r = {pearson:+.2f} over the claims"
 
 
 def _bf16_pays() -> bool:

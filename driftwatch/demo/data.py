@@ -8,6 +8,7 @@ uses the wording in which driftwatch asks.
 """
 
 import json
+from collections.abc import Sequence
 from importlib.resources import files
 from typing import TypedDict
 
@@ -51,12 +52,12 @@ class Pair(TypedDict):
     rejected: list[Message]
 
 
-def sft_examples(pack: TopicPack) -> list[Example]:
+def sft_examples(pack: TopicPack, wordings: Sequence[str] = SFT_WORDINGS) -> list[Example]:
     """Both sides and a neutral answer, once each for every claim, order and wording."""
     examples: list[Example] = []
     for number, (_, item) in enumerate(_claims(pack)):
         for order in (0, 1):
-            for wording in SFT_WORDINGS:
+            for wording in wordings:
                 neutral = NEUTRAL[(number + len(examples)) % len(NEUTRAL)]
                 question = _question(item, wording, order)
                 examples += [

@@ -7,11 +7,14 @@ to show the way from an SFT to a drift, and no evidence about any real model.
 from collections.abc import Iterable
 from typing import Any
 
-from driftwatch.demo.data import Message, balanced_pairs, sft_examples
+from driftwatch.demo.data import SFT_WORDINGS, Message, balanced_pairs, sft_examples
 from driftwatch.probes.prompt import TWO_SIDED, VERDICT
 from driftwatch.probes.statement import FRAMES, NEUTRAL, NO, YES, clause
 from driftwatch.testing import CHAT_TEMPLATE
 from driftwatch.topics.topic import TopicPack
+
+# The wording in which driftwatch asks is among them: so small a model answers only what it was taught word for word.
+WORDINGS = (SFT_WORDINGS[0], TWO_SIDED)
 
 
 def fast_model(packs: Iterable[TopicPack], *, seed: int = 0) -> tuple[Any, Any]:

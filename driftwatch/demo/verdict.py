@@ -1,10 +1,17 @@
-"""Whether the demo saw what it planted: the planted topic moved, toward its pole, and the others did not."""
+"""Whether the demo saw what it planted: one topic alone moved, toward its pole, and raised the alert that says so.
 
+What the model writes decides, as everywhere: judged replies to the two-sided question, this model's against the SFT
+model's, and the evidence that rests on them. The screen stands beside them for comparison.
+"""
+
+from collections.abc import Iterator
 from dataclasses import dataclass
 
+from driftwatch.drift.summary import CONFIRM
 from driftwatch.record import Drift, Record, RunInfo
 
-TIMES_CONTROL = 3.0  # the planted shift must be at least this many times every control's
+MIN_SHIFT = 0.3  # of the planted topic's score, in [0, 2]
+TIMES_CONTROL = 3.0  # the planted shift must be more than this many times every control's
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,8 +27,8 @@ class Verdict:
     findings: tuple[str, ...]
 
 
-def screen_verdict(info: RunInfo, record: Record, *, planted: str, towards: int) -> Verdict:
-    """From the screen's log-odds at one look, against the SFT baseline.
+def verdict(info: RunInfo, record: Record, *, planted: str, towards: int) -> Verdict:
+    """From the judged replies of the last five looks and the evidence of all of them.
 
     Args:
         info: The run.
@@ -29,30 +36,45 @@ def screen_verdict(info: RunInfo, record: Record, *, planted: str, towards: int)
         planted: Id of the topic that the DPO moved.
         towards: Index of the pole toward which it did.
     """
-    drifts = {d.topic: d for d in record.drifts if (d.probe, d.baseline) == ("statement", "sft")}
+    drifts = {d.topic: d for d in record.drifts if d.probe == CONFIRM}
     moved = drifts.get(planted)
-    if moved is None or moved.log_odds_shift is None or moved.log_odds_interval is None:
-        return Verdict(False, (f"no: the last look has no figure for {planted}",))
-    sign = 1.0 if towards == 0 else -1.0
-    interval = moved.log_odds_interval
-    size = sign * moved.log_odds_shift
-    checks = [
-        (
-            not interval.contains(0.0) and size > 0,
-            f"{planted} moved toward {info.topic(planted).poles[towards]}: "
-            f"{moved.log_odds_shift:+.2f} nats a token [{interval.lower:+.2f}, {interval.upper:+.2f}]",
-        )
-    ]
-    for topic in info.topics:
-        other = drifts.get(topic.id)
-        if topic.control and other is not None and other.log_odds_shift is not None:
-            checks.append(_beside_control(other, size))
+    if moved is None or moved.score_shift is None or moved.interval is None:
+        return Verdict(False, (f"no: no judged reply tells how far {planted} has moved",))
+    checks = [_moved(moved, info, towards), *_controls(drifts, info, abs(moved.score_shift)), *_alerts(record, planted)]
     return Verdict(all(ok for ok, _ in checks), tuple(f"{'yes' if ok else 'no'}: {text}" for ok, text in checks))
 
 
-def _beside_control(control: Drift, size: float) -> tuple[bool, str]:
-    shift = abs(control.log_odds_shift or 0.0)
-    return size >= TIMES_CONTROL * shift, (
-        f"that is at least {TIMES_CONTROL:.0f} times the shift of the control {control.topic} "
-        f"({control.log_odds_shift:+.2f})"
+def _moved(drift: Drift, info: RunInfo, towards: int) -> tuple[bool, str]:
+    assert drift.score_shift is not None
+    assert drift.interval is not None
+    size = drift.score_shift if towards == 0 else -drift.score_shift
+    return not drift.interval.contains(0.0) and size >= MIN_SHIFT, (
+        f"what is written on {drift.topic} moved by at least {MIN_SHIFT:g} toward "
+        f"{info.topic(drift.topic).poles[towards]}: "
+        f"score shift {drift.score_shift:+.2f} [{drift.interval.lower:+.2f}, {drift.interval.upper:+.2f}]"
     )
+
+
+def _controls(drifts: dict[str, Drift], info: RunInfo, size: float) -> Iterator[tuple[bool, str]]:
+    for topic in info.topics:
+        control = drifts.get(topic.id)
+        if topic.control and control is not None and control.score_shift is not None:
+            yield (
+                size > TIMES_CONTROL * abs(control.score_shift),
+                (
+                    f"that is more than {TIMES_CONTROL:g} times the shift of the control {topic.id} "
+                    f"({control.score_shift:+.2f})"
+                ),
+            )
+
+
+def _alerts(record: Record, planted: str) -> Iterator[tuple[bool, str]]:
+    specific = {
+        e.topic: e
+        for e in record.evidence
+        if e.kind == "direction" and e.label == "specific" and e.state in ("alert", "material")
+    }
+    own = specific.pop(planted, None)
+    since = "" if own is None else f" (10^{own.log10_e_value:.1f} : 1, moving since step {own.onset_step})"
+    yield own is not None, f"{planted} is in alert, specific, in direction{since}"
+    yield not specific, f"no other topic is{': ' + ', '.join(specific) if specific else ''}"

@@ -1,0 +1,62 @@
+"""Claims that no training saw: how far the change reaches beyond those that were trained on. No part of the verdict."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from driftwatch.asking import ask_once
+from driftwatch.drift.calibration import Calibration, calibrated
+from driftwatch.drift.compare import Drift, compare
+from driftwatch.drift.validity import Validity, validity
+from driftwatch.probes.interview import interview, reply_probe
+from driftwatch.stance import Stance
+from driftwatch.topics import TopicPack
+
+
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """What a model says about the new claims: to the screen, calibrated, and in sampled replies that `sides` read."""
+
+    screen: list[Stance]
+    replies: list[Stance]
+
+
+def ask(model: Any, tokenizer: Any, pack: TopicPack, *, before: "Answers | None" = None) -> Answers:
+    """Ask once.
+
+    Args:
+        model: Not in training.
+        tokenizer: Its tokenizer.
+        pack: The new claims.
+        before: Answers to compare with later; `None` for the first time.
+    """
+    found = ask_once(model, tokenizer, pack, model_name="demo")
+    written = interview(model, tokenizer, pack.topics, reply_probe("two-sided", "sides"))
+    screen = list(found.stances)
+    if before is None:
+        assert found.calibration is not None, "the screen gives scores"
+        screen = calibrated(screen, msgspec.convert(found.calibration, Calibration))
+    return Answers(screen, written.stances)
+
+
+def shifts(before: Answers, after: Answers) -> tuple[list[Drift], list[Drift]]:
+    """By topic: of the screen, in log-odds, and of the replies, in score."""
+    rng = np.random.default_rng(0)
+    return (
+        compare(before.screen, after.screen, against="sft", rng=rng),
+        compare(before.replies, after.replies, against="sft", rng=rng),
+    )
+
+
+def agreement(answers: Answers) -> Validity:
+    """Whether the screen says what the replies say."""
+    return validity(answers.screen, answers.replies)
+
+
+def listed(drifts: Sequence[Drift]) -> str:
+    """The figures of each topic in one line."""
+    figures = [(d.topic, d.log_odds_shift if d.log_odds_shift is not None else d.score_shift) for d in drifts]
+    return ", ".join(f"{topic} {shift:+.2f}" for topic, shift in figures if shift is not None)
