@@ -2,6 +2,7 @@
 
 python docs/pictures/run.py --run driftwatch-demo/dpo/driftwatch/RUN     of a run folder
 python docs/pictures/run.py --url http://127.0.0.1:9464                  of a run in training, for example make demo
+python docs/pictures/run.py --url http://127.0.0.1:9465/runs/RUN         of a service
 """
 
 import argparse
@@ -59,7 +60,11 @@ def shot(url: str, out: Path, *, width: int, height: int, figure: str, dark: boo
             color_scheme="dark" if dark else "light",
         )
         page.goto(url)
-        page.wait_for_selector(".part-topics canvas", timeout=30_000)
+        runs = page.locator(".runs a")
+        page.locator(".part-topics canvas").or_(runs).first.wait_for(timeout=30_000)
+        if runs.count():  # a service, which begins with the list: the run on top of it
+            runs.first.click()
+            page.wait_for_selector(".part-topics canvas", timeout=30_000)
         wanted = page.locator(f"button:has-text('{figure}')")
         if wanted.count():
             wanted.first.click()
@@ -78,7 +83,7 @@ def main() -> None:
     source.add_argument("--url", help="a page that is being served")
     parser.add_argument("--out", type=Path, default=Path(__file__).with_name("run.png"))
     parser.add_argument("--width", type=int, default=1240)
-    parser.add_argument("--height", type=int, default=860)
+    parser.add_argument("--height", type=int, default=960)
     parser.add_argument("--figure", default="Stance shares", help='or "Shift from baseline"')
     parser.add_argument("--dark", action="store_true")
     options = parser.parse_args()

@@ -1,6 +1,11 @@
 """What a person sees: pages of a live, a finished, a crashed and an empty run, and of hostile ones."""
 
+import struct
+import subprocess
+import sys
 import time
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from builders import record, run_info
@@ -232,3 +237,39 @@ def test_hostile_text_is_shown_as_text(look, address, root, text):
     shown = page.evaluate("document.querySelector('.part-topics h3 bdi').textContent")
     assert shown == text
     sound(watched)
+
+
+def test_where_levels_of_the_screen_are_hidden_the_judged_replies_are_shown(look, address, root):
+    store = synthetic_run(root, "hidden", looks=3)
+    records = store.records()
+    for number, found in enumerate(records):
+        screen = [
+            replace(stance, probs=None, lower=None, upper=None, unscored="levels are hidden: r = 0.04")
+            for stance in found.stances
+        ]
+        replies = [replace(stance, probe="confirm") for stance in found.stances]
+        records[number] = replace(found, stances=(*screen, *replies))
+    (store.folder / "records.jsonl").write_bytes(b"".join(to_json(found) + b"\n" for found in records))
+    watched = look()
+    page = watched.open(f"{address}/runs/hidden")
+    page.wait_for_selector(".part-topics canvas")
+    chosen = page.locator('.part-topics [aria-label="Probe"] [aria-pressed="true"]')
+    assert chosen.inner_text() == "judged replies"
+    page.click('.part-topics [aria-label="Probe"] button:has-text("screen")')
+    page.wait_for_selector(".part-topics .why:has-text('levels are hidden')")
+    store.append_line("records.jsonl", replace(records[-1], look=3, step=30))
+    page.wait_for_selector(".part-head:has-text('4 looks')")
+    assert chosen.inner_text() == "screen"  # as it was picked
+    sound(watched)
+
+
+def test_the_picture_of_the_readme_is_made_from_a_service(address, root, tmp_path):
+    synthetic_run(root, "planted", looks=4)
+    script = Path(__file__).parents[2] / "docs" / "pictures" / "run.py"
+    out = tmp_path / "run.png"
+    command = [sys.executable, str(script), "--url", address, "--figure", "Shift from baseline", "--out", str(out)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr
+    picture = out.read_bytes()
+    assert picture.startswith(b"\x89PNG")
+    assert struct.unpack(">II", picture[16:24]) == (1860, 1440)

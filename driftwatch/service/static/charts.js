@@ -5,14 +5,15 @@ import { el, svg } from "./parts.js";
 // Colours are written as #rrggbb in style.css, so that two more digits make them transparent.
 const css = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 const FONT = "11px system-ui, sans-serif";
+const WHOLE = [1, 2, 5, 10, 20, 50, 100, 200, 500]; // distances of ticks where half of one has no name
 
 // One chart of lines over steps.
 //   lines: [{ label, color (a custom property), dash, values, lower, upper, faint }]
 //   marks: [{ step, text }]   vertical, for phases
 //   levels: [{ value, text }] horizontal, for thresholds and floors
 export class LineChart {
-  constructor({ title, describe, height = 150, range = null, format, sync = "steps", xName = "step" }) {
-    this.options = { title, describe, height, range, format, sync, xName };
+  constructor({ title, describe, height = 150, range = null, format, sync = "steps", xName = "step", wholeTicks = false }) {
+    this.options = { title, describe, height, range, format, sync, xName, wholeTicks };
     this.plot = el("div", { class: "plot" });
     this.readout = el("p", { class: "readout", "aria-live": "off" });
     this.picture = el("div", { class: "picture", tabindex: "0", role: "img", "aria-label": title }, this.plot);
@@ -59,8 +60,8 @@ export class LineChart {
       legend: { show: false },
       scales: { x: { time: false, range: (u, low, high) => (low === high ? [low - 0.5, high + 0.5] : [low, high]) },
                 y: { range: (u, low, high) => this.span(low, high) } },
-      axes: [{ ...axis, size: 26, space: 40 }, { ...axis, size: 44, space: 26, values: (u, ticks) => ticks.map((t) => this.options.format(t, true)) }],
-      hooks: { drawClear: [(u) => this.drawMarks(u)], setCursor: [(u) => this.say(u.cursor.idx)] },
+      axes: [{ ...axis, size: 26, space: 40 }, { ...axis, size: 44, space: 26, ...(this.options.wholeTicks ? { incrs: WHOLE } : {}), values: (u, ticks) => ticks.map((t) => this.options.format(t, true)) }],
+      hooks: { drawClear: [(u) => this.drawMarks(u)], draw: [(u) => this.nameMarks(u)], setCursor: [(u) => this.say(u.cursor.idx)] },
     }, this.data, this.plot);
   }
 
@@ -72,26 +73,36 @@ export class LineChart {
     return [low - room, high + room];
   }
 
+  // Below the curves: the lines themselves.
   drawMarks(u) {
-    const { ctx, bbox } = u;
+    const { ctx, bbox } = u, dot = devicePixelRatio;
+    const line = (color, dashes, ...ends) => { ctx.strokeStyle = css(color || "--quiet"); ctx.setLineDash(dashes.map((n) => n * dot)); ctx.beginPath(); ctx.moveTo(ends[0], ends[1]); ctx.lineTo(ends[2], ends[3]); ctx.stroke(); };
     ctx.save();
-    ctx.lineWidth = devicePixelRatio; ctx.font = `${10 * devicePixelRatio}px system-ui, sans-serif`; ctx.fillStyle = css("--quiet");
-    for (const mark of this.marks) {
-      const x = u.valToPos(mark.step, "x", true);
-      if (x < bbox.left || x > bbox.left + bbox.width) continue;
-      ctx.strokeStyle = css(mark.color || "--quiet"); ctx.setLineDash([2 * devicePixelRatio, 3 * devicePixelRatio]);
-      ctx.beginPath(); ctx.moveTo(x, bbox.top); ctx.lineTo(x, bbox.top + bbox.height); ctx.stroke();
-      ctx.textAlign = x > bbox.left + bbox.width * 0.7 ? "right" : "left"; ctx.textBaseline = "top";
-      ctx.fillText(mark.text, x + (ctx.textAlign === "left" ? 4 : -4) * devicePixelRatio, bbox.top + 2 * devicePixelRatio);
-    }
+    ctx.lineWidth = dot;
+    for (const [mark, x] of this.inside(u)) line(mark.color, [2, 3], x, bbox.top, x, bbox.top + bbox.height);
+    for (const level of this.levels) { const y = u.valToPos(level.value, "y", true); line(level.color, level.solid ? [] : [6, 4], bbox.left, y, bbox.left + bbox.width, y); }
+    ctx.restore();
+  }
+
+  // Above them and above the grid: their names.
+  nameMarks(u) {
+    const { ctx, bbox } = u, dot = devicePixelRatio;
+    ctx.save();
+    ctx.font = `${10 * dot}px system-ui, sans-serif`; ctx.textBaseline = "top"; ctx.textAlign = "left";
+    const name = (text, x, y) => {
+      ctx.fillStyle = css("--ground"); ctx.globalAlpha = 0.8; ctx.fillRect(x - 2 * dot, y - dot, ctx.measureText(text).width + 4 * dot, 13 * dot);
+      ctx.fillStyle = css("--quiet"); ctx.globalAlpha = 1; ctx.fillText(text, x, y);
+    };
+    for (const [mark, x] of this.inside(u)) name(mark.text, x > bbox.left + bbox.width * 0.7 ? x - ctx.measureText(mark.text).width - 4 * dot : x + 4 * dot, bbox.top + 2 * dot);
     for (const level of this.levels) {
+      if (!level.text) continue;
       const y = u.valToPos(level.value, "y", true);
-      ctx.strokeStyle = css(level.color || "--quiet"); ctx.setLineDash(level.solid ? [] : [6 * devicePixelRatio, 4 * devicePixelRatio]);
-      ctx.beginPath(); ctx.moveTo(bbox.left, y); ctx.lineTo(bbox.left + bbox.width, y); ctx.stroke();
-      if (level.text) { ctx.textAlign = "left"; ctx.textBaseline = "bottom"; ctx.fillText(level.text, bbox.left + 4 * devicePixelRatio, y - 2 * devicePixelRatio); }
+      name(level.text, bbox.left + 4 * dot, y - bbox.top > 16 * dot ? y - 14 * dot : y + 4 * dot);
     }
     ctx.restore();
   }
+
+  inside(u) { return this.marks.map((mark) => [mark, u.valToPos(mark.step, "x", true)]).filter(([, x]) => x >= u.bbox.left && x <= u.bbox.left + u.bbox.width); }
 
   say(index) {
     const last = this.x ? this.x.length - 1 : -1;
@@ -140,17 +151,22 @@ function shade(value, most) {
 export class HeatMap {
   constructor({ title }) {
     this.title = title;
-    this.readout = el("p", { class: "readout", "aria-live": "polite" });
+    this.readout = el("p", { class: "readout" });
     this.grid = el("div", { class: "heat", tabindex: "0", role: "img", "aria-label": title });
     this.node = el("div", { class: "chart" }, this.grid, this.readout);
     this.at = [0, 0];
     this.grid.addEventListener("keydown", (event) => this.key(event));
+    this.grid.addEventListener("focus", () => this.readout.setAttribute("aria-live", "polite"));
+    this.grid.addEventListener("blur", () => this.readout.setAttribute("aria-live", "off"));
+    this.grid.addEventListener("pointerleave", () => { this.readout.textContent = this.summary; this.mark?.setAttribute("visibility", "hidden"); });
     this.observer = new ResizeObserver(() => { if (this.grid.clientWidth !== this.width) this.draw(); });
     this.observer.observe(this.grid);
   }
 
   set(x, rows, most, { summary }) {
     this.x = x; this.rows = rows; this.most = most;
+    this.summary = summary;
+    this.readout.textContent = summary;
     this.grid.setAttribute("aria-label", `${this.title}. ${summary} Arrow keys read single cells.`);
     this.draw();
   }
@@ -164,7 +180,7 @@ export class HeatMap {
     this.columns = Array.from({ length: num }, (_, i) => Math.round((i * (this.x.length - 1)) / Math.max(1, num - 1)));
     const cells = [];
     this.rows.forEach((row, r) => {
-      cells.push(svg("text", { x: left - 8, y: r * high + 15, "text-anchor": "end", class: row.control ? "control" : null }, short(row.label, left / 6.6)));
+      cells.push(svg("text", { x: left - 8, y: r * high + 15, "text-anchor": "end", class: row.control ? "control" : null }, short(row.label, left - 10)));
       this.columns.forEach((column, c) => {
         const value = row.values[column];
         const cell = svg("rect", { x: left + c * wide, y: r * high + 1, width: Math.max(1, wide - (wide > 5 ? 1 : 0)), height: high - 2, rx: wide > 8 ? 2 : 0, class: value === null ? "none" : "cell" });
@@ -174,11 +190,11 @@ export class HeatMap {
       });
     });
     const foot = this.rows.length * high + 16;
-    const ticks = Math.max(1, Math.min(8, Math.floor(room / 60)));
-    for (let i = 0; i <= ticks; i++) {
-      const c = Math.round((i * (num - 1)) / ticks);
-      if (i && c === Math.round(((i - 1) * (num - 1)) / ticks)) continue;
-      cells.push(svg("text", { x: left + (c + 0.5) * wide, y: foot, "text-anchor": i === 0 && num > 1 ? "start" : i === ticks ? "end" : "middle", class: "tick" }, this.x[this.columns[c]]));
+    const stride = Math.max(1, Math.ceil((num - 1) / Math.max(1, Math.min(8, Math.floor(room / 60)))));
+    for (let c = 0; c < num; c++) {
+      const isLast = c === num - 1;
+      if (!isLast && (c % stride || num - 1 - c < stride * 0.6)) continue; // those just before the last would touch it
+      cells.push(svg("text", { x: isLast && c ? this.width : left + (c + 0.5) * wide, y: foot, "text-anchor": isLast && c ? "end" : "middle", class: "tick" }, this.x[this.columns[c]]));
     }
     this.mark = svg("rect", { class: "mark", width: wide, height: high, visibility: "hidden" });
     this.place = (r, c) => { this.mark.setAttribute("x", left + c * wide); this.mark.setAttribute("y", r * high); this.mark.setAttribute("visibility", "visible"); };
@@ -202,4 +218,12 @@ export class HeatMap {
   destroy() { this.observer.disconnect(); }
 }
 
-const short = (text, most) => (text.length > most ? `${text.slice(0, Math.max(3, Math.floor(most) - 1))}…` : text);
+// A label as far as there is room for it, in pixels.
+const ruler = document.createElement("canvas").getContext("2d");
+function short(text, room) {
+  ruler.font = `12.5px ${getComputedStyle(document.body).fontFamily}`;
+  if (ruler.measureText(text).width <= room) return text;
+  const letters = [...text];
+  while (letters.length > 3 && ruler.measureText(`${letters.join("")}…`).width > room) letters.pop();
+  return `${letters.join("").trimEnd()}…`;
+}

@@ -9,6 +9,7 @@ const SHARES = [
   ["oppose", "--oppose", [8, 4]],
 ];
 const STYLES = [["naysaying", "Naysaying"], ["refusal", "Refusals"], ["unread", "Unread replies"]];
+const FULL_COLOR = 0.1; // of shift, at least: noise shall not look like a drift in a run where nothing moved
 const EVIDENCE_COLORS = ["--line-1", "--line-2", "--line-3", "--line-4", "--line-5", "--line-6"];
 const dig = (node, ...path) => path.reduce((at, key) => (at ? at[key] : undefined), node);
 const lastOf = (values) => (values || []).reduce((last, value) => (value === null || value === undefined ? last : value), null);
@@ -20,6 +21,7 @@ export class RunPage {
     this.columns = {}; this.length = 0; this.stride = 1; this.version = -1;
     this.charts = new Map();
     this.chosen = { figure: null, probe: null, baseline: null };
+    this.picked = {};
     this.parts = {};
     for (const part of ["head", "verdict", "notices", "topics", "heat", "evidence", "movers", "style", "cost", "method"]) this.parts[part] = el("section", { class: `part part-${part}` });
     host.replaceChildren(...Object.values(this.parts));
@@ -136,14 +138,16 @@ export class RunPage {
     this.options = { probes, drifted, baselines };
     const { chosen } = this;
     chosen.figure ??= probes.length ? "shares" : "shift";
-    if (!probes.includes(chosen.probe)) chosen.probe = probes[0] ?? null;
+    // The first probe with something to show; a screen whose levels are hidden has nothing.
+    const hidden = (probe) => info.topics.every((topic) => lastOf(dig(this.columns, "stances", topic.id, probe, "support")) === null || (dig(this.columns, "stances", topic.id, probe, "unscored") || [])[this.length - 1]);
+    if (!this.picked.probe || !probes.includes(chosen.probe)) chosen.probe = probes.find((probe) => !hidden(probe)) ?? probes[0] ?? null;
     // The probe that covers most topics; judged replies where they cover as many.
     const reach = (probe) => info.topics.filter((topic) => dig(this.columns, "drifts", topic.id, probe)).length;
     if (!drifted.includes(chosen.driftProbe)) chosen.driftProbe = [...drifted].sort((a, b) => reach(b) - reach(a) || (b === "confirm") - (a === "confirm"))[0] ?? null;
     if (!baselines.includes(chosen.baseline)) chosen.baseline = baselines.includes(info.alerting_baseline) ? info.alerting_baseline : baselines[0] ?? null;
   }
 
-  pick(name, value) { this.chosen[name] = value; this.draw(); }
+  pick(name, value) { this.chosen[name] = value; this.picked[name] = true; this.draw(); }
 
   get steps() { return dig(this.columns, "looks", "step") || []; }
 
@@ -255,7 +259,7 @@ export class RunPage {
       const list = this.full(values);
       return { label: topic.title, control: topic.control, values: list, describe: (i) => `${topic.title}${topic.control ? " (control)" : ""}, step ${this.steps[i]}: ${list[i] === null ? "not measured" : `${signed(list[i])} ${this.unit}, toward “${topic.poles[list[i] > 0 ? 0 : 1]}”`}` };
     });
-    const most = Math.max(...rows.flatMap((row) => row.values.map((v) => Math.abs(v ?? 0))), 1e-9);
+    const most = Math.max(...rows.flatMap((row) => row.values.map((v) => Math.abs(v ?? 0))), FULL_COLOR);
     const map = this.chart("heat", () => new HeatMap({ title: "Drift by topic and step" }));
     this.section("heat", "Where it moved", `Shift from the baseline “${this.chosen.baseline}” (${probeName(this.chosen.driftProbe)}), ${this.unit}. Controls have no moral content and should stay pale.`, [],
       el("p", { class: "scale", "aria-hidden": "true" }, el("span", {}, "second pole"), el("span", { class: "ramp" }), el("span", {}, "first pole"), el("span", { class: "quiet" }, `full colour: ${signed(most).slice(1)}`)), map.node);
@@ -280,7 +284,7 @@ export class RunPage {
       const isLoud = !topic.control && color < EVIDENCE_COLORS.length && (row.state !== "ok" || color < 3);
       return { label: topic.title, values: this.full(dig(known, row.topic, "direction", "log10_e_value")), color: isLoud ? EVIDENCE_COLORS[color++] : "--faint", faint: !isLoud, silent: !isLoud, dash: topic.control ? [3, 3] : null };
     }).reverse();
-    const chart = this.chart("evidence", () => new LineChart({ title: "Evidence", describe: () => `Evidence over steps. ${leading.slice(0, 3).map((row) => `${title(info, row.topic)}: ${odds(row.log10_e_value)}, ${row.state}`).join("; ")}.`, height: 220, format: (v, tick) => (tick ? (v === 0 ? "1" : `10${raised(v)}`) : odds(v)) }));
+    const chart = this.chart("evidence", () => new LineChart({ title: "Evidence", describe: () => `Evidence over steps. ${leading.slice(0, 3).map((row) => `${title(info, row.topic)}: ${odds(row.log10_e_value)}, ${row.state}`).join("; ")}.`, height: 220, wholeTicks: true, format: (v, tick) => (tick ? (v === 0 ? "1" : `10${raised(v)}`) : odds(v)) }));
     chart.set(this.steps, lines, { marks: this.marks, levels: [{ value: rows[0].log10_threshold, text: `alert at ${odds(rows[0].log10_threshold)}`, color: "--alert" }] });
     const words = { specific: "specific", general: "general (a control moved alike)", unreadable: "unreadable", unsettled: "unsettled" };
     const shown = [...rows].sort((a, b) => b.log10_e_value - a.log10_e_value);
@@ -346,7 +350,7 @@ export class RunPage {
     if (!info) return;
     const rows = Object.entries(info.identity).map(([name, value]) => [said(name), said(value)]);
     this.section("method", "Baseline and method", "Two measurements can be compared only where these agree; driftwatch refuses others.", [],
-      el("dl", { class: "facts" }, fact("Baselines", info.baselines.join(", ")), fact("Alerts rest on", info.alerting_baseline), fact("Model", said(info.model)), fact("Pack", `${info.pack} ${info.pack_version}`), fact("Topics", `${info.topics.filter((t) => !t.control).length} values, ${info.topics.filter((t) => t.control).length} controls`), fact("Processes", info.num_processes), fact("driftwatch", info.version), fact("Begun", new Date(1000 * info.created).toLocaleString())),
+      el("dl", { class: "facts" }, fact("Baselines", info.baselines.join(", ")), fact("Alerts rest on", info.alerting_baseline), fact("Model", said(info.model)), fact("Pack", `${info.pack} ${info.pack_version}`), fact("Topics", `${counted(info.topics.filter((t) => !t.control).length, "value")}, ${counted(info.topics.filter((t) => t.control).length, "control")}`), fact("Processes", info.num_processes), fact("driftwatch", info.version), fact("Begun", new Date(1000 * info.created).toLocaleString())),
       el("details", {}, el("summary", {}, "Identity of the measurement"), table("Identity of the measurement", ["part", "value"], rows)));
   }
 
@@ -374,6 +378,7 @@ function join(into, more, before, after) {
 
 const spoken = (topic, chart) => `${topic.title}${topic.control ? " (control)" : ""}, steps ${chart.x[0]} to ${chart.x[chart.x.length - 1]}. ${chart.lines.map((line) => `${line.label}: ${chart.options.format(line.values.find((v) => v !== null))} at first, ${chart.options.format(lastOf(line.values))} at last`).join("; ")}. Arrow keys read single looks.`;
 const probeName = (name) => ({ statement: "screen", confirm: "judged replies", reply: "replies" })[name] || name || dash;
+const counted = (number, word) => `${number} ${word}${number === 1 ? "" : "s"}`;
 const fact = (name, value) => el("div", {}, el("dt", {}, name), el("dd", {}, value));
 
 function bar(label, probs) {
