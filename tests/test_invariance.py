@@ -35,7 +35,8 @@ PACK = TopicPack(
     ),
 )
 STEPS = 4
-TIMINGS = ("runtime", "per_second", "step_time")  # in the Trainer's log; everything else there must be equal
+# In the Trainer's log, "eps" being PPO's episodes a second; everything else there must be equal.
+TIMINGS = ("runtime", "per_second", "step_time", "eps")
 
 # The compiler reads .grad of inner tensors and swallows the warning, which is an error here (torch 2.13).
 compiles = pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor that is not a leaf:UserWarning")
@@ -75,17 +76,16 @@ class ByLength:
         return [Reading(probs=Probs(1.0, 0.0, 0.0) if len(one.reply) % 2 else Probs(0.0, 0.0, 1.0)) for one in asked]
 
 
-def watcher(tmp_path):
+def watcher(tmp_path, **options):
     """driftwatch, looking before and after every step, with errors coming out."""
-    return DriftCallback(
-        PACK,
-        probes=(CarelessProbe(naysaying_items=0),),
-        confirm=Confirmation(ByLength(), Decoding(max_new_tokens=2), normal_draws=4, watched_draws=4),
-        schedule=Schedule(every_steps=1, budget=None),
-        output_dir=tmp_path / "runs",
-        exporters=(),
-        on_error="raise",
-    )
+    settings = {
+        "probes": (CarelessProbe(naysaying_items=0),),
+        "confirm": Confirmation(ByLength(), Decoding(max_new_tokens=2), normal_draws=4, watched_draws=4),
+        "schedule": Schedule(every_steps=1, budget=None),
+        "exporters": (),
+        "on_error": "raise",
+    }
+    return DriftCallback(PACK, output_dir=tmp_path / "runs", **{**settings, **options})
 
 
 def outcome(trainer):

@@ -20,7 +20,8 @@ from driftwatch.trainers import TRAINERS, policy_of, refusal, trainer_of
 UP_TO_1_12 = {"PPOTrainer", "NashMDTrainer", "XPOTrainer"}  # left TRL after that version
 
 
-def test_rows_name_classes_that_exist_where_they_say():
+def test_rows_name_classes_that_exist_where_they_say(monkeypatch):
+    monkeypatch.setenv("TRL_EXPERIMENTAL_SILENCE", "1")
     present = [row for row in TRAINERS if find_spec(row.module) is not None]
     assert {row.trainer for row in TRAINERS} - {row.trainer for row in present} <= UP_TO_1_12
     for row in present:

@@ -1,0 +1,27 @@
+"""Results of real runs, one JSON line a row, for the table that `make compat` prints."""
+
+import json
+import os
+import platform
+from dataclasses import asdict
+from importlib.metadata import version
+from pathlib import Path
+
+import pytest
+
+PACKAGES = ("torch", "transformers", "trl", "accelerate", "peft")
+
+
+@pytest.fixture
+def keep():
+    """Appends a row to the file that DRIFTWATCH_COMPAT names, if it does."""
+
+    def keep(recipe, found):
+        path = os.environ.get("DRIFTWATCH_COMPAT")
+        if path:
+            versions = {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}}
+            line = json.dumps({"trainer": recipe.trainer, "variant": recipe.variant, **found, "versions": versions})
+            with Path(path).open("a", encoding="utf-8") as file:
+                file.write(line + "\n")
+
+    return lambda recipe, found: keep(recipe, found if isinstance(found, dict) else asdict(found))
