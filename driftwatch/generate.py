@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+from driftwatch.config.making import schema_text
+from driftwatch.config.page import config_page
 from driftwatch.metrics import CATALOGUE
 from driftwatch.mixin.config import Config
 from driftwatch.mixin.files import dashboard_texts, deployment, runbook_text
@@ -95,6 +97,8 @@ def deployment_files() -> dict[str, str]:
 GENERATED: list[tuple[str, Callable[[], str] | Callable[[], dict[str, str]]]] = [
     ("docs/metrics.md", metrics_page),
     ("docs/cli.md", cli_page),
+    ("driftwatch/config/config.schema.json", schema_text),
+    ("docs/configuration.md", config_page),
     ("docs/runbook.md", lambda: runbook_text(Config())),
     ("", dashboard_files),
     ("", deployment_files),

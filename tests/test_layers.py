@@ -16,8 +16,20 @@ LAYERS = (
     ("store", "exporters", "delivery"),
     ("mixin", "report", "service", "grafana", "stack"),
     ("guard", "reference", "identity", "probes", "judges", "testing", "demo.model"),
-    ("asking", "baselines", "budget", "confirm", "observation", "monitor", "actions", "trainers", "callback", "demo"),
-    ("cli", "generate", "compat", "launch", "__main__"),
+    (
+        "asking",
+        "baselines",
+        "budget",
+        "confirm",
+        "observation",
+        "monitor",
+        "actions",
+        "trainers",
+        "callback",
+        "config",
+        "demo",
+    ),
+    ("cli", "generate", "compat", "launch", "doctor", "config.making", "config.page", "__main__"),
 )
 # Named for what they are allowed to need; everything below the model side runs without torch.
 TORCH_FREE = {"errors", "plugins", "schedule", "stance", "topics", "drift", "record", "metrics", "alerts", "store"}

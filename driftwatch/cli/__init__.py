@@ -11,6 +11,9 @@ from driftwatch.errors import DriftwatchError
 # Command to module; the module's `command` is the click command. Written out, so that --help loads none of them.
 COMMANDS: dict[str, tuple[str, str]] = {
     "demo": ("driftwatch.cli.demo", "Watch a real model leave an SFT-established stance under DPO."),
+    "run": ("driftwatch.cli.run", "Watch every Trainer below a command, without a change to its code."),
+    "config": ("driftwatch.cli.config", "Check a settings file, and show what a run will do with it."),
+    "doctor": ("driftwatch.cli.doctor", "Say what would keep a run from being watched, and how to fix it."),
     "baseline": ("driftwatch.cli.baseline", "Keep an SFT model's stances, to compare runs with."),
     "probe": ("driftwatch.cli.probe", "Ask any model once, and see whether the instrument works on it."),
     "serve": ("driftwatch.cli.serve", "Page, API and metrics of many runs."),

@@ -17,7 +17,24 @@ if TYPE_CHECKING:
 DEFAULT_PORT = 9465  # beside the trainers' own 9464
 
 
+def _use_config(ctx: click.Context, param: click.Parameter, value: Path | None) -> Path | None:
+    """Takes a settings file's section "service" as defaults of the other options."""
+    if value is not None:
+        from driftwatch.config import load_config
+
+        ctx.default_map = load_config(value).values.get("service", {})
+    return value
+
+
 @click.command()
+@click.option(
+    "--config",
+    type=click.Path(path_type=Path),
+    is_eager=True,
+    expose_value=False,
+    callback=_use_config,
+    help="Settings file whose section “service” gives the defaults of what follows.",
+)
 @click.argument("folder", type=click.Path(path_type=Path, file_okay=False), default="driftwatch-runs")
 @click.option("--host", default="127.0.0.1", show_default=True, help="Where to listen; elsewhere a token is required.")
 @click.option(

@@ -1,0 +1,94 @@
+"""`driftwatch config`: is a settings file right, and what will a run do with it?"""
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from driftwatch.errors import DriftwatchError
+
+FILE = click.Path(path_type=Path)  # whether it is there is our own sentence
+
+
+@click.group("config")
+def command() -> None:
+    """Check a settings file, and show what a run will do with it.
+
+    The keys are those of DriftCallback: docs/configuration.md lists them.
+    """
+
+
+@command.command()
+@click.argument("file", type=FILE, envvar="DRIFTWATCH_CONFIG")
+def check(file: Path) -> None:
+    """Say what is wrong in FILE, with lines; exit 1 if anything is.
+
+    With the packages that training needs, everything that FILE names is also made: pack, judge, exporters.
+    """
+    from driftwatch.config import read_config
+    from driftwatch.config.resolved import check_environment
+
+    config, found = read_config(file)
+    faults = [str(fault) for fault in found]
+    depth = "everything it names can be made"
+    if not faults:
+        try:
+            check_environment()
+            if not _make(config):
+                depth = "by its form only: the packages that training needs are not installed here"
+        except DriftwatchError as err:
+            faults.append(str(err))
+    for fault in faults:
+        click.echo(fault, err=True)
+    if faults:
+        sys.exit(1)
+    click.echo(f"{file} is right; {depth}.")
+
+
+@command.command()
+@click.argument("file", type=FILE, envvar="DRIFTWATCH_CONFIG", required=False)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")
+def show(file: Path | None, as_json: bool) -> None:
+    """Print every setting with its value and where that comes from: FILE, the environment, or the defaults.
+
+    Secrets are never shown.
+    """
+    from driftwatch.config import load_config
+    from driftwatch.config.resolved import settings, variables
+
+    found = settings(load_config(file))
+    environment = variables()
+    if as_json:
+        text = {
+            "settings": {s.key: {"value": s.value, "from": s.source} for s in found},
+            "environment": {variable.name: value for variable, value in environment},
+        }
+        click.echo(json.dumps(text, indent=1, ensure_ascii=False))
+        return
+    width = max(len(s.key) for s in found)
+    values = [_shown(s.value) for s in found]
+    column = min(40, max(map(len, values)))
+    for setting, value in zip(found, values, strict=True):
+        click.echo(f"{setting.key:<{width}}  {value:<{column}}  {setting.source}")
+    for variable, value in environment:
+        click.echo(f"{variable.name:<{width}}  {value:<{column}}  environment")
+
+
+def _shown(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def _make(config: Any) -> bool:
+    """Make what a run would make, and throw it away; False where that is not possible here."""
+    from driftwatch.config import make_callback
+    from driftwatch.topics import load_pack
+
+    try:
+        import transformers  # noqa: F401 - to tell what is missing from what is wrong
+    except ImportError:
+        load_pack(config.values.get("pack", "core"))
+        return False
+    make_callback(config)
+    return True

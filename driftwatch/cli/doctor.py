@@ -1,0 +1,43 @@
+"""`driftwatch doctor`: what would keep a run from being watched, and how to fix it."""
+
+import json
+import sys
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+
+SIGNS = {"ok": "ok", "skipped": "-", "warning": "warning", "problem": "PROBLEM"}
+
+
+@click.command("doctor")
+@click.option(
+    "--config",
+    type=click.Path(path_type=Path),
+    envvar="DRIFTWATCH_CONFIG",
+    help="Settings file of the run; left out, the defaults.",
+)
+@click.option("--model", help="Model to look at once, as a run would: a folder, a hub id, or smollm2.")
+@click.option(
+    "--baseline", type=click.Path(path_type=Path), help="Folder of the baseline, instead of that in the settings."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")
+def command(config: Path | None, model: str | None, baseline: Path | None, as_json: bool) -> None:
+    """Check versions, trainers, port, disk, settings, judge, GPU and baseline, and say what to fix.
+
+    Exit code 0: a run would be watched. 1: there is a problem.
+    """
+    from driftwatch.doctor import examine
+
+    found = []
+    for finding in examine(config, model=model, baseline=baseline):
+        found.append(finding)
+        if not as_json:
+            click.echo(f"{SIGNS[finding.level]:<8} {finding.check:<10}  {finding.text}")
+            if finding.fix is not None:
+                click.echo(f"{'':<8} {'':<10}  → {finding.fix}")
+    has_problem = any(finding.level == "problem" for finding in found)
+    if as_json:
+        findings = [asdict(finding) for finding in found]
+        click.echo(json.dumps({"ok": not has_problem, "findings": findings}, indent=1, ensure_ascii=False))
+    sys.exit(1 if has_problem else 0)

@@ -1,0 +1,82 @@
+"""`driftwatch run`: watch every Trainer below a command."""
+
+import os
+import sys
+import tempfile
+from pathlib import Path
+
+import click
+
+
+class _Prefix(click.Command):
+    """A command before another one: what follows "--" is not ours to read."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        ours, theirs = _split(args)
+        if not theirs and not set(ours) & set(ctx.help_option_names):
+            raise click.UsageError(
+                'expected "--" and the command that trains after it, found none. '
+                "For example: driftwatch run -- python train.py."
+            )
+        ctx.meta["command"] = theirs
+        return super().parse_args(ctx, ours)
+
+    def collect_usage_pieces(self, ctx: click.Context) -> list[str]:
+        return [*super().collect_usage_pieces(ctx), "-- COMMAND..."]
+
+
+@click.command("run", cls=_Prefix)
+@click.option(
+    "--config",
+    type=click.Path(path_type=Path),
+    envvar="DRIFTWATCH_CONFIG",
+    help="Settings file, see docs/configuration.md; left out, the defaults of DriftCallback.",
+)
+@click.pass_context
+def command(ctx: click.Context, config: Path | None) -> None:
+    r"""Run COMMAND and watch every transformers or TRL Trainer in it, launchers included.
+
+    \b
+    driftwatch run -- python train.py
+    driftwatch run --config drift.yaml -- accelerate launch --num_processes 2 train.py
+    driftwatch run --config drift.yaml -- trl dpo --model_name_or_path ...
+
+    A trainer that has a DriftCallback keeps it. The exit code is the command's own; 3 if it ended well and nothing was
+    watched, 127 if there is no such command. Without the prefix nothing of it is left.
+    """
+    from driftwatch.config import load_config
+    from driftwatch.config.resolved import check_environment
+    from driftwatch.launch import notes, process
+
+    words: list[str] = ctx.meta["command"]
+    if os.environ.get("DRIFTWATCH_DISABLED", "").strip().lower() in ("1", "true", "yes", "on"):
+        notes.say("DRIFTWATCH_DISABLED is set: the command runs unwatched")
+        sys.exit(_run(words, dict(os.environ)))
+    load_config(config)  # what is wrong in it is said before anything starts
+    check_environment()
+    with tempfile.TemporaryDirectory(prefix="driftwatch-run-") as folder:
+        code = _run(words, process.environment(os.environ, notes=Path(folder), config=config))
+        found = notes.collect(Path(folder))
+    for note in found:
+        notes.leave(note)  # for a `driftwatch run` around this one
+    for run in dict.fromkeys(note.folder for note in found if note.kind == "attached"):
+        notes.say(f"what moved: driftwatch report {run}")
+    if code == 0:
+        notes.check(found, process.shown(words))
+    sys.exit(code)
+
+
+def _run(words: list[str], env: dict[str, str]) -> int:
+    from driftwatch.launch import process
+
+    try:
+        return process.run(words, env)
+    except process.NotStarted as err:
+        click.echo(f"driftwatch: {err}", err=True)
+        sys.exit(err.exit_code)
+
+
+def _split(args: list[str]) -> tuple[list[str], list[str]]:
+    """What stands before the first "--", and what stands after it."""
+    at = args.index("--") if "--" in args else len(args)
+    return args[:at], args[at + 1 :]

@@ -1,0 +1,242 @@
+"""The settings file to plain values, checked against the shipped schema; torch stays unloaded.
+
+Every complaint names file and line, and all of them are collected. Ranges are the constructors' business
+(`building.py`), so that there is one place that knows them.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from driftwatch import plugins
+from driftwatch.config.schema import SECRETS, Schema, resolved, shipped
+from driftwatch.errors import ConfigError, PluginError
+from driftwatch.topics.document import read_text, read_yaml, shown
+from driftwatch.topics.loader import pack_names
+from driftwatch.topics.node import Fault, Node, Place, Reader, Unreadable
+
+MAX_BYTES = 1 << 20  # a settings file is a page; a larger file is something else
+Key = tuple[str | int, ...]
+
+_WORDS = {
+    "integer": "a whole number",
+    "number": "a number",
+    "string": "text",
+    "boolean": "true or false",
+    "null": "null",
+    "array": "a list",
+    "object": "a mapping",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """What a settings file sets; what it leaves out has the defaults of the code.
+
+    Attributes:
+        file: As the user would name it; "" where there is none.
+        values: Plain values by key, relative paths resolved against the file's folder.
+        places: Where each value is written, by its keys from the outside in.
+    """
+
+    file: str = ""
+    values: dict[str, Any] = field(default_factory=dict)
+    places: dict[Key, Place] = field(default_factory=dict)
+
+    def place(self, *key: str | int) -> Place:
+        """Where a value is written, or else what is around it."""
+        for end in range(len(key), 0, -1):
+            if (found := self.places.get(key[:end])) is not None:
+                return found
+        return Place(self.file or "driftwatch")
+
+
+def load_config(path: str | Path | None) -> Config:
+    """The settings in a file; `None` gives those of an empty one.
+
+    Raises:
+        ConfigError: Not a settings file; the message names file and line of the first fault, and says what to do.
+    """
+    config, faults = read_config(path)
+    if faults:
+        more = len(faults) - 1
+        others = f' (and {more} more; "driftwatch config check" lists them all)' if more else ""
+        raise ConfigError(f"{faults[0]}{others}")
+    return config
+
+
+def read_config(path: str | Path | None) -> tuple[Config, list[Fault]]:
+    """As `load_config`, with every fault listed instead of raised."""
+    if path is None:
+        return Config(), []
+    file = Path(path)
+    try:
+        root = _document(file)
+    except Unreadable as err:
+        return Config(shown(file)), [err.fault]
+    if root is None:
+        return Config(shown(file)), []
+    walk = _Walk(file.absolute().parent)
+    values = walk.value(root, shipped(), (), "the settings")
+    return Config(shown(file), values or {}, walk.places), walk.reader.faults
+
+
+def _document(file: Path) -> Node | None:
+    place = Place(shown(file))
+    if not file.is_file():
+        raise Unreadable(place, "expected a settings file, found none. Check the path.")
+    if file.stat().st_size > MAX_BYTES:
+        raise Unreadable(place, f"expected settings of at most {MAX_BYTES} bytes, found more. Is it another file?")
+    text = read_text(file, MAX_BYTES)
+    if not any(line.strip() and not line.lstrip().startswith("#") for line in text.splitlines()):
+        return None
+    return read_yaml(text, shown(file))
+
+
+class _Walk:
+    """Reads nodes by a schema; what is wrong becomes a fault, and the value is left out."""
+
+    def __init__(self, folder: Path) -> None:
+        self.reader = Reader()
+        self.places: dict[Key, Place] = {}
+        self._folder = folder
+
+    def value(self, node: Node, schema: Schema, key: Key, what: str) -> Any:
+        """The plain value of a node; `None` where it is wrong."""
+        schema = resolved(schema)
+        self.places[key] = node.place
+        if "enum" in schema:
+            return self._word(node, schema["enum"], what)
+        alternatives = [resolved(alternative) for alternative in schema.get("anyOf", [schema])]
+        fitting = next((a for a in alternatives if any(_fits(node.value, t) for t in _types(a))), None)
+        if fitting is None:
+            expected = " or ".join(dict.fromkeys(_WORDS[t] for a in alternatives for t in _types(a)))
+            self.reader.fault(node.place, f"expected {expected} as {what}, found {_found(node)}. {_advice(node)}")
+            return None
+        if kind := schema.get("x-kind"):
+            return self._named(node, kind, fitting, key, what)
+        if isinstance(node.value, dict):
+            return self._section(node, fitting, key, what)
+        if isinstance(node.value, list):
+            return self._list(node.value, node.place, fitting, key, what)
+        if isinstance(node.value, str):
+            text = self.reader.string(node, what)
+            return self._path(text, key) if text and fitting.get("format") == "path" else text
+        return node.value
+
+    def _section(self, node: Node, schema: Schema, key: Key, what: str) -> dict[str, Any]:
+        assert isinstance(node.value, dict)
+        known, free = schema.get("properties", {}), schema.get("additionalProperties")
+        entries = node.value
+        if not free:
+            secret = {n: variable for n in entries if (variable := SECRETS.get((str(key[-1]), n) if key else ("", n)))}
+            for name, variable in secret.items():
+                advice = f"Secrets do not belong in this file; set {variable} in the environment."
+                self.reader.fault(entries[name].place, f'expected no "{name}" in {what}. {advice}')
+            entries = {name: entry for name, entry in entries.items() if name not in secret}
+            if entries:
+                self.reader.mapping(Node(entries, node.place), what, list(known))
+        for name in schema.get("required", ()):
+            if name not in entries:
+                self.reader.fault(node.place, f'expected "{name}" in {what}, found none. Add it.')
+        found = {}
+        for name, entry in entries.items():
+            inner = known.get(name) or (free if isinstance(free, dict) else None)
+            if inner is not None:
+                found[name] = self.value(entry, inner, (*key, name), f'"{name}"')
+            elif free:
+                inner_key = (*key, name)
+                self.places[inner_key] = entry.place
+                found[name] = _plain(entry)
+        return found
+
+    def _list(self, nodes: list[Node], place: Place, schema: Schema, key: Key, what: str) -> list[Any]:
+        count = schema.get("minItems")
+        if count is not None and len(nodes) != count:
+            self.reader.fault(place, f"expected {count} entries in {what}, found {len(nodes)}. Correct it.")
+        return [
+            self.value(entry, schema["items"], (*key, n), f"entry {n + 1} of {what}") for n, entry in enumerate(nodes)
+        ]
+
+    def _named(self, node: Node, kind: plugins.Kind, schema: Schema, key: Key, what: str) -> Any:
+        """A name, or one name with its options."""
+        if isinstance(node.value, str):
+            text = self.reader.string(node, what)
+            if text is not None:
+                self._check_name(kind, text.partition(":")[0] if kind == "judges" else text, node.place)
+            return text
+        assert isinstance(node.value, dict)
+        if len(node.value) != 1:
+            found = ", ".join(node.value) or "none"
+            self.reader.fault(node.place, f"expected one name with its options as {what}, found {found}. Write one.")
+            return None
+        name, options = next(iter(node.value.items()))
+        if not self._check_name(kind, name, options.place):
+            return None
+        if options.value is None:
+            return name
+        known = schema["properties"].get(name, {"type": "object", "additionalProperties": True})
+        return {name: self.value(options, known, (*key, name), f"the options of {name}") or {}}
+
+    def _check_name(self, kind: plugins.Kind, name: str, place: Place) -> bool:
+        if name in plugins.names(kind):
+            return True
+        try:
+            plugins.load(kind, name)
+        except PluginError as err:
+            self.reader.fault(place, str(err))
+        return False
+
+    def _word(self, node: Node, words: list[str | None], what: str) -> Any:
+        if node.value in words and not isinstance(node.value, bool):
+            return node.value
+        listed = ", ".join("null" if word is None else word for word in words)
+        self.reader.fault(node.place, f"expected one of {listed} as {what}, found {_found(node)}. Correct it.")
+        return None
+
+    def _path(self, text: str, key: Key) -> str:
+        """Absolute, from the file's folder; the name of a pack stays a name."""
+        if key == ("pack",):
+            return "+".join(self._pack(part.strip()) for part in text.split("+"))
+        return str((self._folder / Path(text).expanduser()).resolve())
+
+    def _pack(self, name: str) -> str:
+        beside = self._folder / Path(name).expanduser()
+        return str(beside.resolve()) if name not in pack_names() and beside.exists() else name
+
+
+def _types(schema: Schema) -> Iterator[str]:
+    found = schema.get("type", "object")
+    yield from [found] if isinstance(found, str) else found
+
+
+def _fits(value: Any, kind: str) -> bool:
+    if isinstance(value, bool):
+        return kind == "boolean"
+    if isinstance(value, int):
+        return kind in ("integer", "number")
+    expected = {"number": float, "string": str, "array": list, "object": dict, "null": type(None)}
+    return isinstance(value, expected[kind]) if kind in expected else False
+
+
+def _found(node: Node) -> str:
+    return f'"{node.value}"' if isinstance(node.value, str) else node.kind
+
+
+def _advice(node: Node) -> str:
+    if isinstance(node.value, (int, float)):
+        return "Put it in quotes if text is meant." if not isinstance(node.value, bool) else "Correct it."
+    if node.value is None:
+        return "Write it, or remove the key."
+    if isinstance(node.value, str) and node.value[:1].isdigit():
+        return "Write a number without quotes or exponent, for example 0.001."
+    return "Correct it."
+
+
+def _plain(node: Node) -> Any:
+    if isinstance(node.value, dict):
+        return {key: _plain(entry) for key, entry in node.value.items()}
+    if isinstance(node.value, list):
+        return [_plain(entry) for entry in node.value]
+    return node.value

@@ -1,0 +1,161 @@
+"""A dry look: the run's own pipeline on the given model, once, into a folder that is thrown away."""
+
+import logging
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from driftwatch.config import Config, monitor_arguments
+from driftwatch.doctor.finding import Finding
+from driftwatch.errors import BaselineError, DriftwatchError
+
+GIB = 1 << 30
+
+
+def graphics() -> Finding:
+    """Which GPU there is, and what is free on it."""
+    import torch
+
+    if not torch.cuda.is_available():
+        return Finding("gpu", "skipped", "no CUDA device; looks run on the CPU")
+    free, total = torch.cuda.mem_get_info()
+    text = f"{torch.cuda.get_device_name()}, {free / GIB:.1f} of {total / GIB:.1f} GiB free"
+    return Finding("gpu", "ok", text)
+
+
+def baseline(folder: Path, config: Config) -> Finding:
+    """Whether a stored baseline is whole and asks what this run asks; more is known only with a model."""
+    from driftwatch.baselines import load_baseline
+    from driftwatch.identity import check_comparable
+    from driftwatch.topics import load_pack
+
+    fix = f"Make it again: driftwatch baseline MODEL --pack {config.values.get('pack', 'core')} --out {folder}"
+    try:
+        found = load_baseline(folder)
+        pack = load_pack(config.values.get("pack", "core"))
+        check_comparable(found.identity, {"pack": pack.digest}, whose=f"in {folder}")
+    except DriftwatchError as err:
+        return Finding("baseline", "problem", str(err), fix)
+    return Finding("baseline", "ok", f"{folder}: {len(found.stances)} stances of {found.model}")
+
+
+def dry_look(name: str, config: Config, given: Path | None) -> Iterator[Finding]:
+    """Begin a run with this model, and look twice as a run would: at its start and at its end.
+
+    Args:
+        name: As for `driftwatch probe`: a folder, a hub id, or "smollm2".
+        config: The run's settings.
+        given: Folder of a baseline, instead of the one in the settings.
+    """
+    from driftwatch.probes.load import load_model
+    from driftwatch.schedule import Schedule
+
+    try:
+        loaded = load_model(name)
+        arguments = monitor_arguments(config)
+    except DriftwatchError as err:
+        yield Finding("model", "problem", str(err), "Name a causal language model, as training will load it.")
+        return
+    schedule = arguments.get("schedule") or Schedule()
+    arguments |= {"exporters": (), "run": "doctor"} | ({"baseline": given} if given is not None else {})
+    with tempfile.TemporaryDirectory(prefix="driftwatch-doctor-") as folder, _quietly():
+        yield from _looked(loaded.model, loaded.tokenizer, {**arguments, "output_dir": folder}, schedule)
+
+
+def _looked(model: Any, tokenizer: Any, arguments: dict[str, Any], schedule: Any) -> Iterator[Finding]:
+    from driftwatch.monitor import Monitor
+    from driftwatch.schedule import Schedule
+
+    monitor = Monitor(**{**arguments, "schedule": Schedule(budget=None)})
+    memory = _Memory()
+    began = time.monotonic()
+    try:
+        monitor.begin(model, tokenizer, planned_steps=1)
+        first_seconds = time.monotonic() - began
+        record = monitor.observe(model, 1, phase="end")
+    except BaselineError as err:
+        yield Finding("baseline", "problem", str(err), "Make the baseline again, with the settings of this run.")
+        return
+    except DriftwatchError as err:
+        yield Finding("look", "problem", str(err), "This model cannot be watched with these settings.")
+        return
+    finally:
+        monitor.close("stopped")
+    for failure in record.failures:
+        yield Finding("look", "problem", failure.reason, "Correct what the sentence names; every look would fail so.")
+    assert monitor.info is not None
+    yield _time(sum(record.cost.seconds.values()), first_seconds, schedule)
+    yield memory.finding(model)
+    yield _resolution(monitor.info)
+    if "sft" in monitor.info.baselines:
+        yield Finding("baseline", "ok", "; ".join(monitor.info.notes) or "the SFT baseline can be compared with")
+    elif monitor.info.notes:
+        yield Finding("baseline", "warning", "; ".join(monitor.info.notes))
+
+
+def _time(seconds: float, first: float, schedule: Any) -> Finding:
+    text = f"a look takes {seconds:.1f} s on this machine, the first one {first:.1f} s"
+    if schedule.budget is None:
+        return Finding("look", "ok", f"{text}; no budget limits them")
+    every = seconds / schedule.budget
+    text += f"; a budget of {100 * schedule.budget:g} % allows a whole one every {every / 60:.1f} min of training"
+    return Finding("look", "ok", text)
+
+
+def _resolution(info: Any) -> Finding:
+    """On how many value topics the model can be measured at all."""
+    values = [topic for topic in info.topics if not topic.control]
+    lost = [topic.id for topic in values if topic.id in info.unresolved]
+    if not lost:
+        return Finding("resolution", "ok", f"all {len(values)} value topics can be measured on this model")
+    text = f"{len(lost)} of {len(values)} value topics cannot be measured on this model: {', '.join(lost)}"
+    fix = f"They are left out of alerts: {info.unresolved[lost[0]]}. See driftwatch probe MODEL --reliability."
+    return Finding("resolution", "problem" if len(lost) == len(values) else "warning", text, fix)
+
+
+class _Memory:
+    """What looks take of the GPU beyond what was taken before."""
+
+    def __init__(self) -> None:
+        import torch
+
+        self._on_gpu = torch.cuda.is_available()
+        self._before = 0
+        if self._on_gpu:
+            torch.cuda.reset_peak_memory_stats()
+            self._before = torch.cuda.memory_allocated()
+
+    def finding(self, model: Any) -> Finding:
+        """How much it was, against what is free beside the model."""
+        import torch
+
+        if not self._on_gpu:
+            return Finding("memory", "skipped", "measured on CUDA devices only")
+        from driftwatch.probes.memory import model_bytes
+
+        taken = torch.cuda.max_memory_allocated() - self._before
+        # What the allocator holds for itself can be used again.
+        held = torch.cuda.memory_reserved() - torch.cuda.memory_allocated()
+        free = torch.cuda.mem_get_info()[0] + held
+        text = (
+            f"a look takes {taken / GIB:.2f} GiB beside the model's {model_bytes(model) / GIB:.2f} GiB; "
+            f"{free / GIB:.1f} GiB are free now, without optimizer and gradients"
+        )
+        if taken > free / 2:
+            return Finding("memory", "warning", text, "Leave room for looks, or give the probe fewer max_tokens.")
+        return Finding("memory", "ok", text)
+
+
+@contextmanager
+def _quietly() -> Iterator[None]:
+    """What a look logs is for runs; here the findings say it."""
+    logger = logging.getLogger("driftwatch")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)

@@ -1,0 +1,89 @@
+"""Inside a training process: adds a DriftCallback to every trainer that begins to train, exactly once."""
+
+import functools
+import os
+import sys
+from collections.abc import Callable
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+from driftwatch.launch.notes import CONFIG, Note, leave, say
+
+if TYPE_CHECKING:
+    from driftwatch.callback import DriftCallback
+
+
+def attach_to(module: ModuleType) -> None:
+    """Patch `transformers.trainer_callback`, which has just been imported; torch is not loaded for it."""
+    handler = module.CallbackHandler
+    handler.on_train_begin = _watching(handler.on_train_begin)
+    leave(Note("loaded"))
+
+
+def _watching(on_train_begin: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(on_train_begin)
+    def begin(self: Any, *args: Any, **kwargs: Any) -> Any:
+        who = _trainer(sys._getframe(1).f_locals.get("self"), self.model)
+        added = _add_callback(self, who, args[0] if args else kwargs.get("args"))
+        found = on_train_begin(self, *args, **kwargs)
+        if added is not None:
+            _announce(who, added)
+        return found
+
+    return begin
+
+
+def _add_callback(handler: Any, who: str, arguments: Any) -> "DriftCallback | None":
+    """Ours, as the last callback; `None` where the trainer needs none.
+
+    Raises:
+        ConfigError, PackError, PluginError, JudgeError: The settings cannot work; before any training time is spent.
+    """
+    from driftwatch.callback import DriftCallback
+    from driftwatch.config import load_config, make_callback
+    from driftwatch.trainers import policy_of, refusal, trainer_of
+
+    known = next((callback for callback in handler.callbacks if isinstance(callback, DriftCallback)), None)
+    if known is not None:
+        if not hasattr(known, "_launched"):  # else the same trainer trains again
+            _tell(Note("own", who), f"{who} has a DriftCallback of its own; nothing is added")
+            return None
+        return known
+    if (why := refusal(policy_of(_unwrapped(handler.model)), trainer_of(arguments))) is not None:
+        # Passed by hand, the callback refuses such a trainer; here it may be one stage of several.
+        _tell(Note("unfit", f"{who}: {why}"), f"{who} is left alone: {why}")
+        return None
+    callback = make_callback(load_config(os.environ.get(CONFIG) or None))
+    callback._launched = True
+    handler.add_callback(callback)
+    return callback
+
+
+def _announce(who: str, callback: "DriftCallback") -> None:
+    monitor = callback.monitor
+    if monitor.store is None:  # another rank writes
+        return
+    folder = str(monitor.store.folder.absolute())
+    page = f", page at {monitor.url}" if monitor.url else ""
+    _tell(Note("attached", who, folder), f"attached to {who}: run {folder}{page}")
+
+
+def _tell(note: Note, text: str) -> None:
+    """Once for all ranks: rank 0 speaks."""
+    from driftwatch.probes.ranks import rank
+
+    if rank() == 0:
+        leave(note)
+        say(text)
+
+
+def _trainer(trainer: Any, model: Any) -> str:
+    """Class of the trainer, which calls the event from a method of its own, and of its model."""
+    name = type(trainer).__name__ if hasattr(trainer, "callback_handler") else "a trainer"
+    return f"{name} ({type(_unwrapped(model)).__name__})"
+
+
+def _unwrapped(model: Any) -> Any:
+    while not hasattr(model, "can_generate") and hasattr(model, "module"):
+        model = model.module
+    return model

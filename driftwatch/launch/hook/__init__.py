@@ -1,0 +1,1 @@
+"""A folder for PYTHONPATH that holds nothing but `sitecustomize`."""

@@ -1,0 +1,92 @@
+"""What processes below `driftwatch run` tell it: one file a process, one JSON line a note."""
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+from driftwatch.errors import ConfigError
+
+FOLDER = "DRIFTWATCH_RUN_NOTES"
+CONFIG = "DRIFTWATCH_CONFIG"
+
+# loaded: transformers was imported; attached: a training is watched; own: by a callback that the user passed;
+# unfit: not watched, since its model cannot be asked; failed: our part of a process could not begin.
+Kind = Literal["loaded", "attached", "own", "unfit", "failed"]
+
+
+class Note(NamedTuple):
+    """One thing that a process had to tell.
+
+    Attributes:
+        kind: What happened.
+        text: Trainer and model, or a reason.
+        folder: Of the run, where there is one.
+    """
+
+    kind: Kind
+    text: str = ""
+    folder: str = ""
+
+
+def leave(note: Note) -> None:
+    """Write a note, if anybody reads them; a disk that is full must not stop a training."""
+    folder = os.environ.get(FOLDER)
+    if not folder:
+        return
+    try:
+        with Path(folder, f"{os.getpid()}.jsonl").open("a", encoding="utf-8") as file:
+            file.write(json.dumps(note._asdict()) + "\n")
+    except OSError:
+        pass
+
+
+def collect(folder: Path) -> list[Note]:
+    """All notes, those of one process in their order."""
+    files = sorted(folder.glob("*.jsonl"), key=lambda path: path.stat().st_mtime)
+    lines = [line for path in files for line in path.read_text(encoding="utf-8").splitlines()]
+    return [note for note in map(_read, lines) if note is not None]
+
+
+def _read(line: str) -> Note | None:
+    try:
+        return Note(**json.loads(line))
+    except (ValueError, TypeError):  # torn: its process was killed while it wrote
+        return None
+
+
+def check(notes: list[Note], command: str) -> None:
+    """Check that a training was watched.
+
+    Raises:
+        ConfigError: None was; the sentence says how far it came.
+    """
+    kinds = {note.kind for note in notes}
+    if kinds & {"attached", "own"}:
+        return
+    said = {note.kind: note.text for note in notes}
+    if "failed" in kinds:
+        why = f"driftwatch could not begin in {said['failed']}. Install it beside the training: {_install()}."
+    elif "unfit" in kinds:
+        why = f"{said['unfit']}"
+    elif "loaded" in kinds:
+        why = (
+            "it imported transformers, and no Trainer began to train. For a loop of your own use Monitor: "
+            "docs/extending.md."
+        )
+    else:
+        why = (
+            "no Python below it imported the Trainer of transformers. Is it the command that trains, on this machine, "
+            "with its environment passed on (no -E, -I or -S)?"
+        )
+    raise ConfigError(f"nothing was watched in `{command}`: {why}")
+
+
+def _install() -> str:
+    return 'pip install "driftwatch-trl[train]"'
+
+
+def say(text: str) -> None:
+    """One line to the person who started the command."""
+    print(f"driftwatch: {text}", file=sys.stderr, flush=True)  # noqa: T201 - stands in the command's own output
