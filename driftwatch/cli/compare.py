@@ -29,9 +29,8 @@ def command(first: Path, second: Path, as_json: bool) -> None:
         return
     from rich.console import Console
     from rich.table import Table
-    from rich.text import Text
 
-    from driftwatch.cli.tables import signed
+    from driftwatch.cli.tables import said, signed
     from driftwatch.drift.compare import Drift
 
     def figure(drift: Drift | None) -> str:
@@ -42,14 +41,16 @@ def command(first: Path, second: Path, as_json: bool) -> None:
         return f"{shown} [{signed(ends.lower)}, {signed(ends.upper)}]" if ends else shown
 
     table = Table(
-        title=f"score shift: {found.first.run} step {found.first_step}, {found.second.run} step {found.second_step}"
+        title=said(
+            f"score shift: {found.first.run} step {found.first_step}, {found.second.run} step {found.second_step}"
+        )
     )
     for name in ("topic", "probe", found.first.run, found.second.run, "second against first"):
-        table.add_column(Text(name), justify="left" if name in ("topic", "probe") else "right")
+        table.add_column(said(name), justify="left" if name in ("topic", "probe") else "right")
     for row in found.rows:
         name = f"{row.topic.id} (control)" if row.topic.control else row.topic.id
-        table.add_row(Text(name), row.probe, *(figure(drift) for drift in (row.first, row.second, row.between)))
+        table.add_row(said(name), said(row.probe), *(figure(drift) for drift in (row.first, row.second, row.between)))
     console = Console()
     console.print(table)
     for part, (ours, theirs) in found.differing.items():
-        console.print(Text(f"they differ in {part}: {ours} and {theirs}"))
+        console.print(said(f"they differ in {part}: {ours} and {theirs}"))

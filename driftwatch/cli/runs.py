@@ -8,6 +8,8 @@ from pathlib import Path
 import click
 import msgspec
 
+from driftwatch.errors import StoreError
+from driftwatch.report.words import printable
 from driftwatch.store import RunStore, find_runs
 
 
@@ -31,10 +33,17 @@ def list_runs(folder: Path, as_json: bool) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    table = Table("run", "state", "looks", "step", "attempts", "model", "pack")
+    from driftwatch.cli.tables import said
+
+    columns = ("run", "state", "looks", "step", "attempts", "model", "pack")
+    table = Table(*columns)
     for row in rows:
-        table.add_row(*("–" if value is None else str(value) for value in row.values()))
-    Console().print(table)
+        table.add_row(*("–" if row[name] is None else said(str(row[name])) for name in columns))
+    console = Console()
+    console.print(table)
+    for row in rows:
+        if row["problem"] is not None:
+            console.print(said(f"{row['run']}: {row['problem']}"))
 
 
 @command.command()
@@ -51,12 +60,12 @@ def show(folder: Path, as_json: bool) -> None:
         return
     from rich.console import Console
 
-    from driftwatch.cli.tables import drift_table
+    from driftwatch.cli.tables import drift_table, said
 
     console = Console()
-    console.print(f"run {info.run}: {store.state()}, {len(records)} looks, model {info.model}, pack {info.pack}")
+    console.print(said(f"run {info.run}: {store.state()}, {len(records)} looks, model {info.model}, pack {info.pack}"))
     for note in info.notes:
-        console.print(f"note: {note}")
+        console.print(said(f"note: {note}"))
     looked = [record for record in records if record.drifts]
     if not looked:
         console.print("no look has succeeded yet" if records else "there is no look yet")
@@ -103,7 +112,8 @@ def prune(folder: Path, older_than: float | None, keep: int | None, yes: bool) -
         if yes:
             shutil.rmtree(store.folder)
         age = (time.time() - seen) / 86400
-        click.echo(f"{'deleted' if yes else 'would delete'} {store.folder} (last seen {age:.1f} days ago)")
+        done, name = "deleted" if yes else "would delete", printable(str(store.folder))
+        click.echo(f"{done} {name} (last seen {age:.1f} days ago)")
     if not chosen:
         click.echo("no run fits")
     elif not yes:
@@ -144,13 +154,14 @@ def _last_seen(store: RunStore) -> float:
 
 
 def _row(store: RunStore) -> dict[str, str | int | None]:
-    info, records = store.info(), store.records(superseded=True)
-    return {
-        "run": info.run,
-        "state": store.state(),
-        "looks": len(records),
-        "step": records[-1].step if records else None,
-        "attempts": 1 + max((record.attempt for record in records), default=0),
-        "model": info.model,
-        "pack": f"{info.pack} {info.pack_version}",
-    }
+    """One run of the list; what cannot be read of it is `None`, with the problem."""
+    row: dict[str, str | int | None] = {"run": store.folder.resolve().name, "state": _state(store)}
+    row |= dict.fromkeys(("looks", "step", "attempts", "model", "pack", "problem"))
+    try:
+        info = store.info()
+        row |= {"run": info.run, "model": info.model, "pack": f"{info.pack} {info.pack_version}"}
+        records = store.records(superseded=True)
+    except (StoreError, msgspec.MsgspecError, OSError) as err:
+        return row | {"problem": str(err)}
+    row |= {"looks": len(records), "step": records[-1].step if records else None}
+    return row | {"attempts": 1 + max((record.attempt for record in records), default=0)}

@@ -3,7 +3,6 @@
 import logging
 import os
 import socket
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -114,9 +113,20 @@ def _prepare(folder: Path, *, is_writable: bool) -> None:
         raise StoreError(f"expected a folder with runs; found no folder at {folder}.")
 
 
+class _Printable(logging.Formatter):
+    """A message is one line, whatever the folders that it names are called."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:
+        from driftwatch.report.words import printable
+
+        return printable(super().formatMessage(record))
+
+
 def _serve(app: "DriftwatchApp", opened: socket.socket) -> None:
     from driftwatch.service.live import StreamingServer
 
-    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    handler = logging.StreamHandler()
+    handler.setFormatter(_Printable("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    logging.basicConfig(level=logging.INFO, handlers=[handler])
     logging.getLogger("uvicorn").setLevel(logging.WARNING)
     StreamingServer(app, max_connections=1000).run(sockets=[opened])

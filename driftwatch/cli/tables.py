@@ -5,6 +5,7 @@ from rich.text import Text
 
 from driftwatch.drift.interval import Interval
 from driftwatch.record import BaselineName, Record, RunInfo
+from driftwatch.report.words import printable
 from driftwatch.stance import Probs
 
 
@@ -27,14 +28,19 @@ def drift_table(info: RunInfo, record: Record, *, baseline: BaselineName | None 
             leaning = drift.log_odds_shift if drift.score_shift is None else drift.score_shift
             toward = "–" if not leaning else topic.poles[0 if leaning > 0 else 1]
             table.add_row(
-                Text(f"{topic.id} (control)" if topic.control else topic.id),
-                Text(toward),
-                drift.probe,
+                said(f"{topic.id} (control)" if topic.control else topic.id),
+                said(toward),
+                said(drift.probe),
                 *_magnitudes(drift.magnitude),
                 _with_interval(drift.score_shift, drift.interval),
                 _with_interval(drift.log_odds_shift, drift.log_odds_interval),
             )
     return table
+
+
+def said(text: str) -> Text:
+    """Text of a run for rich's console: no markup in it, and no control characters."""
+    return Text(printable(text))
 
 
 def signed(value: float | None, digits: int = 2) -> str:

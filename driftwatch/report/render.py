@@ -95,7 +95,7 @@ def _context(summary: Summary, against: Comparison | None) -> dict[str, Any]:
 
 def _cell(value: object) -> str:
     """Text that cannot end a cell of a Markdown table, nor become markup in a page made from it."""
-    text = " ".join(str(value).split())
+    text = words.printable(" ".join(str(value).split()))
     for sign, shown in _IN_MARKDOWN:
         text = text.replace(sign, shown)
     return text

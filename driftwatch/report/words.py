@@ -2,7 +2,17 @@
 
 NO_FIGURE = "–"
 _RAISED = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
+JOINERS = "\u200c\u200d"  # not printable by Python's notion, and needed by Persian, Hindi and others
 MOST_DIGITS = 6  # evidence beyond a million to one is written as a power of ten
+
+
+def printable(text: str) -> str:
+    r"""Text of a run for a terminal or a log: what is no printable character is written out, so that it does nothing.
+
+    >>> print(printable("\x1b[31mred\nnext"))
+    \x1b[31mred\nnext
+    """
+    return "".join(c if c.isprintable() or c in JOINERS else c.encode("unicode_escape").decode() for c in text)
 
 
 def signed(value: float | None, digits: int = 2) -> str:

@@ -152,7 +152,9 @@ class FollowedRun:
 
     def records(self, refs: Sequence[LookRef]) -> list[Record]:
         """The records behind some looks, decoded now; those that have gone meanwhile are left out."""
-        found = []
+        found: list[Record] = []
+        if not refs:
+            return found
         with self._lock:
             try:
                 with self._records.path.open("rb") as file:

@@ -28,6 +28,7 @@ from driftwatch.topics.topic import TopicPack
 logger = logging.getLogger(__name__)
 
 MAX_BODY = 8 << 20  # bytes of one push
+DRAINED = 64 << 20  # bytes beyond that which are read and thrown away
 MAX_RUN = 2 << 30  # bytes of one run; far above a thousand looks of the largest pack
 MAX_PUSHED_RUNS = 1000
 MARKER = "pushed.json"  # tells a folder that was pushed from one that its trainer writes
@@ -289,15 +290,23 @@ class PushApi:
 
 
 async def _body(request: Request, most: int) -> bytes:
-    """The body, refused as soon as it is larger than allowed."""
+    """The body, as long as it is not larger than allowed.
+
+    What is too large is read on, to a bound, and thrown away: a client that is cut off while it sends reads no refusal.
+    """
     text = request.headers.get("content-length", "0")
-    chunks, size = [], int(text) if text.isdecimal() else 0
-    if size > most:
-        raise PushError(413, f"a push has at most {most} bytes, this one {size}: send fewer looks at a time.")
+    declared = int(text) if text.isdecimal() else 0
+    chunks: list[bytes] = []
     size = 0
     async for chunk in request.stream():
         size += len(chunk)
-        if size > most:
-            raise PushError(413, f"a push has at most {most} bytes: send fewer looks at a time.")
-        chunks.append(chunk)
+        if max(size, declared) <= most:
+            chunks.append(chunk)
+        else:
+            chunks.clear()
+            if size > most + DRAINED:
+                break
+    found = max(size, declared)
+    if found > most:
+        raise PushError(413, f"a push has at most {most} bytes, this one {found} or more: send fewer looks at a time.")
     return b"".join(chunks)

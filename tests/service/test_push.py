@@ -119,7 +119,7 @@ def test_the_first_push_must_say_what_the_run_is(client):
 
 
 @pytest.mark.parametrize("declared", [True, False])
-def test_a_push_that_is_too_large_is_refused_before_it_is_read(serve, root, declared):
+def test_a_push_that_is_too_large_is_refused_with_the_reason(serve, root, declared):
     client = serve(root, token=TOKEN, max_body=1000)
     content = b"x" * 5000
     reply = client.post(
