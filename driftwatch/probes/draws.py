@@ -83,7 +83,7 @@ class Interviewer:
         share = -(-len(draws) // num_ranks())
         batches = -(-share // self._decoding.batch_size)
         # Each rank samples its own share of the draws, so each needs numbers of its own.
-        number = int(seed.spawn(num_ranks())[rank()].generate_state(1, np.uint64)[0] >> 1)
+        number = int(seed.spawn(num_ranks())[rank()].generate_state(1, np.uint64)[0]) >> 1
         generator = torch.Generator().manual_seed(number)
 
         def reply(questions: Sequence[str]) -> list[str]:
