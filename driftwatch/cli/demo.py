@@ -106,8 +106,11 @@ def _run(console: Any, folder: Path, *, fast: bool, model: str | None, port: int
 
 def _load(fast: bool, model: str | None, packs: list[Any]) -> tuple[Any, Any, str]:
     if fast:
+        import torch
+
         from driftwatch.demo.fast import fast_model
 
+        torch.set_num_threads(1)  # on so small a model more threads cost more than they bring
         return (*fast_model(packs), "a tiny random Llama")
     from driftwatch.probes.load import load_model
 

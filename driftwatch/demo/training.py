@@ -38,7 +38,7 @@ class Recipe:
 
 # For the tiny model of `fast.py`: it must first learn everything that it can say.
 FAST = Recipe(
-    sft_epochs=10, sft_batch=32, sft_rate=6e-3, sft_rank=0, dpo_steps=48, dpo_rate=1e-2, look_every=6, bf16=False
+    sft_epochs=10, sft_batch=32, sft_rate=6e-3, sft_rank=0, dpo_steps=48, dpo_rate=3e-3, look_every=6, bf16=False
 )
 
 

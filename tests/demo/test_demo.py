@@ -1,0 +1,68 @@
+"""The demo as a user runs it, with the tiny model, and what its verdict rests on."""
+
+import json
+import subprocess
+import sys
+from dataclasses import fields
+
+import pytest
+from builders import record, run_info
+
+from driftwatch.demo.verdict import verdict
+from driftwatch.drift.compare import Drift
+from driftwatch.drift.interval import Interval
+from driftwatch.drift.verdict import TopicEvidence
+
+
+def written(topic, shift, half=0.1):
+    return Drift(topic, "confirm", "start", score_shift=shift, interval=Interval(shift - half, shift + half))
+
+
+def evidence(topic, label="specific", state="alert", kind="direction"):
+    unused = dict.fromkeys(field.name for field in fields(TopicEvidence))
+    used = {"topic": topic, "kind": kind, "state": state, "label": label, "onset_step": 4, "num_draws": 200}
+    evidence = {"log10_e_value": 4.0, "log10_value_e_value": 4.0, "log10_threshold": 2.8}
+    return TopicEvidence(**{**unused, **used, **evidence})
+
+
+PLANTED_ALONE = (written("parks", -0.5), written("tea", 0.1))
+
+
+def judged(*rows, drifts=PLANTED_ALONE):
+    return verdict(run_info(), record(8, 24, drifts=drifts, evidence=rows), planted="parks", towards=1)
+
+
+def test_planted_topic_that_alone_moved_passes():
+    found = judged(evidence("parks"), evidence("parks", label=None, state="watch", kind="neutral"))
+    assert found.passed
+    assert "moving since step 4" in found.findings[2]
+
+
+@pytest.mark.parametrize(
+    ("rows", "drifts"),
+    [
+        ([evidence("parks")], (written("parks", -0.29, 0.05), written("tea", 0.0))),
+        ([evidence("parks")], (written("parks", 0.5), written("tea", 0.0))),
+        ([evidence("parks")], (written("parks", -0.5, 0.6), written("tea", 0.0))),
+        ([evidence("parks")], (written("parks", -0.5), written("tea", -0.17))),
+        ([evidence("parks", label="general")], (written("parks", -0.5), written("tea", 0.0))),
+        ([evidence("parks", kind="neutral")], (written("parks", -0.5), written("tea", 0.0))),
+        ([evidence("parks"), evidence("roads")], (written("parks", -0.5), written("tea", 0.0))),
+        ([evidence("parks")], ()),
+    ],
+    ids=["too small", "other way", "unsure", "control too", "general", "neutral only", "another topic", "no replies"],
+)
+def test_anything_less_does_not(rows, drifts):
+    found = judged(*rows, drifts=drifts)
+    assert not found.passed
+    assert any(finding.startswith("no: ") for finding in found.findings)
+
+
+@pytest.mark.slow
+def test_fast_demo_ends_with_the_planted_topic_alone_in_specific_alert(tmp_path):
+    command = [sys.executable, "-m", "driftwatch", "demo", "--fast", "--out", str(tmp_path), "--port", "0"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stdout + done.stderr
+    last = json.loads((tmp_path / "dpo" / "records.jsonl").read_text().splitlines()[-1])
+    specific = [row["topic"] for row in last["evidence"] if row["label"] == "specific" and row["kind"] == "direction"]
+    assert specific == ["immigration"]
