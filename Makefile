@@ -51,5 +51,12 @@ generated: $(VENV)/.dev ## Fail if a generated file is stale.
 rules: $(VENV)/.dev ## Alert rules, dashboards and deployment files through promtool, amtool and their like.
 	$(BIN)/python -m pytest tests/mixin tests/deploy
 
+$(VENV)/.bench: pyproject.toml constraints.txt $(VENV)/.demo
+	$(PIP) --editable ".[bench]"
+	touch $@
+
+bench: $(VENV)/.bench ## Run all benchmarks and print the table that docs/performance.md quotes (an hour on 2 cores).
+	$(BIN)/python -m benchmarks
+
 clean: ## Remove the environment and caches.
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache build dist *.egg-info
