@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from driftwatch.baselines import Baselines, same_model
+from driftwatch.baselines import Baselines, same_model, same_model_elsewhere
 from driftwatch.drift.compare import Drift
 from driftwatch.drift.evidence import Evidence, Settings, begin, update
 from driftwatch.drift.ledger import from_json, to_json
@@ -195,9 +195,21 @@ class Confirm:
         if baselines.reference is None:
             self._fill_pool(model, planned_looks or UNKNOWN_LOOKS)
 
-    def resume(self, baselines: Baselines, saved: Saved, pool: Sequence[BaselineReply]) -> None:
-        """Go on from the latest evidence, whatever the checkpoint: taking looks back would spend alpha again."""
-        self._baselines, self._fingerprint = baselines, saved.fingerprint
+    def resume(
+        self, baselines: Baselines, saved: Saved, pool: Sequence[BaselineReply], fingerprint: tuple[float, ...]
+    ) -> None:
+        """Go on from the latest evidence, whatever the checkpoint: taking looks back would spend alpha again.
+
+        Args:
+            baselines: What is compared with.
+            saved: What the run left.
+            pool: The baseline's replies that were drawn before training.
+            fingerprint: Of the baseline model now, where it can be reached. If it is what it was up to the rounding of
+                other hardware, it counts from now on.
+        """
+        self._baselines = baselines
+        is_same = same_model_elsewhere(saved.fingerprint, fingerprint)
+        self._fingerprint = fingerprint if is_same else saved.fingerprint
         self._evidence = from_json(saved.evidence)
         self._used, self._heard = dict(saved.used), saved.heard
         self._pool = {}
@@ -297,7 +309,9 @@ class Confirm:
     def _changed(self, fingerprint: tuple[float, ...]) -> str | None:
         """A sentence if the baseline model is not what it was when the run began."""
         assert self._baselines is not None
-        if self._baselines.reference is None or same_model(self._fingerprint, fingerprint):
+        if self._baselines.reference is None:
+            return None
+        if len(self._fingerprint) == len(fingerprint) and same_model(self._fingerprint, fingerprint):
             return None
         return "the baseline model is not what it was when the run began, so the evidence is frozen"
 

@@ -8,40 +8,38 @@ Nothing here catches errors: `callback.py` holds the one guard.
 import logging
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import numpy as np
 
 from driftwatch import __version__, plugins
 from driftwatch.asking import Asking
 from driftwatch.baselines import Baselines, begin_baselines, load_baseline, resume_baselines
 from driftwatch.budget import Controller, Decision, Spent, Workload
-from driftwatch.confirm import END_WAIT, MIN_DRAWS, BaselineReply, Confirm, Confirmation, Saved
-from driftwatch.delivery import Delivery, Expired, Line, Parcel, Whole
+from driftwatch.confirm import END_WAIT, MIN_DRAWS, Confirm, Confirmation
+from driftwatch.delivery import Delivery, Parcel
 from driftwatch.drift.compare import BaselineName
 from driftwatch.drift.floor import exceeds
 from driftwatch.drift.reliability import TopicReliability, reliability_of
-from driftwatch.errors import BaselineError, ConfigError, JudgeError, ProbeError
+from driftwatch.errors import ConfigError, JudgeError, ProbeError
 from driftwatch.exporters.exporter import BesideTrainer, Exporter
 from driftwatch.guard import undisturbed
+from driftwatch.keeping import BASELINE_REPLIES, RELIABILITY_FILE, free_folder, kept_evidence, left_by
 from driftwatch.observation import Observation, describe, widest
 from driftwatch.probes.probe import Probe
 from driftwatch.probes.ranks import broadcast, num_ranks, on_first, rank
 from driftwatch.record import Cost, Failure, Phase, Record, RunInfo, TopicInfo
 from driftwatch.reference import Reference, find_reference
 from driftwatch.schedule import Schedule
-from driftwatch.store import Baseline, LookStances, RunStore, valid_run_name
+from driftwatch.store import Baseline, RunStore, valid_run_name
 from driftwatch.topics import TopicPack
 
 logger = logging.getLogger(__name__)
 
 CLOSE_SECONDS = 20.0  # how long the end of training waits for the last look to be delivered
-KEPT_REPLIES = 200  # looks whose replies are kept, as what an alert rests on
-EVIDENCE_FILE, BASELINE_REPLIES, RELIABILITY_FILE = "evidence.json", "baseline-replies.jsonl", "reliability.json"
 INTERVALS, NUMERIC_FLOOR, EVIDENCE = range(3)  # parts of a generator's key
 
 
@@ -166,8 +164,7 @@ class Monitor:
         if resume is not None:
             on_first(lambda: self._resume(RunStore(resume), identity), "going on with a run")
         else:
-            name = model_name or str(getattr(getattr(model, "config", None), "_name_or_path", "")) or "model"
-            self._begin_anew(first, model, identity, name, trainer)
+            self._begin_anew(first, model, identity, model_name or _name_of(model), trainer)
         self._share_state()
         if self._confirm is not None:
             self._begin_confirm(model, resume is not None)
@@ -274,7 +271,7 @@ class Monitor:
 
     def _create(self, identity: dict[str, str], model_name: str, trainer: str | None) -> None:
         assert self._baselines is not None
-        self.store = RunStore(_free_folder(self.output_dir, self.run or time.strftime("run-%Y%m%d-%H%M%S")))
+        self.store = RunStore(free_folder(self.output_dir, self.run or time.strftime("run-%Y%m%d-%H%M%S")))
         self.info = self._describe(identity, model_name, trainer)
         self.store.create(self.info)
         self.store.write_pack(self._asking.pack)
@@ -393,11 +390,13 @@ class Monitor:
         assert self._baselines is not None
         assert self.info is not None
         if resumed:
-            saved, pool = on_first(self._read_confirm, "reading the evidence")
+            store = self.store
+            saved, pool = on_first(lambda: kept_evidence(store), "reading the evidence")
             found = find_reference(model) if saved.fingerprint else None
             if isinstance(found, Reference):
                 self._baselines = replace(self._baselines, reference=found)
-            self._confirm.resume(self._baselines, saved, pool)
+            with undisturbed(model, optimizer=self._optimizer) as asked:
+                self._confirm.resume(self._baselines, saved, pool, self._fingerprint(asked))
             return
         topics = [topic.id for topic in self._asking.pack if topic.id not in self.info.unresolved]
         with undisturbed(model, optimizer=self._optimizer) as asked:
@@ -409,14 +408,6 @@ class Monitor:
                 planned_looks=self._planned_looks(),
                 fingerprint=self._fingerprint(asked),
             )
-
-    def _read_confirm(self) -> tuple[Saved, list[BaselineReply]]:
-        assert self.store is not None
-        path = self.store.folder / EVIDENCE_FILE
-        if not path.is_file():
-            raise BaselineError(f"expected the run's evidence in {path}, and it is gone; begin a run of another name.")
-        pool = [msgspec.json.decode(line, type=BaselineReply) for line in self.store.lines(BASELINE_REPLIES)]
-        return msgspec.json.decode(path.read_bytes(), type=Saved), pool
 
     def _planned_looks(self) -> int | None:
         """Looks after the first one, the last included; `None` if the length of training is unknown."""
@@ -455,29 +446,15 @@ class Monitor:
         draws = 0 if observation.confirmed is None else observation.confirmed.draws
         self._controller.record(Spent(record.cost.seconds, observation.blocks, draws))
         if self._delivery is not None:
-            self._delivery.submit(Parcel(record, tuple(self._changes(observation))))
+            saved = self._confirm.saved() if self._confirm is not None else None
+            left = left_by(observation, self.attempt, saved, keep_replies=self._keep_replies)
+            self._delivery.submit(Parcel(record, tuple(left)))
         if rank() == 0:
             _log(record, self.info)
             for alert in record.alerts:
                 logger.warning("%s: %s", alert.severity, alert.text)
         self.last = record
         return record
-
-    def _changes(self, observation: Observation) -> Iterator[Line | Whole | Expired]:
-        """What a look leaves in the run's folder beside its record."""
-        yield Line(
-            "stances.jsonl", LookStances(observation.look, observation.step, self.attempt, tuple(observation.stances))
-        )
-        if observation.confirmed is None:
-            if self._confirm is not None and observation.phase == "start":
-                yield Whole(EVIDENCE_FILE, self._confirm.saved())
-            return
-        assert self._confirm is not None
-        yield Whole(EVIDENCE_FILE, self._confirm.saved())
-        if self._keep_replies:
-            for pair in observation.confirmed.pairs:
-                yield Line(_replies_file(observation.look), pair)
-            yield Expired(_replies_file(observation.look - KEPT_REPLIES))
 
     def _cost(self) -> Cost:
         """Running totals, before this look's own figures."""
@@ -494,17 +471,10 @@ class Monitor:
         return np.random.default_rng(np.random.SeedSequence([self._seed, self.attempt, look, part]))
 
 
-def _free_folder(parent: Path, name: str) -> Path:
-    """A folder that no run uses: two trainings never mix, also when both are called the same."""
-    folder, number = parent / valid_run_name(name), 1
-    while (folder / "run.json").exists():
-        number += 1
-        folder = parent / f"{name}-{number}"
-    return folder
-
-
-def _replies_file(look: int) -> str:
-    return f"replies/{look:06d}.jsonl"
+def _name_of(model: Any) -> str:
+    """What a model calls itself: a hub id, or the last folder of a path, since the rest says where and not what."""
+    name = str(getattr(getattr(model, "config", None), "_name_or_path", ""))
+    return (Path(name).name if Path(name).is_absolute() else name) or "model"
 
 
 def _log(record: Record, info: RunInfo) -> None:

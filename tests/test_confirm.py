@@ -8,6 +8,7 @@ import msgspec
 import pytest
 from test_callback import callback, lora, store, trainer
 
+from driftwatch.baselines import same_model_elsewhere
 from driftwatch.confirm import MIN_DRAWS, BaselineReply, Confirmation, _within
 from driftwatch.drift import validity
 from driftwatch.drift.outcome import Outcome
@@ -272,3 +273,12 @@ def test_a_reading_becomes_one_outcome(reading, outcome):
     asked = [Asked(topic.id, topic.poles, topic.items[0], "two_sided", 0, "?", "x")]
     (heard,) = Hearing(Saying()).put(0, asked, asked, wait=0)
     assert [said.outcome for said in (*heard.now, *heard.baseline)] == [outcome, outcome]
+
+
+@pytest.mark.parametrize(
+    ("now", "is_same"),
+    [((-2.0, -10.0), True), ((-2.02, -9.9), True), ((-2.5, -10.0), False), ((-2.0,), False), ((), False)],
+    ids=["same", "other kernels", "other weights", "another pack", "out of reach"],
+)
+def test_a_run_that_goes_on_elsewhere_knows_its_baseline_up_to_rounding(now, is_same):
+    assert same_model_elsewhere((-2.0, -10.0), now) is is_same

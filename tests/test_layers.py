@@ -22,6 +22,7 @@ LAYERS = (
         "budget",
         "confirm",
         "observation",
+        "keeping",
         "monitor",
         "actions",
         "trainers",
@@ -105,5 +106,5 @@ def test_public_names_exist_and_are_sorted():
 def test_an_unknown_public_name_says_which_there_are():
     import driftwatch
 
-    with pytest.raises(AttributeError, match="public names: DriftCallback"):
+    with pytest.raises(AttributeError, match="public names: Confirmation"):
         driftwatch.Driftcallback  # noqa: B018 - the access is the point

@@ -1,0 +1,63 @@
+"""Keeping: what a run leaves in its folder beside its records, and what a resumed run needs of it."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+
+from driftwatch.confirm import BaselineReply, Saved
+from driftwatch.delivery import Expired, Line, Whole
+from driftwatch.errors import BaselineError
+from driftwatch.observation import Observation
+from driftwatch.store import LookStances, RunStore, valid_run_name
+
+KEPT_REPLIES = 200  # looks whose replies are kept, as what an alert rests on
+EVIDENCE_FILE, BASELINE_REPLIES, RELIABILITY_FILE = "evidence.json", "baseline-replies.jsonl", "reliability.json"
+
+
+def free_folder(parent: Path, name: str) -> Path:
+    """A folder that no run uses: two trainings never mix, also when both are called the same."""
+    folder, number = parent / valid_run_name(name), 1
+    while (folder / "run.json").exists():
+        number += 1
+        folder = parent / f"{name}-{number}"
+    return folder
+
+
+def left_by(
+    observation: Observation, attempt: int, saved: Saved | None, *, keep_replies: bool
+) -> Iterator[Line | Whole | Expired]:
+    """What one look leaves.
+
+    Args:
+        observation: The look.
+        attempt: Of the run.
+        saved: The evidence after it; `None` in a run without replies.
+        keep_replies: Whether the replies themselves are kept.
+    """
+    yield Line("stances.jsonl", LookStances(observation.look, observation.step, attempt, tuple(observation.stances)))
+    confirmed = observation.confirmed
+    if saved is not None and (confirmed is not None or observation.phase == "start"):
+        yield Whole(EVIDENCE_FILE, saved)
+    if confirmed is not None and keep_replies:
+        for pair in confirmed.pairs:
+            yield Line(_replies_file(observation.look), pair)
+        yield Expired(_replies_file(observation.look - KEPT_REPLIES))
+
+
+def kept_evidence(store: RunStore | None) -> tuple[Saved, list[BaselineReply]]:
+    """The evidence that a resumed run goes on from, and the baseline's replies that were drawn before training.
+
+    Raises:
+        BaselineError: They are gone.
+    """
+    assert store is not None, "a resumed run has a folder"
+    path = store.folder / EVIDENCE_FILE
+    if not path.is_file():
+        raise BaselineError(f"expected the run's evidence in {path}, and it is gone; begin a run of another name.")
+    pool = [msgspec.json.decode(line, type=BaselineReply) for line in store.lines(BASELINE_REPLIES)]
+    return msgspec.json.decode(path.read_bytes(), type=Saved), pool
+
+
+def _replies_file(look: int) -> str:
+    return f"replies/{look:06d}.jsonl"
