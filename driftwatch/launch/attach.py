@@ -22,10 +22,14 @@ def attach_to(module: ModuleType) -> None:
 
 def _watching(on_train_begin: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(on_train_begin)
-    def begin(self: Any, *args: Any, **kwargs: Any) -> Any:
+    def begin(self: Any, args: Any, state: Any, control: Any, **kwargs: Any) -> Any:
         who = _trainer(sys._getframe(1).f_locals.get("self"), self.model)
-        added = _add_callback(self, who, args[0] if args else kwargs.get("args"))
-        found = on_train_begin(self, *args, **kwargs)
+        added = _add_callback(self, who, args)
+        if added is not None:
+            # The Trainer looked for callbacks with a state before this event, and fails at a checkpoint on one that it
+            # has not seen (transformers 5.23, Trainer._save_checkpoint).
+            state.stateful_callbacks.setdefault(type(added).__name__, added.state())
+        found = on_train_begin(self, args, state, control, **kwargs)
         if added is not None:
             _announce(who, added)
         return found

@@ -1,0 +1,95 @@
+"""`driftwatch config check` and `show`, and a service that reads the same file."""
+
+import json
+
+import pytest
+from click.testing import CliRunner
+
+from driftwatch.cli.config import command as config
+from driftwatch.cli.serve import command as serve
+
+SETTINGS = """\
+pack: quick
+schedule: {every_steps: 5}
+confirm: {judge: sides}
+service: {folder: kept, host: 0.0.0.0, port: 0, allow_host: [monitor], token_file: secret}
+"""
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("ADDRESS", "PORT", "TOKEN", "CONFIG", "SERVICE"):
+        monkeypatch.delenv(f"DRIFTWATCH_{name}", raising=False)
+    (tmp_path / "drift.yaml").write_text(SETTINGS)
+    return tmp_path
+
+
+def run(command, *arguments, **variables):
+    return CliRunner().invoke(command, list(arguments), env=variables)
+
+
+def test_a_right_file_is_made_once_and_thrown_away(folder):
+    done = run(config, "check", "drift.yaml")
+    assert done.exit_code == 0, done.stderr
+    assert done.stdout == "drift.yaml is right; everything it names can be made.\n"
+    assert sorted(path.name for path in folder.iterdir()) == ["drift.yaml"]
+
+
+def test_every_fault_is_a_line_of_its_own(folder):
+    (folder / "drift.yaml").write_text("alpha: a\nseed: b\n")
+    done = run(config, "check", "drift.yaml")
+    assert done.exit_code == 1
+    assert [line.split(" ")[0] for line in done.stderr.splitlines()] == ["drift.yaml:1:", "drift.yaml:2:"]
+
+
+def test_what_only_making_it_shows_is_a_fault_too(folder):
+    (folder / "drift.yaml").write_text("exporters:\n- service: {url: 'http://127.0.0.1:1'}\n")
+    done = run(config, "check", "drift.yaml")
+    assert done.exit_code == 1
+    assert done.stderr.startswith("drift.yaml:2: the service at http://127.0.0.1:1 takes pushes with a token only")
+
+
+def test_show_prints_values_with_their_source(folder):
+    lines = run(config, "show", "drift.yaml", DRIFTWATCH_ADDRESS="0.0.0.0").stdout.splitlines()
+    rows = {line.split()[0]: line.split()[1:] for line in lines}
+    assert rows["schedule.every_steps"] == ["5", "drift.yaml:2"]
+    assert rows["alpha"] == ["0.01", "default"]
+    assert rows["exporters.prometheus.address"] == ["0.0.0.0", "DRIFTWATCH_ADDRESS"]
+
+
+def test_show_gives_json_without_secrets(folder):
+    done = run(config, "show", "--json", DRIFTWATCH_TOKEN="hush-hush", DRIFTWATCH_CONFIG="drift.yaml")
+    found = json.loads(done.stdout)
+    assert found["settings"]["schedule.every_steps"] == {"value": 5, "from": "drift.yaml:2"}
+    assert "DRIFTWATCH_TOKEN" in found["environment"]
+    assert "hush-hush" not in done.stdout
+
+
+def test_show_without_a_file_shows_the_defaults(folder):
+    found = json.loads(run(config, "show", "--json").stdout)["settings"]
+    assert {row["from"] for row in found.values()} == {"default"}
+
+
+def test_the_service_takes_its_settings_from_the_file(folder, monkeypatch):
+    """Host and token decide together whether it may begin; a stand-in for the server shows what arrived."""
+    seen = {}
+
+    def stand_in(app, opened):
+        seen["port"] = opened.getsockname()[1]
+        opened.close()
+
+    monkeypatch.setattr("driftwatch.cli.serve._serve", stand_in)
+    (folder / "secret").write_text("a-token-of-tests\n")
+    done = run(serve, "--config", "drift.yaml")
+    assert done.exit_code == 0, done.output
+    assert f"runs of {folder / 'kept'} at http://0.0.0.0:{seen['port']}" in done.stderr
+    assert "pushing is on" in done.stderr
+    done = run(serve, "--config", "drift.yaml", "--host", "127.0.0.1", str(folder))
+    assert f"runs of {folder} at http://127.0.0.1:" in done.stderr, "what the command line says wins"
+
+
+def test_the_service_refuses_a_wrong_file(folder):
+    (folder / "drift.yaml").write_text("service: {prot: 1}")
+    done = run(serve, "--config", "drift.yaml")
+    assert 'found "prot". Did you mean "port"?' in str(done.exception)
