@@ -3,12 +3,14 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
+ENVS ?= .envs
+OLDEST_PYTHON ?= python3.10
 # The default suite; CI runs MARKS="not gpu and not nightly".
 MARKS ?= not slow and not stack and not browser and not nightly and not gpu
 WORKERS ?= 2
 PIP := $(BIN)/python -m pip install --quiet --constraint constraints.txt
 
-.PHONY: help demo test check format generate generated rules bench clean
+.PHONY: help demo test check format generate generated rules compat oldest bench clean
 
 help: ## Show this list.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -55,8 +57,36 @@ $(VENV)/.bench: pyproject.toml constraints.txt $(VENV)/.demo
 	$(PIP) --editable ".[bench]"
 	touch $@
 
+# The last TRL that has PPO, everything else as pinned; and the oldest versions that pyproject.toml allows.
+$(ENVS)/ppo/.ready: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(ENVS)/ppo
+	grep -v '^trl==' constraints.txt > $(ENVS)/ppo/constraints.txt
+	$(ENVS)/ppo/bin/python -m pip install --quiet --constraint $(ENVS)/ppo/constraints.txt \
+	    --editable ".[train]" "trl==1.12.*" pytest pytest-xdist requests bitsandbytes
+	touch $@
+
+$(ENVS)/oldest/.ready: pyproject.toml constraints-oldest.txt
+	$(OLDEST_PYTHON) -m venv $(ENVS)/oldest
+	$(ENVS)/oldest/bin/python -m pip install --quiet --constraint constraints-oldest.txt --editable ".[dev]"
+	touch $@
+
+# Results are written also where a row says no; the target fails then.
+compat: $(VENV)/.dev $(ENVS)/ppo/.ready ## Train with every trainer of the table, with and without driftwatch; print what works.
+	rm -f docs/compat/newest.jsonl docs/compat/ppo.jsonl
+	failed=0; export OMP_NUM_THREADS=1; \
+	DRIFTWATCH_COMPAT=docs/compat/newest.jsonl $(BIN)/python -m pytest -n $(WORKERS) tests/compat -m "not nightly" || failed=1; \
+	DRIFTWATCH_COMPAT=docs/compat/ppo.jsonl $(ENVS)/ppo/bin/python -m pytest -n $(WORKERS) tests/compat -m nightly || failed=1; \
+	$(BIN)/python -m driftwatch.generate && $(BIN)/python -m driftwatch.compat; exit $$failed
+
+oldest: $(ENVS)/oldest/.ready ## The same, and the default suite, on the oldest versions (OLDEST_PYTHON, 3.10).
+	rm -f docs/compat/oldest.jsonl
+	failed=0; export OMP_NUM_THREADS=1 TOKENIZERS_PARALLELISM=false; \
+	DRIFTWATCH_COMPAT=docs/compat/oldest.jsonl $(ENVS)/oldest/bin/python -m pytest -n $(WORKERS) tests/compat || failed=1; \
+	$(ENVS)/oldest/bin/python -m pytest -n $(WORKERS) -m "$(MARKS)" || failed=1; \
+	$(ENVS)/oldest/bin/python -m driftwatch.generate; exit $$failed
+
 bench: $(VENV)/.bench ## Run all benchmarks and print the table that docs/performance.md quotes (an hour on 2 cores).
 	$(BIN)/python -m benchmarks
 
 clean: ## Remove the environment and caches.
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache build dist *.egg-info
+	rm -rf $(VENV) $(ENVS) .mypy_cache .ruff_cache .pytest_cache build dist *.egg-info

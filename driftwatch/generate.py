@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from driftwatch.compat import trainers_page
 from driftwatch.config.making import schema_text
 from driftwatch.config.page import config_page
 from driftwatch.metrics import CATALOGUE
@@ -99,6 +100,7 @@ GENERATED: list[tuple[str, Callable[[], str] | Callable[[], dict[str, str]]]] = 
     ("docs/cli.md", cli_page),
     ("driftwatch/config/config.schema.json", schema_text),
     ("docs/configuration.md", config_page),
+    ("docs/trainers.md", trainers_page),
     ("docs/runbook.md", lambda: runbook_text(Config())),
     ("", dashboard_files),
     ("", deployment_files),

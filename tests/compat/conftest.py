@@ -20,7 +20,9 @@ def keep():
         path = os.environ.get("DRIFTWATCH_COMPAT")
         if path:
             versions = {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}}
-            line = json.dumps({"trainer": recipe.trainer, "variant": recipe.variant, **found, "versions": versions})
+            about = {"trainer": recipe.trainer, "settings": recipe.shown_settings}
+            about |= {"family": recipe.family.name, "weights": recipe.weights}
+            line = json.dumps({**about, **found, "versions": versions})
             with Path(path).open("a", encoding="utf-8") as file:
                 file.write(line + "\n")
 

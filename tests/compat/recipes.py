@@ -74,18 +74,14 @@ class Recipe:
         return next(row for row in TRAINERS if row.trainer == self.trainer)
 
     @property
-    def variant(self):
-        """What the row is about, for people."""
-        shown = ", ".join(f"{name}={value!r}" for name, value in self.settings.items())
-        return "; ".join(
-            part
-            for part in (
-                shown,
-                "" if self.family is PLAIN else self.family.name,
-                "" if self.weights == "full" else self.weights,
-            )
-            if part
-        )
+    def shown_settings(self):
+        return ", ".join(f"{name}={value!r}" for name, value in self.settings.items())
+
+    @property
+    def name(self):
+        """Of the test."""
+        special = [self.family.name if self.family is not PLAIN else "", self.weights if self.weights != "full" else ""]
+        return "-".join(part for part in (self.trainer, self.shown_settings, *special) if part)
 
     @property
     def is_in_this_trl(self):
@@ -233,7 +229,8 @@ def online(recipe, tokenizer):
 def scored(recipe, tokenizer):
     """Online, with a reward model where a function is not taken."""
     settings, parts = online(recipe, tokenizer)
-    return settings, {**parts, "reward_funcs": scorer(tokenizer, seed=1)}
+    more = {"reward_processing_classes": tokenizer} if recipe.trainer == "XPOTrainer" else {}
+    return settings, {**parts, **more, "reward_funcs": scorer(tokenizer, seed=1)}
 
 
 def gkd(recipe, tokenizer):

@@ -1,5 +1,7 @@
 """Each trainer of the table, really run: with driftwatch and without, on from a checkpoint, and asked to stop."""
 
+from operator import attrgetter
+
 import pytest
 from compat.examine import Found, examine
 from compat.recipes import LEFT, MATRIX, SMOKE, Recipe, scorer
@@ -12,8 +14,7 @@ from driftwatch.trainers import TRAINERS
 pytestmark = renamed
 
 
-def named(recipe):
-    return f"{recipe.trainer}-{recipe.variant}" if recipe.variant else recipe.trainer
+named = attrgetter("name")
 
 
 def check(recipe, tmp_path, monkeypatch, keep):

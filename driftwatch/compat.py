@@ -1,0 +1,191 @@
+"""`python -m driftwatch.compat`: which trainers and versions were run, from what `make compat` left in docs/compat.
+
+A row stands for real trainings with one trainer; what was not run has no row.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+import msgspec
+
+from driftwatch.trainers import TRAINERS, TrainerSupport
+
+RESULTS = Path(__file__).resolve().parents[1] / "docs" / "compat"
+COLUMNS = ("attaches", "measures", "training bit-identical", "resumes", "stops on request")
+PLAIN_FAMILY, FULL = "Llama, ChatML-style template", "full"
+ENVIRONMENTS = {  # name of the file with results: words for people
+    "newest": "newest (`make compat`)",
+    "ppo": "newest with the last TRL that has PPO (`make compat`)",
+    "oldest": "oldest supported (`make oldest`)",
+}
+
+
+PAGE = """\
+# Trainers
+
+Generated from `driftwatch/trainers.py` and the results in `docs/compat/`; `make generate` rewrites it. `make compat`
+and `make oldest` make the results. Every cell comes from real trainings of four steps on tiny random models; what was
+not run has no row.
+
+- **attaches**: the callback looks before the first step, after each step and at the end.
+- **measures**: every topic has a figure at every look, drift is seen once weights have moved, replies were drawn and
+  read.
+- **training bit-identical**: weights, buffers, optimizer and logged losses are those of the same training without it.
+- **resumes**: from a checkpoint the run goes on in its folder, without a gap or a duplicate.
+- **stops on request**: the action `stop` ends training after the step. A trainer that ignores it is reported in the log
+  and in the run's events.
+
+## By trainer
+
+"Holds the policy against" is the trainer's own reference model. With LoRA a frozen copy is the model with its adapters
+off, or the frozen adapter "ref"; there driftwatch finds the SFT model by itself. Elsewhere give it `baseline=`.
+
+{by_trainer}
+
+`trl.experimental` may change with any release of TRL.
+
+## By model, template and weights
+
+{by_model}
+
+## Versions
+
+{versions}
+
+The ranges in pyproject.toml begin at the oldest row. What lies between was not run.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """What was found with one trainer in one environment.
+
+    Attributes:
+        settings: Those of its arguments that make it another algorithm, as Python writes them.
+        family: Kind of model and of chat template.
+        weights: What is trained: all weights, or which adapter.
+        attaches: Whether the callback ran from the first look to the end; the others are `None` where it did not.
+        refused: With which sentence, where the trainer is refused.
+        versions: Of Python and of the packages.
+    """
+
+    trainer: str
+    settings: str
+    family: str
+    weights: str
+    versions: dict[str, str]
+    attaches: bool
+    measures: bool | None = None
+    identical: bool | None = None
+    resumes: bool | None = None
+    stops: bool | None = None
+    refused: str | None = None
+
+    @property
+    def cells(self) -> tuple[str, ...]:
+        """One word a column."""
+        if self.refused is not None:
+            return ("refused", "–", "–", "–", "–")
+        found = (self.attaches, self.measures, self.identical, self.resumes)
+        return (*("yes" if value else "no" for value in found), "yes" if self.stops else "ignored, reported")
+
+
+def read_results(folder: Path = RESULTS) -> dict[str, list[Row]]:
+    """Rows by environment, in the order of `TRAINERS`; an environment that was not run is absent."""
+    order = [support.trainer for support in TRAINERS]
+    found = {}
+    for name in ENVIRONMENTS:
+        path = folder / f"{name}.jsonl"
+        if path.is_file():
+            rows = [msgspec.json.decode(line, type=Row) for line in path.read_bytes().splitlines() if line.strip()]
+            found[name] = sorted(
+                rows, key=lambda row: (order.index(row.trainer), row.settings, row.family, row.weights)
+            )
+    return found
+
+
+def trainers_page() -> str:
+    """docs/trainers.md, from the table in the code and the results of real runs."""
+    results = read_results()
+    tables = {"by_trainer": _by_trainer(results), "by_model": _by_model(results), "versions": _versions(results)}
+    return PAGE.format(**{name: "\n".join(lines) for name, lines in tables.items()})
+
+
+def _by_trainer(results: dict[str, list[Row]]) -> list[str]:
+    supports = {support.trainer: support for support in TRAINERS}
+    rows = [
+        [
+            _trainer_cell(row),
+            f"`{supports[row.trainer].module}`",
+            _reference(supports[row.trainer]),
+            *row.cells,
+            trl,
+            note,
+        ]
+        for row in _newest_of_each(results)
+        if row.family == PLAIN_FAMILY and row.weights == FULL
+        for trl, note in [(row.versions["trl"], supports[row.trainer].note)]
+    ]
+    return _table(["trainer", "import from", "holds the policy against", *COLUMNS, "TRL", "note"], rows)
+
+
+def _by_model(results: dict[str, list[Row]]) -> list[str]:
+    rows = [
+        [row.family, row.weights, _trainer_cell(row), *row.cells]
+        for row in sorted(_newest_of_each(results), key=lambda row: (row.family, row.weights))
+        if row.family != PLAIN_FAMILY or row.weights != FULL
+    ]
+    return _table(["model and template", "weights", "trainer", *COLUMNS], rows)
+
+
+def _versions(results: dict[str, list[Row]]) -> list[str]:
+    names = list(next(iter(results.values()))[0].versions) if results else []
+    rows = [
+        [ENVIRONMENTS[name], *(rows[0].versions[package] for package in names), str(len(rows))]
+        for name, rows in results.items()
+    ]
+    return _table(["environment", *names, "rows run"], rows)
+
+
+def _newest_of_each(results: dict[str, list[Row]]) -> list[Row]:
+    """One row for each thing that was run, from the first environment that ran it."""
+    found: dict[tuple[str, ...], Row] = {}
+    for rows in results.values():
+        for row in rows:
+            found.setdefault((row.trainer, row.settings, row.family, row.weights), row)
+    return list(found.values())
+
+
+def _trainer_cell(row: Row) -> str:
+    return f"`{row.trainer}`" + (f" with `{row.settings}`" if row.settings else "")
+
+
+def _reference(support: TrainerSupport) -> str:
+    return "–" if not support.attaches or support.reference == "none" else support.reference
+
+
+def _table(head: list[str], rows: list[list[str]]) -> list[str]:
+    return [f"| {' | '.join(cells)} |" for cells in (head, ["---"] * len(head), *rows)]
+
+
+@click.command()
+def main() -> None:
+    """Print what was found, one row for each trainer that was run in each environment."""
+    lines: list[tuple[str, ...]] = [("environment", "trainer", *COLUMNS)]
+    for name, rows in read_results().items():
+        for row in rows:
+            special = [
+                row.settings,
+                row.family if row.family != PLAIN_FAMILY else "",
+                row.weights if row.weights != FULL else "",
+            ]
+            label = "; ".join(part for part in (row.trainer, *special) if part)
+            lines.append((name, label, *row.cells))
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    for line in lines:
+        click.echo("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
+
+
+if __name__ == "__main__":
+    main()
