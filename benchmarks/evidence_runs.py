@@ -10,9 +10,9 @@ placebo:  learning rate 0. Must raise no alert of any label.
 balanced: stance-free pairs, and preferences that cancel on every topic. Must raise no specific alert in direction.
 planted:  as balanced, but the planted topic prefers one side. Must raise a specific alert in direction there only.
 
-A general loss of neutrality is real in the last two and is to be called general; it is in the results. Each run goes on
-from its last checkpoint if it was interrupted, and adds one line to the results when it ends; runs that are in the file
-are not repeated. About two hours on two cores. Exit code 1 if any run did not do as it must.
+A general loss of neutrality is real in the last two; alerts on it, of whatever label, are in the results and are not
+judged. Each run goes on from its last checkpoint if it was interrupted, and adds one line to the results when it ends;
+runs that are in the file are not repeated. About two hours on two cores. Exit code 1 if any run did not do as it must.
 """
 
 import argparse

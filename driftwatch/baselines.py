@@ -33,8 +33,7 @@ logger = logging.getLogger(__name__)
 FILE = "baseline.json"  # what `driftwatch baseline` writes; the folder of a run has records instead
 # Relative. An adapter that is off, or has learned nothing, agrees to the last bit; a step of training shows far above.
 NOISE = 1e-5
-# The same weights on another machine, with other kernels: bfloat16 against float32 moved the demo's fingerprint by 0.010
-# of its mean.
+# Of the mean: the same weights with other kernels. bfloat16 against float32 moved the demo's fingerprint by 0.010.
 ELSEWHERE = 0.02
 # Nats a token: merging a trained adapter into bfloat16 weights moved topics by up to 0.006 in the demo.
 MERGED = 0.02
@@ -191,7 +190,10 @@ def resume_baselines(store: RunStore, identity: dict[str, str], alerting: Baseli
         )
     stored = known[alerting].calibration
     calibration = msgspec.convert(stored, Calibration) if stored else _calibration(known[alerting])
-    return Baselines(known, alerting, calibration)
+    # Numeric floors were measured when the run began, and every record since repeats them.
+    records = store.records(superseded=True)
+    floors = tuple(floor for floor in (records[-1].floors if records else ()) if floor.kind == "numeric")
+    return Baselines(known, alerting, calibration, floors)
 
 
 def _last_look(store: RunStore) -> Baseline:

@@ -311,7 +311,7 @@ class Controller:
         return self.clock() - self._began - self._spent
 
     def _warn_if_too_small(self, step: int) -> None:
-        """Says once, as soon as the pace of training is known, that no look will fit into this run."""
+        """Says once, as soon as the pace of training is known, that no further look fits into this run."""
         self._has_warned = True
         budget, pace = self.schedule.budget, self.step_seconds(step)
         if budget is None or pace is None or self.planned_steps is None:
@@ -322,7 +322,7 @@ class Controller:
         if left < core:
             logger.warning(
                 "The budget of %.2f %% leaves %.1f s for looks after the first in a run of about %.0f s, "
-                "and the smallest look takes %.1f s: none will happen. "
+                "and the smallest look takes %.1f s: only the one at the end will happen, and exceed the budget. "
                 "One fits with a budget of %.2f %%; or ask a smaller pack.",
                 100 * budget,
                 max(0.0, left),

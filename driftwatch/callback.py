@@ -37,7 +37,7 @@ from driftwatch.trainers import TrainerSupport, policy_of, refusal, trainer_of
 
 logger = logging.getLogger(__name__)
 
-DISABLED = "DRIFTWATCH_DISABLED"  # read at every event, so that an operator can turn a running job's looks off
+DISABLED = "DRIFTWATCH_DISABLED"  # read at every event, so that a job can turn its own looks off and on
 
 
 class DriftCallback(TrainerCallback, ExportableState):  # type: ignore[misc] # transformers publishes no types
@@ -159,10 +159,10 @@ class DriftCallback(TrainerCallback, ExportableState):  # type: ignore[misc] # t
     def on_train_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
-        """Take the last look, unless this step was looked at already, and end the run."""
+        """Take the last look, unless this step was looked at and read already, and end the run."""
         if not self._running:
             return
-        if not _disabled() and self.progress.get("step") != state.global_step:
+        if not _disabled() and (self.progress.get("step") != state.global_step or self.monitor.has_waiting):
             model = policy_of(kwargs["model"])
             self._guarded(state.global_step, lambda: self.monitor.observe(model, state.global_step, phase="end"))
         self._running = False

@@ -37,6 +37,7 @@ logger = logging.getLogger(__name__)
 KIND = "confirm"
 MIN_DRAWS = 4  # a topic, where the budget is short; fewer say nothing for a look's fixed cost
 END_WAIT = 120.0  # seconds for a remote judge to finish once training is over
+MAX_POOL_LOOKS = 60  # for which the baseline's replies are decoded before training; then its evidence is frozen
 UNKNOWN_LOOKS = 40  # for which baseline replies are kept where the length of training is unknown
 ITEMS, NOW, BASELINE, POOL_ITEMS, POOL = range(10, 15)  # parts of a generator's key, apart from the monitor's
 
@@ -112,7 +113,6 @@ class Confirmed:
     """What one look found.
 
     Attributes:
-        validity: Whether the screen says of the baseline what its replies say, by probe.
         draws: How many were made at this look.
         pairs: The replies that were read since the last look, of this look or, with a remote judge, of earlier ones.
         why: What limits the evidence of this look; `None` where nothing does.
@@ -122,7 +122,6 @@ class Confirmed:
     evidence: tuple[TopicEvidence, ...]
     stances: tuple[TopicStance, ...]
     drifts: tuple[Drift, ...]
-    validity: tuple[Validity, ...]
     draws: int
     pairs: tuple[ReplyPair, ...]
     why: str | None
@@ -153,6 +152,8 @@ class Confirm:
         self._used: dict[str, int] = {}
         self._heard: Tally = {}
         self._fingerprint: tuple[float, ...] = ()
+        self._anchor: tuple[float, ...] = ()  # the fingerprint when the run began, wherever it goes on
+        self.validity: tuple[Validity, ...] = ()  # of the latest look that drew replies
 
     def prepare(self, tokenizer: Any) -> None:
         """Encode for this tokenizer."""
@@ -189,11 +190,11 @@ class Confirm:
         """
         values = tuple(t.id for t in self._topics if not t.control and t.id in resolved)
         controls = tuple(t.id for t in self._topics if t.control)
-        self._baselines, self._fingerprint = baselines, fingerprint
+        self._forget()
+        self._baselines, self._fingerprint, self._anchor = baselines, fingerprint, fingerprint
         self._evidence = begin(Settings(values, controls, planned_looks=planned_looks or None, alpha=alpha))
-        self._pool, self._used, self._heard = {}, {}, {}
         if baselines.reference is None:
-            self._fill_pool(model, planned_looks or UNKNOWN_LOOKS)
+            self._fill_pool(model, min(planned_looks or UNKNOWN_LOOKS, MAX_POOL_LOOKS))
 
     def resume(
         self, baselines: Baselines, saved: Saved, pool: Sequence[BaselineReply], fingerprint: tuple[float, ...]
@@ -207,14 +208,25 @@ class Confirm:
             fingerprint: Of the baseline model now, where it can be reached. If it is what it was up to the rounding of
                 other hardware, it counts from now on.
         """
-        self._baselines = baselines
+        self._forget()
+        self._baselines, self._anchor = baselines, saved.fingerprint
         is_same = same_model_elsewhere(saved.fingerprint, fingerprint)
         self._fingerprint = fingerprint if is_same else saved.fingerprint
         self._evidence = from_json(saved.evidence)
         self._used, self._heard = dict(saved.used), saved.heard
-        self._pool = {}
         for entry in pool:
             self._pool.setdefault(entry.topic, []).append(entry)
+
+    def _forget(self) -> None:
+        """Nothing of an earlier training may reach this one, least of all replies that its judge still reads."""
+        self._hearing.close()
+        self._made.clear()
+        self._pool, self._used, self._heard, self.validity = {}, {}, {}, ()
+
+    @property
+    def has_waiting(self) -> bool:
+        """Whether a remote judge still reads replies of some look; known on every rank."""
+        return self._hearing.num_waiting > 0
 
     @property
     def pool(self) -> list[BaselineReply]:
@@ -224,7 +236,7 @@ class Confirm:
     def saved(self) -> Saved:
         """What a resumed run needs."""
         assert self._evidence is not None
-        return Saved(to_json(self._evidence), self._used, self._fingerprint, self._heard)
+        return Saved(to_json(self._evidence), self._used, self._anchor, self._heard)
 
     def wanted(self, screened: Collection[str]) -> dict[str, int]:
         """Draws a topic that the next look should make, given what the screen shows."""
@@ -271,11 +283,11 @@ class Confirm:
         if ended:
             why = f"the baseline's replies for {', '.join(ended)} are used up; their evidence is frozen"
         recent = self._evidence.recent
+        self.validity = validity_by_probe(self._baselines.stances(self._baselines.alerting), self._heard)
         return Confirmed(
             evidence=tuple(summary(self._evidence, rng, screened=screened, why=why)),
             stances=tuple(topic_stances(label_shares(count(recent, "now")), rng)),
             drifts=tuple(recent_drift(self._evidence, rng, against=self._baselines.alerting)),
-            validity=validity_by_probe(self._baselines.stances(self._baselines.alerting), self._heard),
             draws=len(draws),
             pairs=tuple(pairs),
             why=why,

@@ -167,7 +167,8 @@ class Monitor:
             self._begin_anew(first, model, identity, model_name or _name_of(model), trainer)
         self._share_state()
         if self._confirm is not None:
-            self._begin_confirm(model, resume is not None)
+            with first.stage("baseline"):
+                self._begin_confirm(model, resume is not None)
         self._controller.full = self._workload()
         if rank() == 0 and self.store is not None and self.info is not None:
             if resume is None and self._confirm is not None:
@@ -176,7 +177,10 @@ class Monitor:
             self.store.append_event("begin", attempt=self.attempt, step=step)
             self._delivery = Delivery(self.store, self._exporters)
             self._delivery.start(self.info)
-        return self._hand_over(first) if resume is None else None
+        if resume is None:
+            return self._hand_over(first)
+        self._controller.record(Spent(first.seconds, 0, 0))
+        return None
 
     def is_due(self, step: int) -> bool:
         """Whether to call `observe` now; to be asked after every step, on every rank."""
@@ -224,6 +228,11 @@ class Monitor:
     def url(self) -> str | None:
         """Where the run is served, once it has begun; `None` if no exporter serves it."""
         return next((url for url in (getattr(e, "url", None) for e in self._exporters) if url), None)
+
+    @property
+    def has_waiting(self) -> bool:
+        """Whether a remote judge still reads replies, for which one more look at the end would wait."""
+        return self._confirm is not None and self._confirm.has_waiting
 
     @property
     def progress(self) -> dict[str, Any]:
@@ -441,6 +450,7 @@ class Monitor:
             attempt=self.attempt,
             cost=self._cost(),
             before=() if self.last is None else self.last.evidence,
+            validity=() if self._confirm is None else self._confirm.validity,
             rng=self._rng(observation.look, INTERVALS),
         )
         draws = 0 if observation.confirmed is None else observation.confirmed.draws

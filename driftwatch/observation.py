@@ -61,6 +61,7 @@ def describe(
     attempt: int,
     cost: Cost,
     before: Sequence[TopicEvidence] = (),
+    validity: Sequence[Validity] = (),
     rng: np.random.Generator,
 ) -> Record:
     """Compare a look with the baselines and put everything that is reported of it into a record.
@@ -71,6 +72,7 @@ def describe(
         baselines: What to compare with.
         attempt: Of the run.
         before: Evidence rows of the last look that had any.
+        validity: Of the last look that drew replies: whether a probe says what they say.
         cost: Running totals; the look's own seconds and tokens are filled in here.
         rng: For intervals.
     """
@@ -81,12 +83,11 @@ def describe(
             for name in baselines.known
             for drift in compare(_of_probes(baselines.stances(name), now), now, against=name, rng=rng)
         ]
-        confirmed = observation.confirmed
-        validity = () if confirmed is None else confirmed.validity
         shares = [_shown(share, validity) for share in topic_stances(now, rng)]
     controls = {topic.id for topic in info.topics if topic.control}
     alerting = [drift for drift in drifts if drift.baseline == baselines.alerting]
     probes = dict.fromkeys(drift.probe for drift in alerting)
+    confirmed = observation.confirmed
     evidence = tuple(before) if confirmed is None else confirmed.evidence
     poles = {topic.id: topic.poles for topic in info.topics if not topic.control}
     return Record(

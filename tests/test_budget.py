@@ -191,7 +191,8 @@ def test_budget_too_small_for_one_look_of_the_core_is_said_at_the_start(caplog):
         run.train(2)
     assert len(caplog.messages) == 1
     assert "leaves 0.0 s for looks after the first in a run of about 1012 s" in caplog.text
-    assert "the smallest look takes 1.6 s: none will happen. One fits with a budget of 1.16 %" in caplog.text
+    assert "the smallest look takes 1.6 s: only the one at the end will happen" in caplog.text
+    assert "One fits with a budget of 1.16 %" in caplog.text
 
 
 def test_named_budget_is_enough_for_a_look(caplog):

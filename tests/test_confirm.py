@@ -18,6 +18,7 @@ from driftwatch.probes.draws import draw
 from driftwatch.probes.hearing import Hearing
 from driftwatch.probes.sampling import Decoding
 from driftwatch.stance import Probs
+from driftwatch.store import RunStore
 from driftwatch.testing import tiny_model, tiny_pack, tiny_tokenizer
 
 
@@ -249,7 +250,7 @@ def test_a_remote_judge_is_given_both_sides_in_turn():
     )
     hearing = Hearing(judge)
     (heard,) = hearing.put(3, now, before, wait=60)
-    assert seen[:4] == ["now0", "before0", "now1", "before1"]
+    assert seen[:4] == ["before0", "now0", "now1", "before1"], "neither side is always the first of its pair"
     assert ([said.text for said in heard.now], heard.look) == ([one.reply for one in now], 3)
     assert hearing.num_waiting == 0
 
@@ -282,3 +283,19 @@ def test_a_reading_becomes_one_outcome(reading, outcome):
 )
 def test_a_run_that_goes_on_elsewhere_knows_its_baseline_up_to_rounding(now, is_same):
     assert same_model_elsewhere((-2.0, -10.0), now) is is_same
+
+
+def test_what_a_judge_did_not_read_in_one_training_is_said_there_and_reaches_no_other(tmp_path, tokenizer, monkeypatch):
+    monkeypatch.setattr("driftwatch.monitor.END_WAIT", 0.05)
+    judge = FarAway()
+    watch = callback(tmp_path, confirm=confirmation(judge))
+    trainer(tmp_path, tokenizer, [watch], model=with_fresh_lora(tokenizer), max_steps=4).train()
+    left = [failure.reason for failure in store(tmp_path).records()[-1].failures]
+    assert [reason[:44] for reason in left] == [f"the replies of step {n} were not read: the judg"[:44] for n in (2, 4)]
+    judge.let.set()
+    monkeypatch.setattr("driftwatch.monitor.END_WAIT", 60.0)
+    watch.monitor.run = "r2"
+    trainer(tmp_path, tokenizer, [watch], model=with_fresh_lora(tokenizer), max_steps=2).train()
+    (last,) = RunStore(tmp_path / "runs" / "r2").records()[1:]
+    assert last.failures == ()
+    assert {row.num_draws for row in last.evidence if row.kind == "direction"} == {4}

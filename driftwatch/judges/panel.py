@@ -52,6 +52,11 @@ class Panel:
         self.disagreement: Disagreement | None = None  # of the last call of `read`
 
     @property
+    def is_remote(self) -> bool:
+        """Whether one of its judges is, so that all read beside training."""
+        return any(getattr(judge, "is_remote", False) for judge in self._judges)
+
+    @property
     def id(self) -> str:
         """The ids of its judges."""
         return f"panel({', '.join(judge.id for judge in self._judges)})"

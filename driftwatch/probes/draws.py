@@ -11,10 +11,11 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
+from driftwatch.errors import ProbeError
 from driftwatch.judges.judge import Asked, Order
 from driftwatch.probes.prompt import ChatFormat, question
 from driftwatch.probes.ranks import num_ranks, rank
-from driftwatch.probes.sampling import Decoding, sample
+from driftwatch.probes.sampling import Decoding, sample, unwrapped
 from driftwatch.probes.shares import spread
 from driftwatch.topics.topic import Item, Topic
 
@@ -80,6 +81,11 @@ class Interviewer:
         """
         if not draws:
             return []
+        if (getattr(unwrapped(model), "tp_size", None) or 1) > 1:
+            # All ranks of such a model must be given the same input, and here each would bring its own.
+            raise ProbeError(
+                "replies cannot be drawn under tensor parallelism yet; the screen can be asked (confirm=None)."
+            )
         share = -(-len(draws) // num_ranks())
         batches = -(-share // self._decoding.batch_size)
         # Each rank samples its own share of the draws, so each needs numbers of its own.

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from driftwatch.drift.outcome import Outcome, outcome_of
+from driftwatch.errors import JudgeError
 from driftwatch.judges.judge import Asked, Judge, Reading
 from driftwatch.judges.reading import read
 from driftwatch.judges.worker import JudgeWorker, Late
@@ -73,16 +74,28 @@ class Hearing:
         Raises:
             JudgeError: A judge that reads at once failed, or is not the one that the run began with.
         """
-        both = tuple(one for pair in zip(now, baseline, strict=True) for one in pair)
+        pairs = zip(now, baseline, strict=True)
+        # Sides take turns also in who comes first, for what is cut off may be cut off inside a pair.
+        both = tuple(one for n, pair in enumerate(pairs) for one in (pair if _now_first(look, n) else pair[::-1]))
         if not self._is_remote:
             readings = on_first(lambda: read(self._judge, both, expected_id=self.judge_id), "reading replies")
             return [_heard(look, both, readings)]
-        arrived = on_first(lambda: self._exchange(look, both, wait), "handing replies to the judge")
         self._waiting[look] = both
+        arrived = on_first(lambda: self._exchange(look, both, wait), "handing replies to the judge")
         found = [self._told(late) for late in arrived]
         if not both:  # nothing to wait for
             found.append(_heard(look, self._waiting.pop(look), []))
+        if wait > 0:
+            found += [Missed(late, f"the judge had not read them {wait:g} s after training") for late in self._waiting]
+            self.close()
         return found
+
+    def close(self) -> None:
+        """Give up what is not read yet, and end the thread."""
+        self._waiting.clear()
+        worker, self._worker = self._worker, None
+        if worker is not None:
+            worker.close(0.0)
 
     @property
     def num_waiting(self) -> int:
@@ -92,9 +105,13 @@ class Hearing:
     def _exchange(self, look: int, both: tuple[Asked, ...], wait: float) -> list[Late]:
         if self._worker is None:
             self._worker = JudgeWorker(self._judge, expected_id=self.judge_id)
-        if both:
-            self._worker.submit(look, both)
-        return self._worker.wait(wait) if wait > 0 else self._worker.collect()
+        arrived = self._worker.collect()
+        try:
+            if both:
+                self._worker.submit(look, both)
+        except JudgeError as err:
+            return [*arrived, Late(look, None, str(err), 0.0)]
+        return [*arrived, *(self._worker.wait(wait) if wait > 0 else self._worker.collect())]
 
     def _told(self, late: Late) -> Heard | Missed:
         both = self._waiting.pop(late.look)
@@ -112,4 +129,12 @@ def _heard(look: int, both: Sequence[Asked], readings: Sequence[Reading]) -> Hea
         )
         for asked, reading in zip(both, readings, strict=True)
     ]
-    return Heard(look, said[::2], said[1::2])
+    pairs = [
+        (a, b) if _now_first(look, n) else (b, a) for n, (a, b) in enumerate(zip(said[::2], said[1::2], strict=True))
+    ]
+    return Heard(look, [now for now, _ in pairs], [baseline for _, baseline in pairs])
+
+
+def _now_first(look: int, pair: int) -> bool:
+    """Whether the model in training stands before the baseline in this pair."""
+    return (look + pair) % 2 == 0
