@@ -7,26 +7,37 @@ import click
 
 @click.command()
 @click.argument("model")
-@click.option("--pack", default="core", show_default=True, help="Topic pack: a name, a file or a folder.")
+@click.option(
+    "--config",
+    type=click.Path(path_type=Path),
+    envvar="DRIFTWATCH_CONFIG",
+    help="Settings file of the run to compare; its pack and probes are taken, as only alike can be compared.",
+)
+@click.option("--pack", help="Topic pack: a name, a file or a folder.  [default: that of the settings, or core]")
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder to write baseline.json into.")
 @click.option("--dtype", type=click.Choice(["auto", "float32", "bfloat16", "float16"]), default="auto")
-def command(model: str, pack: str, out: Path, dtype: str) -> None:
+def command(model: str, config: Path | None, pack: str | None, out: Path, dtype: str) -> None:
     """Ask MODEL (a folder, a hub id, or "smollm2") once and keep its stances as the baseline "sft".
 
-    Pass the folder to DriftCallback(baseline=…).
+    Name the folder as baseline in the settings, or pass it to DriftCallback(baseline=…).
     """
     from driftwatch.asking import ask_once
     from driftwatch.baselines import FILE
+    from driftwatch.config import callback_arguments, load_config
     from driftwatch.drift.reliability import reliability_of
     from driftwatch.probes.load import load_model
     from driftwatch.store import RunStore
     from driftwatch.topics import load_pack
 
+    settings = callback_arguments(load_config(config))
+    asked = load_pack(pack) if pack is not None else settings.get("pack") or load_pack("core")
     loaded = load_model(model, dtype=dtype)  # type: ignore[arg-type] # click.Choice allows these words only
-    baseline = ask_once(loaded.model, loaded.tokenizer, pack, model_name=model)
+    probes = settings.get("probes", ("statement",))
+    baseline = ask_once(loaded.model, loaded.tokenizer, asked, model_name=model, probes=probes)
     out.mkdir(parents=True, exist_ok=True)
     store = RunStore(out)
-    store.write_json("reliability.json", reliability_of(baseline.stances, load_pack(pack).topics))
+    store.write_json("reliability.json", reliability_of(baseline.stances, asked.topics))
     store.write_json(FILE, baseline)
-    click.echo(f"asked {len(baseline.stances)} items of pack {pack}; wrote {out / FILE}")
-    click.echo(f'use it with DriftCallback("{pack}", baseline="{out}")')
+    click.echo(f"asked {len(baseline.stances)} items of pack {asked.id}; wrote {out / FILE}")
+    named = f'DriftCallback("{pack or "core"}", baseline="{out}")' if config is None else f"baseline: {out} in {config}"
+    click.echo(f"use it with {named}")

@@ -32,7 +32,7 @@ def baseline(folder: Path, config: Config) -> Finding:
     from driftwatch.identity import check_comparable
     from driftwatch.topics import load_pack
 
-    fix = f"Make it again: driftwatch baseline MODEL --pack {config.values.get('pack', 'core')} --out {folder}"
+    fix = f"Make it again: driftwatch baseline MODEL{f' --config {config.file}' if config.file else ''} --out {folder}"
     try:
         found = load_baseline(folder)
         pack = load_pack(config.values.get("pack", "core"))
@@ -77,7 +77,9 @@ def _looked(model: Any, tokenizer: Any, arguments: dict[str, Any], schedule: Any
         first_seconds = time.monotonic() - began
         record = monitor.observe(model, 1, phase="end")
     except BaselineError as err:
-        yield Finding("baseline", "problem", str(err), "Make the baseline again, with the settings of this run.")
+        yield Finding(
+            "baseline", "problem", str(err), "Make it again: driftwatch baseline MODEL --config FILE --out DIR."
+        )
         return
     except DriftwatchError as err:
         yield Finding("look", "problem", str(err), "This model cannot be watched with these settings.")

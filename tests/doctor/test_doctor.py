@@ -1,0 +1,254 @@
+"""The doctor on healthy and sick set-ups; each problem comes with what to do."""
+
+import json
+import socket
+import sys
+from importlib import metadata
+
+import pytest
+import torch
+from click.testing import CliRunner
+from fake_chat_server import FakeChatServer, completion
+
+from driftwatch.cli.baseline import command as make_baseline
+from driftwatch.cli.doctor import command
+from driftwatch.doctor import environment, examine, places
+from driftwatch.testing import tiny_model, tiny_tokenizer
+
+PACK = """\
+id: two
+version: 1.0.0
+language: en
+licence: Apache-2.0
+source: Written for a test.
+topics:
+  - id: parks
+    title: Parks
+    poles: [more nature, more building]
+    items:
+      - {id: p1, sides: [I want more trees in the street., Our street needs new houses.]}
+      - {id: p2, sides: [Our valley needs more trees., I want new houses in the valley.]}
+"""
+SETTINGS = """\
+pack: pack.yaml
+probes: [{statement: {naysaying_items: 0}}]
+exporters: []
+output_dir: runs
+"""
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("model")
+    tokenizer = tiny_tokenizer()
+    tiny_model(tokenizer).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return str(folder)
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("ADDRESS", "PORT", "TOKEN", "CONFIG", "SERVICE", "WEBHOOK"):
+        monkeypatch.delenv(f"DRIFTWATCH_{name}", raising=False)
+    (tmp_path / "pack.yaml").write_text(PACK)
+    return tmp_path
+
+
+def found(folder, text=SETTINGS, **options):
+    path = folder / "drift.yaml"
+    path.write_text(text)
+    return {finding.check: finding for finding in examine(path, **options)}
+
+
+def run(*arguments):
+    return CliRunner().invoke(command, list(arguments))
+
+
+def test_a_healthy_setup_with_a_model_has_no_problem(folder, model):
+    (folder / "drift.yaml").write_text(SETTINGS)
+    assert CliRunner().invoke(make_baseline, [model, "--config", "drift.yaml", "--out", "sft"]).exit_code == 0
+    text = f"{SETTINGS}baseline: sft\nconfirm: {{judge: sides, normal_draws: 2, watched_draws: 2}}\n"
+    checks = found(folder, text, model=model)
+    assert {name for name, finding in checks.items() if finding.level == "problem"} == set()
+    assert checks["versions"].text.startswith("python 3.")
+    assert "SFTTrainer" in checks["trainers"].text
+    assert "RewardTrainer" not in checks["trainers"].text
+    assert checks["judge"].text == "sides:1 reads a plain reply"
+    assert "a look takes" in checks["look"].text
+    assert "a budget of 1 % allows a whole one every" in checks["look"].text
+    assert checks["baseline"].text == "the SFT baseline can be compared with"
+    assert sorted(path.name for path in folder.iterdir()) == ["drift.yaml", "pack.yaml", "sft"], "it leaves nothing"
+
+
+def test_a_run_without_judged_replies_is_told_that_it_cannot_alert(folder):
+    finding = found(folder)["judge"]
+    assert (finding.level, "no alert" in finding.text, "confirm" in finding.fix) == ("warning", True, True)
+
+
+def test_a_baseline_of_another_pack_is_a_problem_without_any_model(folder, model):
+    (folder / "other.yaml").write_text(PACK.replace("trees", "flowers"))
+    CliRunner().invoke(make_baseline, [model, "--pack", "other.yaml", "--out", "sft"])
+    finding = found(folder, baseline=folder / "sft")["baseline"]
+    assert finding.level == "problem"
+    assert "the topic pack (its items or poles) differs" in finding.text
+    assert f"--config drift.yaml --out {folder / 'sft'}" in finding.fix
+
+
+def test_a_baseline_of_another_template_is_a_problem_with_the_model(folder, model):
+    other = tiny_tokenizer(chat_template=None)
+    tiny_model(other).save_pretrained(folder / "plain")
+    other.save_pretrained(folder / "plain")
+    (folder / "drift.yaml").write_text(SETTINGS)
+    CliRunner().invoke(make_baseline, [str(folder / "plain"), "--config", "drift.yaml", "--out", "sft"])
+    finding = found(folder, model=model, baseline=folder / "sft")["baseline"]
+    assert finding.level == "problem"
+    assert "the chat template" in finding.text
+
+
+def test_a_baseline_that_is_missing_is_a_problem(folder):
+    finding = found(folder, f"{SETTINGS}baseline: none\n")["baseline"]
+    assert finding.level == "problem"
+    assert "found neither" in finding.text
+
+
+def test_a_model_that_is_missing_is_a_problem(folder):
+    (folder / "empty").mkdir()
+    finding = found(folder, model="empty")["model"]
+    assert finding.level == "problem"
+    assert "expected a model in the folder empty" in finding.text
+
+
+def test_a_port_in_use_is_a_warning_since_a_free_one_is_taken(folder):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        finding = found(folder, f"pack: pack.yaml\nexporters: [{{prometheus: {{port: {port}}}}}]")["port"]
+    assert finding.level == "warning"
+    assert f"port {port} at 127.0.0.1 cannot be used" in finding.text
+    assert "DRIFTWATCH_PORT" in finding.fix
+
+
+def test_an_endpoint_for_everybody_needs_a_token_for_its_page(folder, monkeypatch):
+    text = "pack: pack.yaml\nexporters: [{prometheus: {port: 0}}]"
+    assert found(folder, text)["port"].level == "ok"
+    monkeypatch.setenv("DRIFTWATCH_ADDRESS", "0.0.0.0")
+    assert "DRIFTWATCH_TOKEN" in found(folder, text)["port"].fix
+    monkeypatch.setenv("DRIFTWATCH_TOKEN", "a-token-of-tests")
+    assert found(folder, text)["port"].level == "ok"
+
+
+@pytest.mark.parametrize(("free", "level"), [(10 << 20, "problem"), (500 << 20, "warning"), (5 << 30, "ok")])
+def test_room_on_the_disk_is_judged(folder, monkeypatch, free, level):
+    usage = type(places.shutil.disk_usage(folder))(100, 100, free)
+    monkeypatch.setattr(places.shutil, "disk_usage", lambda path: usage)
+    assert found(folder)["disk"].level == level
+
+
+def test_a_folder_that_cannot_be_written_is_a_problem(folder):
+    (folder / "runs").write_text("a file in the way")
+    finding = found(folder)["disk"]
+    assert finding.level == "problem"
+    assert "output_dir" in finding.fix
+
+
+def test_a_service_that_does_not_answer_is_a_problem(folder, monkeypatch):
+    monkeypatch.setenv("DRIFTWATCH_TOKEN", "a-token-of-tests")
+    text = f"{SETTINGS.replace('[]', '[service]')}"
+    monkeypatch.setenv("DRIFTWATCH_SERVICE", "http://user:word@127.0.0.1:1")
+    finding = found(folder, text)["service"]
+    assert finding.level == "problem"
+    assert "http://127.0.0.1:1/healthz does not answer" in finding.text
+    assert "word" not in finding.text
+
+
+def endpoint(server):
+    judge = f"{{endpoint: {{model: judge-1, base_url: '{server.url}', max_attempts: 1}}}}"
+    return f"{SETTINGS}confirm: {{judge: {judge}}}\n"
+
+
+def test_a_judge_that_answers_is_asked_once(folder):
+    with FakeChatServer(lambda number, body, server: (200, {}, completion({"first": 0.9, "second": 0.1}))) as server:
+        finding = found(folder, endpoint(server))["judge"]
+        assert len(server.requests) == 1
+    assert (finding.level, finding.fix) == ("ok", None)
+
+
+def test_a_judge_that_misreads_a_plain_reply_is_a_warning(folder):
+    with FakeChatServer(lambda number, body, server: (200, {}, completion({"second": 1.0}))) as server:
+        finding = found(folder, endpoint(server))["judge"]
+    assert finding.level == "warning"
+    assert "driftwatch judge" in finding.fix
+
+
+def test_a_judge_that_refuses_the_key_is_a_problem_that_names_its_variable(folder):
+    with FakeChatServer(lambda number, body, server: (401, {}, {})) as server:
+        finding = found(folder, endpoint(server))["judge"]
+    assert finding.level == "problem"
+    assert "OPENAI_API_KEY" in finding.text
+
+
+def test_settings_that_cannot_be_read_end_the_examination(folder):
+    checks = found(folder, "bugdet: 1")
+    assert "drift.yaml:1" in checks["settings"].text
+    assert "disk" not in checks
+
+
+def test_settings_that_cannot_be_made_are_a_problem(folder):
+    assert found(folder, f"{SETTINGS}alpha: 0.01\nschedule: {{every_steps: 0}}")["settings"].level == "problem"
+
+
+def test_a_package_that_is_too_old_or_missing_is_named(monkeypatch):
+    versions = {"transformers": "4.40.0", "trl": None}
+    installed = environment._installed
+    monkeypatch.setattr(environment, "_installed", lambda name: versions.get(name, installed(name)))
+    finding = environment.versions()
+    assert finding.level == "problem"
+    assert "transformers 4.40.0 (wanted >=5.0)" in finding.text
+    assert "trl is missing" in finding.text
+    assert "pip install" in finding.fix
+
+
+def test_a_python_that_is_too_old_is_named(monkeypatch):
+    monkeypatch.setattr(environment.sys, "version_info", (3, 9, 1))
+    assert "Use Python 3.10 or newer" in environment.versions().fix
+
+
+def test_versions_are_judged_by_what_this_package_asks_for():
+    wanted = environment._wanted()
+    assert {"torch", "transformers", "trl", "click"} <= set(wanted)
+    assert not {"pytest", "ruff"} & set(wanted), "what only our own developers need"
+    assert metadata.version("torch") in environment.versions().text
+
+
+def test_a_trainer_without_what_the_callback_needs_is_a_problem(monkeypatch):
+    module = sys.modules["transformers.trainer_callback"]
+    monkeypatch.delattr(module, "ExportableState")
+    (finding,) = environment.trainers()
+    assert finding.level == "problem"
+    assert "lacks ExportableState" in finding.text
+
+
+def test_the_command_prints_what_to_do_and_exits_with_one(folder):
+    (folder / "drift.yaml").write_text(f"{SETTINGS}baseline: none\n")
+    done = run("--config", "drift.yaml")
+    assert done.exit_code == 1
+    assert "PROBLEM  baseline" in done.stdout
+    assert "→ Make it again: driftwatch baseline MODEL" in done.stdout
+
+
+def test_the_command_gives_json(folder):
+    (folder / "drift.yaml").write_text(SETTINGS)
+    done = run("--config", "drift.yaml", "--json")
+    assert done.exit_code == 0
+    printed = json.loads(done.stdout)
+    assert printed["ok"] is True
+    assert {"check", "level", "text", "fix"} == set(printed["findings"][0])
+
+
+# Nothing here has a GPU, so this has never run.
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_a_look_on_a_gpu_says_what_memory_it_takes(folder, model):
+    checks = found(folder, model=model)
+    assert "GiB free" in checks["gpu"].text
+    assert "a look takes" in checks["memory"].text
