@@ -25,6 +25,7 @@ monitor = Monitor(**monitor_arguments(load_config("drift.yaml")))  # for a loop 
 Its keys are the parameters of `DriftCallback`, under the same names and with the same defaults; what is left out keeps
 its default. [examples/drift.yaml](../examples/drift.yaml) is a whole file. `driftwatch config check FILE` says what is
 wrong, with lines; `driftwatch config show FILE` prints every setting with where it comes from.
+[launcher.md](launcher.md) shows `driftwatch run` and `driftwatch doctor`.
 
 Paths count from the file's own folder. Probes, judges, exporters and actions are named, or named with options:
 
