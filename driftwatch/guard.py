@@ -10,6 +10,7 @@ gradient checkpointing            switched off module by module; its function, a
                                   kept, so nothing has to be enabled again
 arithmetic                        autocast off, gradients off, inference mode off
 compilation                       compiled modules run their original code
+4-bit layers                      not repacked for inference; the dtype they compute in
 buffers                           rotary frequencies that depend on the longest sequence seen, and the like
 hooks                             those added during the look go, those removed come back
 parameters                        `requires_grad`, which disabling an adapter flips
@@ -46,6 +47,10 @@ _HOOKS = (
 # Kept whole: anything larger is a weight in disguise (quantised layers), which no forward changes. Rotary frequencies
 # of the largest models have a few hundred elements.
 _BUFFER_ELEMENTS = 65_536
+# 4-bit layers of bitsandbytes. In eval mode on a CPU with bfloat16 instructions they repack their weights in place, for
+# good and for a kernel that has no backward pass; and some settle at the first forward on the dtype of its input.
+_REPACKS = "support_avx512bf16_for_cpu"
+_QUANTISED = (_REPACKS, "compute_dtype", "compute_type_is_set")
 _TOKENIZER = ("padding_side", "truncation_side", "model_max_length", "chat_template")
 
 
@@ -165,7 +170,7 @@ def _force_eager() -> Iterator[None]:
 @contextmanager
 def _modes(modules: list[nn.Module]) -> Iterator[None]:
     """Eval mode without `Module.train`, whose overrides have side effects (merged adapters, frozen parts)."""
-    names = ("training", "gradient_checkpointing", "_gradient_checkpointing_func", "_compiled_call_impl")
+    names = ("training", "gradient_checkpointing", "_gradient_checkpointing_func", "_compiled_call_impl", *_QUANTISED)
     # In vars(): what the class defines as its default must not become an attribute of the instance.
     found = [(vars(module), {n: vars(module)[n] for n in names if n in vars(module)}) for module in modules]
     try:
@@ -175,6 +180,8 @@ def _modes(modules: list[nn.Module]) -> Iterator[None]:
                 vars(module)["gradient_checkpointing"] = False
             if vars(module).get("_compiled_call_impl") is not None:
                 vars(module)["_compiled_call_impl"] = None
+            if vars(module).get(_REPACKS):
+                vars(module)[_REPACKS] = False
         yield
     finally:
         for attributes, before in found:

@@ -19,6 +19,7 @@ from driftwatch.trainers import TRAINERS
 
 os.environ.setdefault("TRL_EXPERIMENTAL_SILENCE", "1")  # it warns on import; these tests are about just that
 
+QUANTISED = "fresh LoRA on a 4-bit base"
 WORDS = ("red", "blue", "green", "gold", "grey", "pink", "black", "white")
 LLAMA_3 = (
     "{% if messages[0]['role'] != 'system' %}<|start_header_id|>system<|end_header_id|>\n\nToday: "
@@ -102,15 +103,17 @@ class Recipe:
             processing_class=tokenizer,
             callbacks=list(callbacks),
             **parts,
-            **({"peft_config": lora()} if self.weights == "fresh LoRA" else {}),
+            **({"peft_config": lora()} if self.weights in ("fresh LoRA", QUANTISED) else {}),
         )
 
     def model(self, tokenizer, folder):
         """Loaded from a folder, as people do: some trainers load their frozen copy from there by themselves."""
         if not folder.exists():
-            tiny_model(tokenizer, self.family.kind, dropout=0.1).save_pretrained(folder)
+            size = {"hidden_size": 64} if self.weights == QUANTISED else {}  # blocks of 64 weights share a scale
+            tiny_model(tokenizer, self.family.kind, dropout=0.1, **size).save_pretrained(folder)
             tokenizer.save_pretrained(folder)
-        base = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
+        options = {"quantization_config": in_four_bits(), "device_map": "cpu"} if self.weights == QUANTISED else {}
+        base = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, **options)
         return continued(base) if self.weights == "continued SFT adapter" else base
 
     def reference(self, tokenizer):
@@ -156,6 +159,12 @@ class Recipe:
 
     def _reply(self, text):
         return f" {text}" if self.family.template is None else [{"role": "assistant", "content": text}]
+
+
+def in_four_bits():
+    from transformers import BitsAndBytesConfig
+
+    return BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_compute_dtype=torch.float32)
 
 
 def lora():
@@ -330,7 +339,9 @@ MATRIX = (
         for weights in ("fresh LoRA", "continued SFT adapter")
     ),
 )
-# Trainers that left TRL after 1.12; the environment `make compat-ppo` has them.
+# bitsandbytes is large and only these need it; the environment of PPO has it.
+FOUR_BIT = (Recipe("SFTTrainer", weights=QUANTISED), Recipe("DPOTrainer", weights=QUANTISED))
+# Trainers that left TRL after 1.12; `make compat` has an environment for them.
 LEFT = (
     Recipe("PPOTrainer"),
     Recipe("PPOTrainer", weights="fresh LoRA"),

@@ -4,7 +4,7 @@ from operator import attrgetter
 
 import pytest
 from compat.examine import Found, examine
-from compat.recipes import LEFT, MATRIX, SMOKE, Recipe, scorer
+from compat.recipes import FOUR_BIT, LEFT, MATRIX, SMOKE, Recipe, scorer
 from test_invariance import renamed, trl_settings, watcher
 
 from driftwatch.errors import ConfigError
@@ -42,6 +42,13 @@ def test_matrix(recipe, tmp_path, monkeypatch, keep):
 @pytest.mark.nightly
 @pytest.mark.parametrize("recipe", LEFT, ids=named)
 def test_trainers_that_left_trl(recipe, tmp_path, monkeypatch, keep):
+    check(recipe, tmp_path, monkeypatch, keep)
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("recipe", FOUR_BIT, ids=named)
+def test_quantised_base(recipe, tmp_path, monkeypatch, keep):
+    pytest.importorskip("bitsandbytes")
     check(recipe, tmp_path, monkeypatch, keep)
 
 
