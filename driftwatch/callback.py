@@ -124,6 +124,9 @@ class DriftCallback(TrainerCallback, ExportableState):  # type: ignore[misc] # t
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
         """Prepare, find the baselines, and take the first look; what cannot work raises."""
+        # A checkpoint of a training without driftwatch has no entry of ours, and the Trainer fails at its next
+        # checkpoint on a callback that it has not seen (transformers 5.23, Trainer._save_checkpoint).
+        state.stateful_callbacks.setdefault(type(self).__name__, self.state())
         if _disabled():
             return
         monitor, model, trainer = self.monitor, policy_of(kwargs["model"]), trainer_of(args)

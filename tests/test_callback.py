@@ -313,6 +313,15 @@ def test_a_checkpoint_whose_run_folder_is_gone_begins_a_new_run_and_says_so(tmp_
     assert [r.step for r in store(tmp_path).records()] == [4, 6]
 
 
+def test_training_goes_on_from_a_checkpoint_that_was_made_without_driftwatch(tmp_path, tokenizer):
+    saving = {"save_strategy": "steps", "save_steps": 2}
+    trainer(tmp_path, tokenizer, [], max_steps=2, **saving).train()
+    again = trainer(tmp_path, tokenizer, [callback(tmp_path)], max_steps=4, **saving)
+    again.train(resume_from_checkpoint=str(tmp_path / "out/checkpoint-2"))
+    assert [r.step for r in store(tmp_path).records()] == [2, 4]
+    assert (tmp_path / "out/checkpoint-4").is_dir()
+
+
 def test_a_second_training_of_the_same_name_gets_a_folder_of_its_own(tmp_path, tokenizer):
     watch = callback(tmp_path)
     run = trainer(tmp_path, tokenizer, [watch], max_steps=2)
