@@ -172,7 +172,7 @@ class _Maker:
             if option.multiple:
                 schema = {"type": "array", "items": schema}
             schema["description"] = getattr(option, "help", None) or "Folder of runs."
-            if _is_plain(option.default):
+            if option.default is not None and _is_plain(option.default):  # None: no default, before click 8.3
                 schema["default"] = _as_json(option.default)
             properties[option.name] = schema
         return {

@@ -33,6 +33,20 @@ def strengthened(model):
     return model.eval()
 
 
+@pytest.fixture(scope="session")
+def repeats_states():
+    """Whether recurrent states can be repeated for continuations: not in versions that have caches of their own."""
+    from transformers.models.lfm2 import modeling_lfm2
+
+    return not hasattr(modeling_lfm2, "Lfm2HybridConvCache")
+
+
+@pytest.fixture
+def needs_repeated_states(repeats_states):
+    if not repeats_states:
+        pytest.skip("recurrent states cannot be repeated with this transformers; such models go a slower way")
+
+
 def build(kind, attention="sdpa", **changes):
     """A tiny model of some architecture."""
     settings = {**SMALL, **changes}

@@ -59,6 +59,7 @@ def test_a_look_stays_below_the_stated_peak(kind, attention, build_model, make_r
     assert peak_bytes(lambda: score(model, planned)) < planned.peak_bytes
 
 
+@pytest.mark.usefixtures("needs_repeated_states")
 def test_on_the_cache_path_a_look_stays_below_the_stated_peak(build_model, make_requests):
     model = build_model("lfm2", hidden_size=128, head_dim=32, intermediate_size=384)
     planned = plan(make_requests(count=60), model, max_tokens=1024, max_bytes=2**24)
