@@ -5,12 +5,13 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 ENVS ?= .envs
 OLDEST_PYTHON ?= python3.10
+OTHER_PYTHONS ?= 3.12 3.13
 # The default suite; CI runs MARKS="not gpu and not nightly".
 MARKS ?= not slow and not stack and not browser and not nightly and not gpu
 WORKERS ?= 2
 PIP := $(BIN)/python -m pip install --quiet --constraint constraints.txt
 
-.PHONY: help demo test check format generate generated rules compat oldest bench clean
+.PHONY: help demo test check format generate generated rules compat oldest pythons bench clean
 
 help: ## Show this list.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -70,6 +71,14 @@ $(ENVS)/oldest/.ready: pyproject.toml constraints-oldest.txt
 	$(ENVS)/oldest/bin/python -m pip install --quiet --constraint constraints-oldest.txt --editable ".[dev]"
 	touch $@
 
+$(ENVS)/python%/.ready: pyproject.toml constraints.txt
+	python$* -m venv $(ENVS)/python$*
+	$(ENVS)/python$*/bin/python -m pip install --quiet --constraint constraints.txt --editable ".[dev]"
+	touch $@
+
+suite = DRIFTWATCH_SUITE=docs/compat/suite-$(1).json PYTHONPATH=tests $(ENVS)/$(1)/bin/python \
+    -m pytest -p compat.suite -n $(WORKERS) -m "$(MARKS)"
+
 # Results are written also where a row says no; the target fails then.
 compat: $(VENV)/.dev $(ENVS)/ppo/.ready ## Train with every trainer of the table, with and without driftwatch; print what works.
 	rm -f docs/compat/newest.jsonl docs/compat/ppo.jsonl
@@ -82,8 +91,13 @@ oldest: $(ENVS)/oldest/.ready ## The same, and the default suite, on the oldest 
 	rm -f docs/compat/oldest.jsonl
 	failed=0; export OMP_NUM_THREADS=1 TOKENIZERS_PARALLELISM=false; \
 	DRIFTWATCH_COMPAT=docs/compat/oldest.jsonl $(ENVS)/oldest/bin/python -m pytest -n $(WORKERS) tests/compat || failed=1; \
-	$(ENVS)/oldest/bin/python -m pytest -n $(WORKERS) -m "$(MARKS)" || failed=1; \
+	$(call suite,oldest) || failed=1; \
 	$(ENVS)/oldest/bin/python -m driftwatch.generate; exit $$failed
+
+pythons: $(OTHER_PYTHONS:%=$(ENVS)/python%/.ready) ## The default suite on the other versions of Python.
+	failed=0; export OMP_NUM_THREADS=1 TOKENIZERS_PARALLELISM=false; \
+	$(foreach python,$(OTHER_PYTHONS),$(call suite,python$(python)) || failed=1;) \
+	$(ENVS)/python$(lastword $(OTHER_PYTHONS))/bin/python -m driftwatch.generate; exit $$failed
 
 bench: $(VENV)/.bench ## Run all benchmarks and print the table that docs/performance.md quotes (an hour on 2 cores).
 	$(BIN)/python -m benchmarks

@@ -16,7 +16,7 @@ COLUMNS = ("attaches", "measures", "training bit-identical", "resumes", "stops o
 PLAIN_FAMILY, FULL = "Llama, ChatML-style template", "full"
 ENVIRONMENTS = {  # name of the file with results: words for people
     "newest": "newest (`make compat`)",
-    "ppo": "newest with the last TRL that has PPO (`make compat`)",
+    "ppo": "newest, with the last TRL that has PPO (`make compat`)",
     "oldest": "oldest supported (`make oldest`)",
 }
 
@@ -51,9 +51,15 @@ off, or the frozen adapter "ref"; there driftwatch finds the SFT model by itself
 
 ## Versions
 
+The trainings above:
+
 {versions}
 
-The ranges in pyproject.toml begin at the oldest row. What lies between was not run.
+The default suite:
+
+{suites}
+
+The ranges in pyproject.toml begin at the oldest rows. What lies between was not run.
 """
 
 
@@ -91,6 +97,17 @@ class Row:
         return (*("yes" if value else "no" for value in found), "yes" if self.stops else "ignored, reported")
 
 
+@dataclass(frozen=True, slots=True)
+class Suite:
+    """How the default suite ended somewhere: numbers of tests, and versions of Python and of the packages."""
+
+    passed: int
+    failed: int
+    error: int
+    skipped: int
+    versions: dict[str, str]
+
+
 def read_results(folder: Path = RESULTS) -> dict[str, list[Row]]:
     """Rows by environment, in the order of `TRAINERS`; an environment that was not run is absent."""
     order = [support.trainer for support in TRAINERS]
@@ -105,10 +122,15 @@ def read_results(folder: Path = RESULTS) -> dict[str, list[Row]]:
     return found
 
 
-def trainers_page() -> str:
+def trainers_page(folder: Path = RESULTS) -> str:
     """docs/trainers.md, from the table in the code and the results of real runs."""
-    results = read_results()
-    tables = {"by_trainer": _by_trainer(results), "by_model": _by_model(results), "versions": _versions(results)}
+    results = read_results(folder)
+    tables = {
+        "by_trainer": _by_trainer(results),
+        "by_model": _by_model(results),
+        "versions": _versions(results),
+        "suites": _suites(folder),
+    }
     return PAGE.format(**{name: "\n".join(lines) for name, lines in tables.items()})
 
 
@@ -146,6 +168,21 @@ def _versions(results: dict[str, list[Row]]) -> list[str]:
         for name, rows in results.items()
     ]
     return _table(["environment", *names, "rows run"], rows)
+
+
+def _suites(folder: Path) -> list[str]:
+    found = [msgspec.json.decode(path.read_bytes(), type=Suite) for path in sorted(folder.glob("suite-*.json"))]
+    names = list(found[0].versions) if found else []
+    rows = [
+        [
+            *(suite.versions[name] for name in names),
+            str(suite.passed),
+            str(suite.failed + suite.error),
+            str(suite.skipped),
+        ]
+        for suite in sorted(found, key=lambda suite: tuple(map(int, suite.versions["python"].split("."))))
+    ]
+    return _table([*names, "passed", "failed", "skipped"], rows)
 
 
 def _newest_of_each(results: dict[str, list[Row]]) -> list[Row]:

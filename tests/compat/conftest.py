@@ -2,14 +2,11 @@
 
 import json
 import os
-import platform
 from dataclasses import asdict
-from importlib.metadata import version
 from pathlib import Path
 
 import pytest
-
-PACKAGES = ("torch", "transformers", "trl", "accelerate", "peft")
+from compat.environment import versions
 
 
 @pytest.fixture
@@ -19,10 +16,9 @@ def keep():
     def keep(recipe, found):
         path = os.environ.get("DRIFTWATCH_COMPAT")
         if path:
-            versions = {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}}
             about = {"trainer": recipe.trainer, "settings": recipe.shown_settings}
             about |= {"family": recipe.family.name, "weights": recipe.weights}
-            line = json.dumps({**about, **found, "versions": versions})
+            line = json.dumps({**about, **found, "versions": versions()})
             with Path(path).open("a", encoding="utf-8") as file:
                 file.write(line + "\n")
 
