@@ -20,6 +20,11 @@ ENVIRONMENTS = {  # name of the file with results: words for people
     "oldest": "oldest supported (`make oldest`)",
 }
 
+OLDEST_RUN = "The ranges in pyproject.toml begin at the oldest rows. What lies between was not run."
+OLDEST_NOT_RUN = (
+    "The ranges in pyproject.toml begin at versions on which parts of the suite were run while they were chosen; the "
+    "whole of it has no result there yet, so nothing is claimed for them."
+)
 
 PAGE = """\
 # Trainers
@@ -55,11 +60,9 @@ The trainings above:
 
 {versions}
 
-The default suite:
-
 {suites}
 
-The ranges in pyproject.toml begin at the oldest rows. What lies between was not run.
+{oldest}
 """
 
 
@@ -130,6 +133,7 @@ def trainers_page(folder: Path = RESULTS) -> str:
         "by_model": _by_model(results),
         "versions": _versions(results),
         "suites": _suites(folder),
+        "oldest": [OLDEST_RUN if "oldest" in results else OLDEST_NOT_RUN],
     }
     return PAGE.format(**{name: "\n".join(lines) for name, lines in tables.items()})
 
@@ -172,7 +176,10 @@ def _versions(results: dict[str, list[Row]]) -> list[str]:
 
 def _suites(folder: Path) -> list[str]:
     found = [msgspec.json.decode(path.read_bytes(), type=Suite) for path in sorted(folder.glob("suite-*.json"))]
-    names = list(found[0].versions) if found else []
+    if not found:
+        return ["No result of the default suite in another environment is kept yet (`make oldest`, `make pythons`)."]
+    head = ["The default suite:", ""]
+    names = list(found[0].versions)
     rows = [
         [
             *(suite.versions[name] for name in names),
@@ -182,7 +189,7 @@ def _suites(folder: Path) -> list[str]:
         ]
         for suite in sorted(found, key=lambda suite: tuple(map(int, suite.versions["python"].split("."))))
     ]
-    return _table([*names, "passed", "failed", "skipped"], rows)
+    return [*head, *_table([*names, "passed", "failed", "skipped"], rows)]
 
 
 def _newest_of_each(results: dict[str, list[Row]]) -> list[Row]:
