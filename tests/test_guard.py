@@ -28,7 +28,11 @@ KEEPERS = (
     "_plain_arithmetic",
 )
 # The compiler reads .grad of inner tensors and swallows the warning, which is an error here (torch 2.13).
-compiles = pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor that is not a leaf:UserWarning")
+# It also warns on Python 3.13.0 that 3.13.1 is faster.
+compiles = pytest.mark.filterwarnings(
+    "ignore:The .grad attribute of a Tensor that is not a leaf:UserWarning",
+    "ignore:Guards may run slower on Python 3.13.0:RuntimeWarning",
+)
 
 
 class ScheduleFree(torch.optim.SGD):

@@ -31,7 +31,8 @@ def test_a_process_that_does_not_train_imports_nothing_of_ours(tmp_path):
 
 def test_the_path_of_the_process_is_as_without_us(tmp_path):
     code = "import sys; print(sys.path)"
-    plain = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
+    run = {"cwd": tmp_path, "capture_output": True, "text": True, "check": True}
+    plain = subprocess.run([sys.executable, "-c", code], env={**os.environ, "PYTHONPATH": ""}, **run)
     assert python(code, tmp_path, tmp_path, PYTHONPATH="").stdout == plain.stdout
 
 

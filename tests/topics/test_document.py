@@ -101,7 +101,7 @@ def test_a_tower_of_brackets_is_refused(reader):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ('{"a": 1,\n}', "2: expected JSON, found: "),
+        ('{"a": 1,\n"b"}', "2: expected JSON, found: "),
         ('{"a": 1,\n "a": 2}', '2: expected each key once, found "a" again'),
         ('["\\ud800"]', r"1: expected characters, found half of one \(U\+D800\)"),
         ("1" * 5000, "expected JSON, found: Exceeds the limit"),
