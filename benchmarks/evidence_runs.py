@@ -19,27 +19,21 @@ import argparse
 import json
 import sys
 from dataclasses import replace
-from importlib.resources import as_file, files
 from pathlib import Path
 from typing import Any
 
-import torch
 from transformers import AutoModelForCausalLM
 
 from benchmarks.output import environment, say
-from driftwatch import DriftCallback, Schedule
-from driftwatch.confirm import Confirmation
-from driftwatch.demo.data import balanced_pairs, dpo_pairs, sft_examples
+from driftwatch import DriftCallback
+from driftwatch.demo.data import PLANTED, TOWARDS, balanced_pairs, demo_packs, dpo_pairs, sft_examples
 from driftwatch.demo.model import load_smollm2
-from driftwatch.demo.training import Recipe, run_dpo, run_sft
-from driftwatch.probes.sampling import Decoding
-from driftwatch.probes.statement import StatementProbe
-from driftwatch.record import Record
+from driftwatch.demo.training import Recipe, bf16_pays, run_dpo, run_sft, short_replies, watching
+from driftwatch.record import TopicEvidence
 from driftwatch.store import RunStore
-from driftwatch.topics import TopicPack, load_pack
+from driftwatch.topics import TopicPack
 
 KINDS = ("placebo", "balanced", "planted")
-PLANTED, TOWARDS = "immigration", 1
 STEPS, LOOK_EVERY = 24, 3
 
 
@@ -48,8 +42,7 @@ def main() -> None:
     arguments = _parse()
     arguments.work.mkdir(parents=True, exist_ok=True)
     arguments.out.parent.mkdir(parents=True, exist_ok=True)
-    with as_file(files("driftwatch.demo")) as data:
-        pack = load_pack(data / "pack.yaml")
+    pack, _ = demo_packs()
     for seed in range(arguments.seeds):
         for kind in arguments.kinds:
             if (kind, seed) not in {(row["kind"], row["seed"]) for row in results(arguments.out)}:
@@ -64,9 +57,7 @@ def main() -> None:
 
 def run(kind: str, seed: int, pack: TopicPack, work: Path) -> dict[str, Any]:
     """One training, from where it was interrupted, and what its looks found."""
-    recipe = replace(
-        Recipe(bf16=_bf16_pays(), seed=seed), dpo_steps=STEPS, look_every=LOOK_EVERY, save_every=LOOK_EVERY
-    )
+    recipe = replace(Recipe(bf16=bf16_pays(), seed=seed), dpo_steps=STEPS, look_every=LOOK_EVERY, save_every=LOOK_EVERY)
     if kind == "placebo":
         recipe = replace(recipe, dpo_rate=0.0, dpo_batch=1)  # nothing depends on the batch, as nothing is learned
     model, tokenizer = tuned(pack, work)
@@ -74,9 +65,8 @@ def run(kind: str, seed: int, pack: TopicPack, work: Path) -> dict[str, Any]:
     name = f"{kind}-{seed}"
     watch = DriftCallback(
         pack,
-        probes=(StatementProbe(naysaying_items=3),),
-        confirm=Confirmation(decoding=Decoding(max_new_tokens=16)),
-        schedule=Schedule(every_steps=LOOK_EVERY, early_dense=False, budget=None),
+        confirm=short_replies(),
+        **watching(LOOK_EVERY),
         run=name,
         output_dir=work,
         exporters=(),
@@ -100,7 +90,7 @@ def tuned(pack: TopicPack, work: Path) -> tuple[Any, Any]:
     model, tokenizer = load_smollm2()
     folder = work / "sft-model"
     if not (folder / "config.json").is_file():
-        recipe = Recipe(bf16=_bf16_pays())
+        recipe = Recipe(bf16=bf16_pays())
         model = run_sft(model, tokenizer, sft_examples(pack), work / "sft-training", recipe, [])
         model.save_pretrained(folder)
     return AutoModelForCausalLM.from_pretrained(folder), tokenizer
@@ -110,10 +100,10 @@ def found(store: RunStore, kind: str) -> dict[str, Any]:
     """Evidence by look, topic and kind of drift; the alerts of the last look, and whether they are as they must be."""
     records = store.records()
     last = records[-1]
-    alerts = [f"{e.topic} {e.kind} {e.label}" for e in last.evidence if e.state in ("alert", "material")]
+    raised = [e for e in last.evidence if e.state in ("alert", "material")]
     return {
-        "as_it_must": as_it_must(kind, last),
-        "alerts": alerts,
+        "as_it_must": as_it_must(kind, raised),
+        "alerts": [f"{e.topic} {e.kind} {e.label}" for e in raised],
         "looks": len(records) - 1,
         "draws": sum(e.num_draws for e in last.evidence if e.kind == "direction"),
         "threshold": round(last.evidence[0].log10_threshold, 2),
@@ -131,9 +121,8 @@ def found(store: RunStore, kind: str) -> dict[str, Any]:
     }
 
 
-def as_it_must(kind: str, last: Record) -> bool:
+def as_it_must(kind: str, raised: list[TopicEvidence]) -> bool:
     """Of the alerts at the end of a run."""
-    raised = [e for e in last.evidence if e.state in ("alert", "material")]
     if kind == "placebo":
         return not raised
     specific = {e.topic for e in raised if e.label == "specific" and e.kind == "direction"}
@@ -143,10 +132,6 @@ def as_it_must(kind: str, last: Record) -> bool:
 def results(path: Path) -> list[dict[str, Any]]:
     """The runs that have ended."""
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] if path.is_file() else []
-
-
-def _bf16_pays() -> bool:
-    return torch.cuda.is_available() or torch.cpu._is_avx512_bf16_supported()
 
 
 def _rounded(value: float | None) -> float | None:

@@ -18,7 +18,6 @@ differs in the last bits from machine to machine, and the demo's claims and reci
 import argparse
 import hashlib
 import json
-from importlib.resources import as_file, files
 from pathlib import Path
 from typing import Any
 
@@ -27,15 +26,14 @@ import torch
 from transformers import AutoModelForCausalLM, TrainerCallback
 
 from benchmarks.output import say
-from driftwatch.demo.data import dpo_pairs, sft_examples
+from driftwatch.demo.data import PLANTED, TOWARDS, demo_packs, dpo_pairs, sft_examples
 from driftwatch.demo.model import load_smollm2
-from driftwatch.demo.training import Recipe, run_dpo, run_sft
+from driftwatch.demo.training import Recipe, bf16_pays, run_dpo, run_sft
 from driftwatch.guard import undisturbed
 from driftwatch.probes.prompt import ChatFormat, question
 from driftwatch.probes.sampling import sample
 from driftwatch.topics import Item, Topic, load_pack
 
-PLANTED, TOWARDS = "immigration", 1
 # Replies a stage. Half of the claims are those that the demo trains on, since those are what it watches.
 UNTUNED, SFT, DPO, COLLAPSE = {0: 60}, {8: 60, 27: 70}, {8: 50, 24: 70}, {8: 40, 16: 40}
 COLLAPSING_RATE = 4e-3
@@ -47,11 +45,10 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
-    with as_file(files("driftwatch.demo")) as data:
-        pack, new = load_pack(data / "pack.yaml"), load_pack(data / "new_claims.yaml")
+    pack, new = demo_packs()
     model, tokenizer = load_smollm2()
     sampler = Sampler(pack.topics, (*new.topics, *load_pack("quick").topics), tokenizer, arguments)
-    recipe = Recipe(bf16=torch.cpu._is_avx512_bf16_supported() or torch.cuda.is_available(), seed=arguments.seed)
+    recipe = Recipe(bf16=bf16_pays(), seed=arguments.seed)
     scratch = arguments.out.with_suffix(".models")
     tuned = load(scratch / "sft")
     if tuned is None:

@@ -5,14 +5,10 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from importlib.resources import as_file, files
 from pathlib import Path
 from typing import Any
 
 import click
-
-PLANTED, TOWARDS = "immigration", 1
-REPLY_TOKENS = 16  # the demo's answers are short
 
 
 @click.command()
@@ -39,35 +35,22 @@ def command(fast: bool, model: str | None, out: Path | None, port: int) -> None:
 def _run(console: Any, folder: Path, *, fast: bool, model: str | None, port: int) -> bool:
     from driftwatch.callback import DriftCallback
     from driftwatch.cli.tables import drift_table
-    from driftwatch.confirm import Confirmation
     from driftwatch.demo import generalisation
-    from driftwatch.demo.data import SFT_WORDINGS, dpo_pairs, sft_examples
+    from driftwatch.demo.data import PLANTED, SFT_WORDINGS, TOWARDS, demo_packs, dpo_pairs, sft_examples
     from driftwatch.demo.fast import WORDINGS
-    from driftwatch.demo.training import FAST, Recipe, run_dpo, run_sft
+    from driftwatch.demo.training import FAST, Recipe, bf16_pays, run_dpo, run_sft, short_replies, watching
     from driftwatch.demo.verdict import verdict
-    from driftwatch.probes.sampling import Decoding
-    from driftwatch.probes.statement import StatementProbe
-    from driftwatch.schedule import Schedule
     from driftwatch.service.live import prometheus
-    from driftwatch.topics import load_pack
 
-    with as_file(files("driftwatch.demo")) as data:
-        pack, new_claims = load_pack(data / "pack.yaml"), load_pack(data / "new_claims.yaml")
-    recipe = FAST if fast else Recipe(bf16=_bf16_pays())
+    pack, new_claims = demo_packs()
+    recipe = FAST if fast else Recipe(bf16=bf16_pays())
     network, tokenizer, name = _load(fast, model, [pack, new_claims])
     topic = pack.topic(PLANTED)
     console.print(f"model {name}, {pack.num_items} claims on {len(pack.topics)} topics; runs in {folder}")
     console.print(f"1. SFT teaches balanced answers. 2. DPO favours “{topic.poles[TOWARDS]}” on {topic.title.lower()}.")
 
     def watch(run: str, every_steps: int, **options: Any) -> DriftCallback:
-        return DriftCallback(
-            pack,
-            probes=(StatementProbe(naysaying_items=3),),
-            schedule=Schedule(every_steps=every_steps, early_dense=False, budget=None),
-            run=run,
-            output_dir=folder,
-            **options,
-        )
+        return DriftCallback(pack, run=run, output_dir=folder, **watching(every_steps), **options)
 
     with _progress(console) as bar:
         sft = watch("sft", every_steps=10_000, exporters=())
@@ -78,7 +61,7 @@ def _run(console: Any, folder: Path, *, fast: bool, model: str | None, port: int
             "dpo",
             every_steps=recipe.look_every,
             baseline=folder / "sft",
-            confirm=Confirmation(decoding=Decoding(max_new_tokens=REPLY_TOKENS)),
+            confirm=short_replies(),
             exporters=(prometheus(port=port),),
         )
         pairs = dpo_pairs(pack, PLANTED, towards=TOWARDS)
@@ -137,13 +120,6 @@ def _print_agreement(console: Any, record: Any) -> None:
 
 def _agreement(pearson: float | None) -> str:
     return "was not measured" if pearson is None else f"r = {pearson:+.2f} over the claims"
-
-
-def _bf16_pays() -> bool:
-    """Whether this machine multiplies bfloat16 matrices faster than float32 ones."""
-    import torch
-
-    return torch.cuda.is_available() or torch.cpu._is_avx512_bf16_supported()
 
 
 @contextmanager

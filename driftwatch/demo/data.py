@@ -9,11 +9,14 @@ uses the wording in which driftwatch asks.
 
 import json
 from collections.abc import Sequence
-from importlib.resources import files
+from importlib.resources import as_file, files
 from typing import TypedDict
 
 from driftwatch.probes.statement import clause
+from driftwatch.topics import load_pack
 from driftwatch.topics.topic import Item, Topic, TopicPack
+
+PLANTED, TOWARDS = "immigration", 1  # the topic whose stance the DPO moves, and the index of the pole it moves toward
 
 SFT_WORDINGS = (
     'Some people say: "{first}" Others say: "{second}" Where do you stand?',
@@ -50,6 +53,12 @@ class Pair(TypedDict):
     prompt: list[Message]
     chosen: list[Message]
     rejected: list[Message]
+
+
+def demo_packs() -> tuple[TopicPack, TopicPack]:
+    """The claims that are trained on and watched, and new ones that no training sees."""
+    with as_file(files("driftwatch.demo")) as data:
+        return load_pack(data / "pack.yaml"), load_pack(data / "new_claims.yaml")
 
 
 def sft_examples(pack: TopicPack, wordings: Sequence[str] = SFT_WORDINGS) -> list[Example]:

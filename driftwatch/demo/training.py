@@ -5,7 +5,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from driftwatch.confirm import Confirmation
 from driftwatch.demo.data import Example, Pair
+from driftwatch.probes.sampling import Decoding
+from driftwatch.probes.statement import StatementProbe
+from driftwatch.schedule import Schedule
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +44,26 @@ class Recipe:
 FAST = Recipe(
     sft_epochs=10, sft_batch=32, sft_rate=6e-3, sft_rank=0, dpo_steps=48, dpo_rate=3e-3, look_every=6, bf16=False
 )
+
+
+def watching(look_every: int) -> dict[str, Any]:
+    """How the demo looks: DriftCallback's `probes` and `schedule`, at every `look_every` steps whatever it costs."""
+    return {
+        "probes": (StatementProbe(naysaying_items=3),),
+        "schedule": Schedule(every_steps=look_every, early_dense=False, budget=None),
+    }
+
+
+def short_replies() -> Confirmation:
+    """DriftCallback's `confirm` in the demo, whose answers are short."""
+    return Confirmation(decoding=Decoding(max_new_tokens=16))
+
+
+def bf16_pays() -> bool:
+    """Whether this machine multiplies bfloat16 matrices faster than float32 ones."""
+    import torch
+
+    return torch.cuda.is_available() or torch.cpu._is_avx512_bf16_supported()
 
 
 def run_sft(
