@@ -14,7 +14,6 @@ with its traceback, counted in a metric, and kept in the record.
 
 import atexit
 import logging
-import os
 import weakref
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -31,13 +30,11 @@ from driftwatch.errors import ConfigError
 from driftwatch.exporters.exporter import Exporter
 from driftwatch.monitor import Monitor
 from driftwatch.probes.probe import Probe
-from driftwatch.schedule import Schedule
+from driftwatch.schedule import Schedule, looks_are_off
 from driftwatch.topics import TopicPack
 from driftwatch.trainers import TrainerSupport, policy_of, refusal, trainer_of
 
 logger = logging.getLogger(__name__)
-
-DISABLED = "DRIFTWATCH_DISABLED"  # read at every event, so that a job can turn its own looks off and on
 
 
 class DriftCallback(TrainerCallback, ExportableState):  # type: ignore[misc] # transformers publishes no types
@@ -127,7 +124,7 @@ class DriftCallback(TrainerCallback, ExportableState):  # type: ignore[misc] # t
         # A checkpoint of a training without driftwatch has no entry of ours, and the Trainer fails at its next
         # checkpoint on a callback that it has not seen (transformers 5.23, Trainer._save_checkpoint).
         state.stateful_callbacks.setdefault(type(self).__name__, self.state())
-        if _disabled():
+        if looks_are_off():
             return
         monitor, model, trainer = self.monitor, policy_of(kwargs["model"]), trainer_of(args)
         self._check(model, trainer)
@@ -151,7 +148,7 @@ class DriftCallback(TrainerCallback, ExportableState):  # type: ignore[misc] # t
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         """Look, if the schedule says so. Some trainers call this more than once a step."""
-        if state.global_step == self._seen_step or not self._running or _disabled():
+        if state.global_step == self._seen_step or not self._running or looks_are_off():
             return
         self._seen_step = state.global_step
         if self._asked_to_stop is not None:
@@ -165,7 +162,7 @@ class DriftCallback(TrainerCallback, ExportableState):  # type: ignore[misc] # t
         """Take the last look, unless this step was looked at and read already, and end the run."""
         if not self._running:
             return
-        if not _disabled() and (self.progress.get("step") != state.global_step or self.monitor.has_waiting):
+        if not looks_are_off() and (self.progress.get("step") != state.global_step or self.monitor.has_waiting):
             model = policy_of(kwargs["model"])
             self._guarded(state.global_step, lambda: self.monitor.observe(model, state.global_step, phase="end"))
         self._running = False
@@ -250,10 +247,6 @@ class DriftCallback(TrainerCallback, ExportableState):  # type: ignore[misc] # t
             self.monitor.fail(step, err)
         except Exception:
             logger.exception("the failure at step %d could not be recorded; training goes on", step)
-
-
-def _disabled() -> bool:
-    return os.environ.get(DISABLED, "").strip().lower() in ("1", "true", "yes", "on")
 
 
 def _as_run_name(name: str) -> str:

@@ -1,8 +1,16 @@
 """At which steps to look: pure, so every rank agrees without talking."""
 
+import os
 from dataclasses import dataclass
 
 from driftwatch.errors import ConfigError
+
+DISABLED = "DRIFTWATCH_DISABLED"
+
+
+def looks_are_off() -> bool:
+    """Whether the environment turns all looks off; asked at every event, so that a job can turn its own off and on."""
+    return os.environ.get(DISABLED, "").strip().lower() in ("1", "true", "yes", "on")
 
 
 @dataclass(frozen=True, slots=True)

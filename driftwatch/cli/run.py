@@ -47,10 +47,11 @@ def command(ctx: click.Context, config: Path | None) -> None:
     from driftwatch.config import load_config
     from driftwatch.config.resolved import check_environment
     from driftwatch.launch import notes, process
+    from driftwatch.schedule import DISABLED, looks_are_off
 
     words: list[str] = ctx.meta["command"]
-    if os.environ.get("DRIFTWATCH_DISABLED", "").strip().lower() in ("1", "true", "yes", "on"):
-        notes.say("DRIFTWATCH_DISABLED is set: the command runs unwatched")
+    if looks_are_off():
+        notes.say(f"{DISABLED} is set: the command runs unwatched")
         sys.exit(_run(words, dict(os.environ)))
     load_config(config)  # what is wrong in it is said before anything starts
     check_environment()
