@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from driftwatch.errors import ConfigError, ExportError
-from driftwatch.exporters.posting import posted
+from driftwatch.exporters.posting import Pause, posted
 from driftwatch.record import Record, RunInfo, to_json
 from driftwatch.store import RunStore
 
@@ -25,7 +25,6 @@ logger = logging.getLogger(__name__)
 TIMEOUT_SECONDS = 5.0
 BATCH_BYTES = 1 << 20  # of lines in one push; the service takes several times that
 MAX_LINE = 4 << 20  # a longer line is not sent
-FIRST_PAUSE, LONGEST_PAUSE = 5.0, 300.0  # after a failure, doubling
 FINAL_SECONDS = 12.0  # for what waits at the end of training
 URL, TOKEN = "DRIFTWATCH_SERVICE", "DRIFTWATCH_TOKEN"  # names of variables
 PARTS = {"events": "events.jsonl", "stances": "stances.jsonl", "records": "records.jsonl"}
@@ -73,8 +72,7 @@ class ServiceExporter:
         self._info: RunInfo | None = None
         self._store: RunStore | None = None
         self._sent: dict[str, int] = {}
-        self._pause = FIRST_PAUSE
-        self._not_before = 0.0
+        self._pause = Pause(clock)
         self._files_sent = False
         self._kept = 0
 
@@ -83,7 +81,7 @@ class ServiceExporter:
         self._info, self._store = info, store
         self._sent = self._read_progress()
         self._kept = self._sent.pop("kept", 0)
-        self._pause, self._not_before, self._files_sent = FIRST_PAUSE, 0.0, False
+        self._pause, self._files_sent = Pause(self._clock), False
 
     def export(self, record: Record) -> None:
         """Send what is new; the record is in the folder by now.
@@ -101,7 +99,8 @@ class ServiceExporter:
         """Send what waits and how the run ended, within seconds."""
         if self._store is None:
             return
-        deadline, self._not_before = self._clock() + FINAL_SECONDS, 0.0
+        deadline = self._clock() + FINAL_SECONDS
+        self._pause.end()
         self._ship(until=deadline)
         attempt = step = 0
         for line in self._store.lines("records.jsonl"):
@@ -112,17 +111,16 @@ class ServiceExporter:
     # What is sent
 
     def _ship(self, *, sign_of_life: bool = False, until: float | None = None) -> None:
-        if self._store is None or self._clock() < self._not_before:
+        if self._store is None or not self._pause.is_over:
             return
         try:
             sent = self._send_new(until)
             if sign_of_life and not sent:
                 self._push({})
         except ExportError:
-            self._not_before = self._clock() + self._pause
-            self._pause = min(LONGEST_PAUSE, 2 * self._pause)
+            self._pause.failed()
             raise
-        self._pause = FIRST_PAUSE
+        self._pause.answered()
 
     def _send_new(self, until: float | None) -> bool:
         assert self._store is not None

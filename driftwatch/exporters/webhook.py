@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 from driftwatch.errors import ConfigError, ExportError
-from driftwatch.exporters.posting import posted
+from driftwatch.exporters.posting import Pause, posted
 from driftwatch.record import Alert, Record, RunInfo, to_json
 from driftwatch.store import RunStore
 
@@ -24,7 +24,6 @@ logger = logging.getLogger(__name__)
 
 URL = "DRIFTWATCH_WEBHOOK"  # name of the variable
 TIMEOUT_SECONDS = 5.0
-FIRST_PAUSE, LONGEST_PAUSE = 5.0, 300.0  # after a failure, doubling
 MAX_ATTEMPTS = 12  # at one message: half an hour
 MAX_WAITING = 100  # messages; the alerts themselves are in the run's records
 FINAL_SECONDS = 6.0  # for what waits at the end of training
@@ -64,14 +63,13 @@ class WebhookExporter:
         self._clock = clock
         self._info: RunInfo | None = None
         self._waiting: deque[_Message] = deque()
-        self._pause = FIRST_PAUSE
-        self._not_before = 0.0
+        self._pause = Pause(clock)
 
     def open(self, info: RunInfo, store: RunStore) -> None:
         """Note the run."""
         self._info = info
         self._waiting.clear()
-        self._pause, self._not_before = FIRST_PAUSE, self._clock()
+        self._pause = Pause(self._clock)
 
     def export(self, record: Record) -> None:
         """Post the alerts that this look raised, after those that wait.
@@ -97,11 +95,11 @@ class WebhookExporter:
         Raises:
             ExportError: It could not be; the alerts are in the run's records.
         """
-        self._not_before = self._clock()
+        self._pause.end()
         self._post_waiting(until=self._clock() + FINAL_SECONDS)
 
     def _post_waiting(self, until: float | None = None) -> None:
-        while self._waiting and self._clock() >= self._not_before:
+        while self._waiting and self._pause.is_over:
             left = self._timeout if until is None else min(self._timeout, until - self._clock())
             if left <= 0:
                 raise ExportError(f"{len(self._waiting)} alerts were not posted before the end of the run.")
@@ -109,13 +107,12 @@ class WebhookExporter:
             try:
                 self._post(message.body, left)
             except _Unanswered as err:
-                self._not_before = self._clock() + self._pause
-                self._pause = min(LONGEST_PAUSE, 2 * self._pause)
+                self._pause.failed()
                 if message.attempts + 1 >= MAX_ATTEMPTS:
                     raise ExportError(f"an alert was not posted in {MAX_ATTEMPTS} attempts ({err}).") from None
                 self._waiting.appendleft(message._replace(attempts=message.attempts + 1))
                 raise ExportError(f"the hook could not be reached ({err}); tried again later.") from None
-            self._pause = FIRST_PAUSE
+            self._pause.answered()
 
     def _post(self, body: bytes, timeout: float) -> None:
         request = urllib.request.Request(
