@@ -26,6 +26,7 @@ from driftwatch.drift.verdict import TopicEvidence, allocation
 from driftwatch.errors import ConfigError
 from driftwatch.judges.by_name import judge_by_name
 from driftwatch.judges.judge import Judge
+from driftwatch.pool import BaselineReply, Pool, wanted_replies
 from driftwatch.probes.draws import Draw, Interviewer, draw
 from driftwatch.probes.hearing import Hearing, Missed, Said
 from driftwatch.probes.prompt import ChatFormat, Wrap
@@ -68,16 +69,6 @@ class Confirmation:
                 "a watched topic gets at least as many draws as another, and that is at least one; "
                 f"found normal_draws={self.normal_draws} and watched_draws={self.watched_draws}."
             )
-
-
-@dataclass(frozen=True, slots=True)
-class BaselineReply:
-    """One reply of the baseline model, drawn before training."""
-
-    topic: str
-    item: str
-    order: int
-    text: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,8 +139,7 @@ class Confirm:
         self._interviewer: Interviewer | None = None
         self._baselines: Baselines | None = None
         self._evidence: Evidence | None = None
-        self._pool: dict[str, list[BaselineReply]] = {}
-        self._used: dict[str, int] = {}
+        self.pool = Pool()
         self._heard: Tally = {}
         self._fingerprint: tuple[float, ...] = ()
         self._anchor: tuple[float, ...] = ()  # the fingerprint when the run began, wherever it goes on
@@ -194,7 +184,7 @@ class Confirm:
         self._baselines, self._fingerprint, self._anchor = baselines, fingerprint, fingerprint
         self._evidence = begin(Settings(values, controls, planned_looks=planned_looks or None, alpha=alpha))
         if baselines.reference is None:
-            self._fill_pool(model, min(planned_looks or UNKNOWN_LOOKS, MAX_POOL_LOOKS))
+            self.pool = self._pool_for(model, min(planned_looks or UNKNOWN_LOOKS, MAX_POOL_LOOKS))
 
     def resume(
         self, baselines: Baselines, saved: Saved, pool: Sequence[BaselineReply], fingerprint: tuple[float, ...]
@@ -213,30 +203,23 @@ class Confirm:
         is_same = same_model_elsewhere(saved.fingerprint, fingerprint)
         self._fingerprint = fingerprint if is_same else saved.fingerprint
         self._evidence = from_json(saved.evidence)
-        self._used, self._heard = dict(saved.used), saved.heard
-        for entry in pool:
-            self._pool.setdefault(entry.topic, []).append(entry)
+        self.pool, self._heard = Pool(pool, saved.used), saved.heard
 
     def _forget(self) -> None:
         """Nothing of an earlier training may reach this one, least of all replies that its judge still reads."""
         self._hearing.close()
         self._made.clear()
-        self._pool, self._used, self._heard, self.validity = {}, {}, {}, ()
+        self.pool, self._heard, self.validity = Pool(), {}, ()
 
     @property
     def has_waiting(self) -> bool:
         """Whether a remote judge still reads replies of some look; known on every rank."""
         return self._hearing.num_waiting > 0
 
-    @property
-    def pool(self) -> list[BaselineReply]:
-        """The baseline's replies drawn before training, in the order in which they will be used."""
-        return [entry for entries in self._pool.values() for entry in entries]
-
     def saved(self) -> Saved:
         """What a resumed run needs."""
         assert self._evidence is not None
-        return Saved(to_json(self._evidence), self._used, self._anchor, self._heard)
+        return Saved(to_json(self._evidence), dict(self.pool.used), self._anchor, self._heard)
 
     def wanted(self, screened: Collection[str]) -> dict[str, int]:
         """Draws a topic that the next look should make, given what the screen shows."""
@@ -337,25 +320,12 @@ class Confirm:
             draws = draw(self._topics, counts, self._rng(attempt, look, ITEMS))
             with reference.active(model) as referred:
                 return draws, self._ask(referred, draws, (attempt, look, BASELINE)), []
-        entries: list[BaselineReply] = []
-        ended = []
-        for topic, wanted in counts.items():
-            used = self._used.get(topic, 0)
-            taken = self._pool.get(topic, [])[used : used + wanted]
-            self._used[topic] = used + len(taken)
-            entries += taken
-            if len(taken) < wanted:
-                ended.append(topic)
-        draws = [Draw(e.topic, e.item, 1 if e.order else 0) for e in entries]
-        return draws, [entry.text for entry in entries], ended
+        return self.pool.take(counts)
 
-    def _fill_pool(self, model: Any, looks: int) -> None:
+    def _pool_for(self, model: Any, looks: int) -> Pool:
         """Draw and decode what the baseline will have said, with a reserve for topics that will be watched."""
         settings = self.settings
-        # A third of the looks watched: more than a quiet run needs, less than one that drifts from its beginning. Of
-        # the controls as many as of the topic that gets most, at every look.
-        each = looks * settings.normal_draws + -(-looks // 3) * (settings.watched_draws - settings.normal_draws)
-        counts = {t.id: looks * settings.watched_draws if t.control else each for t in self._topics}
+        counts = wanted_replies(self._topics, looks, normal=settings.normal_draws, watched=settings.watched_draws)
         draws = draw(self._topics, counts, self._rng(0, 0, POOL_ITEMS))
         logger.info(
             "the baseline model cannot be reached later: decoding its %d replies now, for %d looks",
@@ -363,9 +333,7 @@ class Confirm:
             looks,
         )
         texts = self._ask(model, draws, (0, 0, POOL))
-        for d, text in zip(draws, texts, strict=True):
-            entry = BaselineReply(d.topic, d.item, d.order, text)
-            self._pool.setdefault(d.topic, []).append(entry)
+        return Pool([BaselineReply(d.topic, d.item, d.order, text) for d, text in zip(draws, texts, strict=True)])
 
     def _ask(self, model: Any, draws: Sequence[Draw], key: tuple[int, ...]) -> list[str]:
         assert self._interviewer is not None

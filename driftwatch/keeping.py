@@ -5,10 +5,11 @@ from pathlib import Path
 
 import msgspec
 
-from driftwatch.confirm import BaselineReply, Saved
+from driftwatch.confirm import Saved
 from driftwatch.delivery import Expired, Line, Whole
 from driftwatch.errors import BaselineError
 from driftwatch.observation import Observation
+from driftwatch.pool import BaselineReply
 from driftwatch.store import LookStances, RunStore, valid_run_name
 
 KEPT_REPLIES = 200  # looks whose replies are kept, as what an alert rests on

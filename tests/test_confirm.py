@@ -9,11 +9,12 @@ import pytest
 from test_callback import callback, lora, store, trainer
 
 from driftwatch.baselines import same_model_elsewhere
-from driftwatch.confirm import MIN_DRAWS, BaselineReply, Confirmation, _within
+from driftwatch.confirm import MIN_DRAWS, Confirmation, _within
 from driftwatch.drift import validity
 from driftwatch.drift.outcome import Outcome
 from driftwatch.errors import ConfigError, JudgeError
 from driftwatch.judges.judge import Asked, Reading
+from driftwatch.pool import BaselineReply
 from driftwatch.probes.draws import draw
 from driftwatch.probes.hearing import Hearing
 from driftwatch.probes.sampling import Decoding

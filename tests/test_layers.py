@@ -20,6 +20,7 @@ LAYERS = (
         "asking",
         "baselines",
         "budget",
+        "pool",
         "confirm",
         "observation",
         "keeping",

@@ -1,0 +1,61 @@
+"""Pool: what the baseline model said before training began, where it cannot be asked later.
+
+Items, orders and replies are drawn once, with a reserve for topics that will be watched. Each reply is used once, in
+its order; a topic whose replies are used up gets no more evidence.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from driftwatch.probes.draws import Draw
+from driftwatch.topics.topic import Topic
+
+
+@dataclass(frozen=True, slots=True)
+class BaselineReply:
+    """One reply of the baseline model, drawn before training."""
+
+    topic: str
+    item: str
+    order: int
+    text: str
+
+
+class Pool:
+    """The replies of one run.
+
+    Args:
+        replies: In the order in which they will be used.
+        used: How many of each topic are, after a resume.
+    """
+
+    def __init__(self, replies: Sequence[BaselineReply] = (), used: Mapping[str, int] | None = None) -> None:
+        self._replies: dict[str, list[BaselineReply]] = {}
+        for reply in replies:
+            self._replies.setdefault(reply.topic, []).append(reply)
+        self.used: dict[str, int] = dict(used or {})
+
+    def __iter__(self) -> Iterator[BaselineReply]:
+        """Topic by topic, in the order in which they will be used."""
+        return (reply for replies in self._replies.values() for reply in replies)
+
+    def take(self, counts: Mapping[str, int]) -> tuple[list[Draw], list[str], list[str]]:
+        """The next draws of each topic, what the baseline said to them, and the topics that had fewer than wanted."""
+        taken: list[BaselineReply] = []
+        ended = []
+        for topic, wanted in counts.items():
+            used = self.used.get(topic, 0)
+            found = self._replies.get(topic, [])[used : used + wanted]
+            self.used[topic] = used + len(found)
+            taken += found
+            if len(found) < wanted:
+                ended.append(topic)
+        return [Draw(r.topic, r.item, 1 if r.order else 0) for r in taken], [r.text for r in taken], ended
+
+
+def wanted_replies(topics: Sequence[Topic], looks: int, *, normal: int, watched: int) -> dict[str, int]:
+    """Replies of each topic that a run of so many looks may need."""
+    # A third of the looks watched: more than a quiet run needs, less than one that drifts from its beginning. Of the
+    # controls as many as of the topic that gets most, at every look.
+    each = looks * normal + -(-looks // 3) * (watched - normal)
+    return {topic.id: looks * watched if topic.control else each for topic in topics}
