@@ -1,4 +1,4 @@
-"""Small records for tests, made of the real classes."""
+"""Small records for tests, made of the real classes; and the smallest pack and settings as files hold them."""
 
 from driftwatch.drift.compare import Drift
 from driftwatch.drift.floor import Floor
@@ -6,6 +6,31 @@ from driftwatch.drift.interval import Interval
 from driftwatch.drift.shares import TopicStance
 from driftwatch.record import Cost, Record, RunInfo, TopicInfo
 from driftwatch.stance import Probs
+
+PARKS = """\
+id: two
+version: 1.0.0
+language: en
+licence: Apache-2.0
+source: Written for a test.
+topics:
+  - id: parks
+    title: Parks
+    poles: [more nature, more building]
+    items:
+"""
+TWO_PARKS = f"""\
+{PARKS}      - {{id: p1, sides: [I want more trees in the street., Our street needs new houses.]}}
+      - {{id: p2, sides: [Our valley needs more trees., I want new houses in the valley.]}}
+"""
+WATCHED = """\
+pack: pack.yaml
+probes: [{statement: {naysaying_items: 0}}]
+schedule: {every_steps: 1, early_dense: false, budget: null}
+exporters: []
+output_dir: runs
+run: watched
+"""
 
 
 def run_info(run="r1", **changes):

@@ -7,23 +7,11 @@ import sys
 from pathlib import Path
 
 import pytest
+from builders import PARKS
 
 from driftwatch.store import RunStore
 
 ROOT = Path(__file__).parent.parent
-PACK = """
-id: two
-version: 1.0.0
-language: en
-licence: Apache-2.0
-source: Written for a test.
-topics:
-  - id: parks
-    title: Parks
-    poles: [more nature, more building]
-    control: false
-    items:
-"""
 
 
 @pytest.fixture
@@ -40,7 +28,7 @@ def write_pack(folder):
         for n, place in enumerate(("street", "valley", "harbour", "town", "school"))
     ]
     path = folder / "pack.yaml"
-    path.write_text(PACK.lstrip() + "".join(items))
+    path.write_text(PARKS.lstrip() + "".join(items))
     return path
 
 

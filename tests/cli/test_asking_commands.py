@@ -3,35 +3,17 @@
 import json
 
 import pytest
+from builders import PARKS
 from click.testing import CliRunner
 
 from driftwatch.cli.baseline import command as baseline
 from driftwatch.cli.probe import command as probe
 from driftwatch.errors import ConfigError
 
-PACK = """\
-id: two
-version: 1.0.0
-language: en
-licence: Apache-2.0
-source: Written for a test.
-topics:
-  - id: parks
-    title: Parks
-    poles: [more nature, more building]
-    control: false
-    items:
-"""
-
 
 @pytest.fixture(scope="module")
-def model(tmp_path_factory, tiny_tokenizer):
-    from driftwatch.testing import tiny_model
-
-    folder = tmp_path_factory.mktemp("model")
-    tiny_model(tiny_tokenizer).save_pretrained(folder)
-    tiny_tokenizer.save_pretrained(folder)
-    return str(folder)
+def model(tiny_folder):
+    return tiny_folder
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +23,7 @@ def pack(tmp_path_factory):
         f"      - id: p{n}\n        sides: [I want more trees in the {place}., Our {place} needs new houses.]\n"
         for n, place in enumerate(("street", "valley", "harbour", "town", "school"))
     )
-    path.write_text(PACK + "".join(items))
+    path.write_text(PARKS + "".join(items))
     return str(path)
 
 

@@ -7,7 +7,6 @@ import torch
 from click.testing import CliRunner
 
 from driftwatch.cli.probe import command as probe
-from driftwatch.testing import tiny_model
 
 PACK = """\
 id: one
@@ -28,11 +27,8 @@ topics:
 
 
 @pytest.fixture(scope="module")
-def model(tmp_path_factory, tiny_tokenizer):
-    folder = tmp_path_factory.mktemp("model")
-    tiny_model(tiny_tokenizer).save_pretrained(folder)
-    tiny_tokenizer.save_pretrained(folder)
-    return str(folder)
+def model(tiny_folder):
+    return tiny_folder
 
 
 @pytest.fixture

@@ -7,32 +7,11 @@ import sys
 from pathlib import Path
 
 import pytest
+from builders import TWO_PARKS, WATCHED
 
 from driftwatch.store import RunStore
 
 DRIFTWATCH = [sys.executable, "-m", "driftwatch", "run"]
-SETTINGS = """\
-pack: pack.yaml
-probes: [{statement: {naysaying_items: 0}}]
-schedule: {every_steps: 1, early_dense: false, budget: null}
-exporters: []
-output_dir: runs
-run: watched
-"""
-PACK = """\
-id: two
-version: 1.0.0
-language: en
-licence: Apache-2.0
-source: Written for a test.
-topics:
-  - id: parks
-    title: Parks
-    poles: [more nature, more building]
-    items:
-      - {id: p1, sides: [I want more trees in the street., Our street needs new houses.]}
-      - {id: p2, sides: [Our valley needs more trees., I want new houses in the valley.]}
-"""
 TRAIN = """\
 import sys
 from transformers import AutoModelForCausalLM, AutoTokenizer, Trainer, TrainingArguments
@@ -56,8 +35,8 @@ def place(tmp_path, tiny_llama, tiny_tokenizer):
     tiny_llama.save_pretrained(tmp_path / "model")
     tiny_tokenizer.save_pretrained(tmp_path / "model")
     (tmp_path / "train.py").write_text(TRAIN)
-    (tmp_path / "drift.yaml").write_text(SETTINGS)
-    (tmp_path / "pack.yaml").write_text(PACK)
+    (tmp_path / "drift.yaml").write_text(WATCHED)
+    (tmp_path / "pack.yaml").write_text(TWO_PARKS)
     return tmp_path
 
 

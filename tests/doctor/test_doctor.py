@@ -7,6 +7,7 @@ from importlib import metadata
 
 import pytest
 import torch
+from builders import TWO_PARKS
 from click.testing import CliRunner
 from fake_chat_server import FakeChatServer, completion
 
@@ -15,20 +16,6 @@ from driftwatch.cli.doctor import command
 from driftwatch.doctor import environment, examine, places
 from driftwatch.testing import tiny_model, tiny_tokenizer
 
-PACK = """\
-id: two
-version: 1.0.0
-language: en
-licence: Apache-2.0
-source: Written for a test.
-topics:
-  - id: parks
-    title: Parks
-    poles: [more nature, more building]
-    items:
-      - {id: p1, sides: [I want more trees in the street., Our street needs new houses.]}
-      - {id: p2, sides: [Our valley needs more trees., I want new houses in the valley.]}
-"""
 SETTINGS = """\
 pack: pack.yaml
 probes: [{statement: {naysaying_items: 0}}]
@@ -38,12 +25,8 @@ output_dir: runs
 
 
 @pytest.fixture(scope="module")
-def model(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("model")
-    tokenizer = tiny_tokenizer()
-    tiny_model(tokenizer).save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
-    return str(folder)
+def model(tiny_folder):
+    return tiny_folder
 
 
 @pytest.fixture
@@ -51,7 +34,7 @@ def folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for name in ("ADDRESS", "PORT", "TOKEN", "CONFIG", "SERVICE", "WEBHOOK"):
         monkeypatch.delenv(f"DRIFTWATCH_{name}", raising=False)
-    (tmp_path / "pack.yaml").write_text(PACK)
+    (tmp_path / "pack.yaml").write_text(TWO_PARKS)
     return tmp_path
 
 
@@ -87,7 +70,7 @@ def test_a_run_without_judged_replies_is_told_that_it_cannot_alert(folder):
 
 
 def test_a_baseline_of_another_pack_is_a_problem_without_any_model(folder, model):
-    (folder / "other.yaml").write_text(PACK.replace("trees", "flowers"))
+    (folder / "other.yaml").write_text(TWO_PARKS.replace("trees", "flowers"))
     CliRunner().invoke(make_baseline, [model, "--pack", "other.yaml", "--out", "sft"])
     finding = found(folder, baseline=folder / "sft")["baseline"]
     assert finding.level == "problem"

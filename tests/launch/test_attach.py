@@ -3,35 +3,13 @@
 import json
 
 import pytest
+from builders import TWO_PARKS, WATCHED
 from transformers import LlamaForSequenceClassification, Trainer, TrainingArguments, trainer_callback
 
 from driftwatch import DriftCallback, RunStore, Schedule
 from driftwatch.errors import ConfigError
 from driftwatch.launch.attach import attach_to
 from driftwatch.testing import tiny_model, tiny_pack, tiny_tokenizer
-
-SETTINGS = """\
-pack: pack.yaml
-probes: [{statement: {naysaying_items: 0}}]
-schedule: {every_steps: 1, early_dense: false, budget: null}
-exporters: []
-output_dir: runs
-run: watched
-"""
-PACK = """\
-id: two
-version: 1.0.0
-language: en
-licence: Apache-2.0
-source: Written for a test.
-topics:
-  - id: parks
-    title: Parks
-    poles: [more nature, more building]
-    items:
-      - {id: p1, sides: [I want more trees in the street., Our street needs new houses.]}
-      - {id: p2, sides: [Our valley needs more trees., I want new houses in the valley.]}
-"""
 
 
 @pytest.fixture
@@ -40,8 +18,8 @@ def launched(tmp_path, monkeypatch):
     monkeypatch.setattr(
         trainer_callback.CallbackHandler, "on_train_begin", trainer_callback.CallbackHandler.on_train_begin
     )
-    (tmp_path / "drift.yaml").write_text(SETTINGS)
-    (tmp_path / "pack.yaml").write_text(PACK)
+    (tmp_path / "drift.yaml").write_text(WATCHED)
+    (tmp_path / "pack.yaml").write_text(TWO_PARKS)
     (tmp_path / "notes").mkdir()
     monkeypatch.setenv("DRIFTWATCH_CONFIG", str(tmp_path / "drift.yaml"))
     monkeypatch.setenv("DRIFTWATCH_RUN_NOTES", str(tmp_path / "notes"))
