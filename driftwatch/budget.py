@@ -277,6 +277,10 @@ class Controller:
             return 0.0
         return smallest(Rates.of(self._looks[-_MEMORY:]), self.full)
 
+    def is_over(self, step: int) -> bool:
+        """Whether training ends with this step, as far as is known."""
+        return self.planned_steps is not None and step >= self.planned_steps
+
     def step_seconds(self, step: int) -> float | None:
         """Mean duration of a training step, looks apart; `None` before two steps have ended."""
         if self._pace_from is None or step <= self._pace_from[0]:

@@ -15,26 +15,25 @@ from typing import Any
 
 import numpy as np
 
-from driftwatch import __version__, plugins
+from driftwatch import plugins
 from driftwatch.asking import Asking
-from driftwatch.baselines import Baselines, begin_baselines, load_baseline, resume_baselines
+from driftwatch.baselines import Baselines, begin_baselines, load_baseline
 from driftwatch.budget import Controller, Decision, Spent, Workload
 from driftwatch.confirm import END_WAIT, MIN_DRAWS, Confirm, Confirmation
 from driftwatch.delivery import Delivery, Parcel
 from driftwatch.drift.compare import BaselineName
-from driftwatch.drift.floor import exceeds
-from driftwatch.drift.reliability import TopicReliability, reliability_of
 from driftwatch.errors import ConfigError, JudgeError, ProbeError
 from driftwatch.exporters.exporter import BesideTrainer, Exporter
 from driftwatch.guard import undisturbed
-from driftwatch.keeping import BASELINE_REPLIES, RELIABILITY_FILE, free_folder, kept_evidence, left_by
-from driftwatch.observation import Observation, describe, widest
+from driftwatch.keeping import BASELINE_REPLIES, kept_evidence, left_by
+from driftwatch.observation import Observation, describe, log_line, watched
+from driftwatch.opening import Opened, opened, reopened
 from driftwatch.probes.probe import Probe
-from driftwatch.probes.ranks import broadcast, num_ranks, on_first, rank
-from driftwatch.record import Cost, Failure, Phase, Record, RunInfo, TopicInfo
+from driftwatch.probes.ranks import broadcast, on_first, rank
+from driftwatch.record import Cost, Failure, Phase, Record, RunInfo
 from driftwatch.reference import Reference, find_reference
 from driftwatch.schedule import Schedule
-from driftwatch.store import Baseline, RunStore, valid_run_name
+from driftwatch.store import RunStore, valid_run_name
 from driftwatch.topics import TopicPack
 
 logger = logging.getLogger(__name__)
@@ -162,10 +161,9 @@ class Monitor:
                 self._confirm.prepare(tokenizer)
                 identity.update(self._confirm.identity())
         if resume is not None:
-            on_first(lambda: self._resume(RunStore(resume), identity), "going on with a run")
+            self._take_up(on_first(lambda: reopened(resume, identity), "going on with a run"))
         else:
-            self._begin_anew(first, model, identity, model_name or _name_of(model), trainer)
-        self._share_state()
+            self._take_up(self._begin_anew(first, model, identity, model_name or _name_of(model), trainer))
         if self._confirm is not None:
             with first.stage("baseline"):
                 self._begin_confirm(model, resume is not None)
@@ -253,89 +251,46 @@ class Monitor:
 
     def _begin_anew(
         self, first: Observation, model: Any, identity: dict[str, str], model_name: str, trainer: str | None
-    ) -> None:
-        source = None if self._source is None else on_first(self._load_source, "reading the baseline")
+    ) -> Opened:
+        """Take the first look, and find what all others will be compared with."""
+        source = self._source
+        given = None if source is None else on_first(lambda: load_baseline(source), "reading the baseline")
         with undisturbed(model, optimizer=self._optimizer) as asked:
             self._ask(asked, first)
             with first.stage("baseline"):
-                self._baselines = begin_baselines(
+                baselines = begin_baselines(
                     first.stances,
                     asked,
                     identity,
                     asking=self._asking,
-                    given=source,
+                    given=given,
                     alerting=self._alerting,
                     model_name=model_name,
                     rng=self._rng(0, NUMERIC_FLOOR),
                 )
-        self.attempt = self._next_look = self._observations = 0
-        self.last = None
-        self._failures.clear()
-        self._export_failures.clear()
-        on_first(lambda: self._create(identity, model_name, trainer), "making the run's folder")
 
-    def _load_source(self) -> Baseline:
-        assert self._source is not None
-        return load_baseline(self._source)
+        def make() -> Opened:
+            return opened(
+                self.output_dir,
+                self.run,
+                pack=self._asking.pack,
+                baselines=baselines,
+                identity=identity,
+                model_name=model_name,
+                trainer=trainer,
+                alpha=self._alpha,
+            )
 
-    def _create(self, identity: dict[str, str], model_name: str, trainer: str | None) -> None:
-        assert self._baselines is not None
-        self.store = RunStore(free_folder(self.output_dir, self.run or time.strftime("run-%Y%m%d-%H%M%S")))
-        self.info = self._describe(identity, model_name, trainer)
-        self.store.create(self.info)
-        self.store.write_pack(self._asking.pack)
-        self.store.write_json(RELIABILITY_FILE, self._reliability())
-        for baseline in self._baselines.known.values():
-            self.store.write_baseline(baseline)
+        return on_first(make, "making the run's folder")
 
-    def _resume(self, store: RunStore, identity: dict[str, str]) -> None:
-        self.store = store
-        self.info = store.info()
-        self._baselines = resume_baselines(store, identity, self.info.alerting_baseline)
-        records = store.records(superseded=True)
-        begins = [event.attempt for event in store.events() if event.kind == "begin"]
-        self.attempt = max(begins, default=-1) + 1
-        self._next_look = max((record.look for record in records), default=-1) + 1
-        if records:
-            totals = records[-1].cost
-            self._observations = totals.observations_total
-            self._failures = Counter(totals.failures_total)
-            self._export_failures = Counter(totals.export_failures_total)
-            self.last = records[-1]
-
-    def _share_state(self) -> None:
-        """What rank 0 read from disk, on every rank."""
-        shared = broadcast((self.info, self._baselines, self.attempt, self._next_look, self._observations, self.last))
-        self.info, self._baselines, self.attempt, self._next_look, self._observations, self.last = shared
-
-    def _describe(self, identity: dict[str, str], model_name: str, trainer: str | None) -> RunInfo:
-        assert self._baselines is not None
-        assert self.store is not None
-        pack = self._asking.pack
-        resolution = self._reliability()
-        return RunInfo(
-            run=self.store.folder.name,
-            created=time.time(),
-            model=model_name,
-            pack=pack.id,
-            pack_version=pack.version,
-            pack_digest=pack.digest,
-            topics=tuple(TopicInfo(t.id, t.title, t.poles, t.control, len(t.items)) for t in pack),
-            version=__version__,
-            trainer=trainer,
-            baselines=tuple(self._baselines.known),
-            alerting_baseline=self._baselines.alerting,
-            identity=identity,
-            alpha=self._alpha,
-            num_processes=num_ranks(),
-            unresolved={row.topic: row.unresolved for row in resolution if row.unresolved is not None},
-            notes=self._baselines.notes,
-        )
-
-    def _reliability(self) -> list[TopicReliability]:
-        """Whether the instrument works on this model, from the first look."""
-        assert self._baselines is not None
-        return reliability_of(self._baselines.stances("start"), self._asking.pack.topics)
+    def _take_up(self, run: Opened) -> None:
+        """Go on from how the run stands, on every rank."""
+        self.store = RunStore(run.folder) if rank() == 0 else None
+        self.info, self._baselines, self.last = run.info, run.baselines, run.last
+        self.attempt, self._next_look = run.attempt, run.next_look
+        self._observations = run.totals.observations_total
+        self._failures = Counter(run.totals.failures_total)
+        self._export_failures = Counter(run.totals.export_failures_total)
 
     def _ask(self, model: Any, observation: Observation) -> None:
         """Everything that needs the model, inside the guard."""
@@ -353,6 +308,7 @@ class Monitor:
     def _hear(self, model: Any, observation: Observation, max_draws: int | None) -> None:
         """Draw and read replies; where that fails, the look goes on with what the screen found."""
         assert self._confirm is not None
+        is_over = observation.phase == "end" or self._controller.is_over(observation.step)
         try:
             with observation.stage("replies"):
                 observation.confirmed = self._confirm.observe(
@@ -364,7 +320,7 @@ class Monitor:
                     max_draws=max_draws,
                     fingerprint=self._fingerprint(model),
                     rng=self._rng(observation.look, EVIDENCE),
-                    wait=END_WAIT if self._is_last(observation) else 0.0,
+                    wait=END_WAIT if is_over else 0.0,
                 )
             for why in observation.confirmed.missed:
                 self._failures["confirm/JudgeError"] += 1
@@ -375,17 +331,9 @@ class Monitor:
             observation.failures.append(Failure("confirm", f"{type(err).__name__}: {err}"))
             logger.warning("replies at step %d could not be had, the look goes on: %s", observation.step, err)
 
-    def _is_last(self, observation: Observation) -> bool:
-        """Whether training is over, so that a judge may be waited for."""
-        end = self._controller.planned_steps
-        return observation.phase == "end" or (end is not None and observation.step >= end)
-
     def _screened(self) -> list[str]:
         """Topics that the last look makes worth a closer one."""
-        if self.last is None or self.info is None:
-            return []
-        against = self.info.alerting_baseline
-        return [d.topic for d in self.last.drifts if d.baseline == against and exceeds(d, self.last.floors)]
+        return [] if self.last is None or self.info is None else watched(self.last, self.info)
 
     def _fingerprint(self, model: Any) -> tuple[float, ...]:
         """Of the baseline model, where switching adapters reaches it; inside the guard."""
@@ -414,17 +362,9 @@ class Monitor:
                 self._baselines,
                 resolved=topics,
                 alpha=self._alpha,
-                planned_looks=self._planned_looks(),
+                planned_looks=self._schedule.planned_looks(self._last_step, self._controller.planned_steps),
                 fingerprint=self._fingerprint(asked),
             )
-
-    def _planned_looks(self) -> int | None:
-        """Looks after the first one, the last included; `None` if the length of training is unknown."""
-        end = self._controller.planned_steps
-        if end is None:
-            return None
-        due = sum(self._schedule.is_due(step) for step in range(self._last_step + 1, end + 1))
-        return due + (not self._schedule.is_due(end))
 
     def _workload(self) -> Workload:
         """A look without a limit."""
@@ -460,7 +400,7 @@ class Monitor:
             left = left_by(observation, self.attempt, saved, keep_replies=self._keep_replies)
             self._delivery.submit(Parcel(record, tuple(left)))
         if rank() == 0:
-            _log(record, self.info)
+            logger.info("%s", log_line(record, self.info))
             for alert in record.alerts:
                 logger.warning("%s: %s", alert.severity, alert.text)
         self.last = record
@@ -485,20 +425,3 @@ def _name_of(model: Any) -> str:
     """What a model calls itself: a hub id, or the last folder of a path, since the rest says where and not what."""
     name = str(getattr(getattr(model, "config", None), "_name_or_path", ""))
     return (Path(name).name if Path(name).is_absolute() else name) or "model"
-
-
-def _log(record: Record, info: RunInfo) -> None:
-    """The one INFO line of an observation."""
-    most = widest(record, info)
-    logger.info(
-        "observed run=%s step=%d look=%d topics=%d items=%d max_total_variation=%s topic=%s alerts=%d seconds=%.2f",
-        record.run,
-        record.step,
-        record.look,
-        len(info.topics),
-        sum(stance.num_items for stance in record.stances),
-        "none" if most is None or most.total_variation is None else f"{most.total_variation:.3f}",
-        "none" if most is None else most.topic,
-        len(record.alerts),
-        sum(record.cost.seconds.values()),
-    )

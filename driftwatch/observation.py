@@ -11,7 +11,7 @@ from driftwatch.alerts import new_alerts
 from driftwatch.baselines import Baselines
 from driftwatch.confirm import Confirmed
 from driftwatch.drift.compare import Drift, compare
-from driftwatch.drift.floor import placebo_floor
+from driftwatch.drift.floor import exceeds, placebo_floor
 from driftwatch.drift.shares import TopicStance, topic_stances
 from driftwatch.drift.validity import Validity
 from driftwatch.drift.verdict import TopicEvidence
@@ -107,6 +107,32 @@ def describe(
         cost=_with_look(cost, observation),
         notes=tuple(observation.notes) + ((confirmed.why,) if confirmed is not None and confirmed.why else ()),
     )
+
+
+def watched(record: Record, info: RunInfo) -> list[str]:
+    """Topics whose shift against the alerting baseline is so far above the floors that they get a closer look."""
+    against = info.alerting_baseline
+    return [drift.topic for drift in record.drifts if drift.baseline == against and exceeds(drift, record.floors)]
+
+
+def log_line(record: Record, info: RunInfo) -> str:
+    """The one line of log of a look."""
+    most = widest(record, info)
+    moved = None if most is None else most.total_variation
+    figures = {
+        "run": record.run,
+        "step": record.step,
+        "look": record.look,
+        "topics": len(info.topics),
+        "items": sum(stance.num_items for stance in record.stances),
+        "max_total_variation": "none"
+        if most is None or most.total_variation is None
+        else f"{most.total_variation:.3f}",
+        "topic": "none" if most is None else most.topic,
+        "alerts": len(record.alerts),
+        "seconds": f"{sum(record.cost.seconds.values()):.2f}",
+    }
+    return f"observed {' '.join(f'{name}={value}' for name, value in figures.items())}"
 
 
 def widest(record: Record, info: RunInfo) -> Drift | None:

@@ -62,3 +62,15 @@ class Schedule:
         """How many dense early steps come at or after `step`."""
         powers = (1 << exponent for exponent in range(self.every_steps.bit_length()))
         return sum(self.is_early(power) and power >= step for power in powers)
+
+    def planned_looks(self, begin: int, end: int | None) -> int | None:
+        """Looks after the first one, the last included.
+
+        Args:
+            begin: Step of the first look.
+            end: Step at which training ends; `None` if unknown, and then so is the answer.
+        """
+        if end is None:
+            return None
+        due = sum(self.is_due(step) for step in range(begin + 1, end + 1))
+        return due + (not self.is_due(end))

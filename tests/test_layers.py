@@ -24,6 +24,7 @@ LAYERS = (
         "confirm",
         "observation",
         "keeping",
+        "opening",
         "monitor",
         "actions",
         "trainers",

@@ -1,0 +1,113 @@
+"""Opening: how a run begins, anew or where an earlier attempt has stopped. On the first rank; the others are told."""
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from driftwatch import __version__
+from driftwatch.baselines import Baselines, resume_baselines
+from driftwatch.drift.reliability import reliability_of
+from driftwatch.keeping import RELIABILITY_FILE, free_folder
+from driftwatch.probes.ranks import num_ranks
+from driftwatch.record import Cost, Record, RunInfo, TopicInfo
+from driftwatch.store import RunStore
+from driftwatch.topics import TopicPack
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A run that has begun.
+
+    Attributes:
+        folder: Where it is kept; the first rank alone reads and writes there.
+        attempt: 0 for a new run, one more for every resume.
+        next_look: Number of the look that comes next.
+        totals: Running totals so far.
+        last: The latest record; `None` in a new run.
+    """
+
+    folder: Path
+    info: RunInfo
+    baselines: Baselines
+    attempt: int = 0
+    next_look: int = 0
+    totals: Cost = field(default_factory=Cost)
+    last: Record | None = None
+
+
+def opened(
+    folder: Path,
+    name: str | None,
+    *,
+    pack: TopicPack,
+    baselines: Baselines,
+    identity: Mapping[str, str],
+    model_name: str,
+    trainer: str | None,
+    alpha: float,
+) -> Opened:
+    """A new run: its folder, with what every look will be compared with.
+
+    Args:
+        folder: Its parent.
+        name: Of the run; `None` makes one from the time.
+        pack: What is asked.
+        baselines: What is compared with.
+        identity: What two measurements must share.
+        model_name: For people.
+        trainer: Class of the trainer; `None` if unknown.
+        alpha: Requested probability of any false alert.
+    """
+    store = RunStore(free_folder(folder, name or time.strftime("run-%Y%m%d-%H%M%S")))
+    resolution = reliability_of(baselines.stances("start"), pack.topics)
+    info = RunInfo(
+        run=store.folder.name,
+        created=time.time(),
+        model=model_name,
+        pack=pack.id,
+        pack_version=pack.version,
+        pack_digest=pack.digest,
+        topics=tuple(TopicInfo(t.id, t.title, t.poles, t.control, len(t.items)) for t in pack),
+        version=__version__,
+        trainer=trainer,
+        baselines=tuple(baselines.known),
+        alerting_baseline=baselines.alerting,
+        identity=dict(identity),
+        alpha=alpha,
+        num_processes=num_ranks(),
+        unresolved={row.topic: row.unresolved for row in resolution if row.unresolved is not None},
+        notes=baselines.notes,
+    )
+    store.create(info)
+    store.write_pack(pack)
+    store.write_json(RELIABILITY_FILE, resolution)
+    for baseline in baselines.known.values():
+        store.write_baseline(baseline)
+    return Opened(store.folder, info, baselines)
+
+
+def reopened(folder: str | Path, identity: dict[str, str]) -> Opened:
+    """A run that goes on under a new attempt number.
+
+    Args:
+        folder: The run's own.
+        identity: What is asked now.
+
+    Raises:
+        StoreError, BaselineError: There is no run, it is not whole, or it asks something else than it did.
+    """
+    store = RunStore(folder)
+    info = store.info()
+    baselines = resume_baselines(store, identity, info.alerting_baseline)
+    records = store.records(superseded=True)
+    begins = [event.attempt for event in store.events() if event.kind == "begin"]
+    return Opened(
+        folder=store.folder,
+        info=info,
+        baselines=baselines,
+        attempt=max(begins, default=-1) + 1,
+        next_look=max((record.look for record in records), default=-1) + 1,
+        totals=records[-1].cost if records else Cost(),
+        last=records[-1] if records else None,
+    )
