@@ -125,9 +125,7 @@ def log_line(record: Record, info: RunInfo) -> str:
         "look": record.look,
         "topics": len(info.topics),
         "items": sum(stance.num_items for stance in record.stances),
-        "max_total_variation": "none"
-        if most is None or most.total_variation is None
-        else f"{most.total_variation:.3f}",
+        "max_total_variation": "none" if moved is None else f"{moved:.3f}",
         "topic": "none" if most is None else most.topic,
         "alerts": len(record.alerts),
         "seconds": f"{sum(record.cost.seconds.values()):.2f}",
