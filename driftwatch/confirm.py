@@ -17,7 +17,6 @@ from driftwatch.baselines import Baselines, same_model, same_model_elsewhere
 from driftwatch.drift.compare import Drift
 from driftwatch.drift.evidence import Evidence, Settings, begin, update
 from driftwatch.drift.ledger import from_json, to_json
-from driftwatch.drift.outcome import Draws
 from driftwatch.drift.planning import NORMAL_DRAWS, WATCHED_DRAWS
 from driftwatch.drift.shares import TopicStance, topic_stances
 from driftwatch.drift.summary import recent_drift, summary
@@ -26,11 +25,12 @@ from driftwatch.drift.verdict import TopicEvidence, allocation
 from driftwatch.errors import ConfigError
 from driftwatch.judges.by_name import judge_by_name
 from driftwatch.judges.judge import Judge
-from driftwatch.pool import BaselineReply, Pool, wanted_replies
+from driftwatch.pairs import Put, ReplyPair, outcomes, reply_pairs
+from driftwatch.pool import BaselineReply, Pool, drawn_before, wanted_replies
 from driftwatch.probes.draws import Draw, Interviewer, draw
-from driftwatch.probes.hearing import Hearing, Missed, Said
+from driftwatch.probes.hearing import Hearing, Missed
 from driftwatch.probes.prompt import ChatFormat, Wrap
-from driftwatch.probes.sampling import Decoding
+from driftwatch.probes.sampling import Decoding, Reply
 from driftwatch.topics.topic import Topic
 
 logger = logging.getLogger(__name__)
@@ -69,19 +69,6 @@ class Confirmation:
                 "a watched topic gets at least as many draws as another, and that is at least one; "
                 f"found normal_draws={self.normal_draws} and watched_draws={self.watched_draws}."
             )
-
-
-@dataclass(frozen=True, slots=True)
-class ReplyPair:
-    """One draw, for the reader who asks what an alert rests on."""
-
-    look: int
-    step: int
-    topic: str
-    item: str
-    order: int
-    now: Said
-    baseline: Said
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +122,7 @@ class Confirm:
         self._judge: Judge = judge_by_name(judge) if isinstance(judge, str) else judge
         self._seed = seed
         self._hearing = Hearing(self._judge)
-        self._made: dict[int, tuple[int, list[Draw]]] = {}  # look → step and draws that the judge has not read yet
+        self._put: dict[int, Put] = {}  # by look, what the judge has not read yet
         self._interviewer: Interviewer | None = None
         self._baselines: Baselines | None = None
         self._evidence: Evidence | None = None
@@ -208,7 +195,7 @@ class Confirm:
     def _forget(self) -> None:
         """Nothing of an earlier training may reach this one, least of all replies that its judge still reads."""
         self._hearing.close()
-        self._made.clear()
+        self._put.clear()
         self.pool, self._heard, self.validity = Pool(), {}, ()
 
     @property
@@ -262,7 +249,7 @@ class Confirm:
         counts = {} if why else _within(self.wanted(screened), max_draws)
         draws, theirs, ended = self._baseline_side(model, counts, attempt, look)
         ours = self._ask(model, draws, (attempt, look, NOW))
-        pairs, missed = self._read(look, step, draws, ours, theirs, wait)
+        pairs, missed = self._read(look, Put(step, draws, ours, theirs), wait)
         if ended:
             why = f"the baseline's replies for {', '.join(ended)} are used up; their evidence is frozen"
         recent = self._evidence.recent
@@ -277,28 +264,24 @@ class Confirm:
             missed=tuple(missed),
         )
 
-    def _read(
-        self, look: int, step: int, draws: list[Draw], ours: list[str], theirs: list[str], wait: float
-    ) -> tuple[list[ReplyPair], list[str]]:
+    def _read(self, look: int, put: Put, wait: float) -> tuple[list[ReplyPair], list[str]]:
         """Have replies read, and move the evidence on by every look that has been; and what was not read, and why."""
         assert self._interviewer is not None
         assert self._evidence is not None
-        now, before = (self._interviewer.as_asked(draws, texts) for texts in (ours, theirs))
+        now, before = (self._interviewer.as_asked(put.draws, replies) for replies in (put.now, put.baseline))
         heard = self._hearing.put(look, now, before, wait=wait)
-        self._made[look] = (step, draws)
+        self._put[look] = put
         pairs, missed = [], []
         for found in heard:
-            of_step, of_draws = self._made.pop(found.look)
+            of = self._put.pop(found.look)
             if isinstance(found, Missed):
-                missed.append(f"the replies of step {of_step} were not read: {found.why}")
+                missed.append(f"the replies of step {of.step} were not read: {found.why}")
                 continue
-            outcomes = _by_topic(of_draws, found.now, found.baseline)
-            self._evidence = update(self._evidence, outcomes, of_step)
-            self._heard = count([outcomes], "baseline", self._heard)
-            pairs += [
-                ReplyPair(found.look, of_step, d.topic, d.item, d.order, said, baseline)
-                for d, said, baseline in zip(of_draws, found.now, found.baseline, strict=True)
-            ]
+            read = reply_pairs(of, found)
+            counted = outcomes(read)
+            self._evidence = update(self._evidence, counted, of.step)
+            self._heard = count([counted], "baseline", self._heard)
+            pairs += read
         return pairs, missed
 
     def _changed(self, fingerprint: tuple[float, ...]) -> str | None:
@@ -312,7 +295,7 @@ class Confirm:
 
     def _baseline_side(
         self, model: Any, counts: Mapping[str, int], attempt: int, look: int
-    ) -> tuple[list[Draw], list[str], list[str]]:
+    ) -> tuple[list[Draw], Sequence[Reply], list[str]]:
         """The draws of this look, what the baseline says to them, and the topics whose replies are used up."""
         assert self._baselines is not None
         reference = self._baselines.reference
@@ -332,10 +315,10 @@ class Confirm:
             len(draws),
             looks,
         )
-        texts = self._ask(model, draws, (0, 0, POOL))
-        return Pool([BaselineReply(d.topic, d.item, d.order, text) for d, text in zip(draws, texts, strict=True)])
+        replies = self._ask(model, draws, (0, 0, POOL))
+        return Pool([drawn_before(d, reply) for d, reply in zip(draws, replies, strict=True)])
 
-    def _ask(self, model: Any, draws: Sequence[Draw], key: tuple[int, ...]) -> list[str]:
+    def _ask(self, model: Any, draws: Sequence[Draw], key: tuple[int, ...]) -> list[Reply]:
         assert self._interviewer is not None
         return self._interviewer.ask(model, draws, np.random.SeedSequence([self._seed, *key]))
 
@@ -349,10 +332,3 @@ def _within(counts: Mapping[str, int], limit: int | None) -> dict[str, int]:
     if limit is None or total <= limit:
         return dict(counts)
     return {topic: max(min(MIN_DRAWS, count), count * limit // total) for topic, count in counts.items()}
-
-
-def _by_topic(draws: Sequence[Draw], ours: Sequence[Said], theirs: Sequence[Said]) -> dict[str, Draws]:
-    rows: dict[str, list[tuple[str, int, int]]] = {}
-    for d, now, before in zip(draws, ours, theirs, strict=True):
-        rows.setdefault(d.topic, []).append((d.item, int(now.outcome), int(before.outcome)))
-    return {topic: Draws(*(tuple(column) for column in zip(*found, strict=True))) for topic, found in rows.items()}

@@ -8,17 +8,17 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from driftwatch.probes.draws import Draw
+from driftwatch.probes.sampling import Reply
 from driftwatch.topics.topic import Topic
 
 
 @dataclass(frozen=True, slots=True)
-class BaselineReply:
-    """One reply of the baseline model, drawn before training."""
+class BaselineReply(Reply):
+    """One reply of the baseline model, drawn before training, and what it was asked."""
 
     topic: str
     item: str
     order: int
-    text: str
 
 
 class Pool:
@@ -39,7 +39,7 @@ class Pool:
         """Topic by topic, in the order in which they will be used."""
         return (reply for replies in self._replies.values() for reply in replies)
 
-    def take(self, counts: Mapping[str, int]) -> tuple[list[Draw], list[str], list[str]]:
+    def take(self, counts: Mapping[str, int]) -> tuple[list[Draw], list[BaselineReply], list[str]]:
         """The next draws of each topic, what the baseline said to them, and the topics that had fewer than wanted."""
         taken: list[BaselineReply] = []
         ended = []
@@ -50,7 +50,12 @@ class Pool:
             taken += found
             if len(found) < wanted:
                 ended.append(topic)
-        return [Draw(r.topic, r.item, 1 if r.order else 0) for r in taken], [r.text for r in taken], ended
+        return [Draw(r.topic, r.item, 1 if r.order else 0) for r in taken], taken, ended
+
+
+def drawn_before(draw: Draw, reply: Reply) -> BaselineReply:
+    """A reply of the baseline model with what it was asked."""
+    return BaselineReply(reply.text, reply.num_tokens, reply.finished, reply.entropy, *draw)
 
 
 def wanted_replies(topics: Sequence[Topic], looks: int, *, normal: int, watched: int) -> dict[str, int]:

@@ -14,10 +14,11 @@ from driftwatch.drift import validity
 from driftwatch.drift.outcome import Outcome
 from driftwatch.errors import ConfigError, JudgeError
 from driftwatch.judges.judge import Asked, Reading
+from driftwatch.pairs import Put, reply_pairs
 from driftwatch.pool import BaselineReply
-from driftwatch.probes.draws import draw
-from driftwatch.probes.hearing import Hearing
-from driftwatch.probes.sampling import Decoding
+from driftwatch.probes.draws import Draw, draw
+from driftwatch.probes.hearing import Heard, Hearing
+from driftwatch.probes.sampling import Decoding, Reply
 from driftwatch.stance import Probs
 from driftwatch.store import RunStore
 from driftwatch.testing import tiny_model, tiny_pack, tiny_tokenizer
@@ -252,7 +253,7 @@ def test_a_remote_judge_is_given_both_sides_in_turn():
     hearing = Hearing(judge)
     (heard,) = hearing.put(3, now, before, wait=60)
     assert seen[:4] == ["before0", "now0", "now1", "before1"], "neither side is always the first of its pair"
-    assert ([said.text for said in heard.now], heard.look) == ([one.reply for one in now], 3)
+    assert heard == Heard(3, ByLetter().read(now), ByLetter().read(before)), "each reading is given back to its reply"
     assert hearing.num_waiting == 0
 
 
@@ -274,7 +275,10 @@ def test_a_reading_becomes_one_outcome(reading, outcome):
     topic = tiny_pack().topics[0]
     asked = [Asked(topic.id, topic.poles, topic.items[0], "two_sided", 0, "?", "x")]
     (heard,) = Hearing(Saying()).put(0, asked, asked, wait=0)
-    assert [said.outcome for said in (*heard.now, *heard.baseline)] == [outcome, outcome]
+    reply = Reply("x", 1, False, 0.5)
+    (pair,) = reply_pairs(Put(2, [Draw(topic.id, topic.items[0].id, 0)], [reply], [reply]), heard)
+    assert [said.outcome for said in (pair.now, pair.baseline)] == [outcome, outcome]
+    assert (pair.now.text, pair.now.num_tokens, pair.now.finished, pair.now.entropy) == ("x", 1, False, 0.5)
 
 
 @pytest.mark.parametrize(

@@ -21,6 +21,7 @@ LAYERS = (
         "baselines",
         "budget",
         "pool",
+        "pairs",
         "confirm",
         "observation",
         "keeping",

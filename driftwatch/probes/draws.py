@@ -15,7 +15,7 @@ from driftwatch.errors import ProbeError
 from driftwatch.judges.judge import Asked, Order
 from driftwatch.probes.prompt import ChatFormat, question
 from driftwatch.probes.ranks import num_ranks, rank
-from driftwatch.probes.sampling import Decoding, sample, unwrapped
+from driftwatch.probes.sampling import Decoding, Reply, sample, unwrapped
 from driftwatch.probes.shares import spread
 from driftwatch.topics.topic import Item, Topic
 
@@ -68,7 +68,7 @@ class Interviewer:
         asked = [item for _, item in self._items.values() if item.sides is not None]
         self._prompt_length = max(len(chat.encode(question(item, "two_sided", 0))) for item in asked)
 
-    def ask(self, model: Any, draws: Sequence[Draw], seed: np.random.SeedSequence) -> list[str]:
+    def ask(self, model: Any, draws: Sequence[Draw], seed: np.random.SeedSequence) -> list[Reply]:
         """One fresh reply a draw; inside the guard, on every rank.
 
         Args:
@@ -92,33 +92,30 @@ class Interviewer:
         number = int(seed.spawn(num_ranks())[rank()].generate_state(1, np.uint64)[0]) >> 1
         generator = torch.Generator().manual_seed(number)
 
-        def reply(questions: Sequence[str]) -> list[str]:
-            return [
-                found.text
-                for found in sample(
-                    model,
-                    self._chat,
-                    questions,
-                    generator=generator,
-                    temperature=self._decoding.temperature,
-                    top_p=self._decoding.top_p,
-                    max_new_tokens=self._decoding.max_new_tokens,
-                    batch_size=self._decoding.batch_size,
-                    stop_ids=self._stop_ids,
-                    prompt_length=self._prompt_length + 2,  # the other order may need a token or two more
-                )
-            ]
+        def reply(questions: Sequence[str]) -> list[Reply]:
+            return sample(
+                model,
+                self._chat,
+                questions,
+                generator=generator,
+                temperature=self._decoding.temperature,
+                top_p=self._decoding.top_p,
+                max_new_tokens=self._decoding.max_new_tokens,
+                batch_size=self._decoding.batch_size,
+                stop_ids=self._stop_ids,
+                prompt_length=self._prompt_length + 2,  # the other order may need a token or two more
+            )
 
         questions = [question(self._items[d.item][1], "two_sided", d.order) for d in draws]
         return spread(model, questions, reply, batches * self._decoding.max_new_tokens)
 
-    def as_asked(self, draws: Sequence[Draw], texts: Sequence[str]) -> list[Asked]:
+    def as_asked(self, draws: Sequence[Draw], replies: Sequence[Reply]) -> list[Asked]:
         """Replies with their questions, for a judge."""
         found = []
-        for d, text in zip(draws, texts, strict=True):
+        for d, reply in zip(draws, replies, strict=True):
             topic, item = self._items[d.item]
             put = question(item, "two_sided", d.order)
-            found.append(Asked(topic.id, topic.poles, item, "two_sided", d.order, put, text))
+            found.append(Asked(topic.id, topic.poles, item, "two_sided", d.order, put, reply.text))
         return found
 
     def identity(self) -> dict[str, str]:

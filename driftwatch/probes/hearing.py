@@ -8,7 +8,6 @@ that a deadline, an outage or a change of its mind strikes both alike and cannot
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from driftwatch.drift.outcome import Outcome, outcome_of
 from driftwatch.errors import JudgeError
 from driftwatch.judges.judge import Asked, Judge, Reading
 from driftwatch.judges.reading import read
@@ -17,27 +16,12 @@ from driftwatch.probes.ranks import on_first
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
-    """One judged reply.
-
-    Attributes:
-        text: The reply, special tokens removed.
-        outcome: What the judge made of it.
-        unread: Why it abstained; `None` where it did not.
-    """
-
-    text: str
-    outcome: Outcome
-    unread: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class Heard:
     """What the judge made of one look; both lists in the order of its draws."""
 
     look: int
-    now: list[Said]
-    baseline: list[Said]
+    now: list[Reading]
+    baseline: list[Reading]
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +44,7 @@ class Hearing:
         self.judge_id = judge.id
         self._is_remote = bool(getattr(judge, "is_remote", False))
         self._worker: JudgeWorker | None = None  # on rank 0, once there is something to read
-        self._waiting: dict[int, tuple[Asked, ...]] = {}
+        self._waiting: set[int] = set()
 
     def put(self, look: int, now: Sequence[Asked], baseline: Sequence[Asked], *, wait: float) -> list[Heard | Missed]:
         """Hand over one look's replies; what the judge has read by now, of this look or of earlier ones.
@@ -79,14 +63,17 @@ class Hearing:
         both = tuple(one for n, pair in enumerate(pairs) for one in (pair if _now_first(look, n) else pair[::-1]))
         if not self._is_remote:
             readings = on_first(lambda: read(self._judge, both, expected_id=self.judge_id), "reading replies")
-            return [_heard(look, both, readings)]
-        self._waiting[look] = both
+            return [_heard(look, readings)]
+        self._waiting.add(look)
         arrived = on_first(lambda: self._exchange(look, both, wait), "handing replies to the judge")
         found = [self._told(late) for late in arrived]
         if not both:  # nothing to wait for
-            found.append(_heard(look, self._waiting.pop(look), []))
+            self._waiting.discard(look)
+            found.append(_heard(look, []))
         if wait > 0:
-            found += [Missed(late, f"the judge had not read them {wait:g} s after training") for late in self._waiting]
+            found += [
+                Missed(late, f"the judge had not read them {wait:g} s after training") for late in sorted(self._waiting)
+            ]
             self.close()
         return found
 
@@ -114,23 +101,16 @@ class Hearing:
         return [*arrived, *(self._worker.wait(wait) if wait > 0 else self._worker.collect())]
 
     def _told(self, late: Late) -> Heard | Missed:
-        both = self._waiting.pop(late.look)
+        self._waiting.discard(late.look)
         if late.readings is None:
             return Missed(late.look, late.failure or "no reason given")
-        return _heard(late.look, both, late.readings)
+        return _heard(late.look, late.readings)
 
 
-def _heard(look: int, both: Sequence[Asked], readings: Sequence[Reading]) -> Heard:
-    said = [
-        Said(
-            asked.reply,
-            outcome_of(reading.probs, refusal=reading.refusal, off_topic=reading.off_topic),
-            reading.unread,
-        )
-        for asked, reading in zip(both, readings, strict=True)
-    ]
+def _heard(look: int, readings: Sequence[Reading]) -> Heard:
     pairs = [
-        (a, b) if _now_first(look, n) else (b, a) for n, (a, b) in enumerate(zip(said[::2], said[1::2], strict=True))
+        (a, b) if _now_first(look, n) else (b, a)
+        for n, (a, b) in enumerate(zip(readings[::2], readings[1::2], strict=True))
     ]
     return Heard(look, [now for now, _ in pairs], [baseline for _, baseline in pairs])
 

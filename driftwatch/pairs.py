@@ -1,0 +1,71 @@
+"""Pairs: what both sides said to the draws of one look, and what the judge made of it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from driftwatch.drift.outcome import Draws, Outcome, outcome_of
+from driftwatch.judges.judge import Reading
+from driftwatch.probes.draws import Draw
+from driftwatch.probes.hearing import Heard
+from driftwatch.probes.sampling import Reply
+
+
+@dataclass(frozen=True, slots=True)
+class Said(Reply):
+    """One judged reply.
+
+    Attributes:
+        outcome: What the judge made of it.
+        unread: Why it abstained; `None` where it did not.
+    """
+
+    outcome: Outcome
+    unread: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ReplyPair:
+    """One draw, for the reader who asks what an alert rests on."""
+
+    look: int
+    step: int
+    topic: str
+    item: str
+    order: int
+    now: Said
+    baseline: Said
+
+
+class Put(NamedTuple):
+    """The draws of one look with the replies of both sides, until the judge has read them."""
+
+    step: int
+    draws: Sequence[Draw]
+    now: Sequence[Reply]
+    baseline: Sequence[Reply]
+
+
+def reply_pairs(put: Put, heard: Heard) -> list[ReplyPair]:
+    """A look's draws with what the judge read in them, in their order."""
+    now, baseline = (
+        [_said(reply, reading) for reply, reading in zip(replies, readings, strict=True)]
+        for replies, readings in ((put.now, heard.now), (put.baseline, heard.baseline))
+    )
+    return [
+        ReplyPair(heard.look, put.step, d.topic, d.item, d.order, ours, theirs)
+        for d, ours, theirs in zip(put.draws, now, baseline, strict=True)
+    ]
+
+
+def outcomes(pairs: Sequence[ReplyPair]) -> dict[str, Draws]:
+    """What one look's replies count as evidence, by topic."""
+    rows: dict[str, list[tuple[str, int, int]]] = {}
+    for pair in pairs:
+        rows.setdefault(pair.topic, []).append((pair.item, int(pair.now.outcome), int(pair.baseline.outcome)))
+    return {topic: Draws(*(tuple(column) for column in zip(*found, strict=True))) for topic, found in rows.items()}
+
+
+def _said(reply: Reply, reading: Reading) -> Said:
+    outcome = outcome_of(reading.probs, refusal=reading.refusal, off_topic=reading.off_topic)
+    return Said(reply.text, reply.num_tokens, reply.finished, reply.entropy, outcome, reading.unread)
