@@ -20,6 +20,8 @@ from driftwatch.stance import Probs, Stance
 # certainty. Chosen.
 MIN_TEMPERATURE = 0.05
 MIN_SLOPE = 1e-3  # per nat: a temperature of 1,000 nats, at which no score matters
+FOLDS = 5  # of the cross-validation; with fewer than two items a fold its loss is luck
+MIN_LABELLED = 2 * FOLDS
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +111,7 @@ class LabelFit:
 
     Attributes:
         calibration: Fitted on all items.
-        log_loss: Cross-validated by item: nats a reply.
+        log_loss: Cross-validated by item: nats a reply that took a stance.
         prior_log_loss: The same of the calibration without labels.
         constant_log_loss: The same of the labels' mean shares, which look at no item.
     """
@@ -119,15 +121,25 @@ class LabelFit:
     prior_log_loss: float
     constant_log_loss: float
 
+    @property
+    def is_worth_it(self) -> bool:
+        """Whether it tells held-out items better than no labels do, and better than the mean shares do.
+
+        What beats the prior alone has learned how often each stance is taken, not which item takes it: its temperature
+        is so high that no drift would show.
+        """
+        return self.log_loss < min(self.prior_log_loss, self.constant_log_loss)
+
 
 def fit_labels(
-    stances: Sequence[Stance], replies: Sequence[Stance], rng: np.random.Generator, *, num_folds: int = 5
+    stances: Sequence[Stance], replies: Sequence[Stance], rng: np.random.Generator, *, num_folds: int = FOLDS
 ) -> LabelFit:
     """Offsets and temperature by multinomial likelihood to the label shares of judged replies at the baseline.
 
     Args:
         stances: The screen's, with scores.
-        replies: Label shares of the same items; replies that took no stance are left out of the likelihood.
+        replies: Shares of the same items' replies that took each stance. What is missing to 1 took none and is left out
+            of the likelihood, so an item counts by the share that did.
         rng: Splits the items into folds.
         num_folds: Folds of the cross-validation; items, not replies, are held out.
 
@@ -143,14 +155,14 @@ def fit_labels(
         )
     scores_NS = np.array([scores for scores, _ in both], float)
     label_NS = np.array([label for _, label in both], float)
-    label_NS /= label_NS.sum(1, keepdims=True)
+    label_NS *= len(both) / label_NS.sum()  # an item weighs 1 on average, as the shrinkage below expects
     prior = fit_prior(stances)
     fold_N = rng.permutation(np.arange(len(both)) % num_folds)
     losses = []
     for fold in range(num_folds):
         out = fold_N == fold
         fitted = _maximum_likelihood(scores_NS[~out], label_NS[~out])
-        mean_S = np.maximum(label_NS[~out].mean(0), 1e-3)
+        mean_S = np.maximum(label_NS[~out].sum(0) / label_NS[~out].sum(), 1e-3)
         guesses = (softmax(scores_NS[out], fitted), softmax(scores_NS[out], prior), mean_S / mean_S.sum())
         losses.append([-(label_NS[out] * np.log(np.maximum(guess, 1e-12))).sum() for guess in guesses])
     own, without, constant = (np.array(losses).sum(0) / len(both)).tolist()
@@ -158,8 +170,14 @@ def fit_labels(
 
 
 def _maximum_likelihood(scores_NS: NDArray[np.float64], label_NS: NDArray[np.float64]) -> Calibration:
-    """Newton's method on logits β l(s) + c(s) with c(oppose) = 0: concave, three parameters, slightly shrunk."""
+    """Newton's method on logits β l(s) + c(s) with c(oppose) = 0: concave, three parameters, slightly shrunk.
+
+    Args:
+        scores_NS: Nats a token.
+        label_NS: How much of each item took each stance; an item weighs by its sum.
+    """
     num_items = len(scores_NS)
+    mass_N1 = label_NS.sum(1, keepdims=True)
     centred_NS = scores_NS - scores_NS.mean(1, keepdims=True)  # a softmax does not see what all stances share
     features_NS3 = np.zeros((num_items, 3, 3))
     features_NS3[:, :, 0] = centred_NS
@@ -170,9 +188,10 @@ def _maximum_likelihood(scores_NS: NDArray[np.float64], label_NS: NDArray[np.flo
         logits_NS = features_NS3 @ weight_3
         p_NS = np.exp(logits_NS - logits_NS.max(1, keepdims=True))
         p_NS /= p_NS.sum(1, keepdims=True)
-        gradient = np.einsum("ns,nsk->k", label_NS - p_NS, features_NS3) - shrink @ weight_3
+        gradient = np.einsum("ns,nsk->k", label_NS - mass_N1 * p_NS, features_NS3) - shrink @ weight_3
         mean_N3 = np.einsum("ns,nsk->nk", p_NS, features_NS3)
-        hessian = np.einsum("ns,nsk,nsl->kl", p_NS, features_NS3, features_NS3) - mean_N3.T @ mean_N3 + shrink
+        hessian = np.einsum("ns,nsk,nsl->kl", mass_N1 * p_NS, features_NS3, features_NS3)
+        hessian += shrink - (mass_N1 * mean_N3).T @ mean_N3
         step = np.linalg.solve(hessian + 1e-9 * np.eye(3), gradient)
         step *= min(1.0, 5.0 / max(float(np.abs(step).max()), 1e-12))
         weight_3 = weight_3 + step

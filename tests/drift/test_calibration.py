@@ -122,6 +122,40 @@ def test_replies_without_a_stance_are_left_out_of_the_fit():
     assert fit_labels(stances, unread, np.random.default_rng(0)).calibration.num_items == 39
 
 
+def test_an_item_counts_by_the_share_of_its_replies_that_took_a_stance():
+    """Half of the items say support in all their replies, the others oppose in a quarter: 4 to 1, not 1 to 1."""
+    stances = screen([[-2.0, -2.4, -2.0]] * 40)
+    shares = [Probs(1.0, 0.0, 0.0), Probs(0.0, 0.0, 0.25)]
+    replies = [Stance("work", f"w{i}", "confirm", probs=shares[i % 2]) for i in range(40)]
+    (found, *_) = calibrated(stances, fit_labels(stances, replies, np.random.default_rng(0)).calibration)
+    assert found.probs.support / found.probs.oppose == pytest.approx(4, rel=0.1)
+
+
+@given(st.floats(0.1, 1.0), st.integers(0, 5))
+def test_a_share_without_a_stance_that_all_items_have_alike_changes_nothing(read, seed):
+    stances, replies = bank_with_labels(30, 8, Calibration(-0.4, 0.3), seed)
+    fewer = [Stance(s.topic, s.item, s.probe, probs=Probs(*(p * read for p in s.probs))) for s in replies]
+    whole, part = (fit_labels(stances, labels, np.random.default_rng(0)) for labels in (replies, fewer))
+    assert part.log_loss == pytest.approx(whole.log_loss)
+    assert part.calibration.temperature == pytest.approx(whole.calibration.temperature)
+
+
+def test_a_fit_is_worth_it_where_it_tells_items_apart():
+    assert fit_labels(*bank_with_labels(100, 8, Calibration(-0.5, 0.2)), np.random.default_rng(0)).is_worth_it
+
+
+def test_a_fit_that_learned_only_how_often_each_stance_is_taken_is_not_worth_it():
+    """The prior expects as many for as against, and nine of ten are for: easily beaten, and no item told apart."""
+    rng = np.random.default_rng(3)
+    stances = screen(rng.normal(-2, 0.3, (60, 3)))
+    replies = [
+        Stance("work", f"w{i}", "reply", probs=Probs(*rng.multinomial(8, [0.9, 0.05, 0.05]) / 8)) for i in range(60)
+    ]
+    fit = fit_labels(stances, replies, rng)
+    assert fit.log_loss < fit.prior_log_loss
+    assert not fit.is_worth_it
+
+
 def test_too_few_labelled_items_are_refused():
     stances, replies = bank_with_labels(9, 8, Calibration(0.0, 0.2))
     with pytest.raises(ValueError, match="at least 10 items with scores and judged replies, found 9"):
