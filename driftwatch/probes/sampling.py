@@ -33,13 +33,14 @@ class Reply:
         text: Special tokens removed, outer white space stripped; may be empty.
         num_tokens: Tokens before the one that ended it.
         finished: It ended by itself; False where `max_new_tokens` cut it.
-        entropy: Mean entropy of the next-token distribution over its tokens, before temperature and top-p; nats.
+        entropy: Mean entropy of the next-token distribution over its tokens, before temperature and top-p; nats. `None`
+            where it was not measured: an engine does not tell it.
     """
 
     text: str
     num_tokens: int
     finished: bool
-    entropy: float
+    entropy: float | None
 
 
 @dataclass(frozen=True, slots=True)
