@@ -8,8 +8,7 @@ Prior and temperature of the screen are frozen here, with the baseline that aler
 """
 
 import logging
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +19,7 @@ from driftwatch.drift.calibration import Calibration, calibrated, fit_prior
 from driftwatch.drift.compare import BaselineName, Drift, compare
 from driftwatch.drift.floor import Floor, exceeds, numeric_floor
 from driftwatch.errors import BaselineError, ConfigError, StoreError
-from driftwatch.identity import check_comparable
+from driftwatch.identity import check_comparable, rounding_moved, same_model
 from driftwatch.reference import Reference, find_reference
 from driftwatch.stance import Stance
 from driftwatch.store import Baseline, RunStore
@@ -31,10 +30,6 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 FILE = "baseline.json"  # what `driftwatch baseline` writes; the folder of a run has records instead
-# Relative. An adapter that is off, or has learned nothing, agrees to the last bit; a step of training shows far above.
-NOISE = 1e-5
-# Of the mean: the same weights with other kernels. bfloat16 against float32 moved the demo's fingerprint by 0.010.
-ELSEWHERE = 0.02
 # Nats a token: merging a trained adapter into bfloat16 weights moved topics by up to 0.006 in the demo.
 MERGED = 0.02
 
@@ -50,6 +45,7 @@ class Baselines:
         floors: Numeric floors, one a probe.
         reference: How the SFT model can be reached inside the model in training; `None` where it cannot.
         notes: Sentences for the reader of the run.
+        moved: Where a run goes on: what decides about rounding and differs from when it began, then and now.
     """
 
     known: dict[BaselineName, Baseline]
@@ -58,6 +54,7 @@ class Baselines:
     floors: tuple[Floor, ...] = ()
     reference: Reference | None = None
     notes: tuple[str, ...] = ()
+    moved: dict[str, tuple[str, str]] = field(default_factory=dict)
 
     def stances(self, name: BaselineName) -> list[Stance]:
         """A baseline's stances, calibrated as every look is."""
@@ -161,17 +158,6 @@ def begin_baselines(
     return replace(baselines, floors=floors, notes=tuple(notes))
 
 
-def same_model(first: Sequence[float], second: Sequence[float]) -> bool:
-    """Whether two fingerprints belong to the same weights, up to numeric noise."""
-    return np.allclose(first, second, rtol=NOISE, atol=0.0, equal_nan=True)
-
-
-def same_model_elsewhere(first: Sequence[float], second: Sequence[float]) -> bool:
-    """The same for a run that goes on, perhaps on other hardware, whose kernels round otherwise."""
-    a, b = np.array(first), np.array(second)
-    return a.shape == b.shape and bool(np.abs(a - b).sum() <= ELSEWHERE * np.abs(a).sum())
-
-
 def resume_baselines(store: RunStore, identity: dict[str, str], alerting: BaselineName) -> Baselines:
     """The baselines of a run that goes on, as they were when it began.
 
@@ -193,7 +179,8 @@ def resume_baselines(store: RunStore, identity: dict[str, str], alerting: Baseli
     # Numeric floors were measured when the run began, and every record since repeats them.
     records = store.records(superseded=True)
     floors = tuple(floor for floor in (records[-1].floors if records else ()) if floor.kind == "numeric")
-    return Baselines(known, alerting, calibration, floors)
+    moved = rounding_moved(known["start"].identity, identity)
+    return Baselines(known, alerting, calibration, floors, moved=moved)
 
 
 def _last_look(store: RunStore) -> Baseline:
@@ -218,14 +205,14 @@ def _last_look(store: RunStore) -> Baseline:
 
 def _accepted(baseline: Baseline, identity: dict[str, str]) -> Baseline:
     check_comparable(baseline.identity, identity, whose=f'"{baseline.name}" of {baseline.model}')
-    for part in ("dtype", "attention"):
-        if baseline.identity.get(part) != identity.get(part):
+    for part, (theirs, ours) in rounding_moved(baseline.identity, identity).items():
+        if part in baseline.identity:  # older baselines do not know their kernels
             logger.warning(
                 "the baseline %s was measured with %s %s and this run has %s: expect small numeric differences",
                 baseline.name,
                 part,
-                baseline.identity.get(part),
-                identity.get(part),
+                theirs,
+                ours,
             )
     return baseline
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from driftwatch.baselines import Baselines, same_model, same_model_elsewhere
+from driftwatch.baselines import Baselines
 from driftwatch.drift.compare import Drift
 from driftwatch.drift.evidence import Evidence, Settings, begin, update
 from driftwatch.drift.ledger import from_json, to_json
@@ -23,6 +23,7 @@ from driftwatch.drift.summary import recent_drift, summary
 from driftwatch.drift.validity import Tally, Validity, count, label_shares, validity_by_probe
 from driftwatch.drift.verdict import TopicEvidence, allocation
 from driftwatch.errors import ConfigError
+from driftwatch.identity import recognise, same_model
 from driftwatch.judges.by_name import judge_by_name
 from driftwatch.judges.judge import Judge
 from driftwatch.pairs import Put, ReplyPair, outcomes, reply_pairs
@@ -175,7 +176,7 @@ class Confirm:
 
     def resume(
         self, baselines: Baselines, saved: Saved, pool: Sequence[BaselineReply], fingerprint: tuple[float, ...]
-    ) -> None:
+    ) -> str | None:
         """Go on from the latest evidence, whatever the checkpoint: taking looks back would spend alpha again.
 
         Args:
@@ -184,13 +185,17 @@ class Confirm:
             pool: The baseline's replies that were drawn before training.
             fingerprint: Of the baseline model now, where it can be reached. If it is what it was up to the rounding of
                 other hardware, it counts from now on.
+
+        Returns:
+            What a reader should know about that model; `None` where it is what it was.
         """
         self._forget()
         self._baselines, self._anchor = baselines, saved.fingerprint
-        is_same = same_model_elsewhere(saved.fingerprint, fingerprint)
-        self._fingerprint = fingerprint if is_same else saved.fingerprint
+        known = recognise(saved.fingerprint, fingerprint, baselines.moved)
+        self._fingerprint = fingerprint if known.is_same else saved.fingerprint
         self._evidence = from_json(saved.evidence)
         self.pool, self._heard = Pool(pool, saved.used), saved.heard
+        return known.note
 
     def _forget(self) -> None:
         """Nothing of an earlier training may reach this one, least of all replies that its judge still reads."""
@@ -289,7 +294,7 @@ class Confirm:
         assert self._baselines is not None
         if self._baselines.reference is None:
             return None
-        if len(self._fingerprint) == len(fingerprint) and same_model(self._fingerprint, fingerprint):
+        if same_model(self._fingerprint, fingerprint):
             return None
         return "the baseline model is not what it was when the run began, so the evidence is frozen"
 

@@ -1,7 +1,14 @@
-"""Identity: what two measurements must share to be comparable, and what only explains a difference."""
+"""Identity: what two measurements must share to be comparable, and what only explains a difference.
+
+And how the same model is known again: by a few log-likelihoods, its fingerprint, which the same weights give to the
+last bits where the same kernels compute them, and up to rounding elsewhere.
+"""
 
 import hashlib
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
 
 from driftwatch.errors import BaselineError
 
@@ -16,10 +23,18 @@ PARTS = {
     "judge": "the judge",
     "sampling": "how replies are sampled",
 }
+ROUNDING = ("dtype", "attention", "kernels")  # what decides how the same weights are rounded
+
+# Relative. An adapter that is off, or has learned nothing, agrees to the last bit; a step of training shows far above.
+NOISE = 1e-5
+# Of the mean, where another dtype computes: bfloat16 against float32 moved the demo's fingerprint by 0.010.
+OTHER_DTYPE = 0.02
+# Of the mean, where only the kernels differ: at most that once, since the weights themselves are not rounded anew.
+OTHER_KERNELS = 0.01
 
 
 def model_identity(model: Any) -> dict[str, str]:
-    """What explains a difference between two measurements without forbidding it: weights, dtype, attention kind.
+    """What explains a difference between two measurements without forbidding it: weights, dtype, kernels.
 
     The weights' fingerprint hashes names, shapes and sixteen elements of every tensor; "sharded" where a rank holds
     only a part of them.
@@ -61,10 +76,78 @@ def check_comparable(theirs: dict[str, str], ours: dict[str, str], *, whose: str
                 )
 
 
+def same_model(first: Sequence[float], second: Sequence[float]) -> bool:
+    """Whether two fingerprints belong to the same weights, computed by the same kernels."""
+    return len(first) == len(second) and np.allclose(first, second, rtol=NOISE, atol=0.0, equal_nan=True)
+
+
+class Recognised(NamedTuple):
+    """Whether a model is the one that it was.
+
+    Attributes:
+        is_same: Its weights are taken for the same.
+        note: What a reader should know about that; `None` where the fingerprints are equal.
+    """
+
+    is_same: bool
+    note: str | None = None
+
+
+def recognise(then: Sequence[float], now: Sequence[float], moved: Mapping[str, tuple[str, str]]) -> Recognised:
+    """Know a model again by its fingerprint in a run that goes on.
+
+    Only what rounds otherwise than it did may excuse a difference: on the same kernels a difference is another model,
+    however small, for example the base with a light adapter merged into it.
+
+    Args:
+        then: Fingerprint when the run began.
+        now: Fingerprint of what stands there now.
+        moved: Parts of the identity that decide about rounding and differ, then and now, from `rounding_moved`.
+    """
+    if same_model(then, now):
+        return Recognised(True)
+    before, after = np.array(then), np.array(now)
+    if before.shape != after.shape or not np.isfinite(after).all():
+        return Recognised(False, "the baseline model that the run began with cannot be asked any more")
+    moved_by = float(np.abs(after - before).sum() / np.abs(before).sum())
+    found = f"the baseline model's likelihoods differ from those when the run began by {moved_by:.2%}"
+    if not moved:
+        return Recognised(False, f"{found}, and the same kernels computed both: it is another model")
+    parts = ", ".join(f"{part} {a} → {b}" for part, (a, b) in moved.items())
+    limit = OTHER_DTYPE if "dtype" in moved else OTHER_KERNELS
+    if moved_by <= limit:
+        return Recognised(True, f"{found}: taken for rounding ({parts}), for which up to {limit:.0%} is allowed")
+    return Recognised(False, f"{found}: more than rounding may do ({parts}; {limit:.0%}), so it is another model")
+
+
+def rounding_moved(theirs: Mapping[str, str], ours: Mapping[str, str]) -> dict[str, tuple[str, str]]:
+    """What decides about rounding and differs between two identities: by part, their value and ours."""
+    pairs = {part: (theirs.get(part, "unknown"), ours.get(part, "unknown")) for part in ROUNDING}
+    return {part: pair for part, pair in pairs.items() if pair[0] != pair[1]}
+
+
 def _kinds(model: Any) -> dict[str, str]:
     config = getattr(model, "config", None)
     first = next(model.parameters(), None)
     return {
         "dtype": str(first.dtype).removeprefix("torch.") if first is not None else "none",
         "attention": str(getattr(config, "_attn_implementation", None)),
+        "kernels": _kernels(first.device) if first is not None else "none",
     }
+
+
+def _kernels(device: Any) -> str:
+    """Hardware and library, and what else shapes a sum: threads, processes, accelerate's precision."""
+    import torch
+    from accelerate.state import AcceleratorState, is_initialized
+
+    from driftwatch.probes.ranks import num_ranks
+
+    if device.type == "cuda":
+        hardware = torch.cuda.get_device_name(device)
+    elif device.type == "cpu":
+        hardware = f"cpu {torch.backends.cpu.get_cpu_capability()}, {torch.get_num_threads()} threads"
+    else:
+        hardware = device.type
+    precision = AcceleratorState().mixed_precision if is_initialized() else "no"
+    return f"{hardware}, torch {torch.__version__}, {num_ranks()} processes, mixed precision {precision}"

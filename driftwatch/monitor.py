@@ -353,7 +353,10 @@ class Monitor:
             if isinstance(found, Reference):
                 self._baselines = replace(self._baselines, reference=found)
             with undisturbed(model, optimizer=self._optimizer) as asked:
-                self._confirm.resume(self._baselines, saved, pool, self._fingerprint(asked))
+                note = self._confirm.resume(self._baselines, saved, pool, self._fingerprint(asked))
+            if note is not None and store is not None:
+                logger.warning("%s", note)
+                store.append_event("baseline", attempt=self.attempt, step=self._last_step, text=note)
             return
         topics = [topic.id for topic in self._asking.pack if topic.id not in self.info.unresolved]
         with undisturbed(model, optimizer=self._optimizer) as asked:

@@ -6,9 +6,9 @@ import threading
 
 import msgspec
 import pytest
+import torch
 from test_callback import callback, lora, store, trainer
 
-from driftwatch.baselines import same_model_elsewhere
 from driftwatch.confirm import MIN_DRAWS, Confirmation, _within
 from driftwatch.drift import validity
 from driftwatch.drift.outcome import Outcome
@@ -281,13 +281,62 @@ def test_a_reading_becomes_one_outcome(reading, outcome):
     assert (pair.now.text, pair.now.num_tokens, pair.now.finished, pair.now.entropy) == ("x", 1, False, 0.5)
 
 
-@pytest.mark.parametrize(
-    ("now", "is_same"),
-    [((-2.0, -10.0), True), ((-2.02, -9.9), True), ((-2.5, -10.0), False), ((-2.0,), False), ((), False)],
-    ids=["same", "other kernels", "other weights", "another pack", "out of reach"],
-)
-def test_a_run_that_goes_on_elsewhere_knows_its_baseline_up_to_rounding(now, is_same):
-    assert same_model_elsewhere((-2.0, -10.0), now) is is_same
+def resumed(tmp_path, tokenizer, *, change=lambda model, run: None):
+    """A run with a fresh adapter, resumed from its checkpoint on a model and a folder that were changed in between."""
+    saving = {"save_strategy": "steps", "save_steps": 2}
+    trainer(
+        tmp_path,
+        tokenizer,
+        [callback(tmp_path, confirm=confirmation())],
+        model=with_fresh_lora(tokenizer),
+        max_steps=2,
+        **saving,
+    ).train()
+    model = with_fresh_lora(tokenizer)
+    change(model, tmp_path / "runs/r1")
+    again = trainer(tmp_path, tokenizer, [callback(tmp_path, confirm=confirmation())], model=model, max_steps=4)
+    again.train(resume_from_checkpoint=str(tmp_path / "out/checkpoint-2"))
+    return store(tmp_path)
+
+
+def heavier(by):
+    """One weight of the base, under the adapters, moved by a little; as after merging another adapter into it."""
+
+    def change(model, run):
+        with torch.no_grad():
+            model.base_model.model.model.layers[0].mlp.down_proj.base_layer.weight[:] *= 1 + by
+
+    return change
+
+
+def made_on_an_a100(model, run):
+    kept = json.loads((run / "baseline-start.json").read_text())
+    kept["identity"]["kernels"] = "an A100"
+    (run / "baseline-start.json").write_text(json.dumps(kept))
+
+
+def test_a_resumed_run_whose_baseline_model_is_what_it_was_says_nothing_of_it(tmp_path, tokenizer):
+    kept = resumed(tmp_path, tokenizer)
+    assert [event.kind for event in kept.events()] == ["begin", "end", "begin", "end"]
+    assert kept.records()[-1].notes == ()
+
+
+def test_a_base_with_something_merged_into_it_is_not_the_baseline_model_of_a_resumed_run(tmp_path, tokenizer):
+    kept = resumed(tmp_path, tokenizer, change=heavier(0.03))
+    (event,) = [event for event in kept.events() if event.kind == "baseline"]
+    assert (event.attempt, event.text.endswith("it is another model")) == (1, True)
+    assert "the baseline model is not what it was" in kept.records()[-1].notes[0]
+
+
+def test_a_run_that_goes_on_elsewhere_knows_its_baseline_model_up_to_rounding_and_says_so(tmp_path, tokenizer):
+    def change(model, run):
+        heavier(0.03)(model, run)
+        made_on_an_a100(model, run)
+
+    kept = resumed(tmp_path, tokenizer, change=change)
+    (event,) = [event for event in kept.events() if event.kind == "baseline"]
+    assert "taken for rounding (kernels an A100 → cpu" in event.text
+    assert kept.records()[-1].notes == (), "the evidence goes on"
 
 
 def test_what_a_judge_did_not_read_in_one_training_is_said_there_and_reaches_no_other(tmp_path, tokenizer, monkeypatch):
