@@ -13,11 +13,17 @@ import torch
 
 from driftwatch.errors import ProbeError
 from driftwatch.judges.judge import Asked, Order
+from driftwatch.probes.engine import Engine, written
 from driftwatch.probes.prompt import ChatFormat, question
 from driftwatch.probes.ranks import num_ranks, rank
-from driftwatch.probes.sampling import Decoding, Reply, sample, unwrapped
+from driftwatch.probes.sampling import Decoding, Reply, model_stop_ids, sample, unwrapped
 from driftwatch.probes.shares import spread
 from driftwatch.topics.topic import Item, Topic
+
+IN_PROCESS = "in-process"
+NOT_UNDER_TENSOR_PARALLELISM = (
+    "replies cannot be drawn under tensor parallelism yet; the screen can be asked (confirm=None)."
+)
 
 
 class Draw(NamedTuple):
@@ -53,6 +59,10 @@ class Interviewer:
         chat: Encodes questions and decodes replies.
         decoding: How replies are sampled.
         stop_ids: Tokens that end a reply, beside those that the model's own configs name.
+
+    Attributes:
+        engine: Who writes the replies; `None` samples them in this process.
+        longest: The question of most tokens.
     """
 
     def __init__(
@@ -65,8 +75,12 @@ class Interviewer:
         self._decoding = decoding
         self._stop_ids = tuple(stop_ids)
         # One shape at every look: what a look asks must not decide how it is padded.
-        asked = [item for _, item in self._items.values() if item.sides is not None]
-        self._prompt_length = max(len(chat.encode(question(item, "two_sided", 0))) for item in asked)
+        asked = [(topic, item) for topic, item in self._items.values() if item.sides is not None]
+        lengths = [len(chat.encode(question(item, "two_sided", 0))) for _, item in asked]
+        self._prompt_length = max(lengths)
+        topic, item = asked[lengths.index(self._prompt_length)]
+        self.longest = Draw(topic.id, item.id, 0)
+        self.engine: Engine | None = None
 
     def ask(self, model: Any, draws: Sequence[Draw], seed: np.random.SeedSequence) -> list[Reply]:
         """One fresh reply a draw; inside the guard, on every rank.
@@ -81,11 +95,20 @@ class Interviewer:
         """
         if not draws:
             return []
-        if (getattr(unwrapped(model), "tp_size", None) or 1) > 1:
-            # All ranks of such a model must be given the same input, and here each would bring its own.
-            raise ProbeError(
-                "replies cannot be drawn under tensor parallelism yet; the screen can be asked (confirm=None)."
+        questions = [question(self._items[d.item][1], "two_sided", d.order) for d in draws]
+        if self.engine is not None:
+            return written(
+                self.engine,
+                self._chat,
+                questions,
+                # One a draw: replies to the same question must not be the same reply.
+                seeds=[int(number) >> 1 for number in seed.generate_state(len(draws), np.uint64)],
+                decoding=self._decoding,
+                stop_ids=sorted({*self._stop_ids, *model_stop_ids(model)}),
             )
+        if is_tensor_parallel(model):
+            # All ranks of such a model must be given the same input, and here each would bring its own.
+            raise ProbeError(NOT_UNDER_TENSOR_PARALLELISM)
         share = -(-len(draws) // num_ranks())
         batches = -(-share // self._decoding.batch_size)
         # Each rank samples its own share of the draws, so each needs numbers of its own.
@@ -106,7 +129,6 @@ class Interviewer:
                 prompt_length=self._prompt_length + 2,  # the other order may need a token or two more
             )
 
-        questions = [question(self._items[d.item][1], "two_sided", d.order) for d in draws]
         return spread(model, questions, reply, batches * self._decoding.max_new_tokens)
 
     def as_asked(self, draws: Sequence[Draw], replies: Sequence[Reply]) -> list[Asked]:
@@ -120,4 +142,10 @@ class Interviewer:
 
     def identity(self) -> dict[str, str]:
         """What two measurements must share."""
-        return {"sampling": str(self._decoding)}
+        sampler = IN_PROCESS if self.engine is None else self.engine.name
+        return {"sampling": str(self._decoding), "sampler": sampler}
+
+
+def is_tensor_parallel(model: Any) -> bool:
+    """Whether transformers has split the model's layers over several ranks."""
+    return (getattr(unwrapped(model), "tp_size", None) or 1) > 1

@@ -1,0 +1,252 @@
+"""Engine: the vLLM that a trainer of TRL samples with, asked for replies as well.
+
+At a look the engine holds the weights of the last generation, so it is given today's first, by TRL's own
+`sync_weights`. What training does next stays the same: the trainer's note of what it loaded last is not touched, so
+that its next generation hands the weights over when it would have; an engine that slept sleeps again; adapters that TRL
+merges for the purpose are taken out to the last bit; and every request has a seed of its own, so that vLLM draws from
+none of its generators.
+
+Read from TRL 1.12 to 1.16 and from vLLM's sources, and tested with TRL's own code on a stand-in for vLLM. A test with a
+real vLLM is there (`tests/probes/test_engine_gpu.py`) and has not been run yet.
+"""
+
+import logging
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any, Protocol, runtime_checkable
+
+from driftwatch.errors import ProbeError
+from driftwatch.guard import model_to_ask
+from driftwatch.probes.in_step import is_sharded
+from driftwatch.probes.prompt import ChatFormat
+from driftwatch.probes.ranks import num_ranks, on_first, rank, together
+from driftwatch.probes.sampling import Decoding, Reply
+from driftwatch.reference import find_peft
+
+logger = logging.getLogger(__name__)
+
+_REQUESTS = 64  # to a server at the same time, as many as TRL's own client makes
+_VERSION_SECONDS = 10.0  # for a server to say which vLLM it is
+
+
+@runtime_checkable
+class Engine(Protocol):
+    """Writes replies outside the model's own forward."""
+
+    @property
+    def name(self) -> str:
+        """Kind and version: what replies of two looks must have in common."""
+        ...
+
+    def write(
+        self, prompts: Sequence[Sequence[int]], seeds: Sequence[int], decoding: Decoding, stop_ids: Sequence[int]
+    ) -> list[list[int]]:
+        """Token ids of one reply a prompt, by today's weights; on every rank, inside the guard.
+
+        Args:
+            prompts: Token ids; the same on every rank.
+            seeds: One a prompt, in [0, 2⁶³).
+            decoding: How replies are sampled.
+            stop_ids: Tokens that end a reply, and the only ones.
+
+        Raises:
+            ProbeError: It could not be asked; on every rank.
+        """
+        ...
+
+
+def written(
+    engine: Engine,
+    fmt: ChatFormat,
+    questions: Sequence[str],
+    *,
+    seeds: Sequence[int],
+    decoding: Decoding,
+    stop_ids: Sequence[int],
+) -> list[Reply]:
+    """One reply a question, in order, as `sampling.sample` gives them; without entropy, which no engine tells.
+
+    Args:
+        engine: Who writes.
+        fmt: Encodes the questions.
+        questions: Texts before the chat template; the same on every rank.
+        seeds: One a question.
+        decoding: How replies are sampled.
+        stop_ids: Tokens that end a reply.
+
+    Raises:
+        ProbeError: The engine could not be asked.
+    """
+
+    def reply(ids: list[int]) -> Reply:
+        length = next((t for t, token in enumerate(ids) if token in stop_ids), len(ids))
+        return Reply(fmt.decode(ids[:length]), length, length < decoding.max_new_tokens, None)
+
+    prompts = [fmt.encode(text) for text in questions]
+    return [reply(ids) for ids in engine.write(prompts, seeds, decoding, stop_ids)]
+
+
+def find_engine(trainer: Any) -> Engine | str | None:
+    """The engine that a trainer samples with, or the reason why it cannot be asked; on every rank.
+
+    Args:
+        trainer: A trainer of TRL, as it is when its training begins.
+
+    Returns:
+        `None` where the trainer samples without one.
+    """
+    if not getattr(trainer, "use_vllm", False):
+        return None
+    generation = getattr(trainer, "vllm_generation", None)
+    syncs = callable(getattr(generation, "sync_weights", None))
+    if not syncs or getattr(generation, "mode", None) not in ("colocate", "server"):
+        return f"{type(trainer).__name__} keeps its vLLM in a way that driftwatch does not know"
+    if find_peft(trainer.model) is not None:
+        # Merging requantises such a base, and what the ranks of a sharded one hold of it cannot be put back.
+        if getattr(trainer.model, "is_quantized", False):
+            return "it would be handed an adapter that is merged into a quantised base, and merging changes the base"
+        if is_sharded(model_to_ask(trainer.model_wrapped)):
+            return "it would be handed an adapter that is merged into a sharded base, which cannot be taken out exactly"
+    try:
+        return TrainerEngine(f"vLLM {_version(generation)}", generation)
+    except Exception as err:  # noqa: BLE001 - a foreign server; without it the process samples by itself
+        return f"it does not say which vLLM it is ({type(err).__name__}: {err})"
+
+
+def _version(generation: Any) -> str:
+    if generation.mode == "colocate":
+        return str(import_module("vllm").__version__)
+
+    def ask() -> str:
+        client = generation.vllm_client
+        return str(client.session.get(f"{client.base_url}/version", timeout=_VERSION_SECONDS).json()["version"])
+
+    return on_first(ask, "asking the vLLM server for its version")
+
+
+@dataclass(frozen=True, slots=True)
+class TrainerEngine:
+    """The vLLM of one trainer, in this process ("colocate") or on a server.
+
+    Attributes:
+        name: Kind and version.
+        generation: TRL's `VLLMGeneration`, which holds the engine and gives it weights.
+    """
+
+    name: str
+    generation: Any
+
+    def write(
+        self, prompts: Sequence[Sequence[int]], seeds: Sequence[int], decoding: Decoding, stop_ids: Sequence[int]
+    ) -> list[list[int]]:
+        """As `Engine.write`."""
+        settings = [
+            {
+                "seed": seed,
+                "temperature": decoding.temperature,
+                "top_p": decoding.top_p,
+                "max_tokens": decoding.max_new_tokens,
+                "stop_token_ids": list(stop_ids),
+                "ignore_eos": True,  # it ends a reply where it is among them
+                # A server takes what is not said from the model's own generation config.
+                "top_k": 0,
+                "min_p": 0.0,
+                "repetition_penalty": 1.0,
+            }
+            for seed in seeds
+        ]
+        try:
+            try:
+                together(self._sync, "handing the weights to vLLM")
+                if self.generation.mode == "server":
+                    return on_first(lambda: self._from_server(prompts, settings), "asking the vLLM server")
+                return self._from_own(prompts, settings)
+            finally:
+                self._sleep_again()
+        except ProbeError:
+            raise
+        except Exception as err:
+            raise ProbeError(f"the trainer's vLLM could not be asked: {type(err).__name__}: {err}") from err
+
+    def _sync(self) -> None:
+        with _adapters_taken_out(self.generation.model):
+            self.generation.sync_weights()
+
+    def _from_server(self, prompts: Sequence[Sequence[int]], settings: Sequence[dict[str, Any]]) -> list[list[int]]:
+        """One request a prompt, since all prompts of one request would share its seed."""
+        client = self.generation.vllm_client
+
+        def ask(row: int) -> list[int]:
+            answer = client.generate(prompts=[list(prompts[row])], generation_kwargs=settings[row])
+            return list(answer["completion_ids"][0])
+
+        with ThreadPoolExecutor(min(_REQUESTS, len(prompts))) as threads:
+            return list(threads.map(ask, range(len(prompts))))
+
+    def _from_own(self, prompts: Sequence[Sequence[int]], settings: Sequence[dict[str, Any]]) -> list[list[int]]:
+        """Every engine its share; one that is split over several ranks must be given the same by all of them."""
+        ranks_per_engine = self.generation.tensor_parallel_size
+        engines = num_ranks() // ranks_per_engine
+        mine = range(rank() // ranks_per_engine, len(prompts), engines)
+        found = together(
+            lambda: self._generate([prompts[row] for row in mine], [settings[row] for row in mine]), "asking vLLM"
+        )
+        shares = found[::ranks_per_engine]
+        return [shares[row % engines][row // engines] for row in range(len(prompts))]
+
+    def _generate(self, prompts: Sequence[Sequence[int]], settings: Sequence[dict[str, Any]]) -> list[list[int]]:
+        if not prompts:
+            return []
+        llm = self.generation.llm
+        limit = llm.llm_engine.model_config.max_model_len
+        longest, reply = max(len(ids) for ids in prompts), settings[0]["max_tokens"]
+        if longest + reply > limit:  # vLLM would cut the reply short, which would look as if it had ended by itself
+            raise ProbeError(
+                f"a question of {longest} tokens and a reply of {reply} do not fit into the {limit} of the trainer's "
+                "vLLM; give the trainer a larger vllm_max_model_length, or the questions a shorter wrap."
+            )
+        if self.generation.enable_sleep_mode:
+            llm.wake_up(tags=["kv_cache"])  # the weights are awake since they were handed over
+        sampling_params = import_module("vllm").SamplingParams
+        outputs = llm.generate(
+            [{"prompt_token_ids": list(ids)} for ids in prompts],
+            sampling_params=[sampling_params(**setting) for setting in settings],
+            use_tqdm=False,
+        )
+        return [list(output.outputs[0].token_ids) for output in outputs]
+
+    def _sleep_again(self) -> None:
+        """As TRL leaves an engine that shares the device with training: asleep, its weights dropped, and that noted."""
+        generation = self.generation
+        if generation.mode == "colocate" and generation.enable_sleep_mode and not generation._llm_weights_sleeping:
+            generation.llm.sleep(level=2)
+            generation._llm_weights_sleeping = True
+
+
+@contextmanager
+def _adapters_taken_out(model: Any) -> Iterator[None]:
+    """Base weights as they were, bit for bit: TRL adds the adapters to them and subtracts them again, which rounds.
+
+    It does so at each of its own generations too; one more time would make another training of this one. The copies are
+    kept on the CPU, since the device is full.
+    """
+    peft_model = find_peft(model)
+    if peft_model is None:
+        yield
+        return
+    held = [
+        (parameter, parameter.data, parameter.data.to("cpu", copy=True))
+        for name, parameter in peft_model.named_parameters()
+        if ".base_layer." in name
+    ]
+    try:
+        yield
+    finally:
+        for module in peft_model.modules():
+            if getattr(module, "merged", False) is True:  # a sync that failed half-way leaves it so
+                module.unmerge()
+        for parameter, data, copy in held:
+            parameter.data = data.copy_(copy)
