@@ -8,7 +8,7 @@ once, in its order.
 
 import logging
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -28,9 +28,11 @@ from driftwatch.judges.by_name import judge_by_name
 from driftwatch.judges.judge import Judge
 from driftwatch.pairs import Put, ReplyPair, outcomes, reply_pairs
 from driftwatch.pool import BaselineReply, Pool, drawn_before, wanted_replies
-from driftwatch.probes.draws import Draw, Interviewer, draw
+from driftwatch.probes.draws import IN_PROCESS, Draw, Interviewer, draw
+from driftwatch.probes.engine import Engine
 from driftwatch.probes.hearing import Hearing, Missed
 from driftwatch.probes.prompt import ChatFormat, Wrap
+from driftwatch.probes.sampler import Fingerprint, settle
 from driftwatch.probes.sampling import Decoding, Reply
 from driftwatch.topics.topic import Topic
 
@@ -125,6 +127,7 @@ class Confirm:
         self._hearing = Hearing(self._judge)
         self._put: dict[int, Put] = {}  # by look, what the judge has not read yet
         self._interviewer: Interviewer | None = None
+        self._notes: tuple[str, ...] = ()  # about who writes the replies
         self._baselines: Baselines | None = None
         self._evidence: Evidence | None = None
         self.pool = Pool()
@@ -133,18 +136,38 @@ class Confirm:
         self._anchor: tuple[float, ...] = ()  # the fingerprint when the run began, wherever it goes on
         self.validity: tuple[Validity, ...] = ()  # of the latest look that drew replies
 
-    def prepare(self, tokenizer: Any) -> None:
-        """Encode for this tokenizer."""
+    def prepare(
+        self,
+        model: Any,
+        tokenizer: Any,
+        *,
+        engine: Engine | str | None,
+        fingerprint: Fingerprint,
+        kept: Mapping[str, str] | None,
+    ) -> None:
+        """Encode for this tokenizer, and settle who writes the replies; `kept` is the identity of a run that goes on.
+
+        Raises:
+            BaselineError: Who wrote that run's replies is gone.
+        """
         chat = ChatFormat(tokenizer, self.settings.wrap)
         end = getattr(getattr(tokenizer, "tokenizer", tokenizer), "eos_token_id", None)
         stop_ids = () if end is None else (end,)
         self._interviewer = Interviewer(self._topics, chat, self.settings.decoding, stop_ids)
+        began = None if kept is None else kept.get(f"{KIND}/sampler", IN_PROCESS)
+        self._notes = settle(self._interviewer, model, engine, fingerprint=fingerprint, began_with=began)
 
     def identity(self) -> dict[str, str]:
         """What two measurements must share; after `prepare`."""
         assert self._interviewer is not None
         identity = {"judge": self._hearing.judge_id, **self._interviewer.identity()}
         return {f"{KIND}/{part}": value for part, value in identity.items()}
+
+    def within_reach(self, baselines: Baselines) -> Baselines:
+        """The baselines of a new run as its sampler reaches them: an engine cannot switch adapters."""
+        assert self._interviewer is not None
+        reference = None if self._interviewer.engine is not None else baselines.reference
+        return replace(baselines, reference=reference, notes=(*baselines.notes, *self._notes))
 
     def begin(
         self,

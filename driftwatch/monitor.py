@@ -28,6 +28,7 @@ from driftwatch.guard import undisturbed
 from driftwatch.keeping import BASELINE_REPLIES, kept_evidence, left_by
 from driftwatch.observation import Observation, describe, log_line, watched
 from driftwatch.opening import Opened, opened, reopened
+from driftwatch.probes.engine import Engine
 from driftwatch.probes.probe import Probe
 from driftwatch.probes.ranks import broadcast, on_first, rank
 from driftwatch.record import Cost, Failure, Phase, Record, RunInfo
@@ -128,6 +129,7 @@ class Monitor:
         model_name: str | None = None,
         trainer: str | None = None,
         optimizer: Any = None,
+        engine: Engine | str | None = None,
         resume: str | Path | None = None,
     ) -> Record | None:
         """Prepare the probes, find the baselines, and take the first look; on every rank.
@@ -140,6 +142,7 @@ class Monitor:
             model_name: For people; `None` asks the model's config.
             trainer: Class of the trainer.
             optimizer: Schedule-free optimizers need it.
+            engine: What `find_engine` says of the trainer: who writes the replies in place of this process.
             resume: Folder of the run that goes on under a new attempt number; `None` begins a new run.
 
         Returns:
@@ -154,11 +157,13 @@ class Monitor:
             self._schedule, planned_steps=planned_steps, clock=self._clock, decides=rank() == 0
         )
         first = Observation(0, step, "start", self._clock)
+        kept = None if resume is None else on_first(lambda: RunStore(resume).info().identity, "going on with a run")
         with first.stage("prepare"), undisturbed(model, tokenizer=tokenizer, optimizer=optimizer) as asked:
             self._asking.prepare(asked, tokenizer)
             identity = self._asking.identity(asked)
             if self._confirm is not None:
-                self._confirm.prepare(tokenizer)
+                tell_apart = self._asking.fingerprint
+                self._confirm.prepare(asked, tokenizer, engine=engine, fingerprint=tell_apart, kept=kept)
                 identity.update(self._confirm.identity())
         if resume is not None:
             self._take_up(on_first(lambda: reopened(resume, identity), "going on with a run"))
@@ -268,6 +273,8 @@ class Monitor:
                     model_name=model_name,
                     rng=self._rng(0, NUMERIC_FLOOR),
                 )
+        if self._confirm is not None:
+            baselines = self._confirm.within_reach(baselines)
 
         def make() -> Opened:
             return opened(

@@ -1,0 +1,104 @@
+"""Sampler: who writes a run's replies, this process or its trainer's engine. Settled before the first look, for good.
+
+Both sides of a draw must come from the same sampler, or what two of them round differently would pass for drift. An
+engine cannot be asked for the baseline model on demand, since trainers push the model in training into it; so where it
+writes, it writes the baseline's replies before training, and the start of the run must be the baseline's model.
+"""
+
+import logging
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from driftwatch.errors import BaselineError, ProbeError
+from driftwatch.identity import same_model
+from driftwatch.probes.draws import IN_PROCESS, NOT_UNDER_TENSOR_PARALLELISM, Interviewer, is_tensor_parallel
+from driftwatch.probes.engine import Engine
+from driftwatch.reference import Reference, find_reference
+
+logger = logging.getLogger(__name__)
+
+Fingerprint = Callable[[Any], tuple[float, ...]]
+
+
+def settle(
+    interviewer: Interviewer,
+    model: Any,
+    offered: Engine | str | None,
+    *,
+    fingerprint: Fingerprint,
+    began_with: str | None,
+) -> tuple[str, ...]:
+    """Give an interviewer its sampler; on every rank, inside the guard.
+
+    Args:
+        interviewer: Who asks.
+        model: The model in training.
+        offered: The trainer's engine, the reason why it cannot be asked, or `None` where there is none.
+        fingerprint: Tells two models apart.
+        began_with: The sampler that a run that goes on began with; `None` for a new run.
+
+    Returns:
+        Sentences for the reader of the run.
+
+    Raises:
+        BaselineError: The sampler that a run began with is gone.
+    """
+    notes: list[str] = []
+    if began_with is not None:
+        interviewer.engine = _as_before(began_with, offered)
+    else:
+        interviewer.engine, notes = _chosen(interviewer, model, offered, fingerprint)
+    if interviewer.engine is not None:
+        logger.info("replies are written by %s, the trainer's own", interviewer.engine.name)
+    elif is_tensor_parallel(model):
+        notes.append(NOT_UNDER_TENSOR_PARALLELISM)
+    for note in notes:
+        logger.warning("%s", note)
+    return tuple(notes)
+
+
+def _as_before(began: str, offered: Engine | str | None) -> Engine | None:
+    """The sampler of a run that goes on."""
+    if began == IN_PROCESS:
+        return None
+    if isinstance(offered, Engine) and offered.name == began:
+        return offered
+    now = offered.name if isinstance(offered, Engine) else IN_PROCESS
+    raise BaselineError(
+        f"this run's replies were written by {began}, and now they would be by {now}"
+        f"{f' ({offered})' if isinstance(offered, str) else ''}: what two samplers round differently would pass for "
+        "drift. Give it that engine again (DriftCallback.use_engine), or begin a run of another name."
+    )
+
+
+def _chosen(
+    interviewer: Interviewer, model: Any, offered: Engine | str | None, fingerprint: Fingerprint
+) -> tuple[Engine | None, list[str]]:
+    """The sampler of a new run, and why it is not the one that was offered."""
+    why = offered
+    if isinstance(offered, Engine):
+        why = _unfit(interviewer, model, offered, fingerprint)
+        if why is None:
+            return offered, []
+    return None, [] if why is None else [f"replies are sampled in-process, not by the trainer's vLLM: {why}"]
+
+
+def _unfit(interviewer: Interviewer, model: Any, engine: Engine, fingerprint: Fingerprint) -> str | None:
+    """Why an engine cannot write the replies of a new run; `None` where it can."""
+    found = find_reference(model)
+    # Base weights are a baseline only where they are the start of the run; a frozen adapter is one in any case.
+    if isinstance(found, Reference) and found.adapter is not None:
+        with found.active(model) as referred:
+            theirs = fingerprint(referred)
+        if not same_model(fingerprint(model), theirs):
+            return f"the run does not start from {found.description}, and an engine holds the start only"
+    interviewer.engine = engine
+    try:
+        interviewer.ask(model, [interviewer.longest], np.random.SeedSequence(0))
+    except ProbeError as err:
+        return f"it could not answer a first question ({err})"
+    finally:
+        interviewer.engine = None
+    return None
