@@ -15,10 +15,13 @@ import numpy as np
 
 from driftwatch.baselines import Baselines
 from driftwatch.drift.compare import Drift
+from driftwatch.drift.disagreement import Disagreement
 from driftwatch.drift.evidence import Evidence, Settings, begin, update
+from driftwatch.drift.floor import Floor, judge_floor
 from driftwatch.drift.ledger import from_json, to_json
 from driftwatch.drift.planning import NORMAL_DRAWS, WATCHED_DRAWS
 from driftwatch.drift.shares import TopicStance, topic_stances
+from driftwatch.drift.style import StylePair
 from driftwatch.drift.summary import recent_drift, summary
 from driftwatch.drift.validity import Tally, Validity, count, label_shares, validity_by_probe
 from driftwatch.drift.verdict import TopicEvidence, allocation
@@ -26,11 +29,12 @@ from driftwatch.errors import ConfigError
 from driftwatch.identity import recognise, same_model
 from driftwatch.judges.by_name import judge_by_name
 from driftwatch.judges.judge import Judge
-from driftwatch.pairs import Put, ReplyPair, outcomes, reply_pairs
-from driftwatch.pool import BaselineReply, Pool, drawn_before, wanted_replies
+from driftwatch.judges.panel import disagreement
+from driftwatch.pairs import Put, ReplyPair, outcomes, read_twice, reply_pairs, style_pairs
+from driftwatch.pool import BaselineReply, Pool, decoded_before
 from driftwatch.probes.draws import IN_PROCESS, Draw, Interviewer, draw
 from driftwatch.probes.engine import Engine
-from driftwatch.probes.hearing import Hearing, Missed
+from driftwatch.probes.hearing import Heard, Hearing, Missed
 from driftwatch.probes.prompt import ChatFormat, Wrap
 from driftwatch.probes.sampler import Fingerprint, settle
 from driftwatch.probes.sampling import Decoding, Reply
@@ -81,12 +85,14 @@ class Saved:
     Attributes:
         fingerprint: Of the baseline model where it is asked on demand; empty where it is not.
         heard: The baseline's judged replies, counted.
+        noise: What the judge differs from itself by; `None` where that was not measured yet.
     """
 
     evidence: dict[str, Any]
     used: dict[str, int]
     fingerprint: tuple[float, ...]
     heard: Tally = field(default_factory=dict)
+    noise: Floor | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +104,8 @@ class Confirmed:
         pairs: The replies that were read since the last look, of this look or, with a remote judge, of earlier ones.
         why: What limits the evidence of this look; `None` where nothing does.
         missed: Looks that the judge did not read, in words.
+        styles: How `pairs` were said, by topic.
+        disagreement: Of a panel's judges on `pairs`; `None` where none were read, or by no panel.
     """
 
     evidence: tuple[TopicEvidence, ...]
@@ -107,6 +115,8 @@ class Confirmed:
     pairs: tuple[ReplyPair, ...]
     why: str | None
     missed: tuple[str, ...] = ()
+    styles: tuple[StylePair, ...] = ()
+    disagreement: Disagreement | None = None
 
 
 class Confirm:
@@ -135,6 +145,7 @@ class Confirm:
         self._fingerprint: tuple[float, ...] = ()
         self._anchor: tuple[float, ...] = ()  # the fingerprint when the run began, wherever it goes on
         self.validity: tuple[Validity, ...] = ()  # of the latest look that drew replies
+        self.noise: Floor | None = None  # what the judge differs from itself by, measured once a run
 
     def prepare(
         self,
@@ -217,14 +228,14 @@ class Confirm:
         known = recognise(saved.fingerprint, fingerprint, baselines.moved)
         self._fingerprint = fingerprint if known.is_same else saved.fingerprint
         self._evidence = from_json(saved.evidence)
-        self.pool, self._heard = Pool(pool, saved.used), saved.heard
+        self.pool, self._heard, self.noise = Pool(pool, saved.used), saved.heard, saved.noise
         return known.note
 
     def _forget(self) -> None:
         """Nothing of an earlier training may reach this one, least of all replies that its judge still reads."""
         self._hearing.close()
         self._put.clear()
-        self.pool, self._heard, self.validity = Pool(), {}, ()
+        self.pool, self._heard, self.validity, self.noise = Pool(), {}, (), None
 
     @property
     def has_waiting(self) -> bool:
@@ -234,7 +245,7 @@ class Confirm:
     def saved(self) -> Saved:
         """What a resumed run needs."""
         assert self._evidence is not None
-        return Saved(to_json(self._evidence), dict(self.pool.used), self._anchor, self._heard)
+        return Saved(to_json(self._evidence), dict(self.pool.used), self._anchor, self._heard, self.noise)
 
     def wanted(self, screened: Collection[str]) -> dict[str, int]:
         """Draws a topic that the next look should make, given what the screen shows."""
@@ -277,7 +288,7 @@ class Confirm:
         counts = {} if why else _within(self.wanted(screened), max_draws)
         draws, theirs, ended = self._baseline_side(model, counts, attempt, look)
         ours = self._ask(model, draws, (attempt, look, NOW))
-        pairs, missed = self._read(look, Put(step, draws, ours, theirs), wait)
+        read, missed = self._read(look, Put(step, draws, ours, theirs, twice=self._is_noise_due()), wait)
         if ended:
             why = f"the baseline's replies for {', '.join(ended)} are used up; their evidence is frozen"
         recent = self._evidence.recent
@@ -287,30 +298,37 @@ class Confirm:
             stances=tuple(topic_stances(label_shares(count(recent, "now")), rng)),
             drifts=tuple(recent_drift(self._evidence, rng, against=self._baselines.alerting)),
             draws=len(draws),
-            pairs=tuple(pairs),
+            pairs=tuple(pair for put, heard in read for pair in reply_pairs(put, heard)),
             why=why,
             missed=tuple(missed),
+            styles=style_pairs(read),
+            disagreement=disagreement([one for _, heard in read for one in (*heard.now, *heard.baseline)]),
         )
 
-    def _read(self, look: int, put: Put, wait: float) -> tuple[list[ReplyPair], list[str]]:
+    def _read(self, look: int, put: Put, wait: float) -> tuple[list[tuple[Put, Heard]], list[str]]:
         """Have replies read, and move the evidence on by every look that has been; and what was not read, and why."""
         assert self._interviewer is not None
         assert self._evidence is not None
         now, before = (self._interviewer.as_asked(put.draws, replies) for replies in (put.now, put.baseline))
-        heard = self._hearing.put(look, now, before, wait=wait)
+        heard = self._hearing.put(look, now, before, wait=wait, twice=put.twice)
         self._put[look] = put
-        pairs, missed = [], []
+        read, missed = [], []
         for found in heard:
             of = self._put.pop(found.look)
             if isinstance(found, Missed):
                 missed.append(f"the replies of step {of.step} were not read: {found.why}")
                 continue
-            read = reply_pairs(of, found)
-            counted = outcomes(read)
+            counted = outcomes(reply_pairs(of, found))
             self._evidence = update(self._evidence, counted, of.step)
             self._heard = count([counted], "baseline", self._heard)
-            pairs += read
-        return pairs, missed
+            if twice := read_twice(of, found):
+                self.noise = judge_floor(twice, KIND)
+            read.append((of, found))
+        return read, missed
+
+    def _is_noise_due(self) -> bool:
+        """Whether the judge is to read the baseline's replies of this look twice: once a run, and not while it may."""
+        return self.noise is None and not any(put.twice for put in self._put.values())
 
     def _changed(self, fingerprint: tuple[float, ...]) -> str | None:
         """A sentence if the baseline model is not what it was when the run began."""
@@ -334,17 +352,15 @@ class Confirm:
         return self.pool.take(counts)
 
     def _pool_for(self, model: Any, looks: int) -> Pool:
-        """Draw and decode what the baseline will have said, with a reserve for topics that will be watched."""
-        settings = self.settings
-        counts = wanted_replies(self._topics, looks, normal=settings.normal_draws, watched=settings.watched_draws)
-        draws = draw(self._topics, counts, self._rng(0, 0, POOL_ITEMS))
-        logger.info(
-            "the baseline model cannot be reached later: decoding its %d replies now, for %d looks",
-            len(draws),
+        """What the baseline will have said, with a reserve for topics that will be watched."""
+        return decoded_before(
+            self._topics,
             looks,
+            normal=self.settings.normal_draws,
+            watched=self.settings.watched_draws,
+            rng=self._rng(0, 0, POOL_ITEMS),
+            ask=lambda draws: self._ask(model, draws, (0, 0, POOL)),
         )
-        replies = self._ask(model, draws, (0, 0, POOL))
-        return Pool([drawn_before(d, reply) for d, reply in zip(draws, replies, strict=True)])
 
     def _ask(self, model: Any, draws: Sequence[Draw], key: tuple[int, ...]) -> list[Reply]:
         assert self._interviewer is not None

@@ -1,16 +1,12 @@
 """The metric catalogue: the only file in which a metric's name is written.
 
-Exporters turn `samples` into their format; dashboards, rules and docs/metrics.md are generated from `CATALOGUE`. No
-step, item, prompt or free text is a label: the run's attributes live on one info metric that queries join, the poles on
-another. What was not measured has no sample: an absent series, never a zero.
+Exporters turn `samples` (samples.py) into their format; dashboards, rules and docs/metrics.md are generated from
+`CATALOGUE`. No step, item, prompt or free text is a label: the run's attributes live on one info metric that queries
+join, the poles on another.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
-
-from driftwatch.record import Record, RunInfo
-from driftwatch.stance import STANCES
+from typing import Literal
 
 RUN_STATES = ("running", "finished", "stopped", "failed", "crashed")
 TOPIC_STATES = ("ok", "watch", "alert", "material")
@@ -31,14 +27,6 @@ class Metric:
     kind: Literal["gauge", "counter"]
     labels: tuple[str, ...]
     help: str
-
-
-class Sample(NamedTuple):
-    """One value of one metric."""
-
-    metric: Metric
-    labels: tuple[str, ...]  # values of `run` and then of metric.labels
-    value: float
 
 
 def _gauge(name: str, labels: str, text: str) -> Metric:
@@ -96,6 +84,27 @@ UNSCORED = _gauge("stance_unscored_items", "topic probe", "Items of a topic with
 REFUSAL = _gauge("refusal_ratio", "topic", "Share of the sampled replies that refuse to answer, 0 to 1.")
 UNREAD = _gauge(
     "unread_ratio", "topic", "Share of the sampled replies that no stance could be read from, refusals apart, 0 to 1."
+)
+OFF_TOPIC = _gauge(
+    "off_topic_ratio", "topic", "Share of the replies read at the last look that are about something else, 0 to 1."
+)
+HEDGING = _gauge(
+    "hedging_ratio",
+    "topic",
+    "Share of the replies read at the last look that sound unsure, 0 to 1; a style, not a value.",
+)
+ORDER_PREFERENCE = _gauge(
+    "order_preference",
+    "topic",
+    "Preference for the side that stood first, -1 to 1, of the replies read at the last look that take a side; a "
+    "style, not a value.",
+)
+CUT = _gauge("cut_ratio", "topic", "Share of the replies read at the last look that the limit on tokens ended, 0 to 1.")
+REPLY_TOKENS = _gauge("reply_tokens", "topic", "Mean length of the replies read at the last look, tokens.")
+REPLY_ENTROPY = _gauge(
+    "reply_entropy_nats",
+    "topic",
+    "Mean entropy of the next-token distribution over the replies read at the last look, nats.",
 )
 NAYSAYING = _gauge(
     "naysaying_ratio",
@@ -163,10 +172,44 @@ REFUSAL_SHIFT = _gauge(
 UNREAD_SHIFT = _gauge(
     "drift_unread_shift", "topic baseline", "Change of the share of unread replies since the baseline, -1 to 1."
 )
+OFF_TOPIC_SHIFT = _gauge(
+    "drift_off_topic_shift",
+    "topic baseline",
+    "Share of off-topic replies less that of the baseline's to the same draws of the last look, -1 to 1.",
+)
+HEDGING_SHIFT = _gauge(
+    "drift_hedging_shift",
+    "topic baseline",
+    "Share of replies that sound unsure less that of the baseline's to the same draws of the last look, -1 to 1; a "
+    "style, not a value.",
+)
+ORDER_PREFERENCE_SHIFT = _gauge(
+    "drift_order_preference_shift",
+    "topic baseline",
+    "Preference for the side that stood first less the baseline's on the same draws of the last look, -2 to 2; a "
+    "style, not a value.",
+)
+CUT_SHIFT = _gauge(
+    "drift_cut_shift",
+    "topic baseline",
+    "Share of replies ended by the limit on tokens less that of the baseline's to the same draws of the last look, -1 "
+    "to 1.",
+)
+REPLY_TOKENS_SHIFT = _gauge(
+    "drift_reply_tokens_shift",
+    "topic baseline",
+    "Mean length of the replies less that of the baseline's to the same draws of the last look, tokens.",
+)
+REPLY_ENTROPY_SHIFT = _gauge(
+    "drift_reply_entropy_shift_nats",
+    "topic baseline",
+    "Mean next-token entropy of the replies less that of the baseline's to the same draws of the last look, nats.",
+)
 FLOOR = _gauge(
     "drift_floor",
     "probe kind",
-    "Largest score shift that means nothing; numeric: the same model asked twice, placebo: the controls' largest.",
+    "Largest score shift that means nothing; numeric: the same model asked twice, placebo: the controls' largest, "
+    "judge: the same replies read twice, which says nothing of the noise of sampling.",
 )
 FLOOR_LOG_ODDS = _gauge(
     "drift_floor_log_odds_nats", "probe kind", "The same floor for the log-odds of the screen, nats a token."
@@ -217,134 +260,28 @@ DETECTABLE = _gauge(
 AGREEMENT = _gauge(
     "probe_agreement_ratio", "probe", "Correlation over items of a probe with the judged replies, -1 to 1."
 )
+JUDGE_DISAGREEMENT = _gauge(
+    "judge_disagreement_ratio",
+    "",
+    "Share of the replies read at the last look on which the judges of a panel differ, of those that two or more of "
+    "them read, 0 to 1; absent where one judge reads.",
+)
+JUDGE_KAPPA = _gauge(
+    "judge_kappa",
+    "pair",
+    "Cohen's kappa of two judges of a panel over the replies read at the last look, -1 to 1; judges by kind.",
+)
+JUDGES_ABSENT = _gauge(
+    "judges_absent", "", "Judges of a panel that failed at the last look; absent where one judge reads."
+)
 
+# Figures of a record's styles that no other metric gives: as `drift.style.FIGURES` calls them, now, and their shift.
+STYLES: tuple[tuple[str, Metric, Metric], ...] = (
+    ("off_topic", OFF_TOPIC, OFF_TOPIC_SHIFT),
+    ("hedging", HEDGING, HEDGING_SHIFT),
+    ("order_preference", ORDER_PREFERENCE, ORDER_PREFERENCE_SHIFT),
+    ("cut", CUT, CUT_SHIFT),
+    ("num_tokens", REPLY_TOKENS, REPLY_TOKENS_SHIFT),
+    ("entropy", REPLY_ENTROPY, REPLY_ENTROPY_SHIFT),
+)
 CATALOGUE: tuple[Metric, ...] = tuple(value for value in list(globals().values()) if isinstance(value, Metric))
-
-
-def samples(info: RunInfo, record: Record | None, *, state: str, heartbeat: float | None = None) -> Iterator[Sample]:
-    """Every current value of one run.
-
-    Args:
-        info: The run's attributes.
-        record: Its last look, or `None` before the first.
-        state: One of `RUN_STATES`.
-        heartbeat: Unix time at which the trainer was last known to live.
-    """
-
-    def sample(metric: Metric, value: float | None, *labels: str) -> Iterator[Sample]:
-        if value is not None:
-            yield Sample(metric, (info.run, *labels), float(value))
-
-    attributes = (info.model, info.pack, info.pack_version, info.version, info.trainer or "", info.alerting_baseline)
-    yield from sample(RUN_INFO, 1, *attributes)
-    for name in RUN_STATES:
-        yield from sample(RUN_STATE, name == state, name)
-    for topic in info.topics:
-        yield from sample(TOPIC_INFO, 1, topic.id, *topic.poles, str(topic.control).lower())
-    yield from sample(ALPHA, info.alpha)
-    yield from sample(HEARTBEAT, heartbeat)
-    if record is None:
-        return
-    yield from sample(OBSERVED_STEP, record.step)
-    yield from sample(ATTEMPT, record.attempt)
-    yield from sample(LAST_OBSERVATION, record.timestamp)
-    for stage, seconds in record.cost.seconds.items():
-        yield from sample(DURATION, seconds, stage)
-    yield from sample(OVERHEAD, record.cost.overhead_ratio)
-    yield from sample(TOKENS, record.cost.tokens_scored)
-    yield from sample(OBSERVATIONS, record.cost.observations_total)
-    for key, count in record.cost.failures_total.items():
-        yield from sample(PROBE_FAILURES, count, *key.split("/", 1))
-    for exporter, count in record.cost.export_failures_total.items():
-        yield from sample(EXPORT_FAILURES, count, exporter)
-    for floor in record.floors:
-        yield from sample(FLOOR, floor.score, floor.probe, floor.kind)
-        yield from sample(FLOOR_LOG_ODDS, floor.log_odds, floor.probe, floor.kind)
-    for probe, agreement in record.agreement.items():
-        yield from sample(AGREEMENT, agreement, probe)
-    yield from _stance_samples(info, record)
-    yield from _drift_samples(info, record)
-    yield from _evidence_samples(info, record)
-
-
-def _stance_samples(info: RunInfo, record: Record) -> Iterator[Sample]:
-    styles: dict[tuple[Metric, str], float] = {}
-    for stance in record.stances:
-        where = (info.run, stance.topic, stance.probe)
-        for metric, probs in ((STANCE, stance.probs), (STANCE_LOWER, stance.lower), (STANCE_UPPER, stance.upper)):
-            if probs is not None:
-                for name, share in zip(STANCES, probs, strict=True):
-                    yield Sample(metric, (*where, name), share)
-        if stance.coverage is not None:
-            yield Sample(COVERAGE, where, stance.coverage)
-        yield Sample(UNSCORED, where, stance.num_unscored)
-        for metric, share_or_none in (
-            (NAYSAYING, stance.naysaying),
-            (REFUSAL, stance.refusal),
-            (UNREAD, stance.unread),
-        ):
-            if share_or_none is not None:
-                styles[metric, stance.topic] = share_or_none  # each is measured by one probe only
-    for (metric, topic), share in styles.items():
-        yield Sample(metric, (info.run, topic), share)
-
-
-def _drift_samples(info: RunInfo, record: Record) -> Iterator[Sample]:
-    styles: dict[tuple[Metric, str, str], float] = {}
-    for drift in record.drifts:
-        where = (info.run, drift.topic, drift.probe, drift.baseline)
-        if drift.magnitude is not None:
-            for name, value in zip(STANCES, drift.magnitude, strict=True):
-                yield Sample(MAGNITUDE, (*where, name), value)
-        if drift.magnitude_interval is not None:
-            for name, interval in zip(STANCES, drift.magnitude_interval, strict=True):
-                if interval is not None:
-                    yield Sample(MAGNITUDE_LOWER, (*where, name), interval.lower)
-                    yield Sample(MAGNITUDE_UPPER, (*where, name), interval.upper)
-        if drift.interval is not None:
-            yield Sample(SCORE_SHIFT_LOWER, where, drift.interval.lower)
-            yield Sample(SCORE_SHIFT_UPPER, where, drift.interval.upper)
-        figures = (
-            (SCORE_SHIFT, drift.score_shift),
-            (LOG_ODDS_SHIFT, drift.log_odds_shift),
-            (TOTAL_VARIATION, drift.total_variation),
-            (WASSERSTEIN, drift.wasserstein),
-            (FLIPPED, drift.flipped_ratio),
-        )
-        for metric, figure in figures:
-            if figure is not None:
-                yield Sample(metric, where, figure)
-        shifts = (
-            (NAYSAYING_SHIFT, drift.naysaying_shift),
-            (REFUSAL_SHIFT, drift.refusal_shift),
-            (UNREAD_SHIFT, drift.unread_shift),
-        )
-        for metric, shift in shifts:
-            if shift is not None:
-                styles[metric, drift.topic, drift.baseline] = shift
-    for (metric, topic, baseline), shift in styles.items():
-        yield Sample(metric, (info.run, topic, baseline), shift)
-
-
-def _evidence_samples(info: RunInfo, record: Record) -> Iterator[Sample]:
-    for row in record.evidence:
-        where = (info.run, row.topic, row.kind)
-        figures = (
-            (EVIDENCE, row.log10_e_value),
-            (VALUE_EVIDENCE, row.log10_value_e_value),
-            (MATERIAL_EVIDENCE, row.log10_material_e_value),
-            (ONSET, row.onset_step),
-            (DRAWS, row.num_draws),
-            (ESTIMATE, row.estimate),
-            (DETECTABLE, row.minimum_detectable),
-        )
-        for metric, figure in figures:
-            if figure is not None:
-                yield Sample(metric, where, figure)
-        for state in TOPIC_STATES:
-            yield Sample(TOPIC_STATE, (*where, state), row.state == state)
-        if row.label is not None:
-            for label in LABELS:
-                yield Sample(TOPIC_LABEL, (*where, label), row.label == label)
-    if record.evidence:
-        yield Sample(THRESHOLD, (info.run,), record.evidence[0].log10_threshold)

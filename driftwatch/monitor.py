@@ -401,6 +401,7 @@ class Monitor:
             cost=self._cost(),
             before=() if self.last is None else self.last.evidence,
             validity=() if self._confirm is None else self._confirm.validity,
+            noise=None if self._confirm is None else self._confirm.noise,
             rng=self._rng(observation.look, INTERVALS),
         )
         draws = 0 if observation.confirmed is None else observation.confirmed.draws

@@ -11,7 +11,7 @@ from driftwatch.alerts import new_alerts
 from driftwatch.baselines import Baselines
 from driftwatch.confirm import Confirmed
 from driftwatch.drift.compare import Drift, compare
-from driftwatch.drift.floor import exceeds, placebo_floor
+from driftwatch.drift.floor import Floor, exceeds, placebo_floor
 from driftwatch.drift.shares import TopicStance, topic_stances
 from driftwatch.drift.validity import Validity
 from driftwatch.drift.verdict import TopicEvidence
@@ -62,6 +62,7 @@ def describe(
     cost: Cost,
     before: Sequence[TopicEvidence] = (),
     validity: Sequence[Validity] = (),
+    noise: Floor | None = None,
     rng: np.random.Generator,
 ) -> Record:
     """Compare a look with the baselines and put everything that is reported of it into a record.
@@ -73,6 +74,7 @@ def describe(
         attempt: Of the run.
         before: Evidence rows of the last look that had any.
         validity: Of the last look that drew replies: whether a probe says what they say.
+        noise: What the judge differs from itself by; `None` where that was not measured yet.
         cost: Running totals; the look's own seconds and tokens are filled in here.
         rng: For intervals.
     """
@@ -101,8 +103,14 @@ def describe(
         drifts=(*drifts, *(confirmed.drifts if confirmed else ())),
         evidence=evidence,
         alerts=new_alerts(before, evidence, poles=poles, alpha=info.alpha),
-        floors=(*baselines.floors, *(placebo_floor(alerting, controls, probe) for probe in probes)),
+        floors=(
+            *baselines.floors,
+            *(() if noise is None else (noise,)),
+            *(placebo_floor(alerting, controls, probe) for probe in probes),
+        ),
         agreement={found.probe: found.pearson for found in validity if found.pearson is not None},
+        styles=() if confirmed is None else confirmed.styles,
+        disagreement=None if confirmed is None else confirmed.disagreement,
         failures=tuple(observation.failures),
         cost=_with_look(cost, observation),
         notes=tuple(observation.notes) + ((confirmed.why,) if confirmed is not None and confirmed.why else ()),

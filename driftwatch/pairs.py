@@ -5,10 +5,12 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from driftwatch.drift.outcome import Draws, Outcome, outcome_of
+from driftwatch.drift.style import Manner, StylePair, style_of
 from driftwatch.judges.judge import Reading
 from driftwatch.probes.draws import Draw
 from driftwatch.probes.hearing import Heard
 from driftwatch.probes.sampling import Reply
+from driftwatch.probes.style import manner
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,12 +40,17 @@ class ReplyPair:
 
 
 class Put(NamedTuple):
-    """The draws of one look with the replies of both sides, until the judge has read them."""
+    """The draws of one look with the replies of both sides, until the judge has read them.
+
+    Attributes:
+        twice: Whether the judge was given the baseline's replies once more.
+    """
 
     step: int
     draws: Sequence[Draw]
     now: Sequence[Reply]
     baseline: Sequence[Reply]
+    twice: bool = False
 
 
 def reply_pairs(put: Put, heard: Heard) -> list[ReplyPair]:
@@ -64,6 +71,26 @@ def outcomes(pairs: Sequence[ReplyPair]) -> dict[str, Draws]:
     for pair in pairs:
         rows.setdefault(pair.topic, []).append((pair.item, int(pair.now.outcome), int(pair.baseline.outcome)))
     return {topic: Draws(*(tuple(column) for column in zip(*found, strict=True))) for topic, found in rows.items()}
+
+
+def style_pairs(looks: Sequence[tuple[Put, Heard]]) -> tuple[StylePair, ...]:
+    """How both sides answered, topic by topic, over all replies that were read of some looks."""
+    sides: dict[str, tuple[list[Manner], list[Manner]]] = {}
+    for put, heard in looks:
+        given = zip(put.draws, put.now, heard.now, put.baseline, heard.baseline, strict=True)
+        for d, ours, our_reading, theirs, their_reading in given:
+            now, baseline = sides.setdefault(d.topic, ([], []))
+            now.append(manner(ours, our_reading, d.order))
+            baseline.append(manner(theirs, their_reading, d.order))
+    return tuple(StylePair(style_of(topic, now), style_of(topic, before)) for topic, (now, before) in sides.items())
+
+
+def read_twice(put: Put, heard: Heard) -> dict[str, Draws]:
+    """The baseline's replies by topic, as the judge read them first (`baseline`) and once more (`now`)."""
+    if heard.again is None:
+        return {}
+    same = put._replace(now=put.baseline)
+    return outcomes(reply_pairs(same, Heard(heard.look, heard.again, heard.baseline)))
 
 
 def _said(reply: Reply, reading: Reading) -> Said:

@@ -4,12 +4,17 @@ Items, orders and replies are drawn once, with a reserve for topics that will be
 its order; a topic whose replies are used up gets no more evidence.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+import logging
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from driftwatch.probes.draws import Draw
+import numpy as np
+
+from driftwatch.probes.draws import Draw, draw
 from driftwatch.probes.sampling import Reply
 from driftwatch.topics.topic import Topic
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,9 +58,35 @@ class Pool:
         return [Draw(r.topic, r.item, 1 if r.order else 0) for r in taken], taken, ended
 
 
-def drawn_before(draw: Draw, reply: Reply) -> BaselineReply:
-    """A reply of the baseline model with what it was asked."""
-    return BaselineReply(reply.text, reply.num_tokens, reply.finished, reply.entropy, *draw)
+def decoded_before(
+    topics: Sequence[Topic],
+    looks: int,
+    *,
+    normal: int,
+    watched: int,
+    rng: np.random.Generator,
+    ask: Callable[[Sequence[Draw]], Sequence[Reply]],
+) -> Pool:
+    """Draw and decode what the baseline will have said, with a reserve for topics that will be watched.
+
+    Args:
+        topics: The bank.
+        looks: For how many it shall suffice.
+        normal: Draws of a topic and look.
+        watched: Draws of a topic that is looked at more closely.
+        rng: For items and orders.
+        ask: Gives the baseline model's replies.
+    """
+    draws = draw(topics, wanted_replies(topics, looks, normal=normal, watched=watched), rng)
+    logger.info(
+        "the baseline model cannot be reached later: decoding its %d replies now, for %d looks", len(draws), looks
+    )
+    return Pool(
+        [
+            BaselineReply(reply.text, reply.num_tokens, reply.finished, reply.entropy, *asked)
+            for asked, reply in zip(draws, ask(draws), strict=True)
+        ]
+    )
 
 
 def wanted_replies(topics: Sequence[Topic], looks: int, *, normal: int, watched: int) -> dict[str, int]:

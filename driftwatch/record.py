@@ -13,9 +13,11 @@ import msgspec
 
 from driftwatch.alerts import Alert
 from driftwatch.drift.compare import BaselineName, Drift
+from driftwatch.drift.disagreement import Disagreement
 from driftwatch.drift.floor import Floor
 from driftwatch.drift.interval import Interval
 from driftwatch.drift.shares import TopicStance
+from driftwatch.drift.style import StylePair
 from driftwatch.drift.verdict import TopicEvidence
 from driftwatch.errors import StoreError
 
@@ -117,8 +119,13 @@ class Record:
         step: Optimizer steps done when the model was asked.
         phase: "start" before the first update, "end" after the last.
         timestamp: Unix time in seconds at which the look ended.
-        floors: The largest shifts that mean nothing: numeric ones, and those of the control topics at this look.
+        floors: The largest shifts that mean nothing: numeric ones, the judge's own noise once it is known, and those of
+            the control topics at this look.
         agreement: By probe: correlation of the screen with judged replies over items; absent where not measured.
+        styles: How the replies that were read at this look were given, topic by topic, beside the baseline's to the
+            same draws; empty where none were read.
+        disagreement: Of a panel's judges on the replies of both sides that they read at this look; `None` where no
+            panel read any.
         superseded: Set by the reader: a resume from an earlier checkpoint repeated this stretch of training.
     """
 
@@ -134,6 +141,8 @@ class Record:
     alerts: tuple[Alert, ...] = ()
     floors: tuple[Floor, ...] = ()
     agreement: dict[str, float] = field(default_factory=dict)
+    styles: tuple[StylePair, ...] = ()
+    disagreement: Disagreement | None = None
     failures: tuple[Failure, ...] = ()
     cost: Cost = field(default_factory=Cost)
     notes: tuple[str, ...] = ()
@@ -201,6 +210,7 @@ __all__ = [
     "Alert",
     "BaselineName",
     "Cost",
+    "Disagreement",
     "Drift",
     "Failure",
     "Floor",
@@ -208,6 +218,7 @@ __all__ = [
     "Phase",
     "Record",
     "RunInfo",
+    "StylePair",
     "TopicEvidence",
     "TopicInfo",
     "TopicStance",

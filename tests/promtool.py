@@ -10,9 +10,10 @@ from requires import tool
 
 from driftwatch.exporters.collector import RunCollector
 from driftwatch.exporters.prometheus import PrometheusExporter
-from driftwatch.metrics import HEARTBEAT, samples
+from driftwatch.metrics import HEARTBEAT
 from driftwatch.mixin.config import Config
 from driftwatch.mixin.files import rules_text
+from driftwatch.samples import samples
 from driftwatch.store import RunStore
 
 TRAINER = {"job": "driftwatch", "instance": "trainer:9464"}

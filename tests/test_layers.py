@@ -12,7 +12,7 @@ PACKAGE = Path(__file__).parent.parent / "driftwatch"
 LAYERS = (
     ("errors", "plugins", "schedule", "stance", "topics", "judges.judge", "__init__"),
     ("drift",),
-    ("record", "metrics", "alerts"),
+    ("record", "metrics", "samples", "alerts"),
     ("store", "exporters", "delivery"),
     ("mixin", "report", "service", "grafana", "stack"),
     ("guard", "reference", "identity", "probes", "judges", "testing", "demo.model"),
@@ -36,8 +36,8 @@ LAYERS = (
     ("cli", "generate", "compat", "launch", "doctor", "config.making", "config.page", "__main__"),
 )
 # Named for what they are allowed to need; everything below the model side runs without torch.
-TORCH_FREE = {"errors", "plugins", "schedule", "stance", "topics", "drift", "record", "metrics", "alerts", "store"}
-TORCH_FREE |= {"exporters", "delivery", "mixin", "report", "service", "grafana", "stack"}
+TORCH_FREE = {"errors", "plugins", "schedule", "stance", "topics", "drift", "record", "metrics", "samples", "alerts"}
+TORCH_FREE |= {"store", "exporters", "delivery", "mixin", "report", "service", "grafana", "stack"}
 
 
 def modules():

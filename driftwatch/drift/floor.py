@@ -1,10 +1,16 @@
 """Floors: what moves although nothing was taught. A shift below them means nothing."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+import numpy as np
+
 from driftwatch.drift.compare import Drift
+from driftwatch.drift.outcome import NUM_OUTCOMES, Draws
+from driftwatch.stance import Probs
+
+Kind = Literal["numeric", "placebo", "judge"]
 
 WATCH_FACTOR = 4.0  # a shift of so many floors makes a topic watched; chosen, see docs/statistics.md
 
@@ -14,7 +20,8 @@ class Floor:
     """The largest absolute shift of anything that should not have moved; `None` where it was not measured.
 
     Attributes:
-        kind: "numeric": two looks at the same weights, batches permuted; "placebo": the control topics.
+        kind: "numeric": two looks at the same weights, batches permuted; "placebo": the control topics; "judge": the
+            same replies read twice.
         probe: Whose figures.
         log_odds: Nats a token.
         score: Of the score shift, in [0, 2].
@@ -22,7 +29,7 @@ class Floor:
         worst: The topic with the largest shift (log-odds where measured, else score); `None` if nothing was measured.
     """
 
-    kind: Literal["numeric", "placebo"]
+    kind: Kind
     probe: str
     log_odds: float | None
     score: float | None
@@ -51,13 +58,30 @@ def placebo_floor(drifts: Sequence[Drift], controls: Collection[str], probe: str
     return _floor("placebo", [d for d in drifts if d.probe == probe and d.topic in controls], probe)
 
 
+def judge_floor(readings: Mapping[str, Draws], probe: str) -> Floor:
+    """The floor of a judge's own noise, over all topics: what the same replies differ by when it reads them again.
+
+    Args:
+        readings: By topic: the replies as they were read first (`baseline`) and once more (`now`).
+        probe: Whose figures rest on that judge.
+    """
+    drifts = []
+    for topic, draws in readings.items():
+        again_NS, first_NS = (np.eye(NUM_OUTCOMES)[list(side)][:, :3] for side in (draws.now, draws.baseline))
+        change = Probs(*(again_NS - first_NS).mean(0).tolist())
+        drifts.append(Drift(topic, probe, "start", magnitude=change, score_shift=change.support - change.oppose))
+    return _floor("judge", drifts, probe)
+
+
 def exceeds(drift: Drift, floors: Sequence[Floor], factor: float = WATCH_FACTOR) -> bool:
     """Whether a shift is at least `factor` times the largest of the floors of its probe.
 
     The log-odds are compared where both sides have them, else the score. False without a figure or without a floor:
     what cannot be compared is no reason to watch.
     """
-    own = [floor for floor in floors if floor.probe == drift.probe]
+    # A judge's floor says how far it agrees with itself, and nothing of how far two handfuls of sampled replies differ
+    # by chance: that of a judge by rules is 0, and every topic would stand above it. Draws are weighed by the evidence.
+    own = [floor for floor in floors if floor.probe == drift.probe and floor.kind != "judge"]
     figures = (
         (drift.log_odds_shift, [floor.log_odds for floor in own]),
         (drift.score_shift, [floor.score for floor in own]),
@@ -69,7 +93,7 @@ def exceeds(drift: Drift, floors: Sequence[Floor], factor: float = WATCH_FACTOR)
     return False
 
 
-def _floor(kind: Literal["numeric", "placebo"], drifts: Sequence[Drift], probe: str) -> Floor:
+def _floor(kind: Kind, drifts: Sequence[Drift], probe: str) -> Floor:
     odds = {d.topic: abs(d.log_odds_shift) for d in drifts if d.log_odds_shift is not None}
     score = {d.topic: abs(d.score_shift) for d in drifts if d.score_shift is not None}
     stances = [max(map(abs, d.magnitude)) for d in drifts if d.magnitude is not None]

@@ -5,7 +5,8 @@ from collections.abc import Callable, Iterable
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from driftwatch.metrics import CATALOGUE, Sample
+from driftwatch.metrics import CATALOGUE
+from driftwatch.samples import Sample
 
 
 class RunCollector(Collector):

@@ -19,8 +19,8 @@ from prometheus_client import CollectorRegistry, pushadd_to_gateway, start_http_
 
 from driftwatch.errors import ConfigError
 from driftwatch.exporters.collector import RunCollector
-from driftwatch.metrics import Sample, samples
 from driftwatch.record import Record, RunInfo
+from driftwatch.samples import Sample, samples
 from driftwatch.store import RunStore
 
 logger = logging.getLogger(__name__)

@@ -28,9 +28,9 @@ from driftwatch.metrics import (
     TOPIC_LABEL,
     TOPIC_STATE,
     Metric,
-    samples,
 )
 from driftwatch.record import Record, RunInfo
+from driftwatch.samples import samples
 from driftwatch.store import RunStore
 
 logger = logging.getLogger(__name__)

@@ -1,8 +1,8 @@
 """Judge: who reads the replies of a model, frozen for the life of a run."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Literal, Protocol, runtime_checkable
+from dataclasses import dataclass, field
+from typing import Literal, NamedTuple, Protocol, runtime_checkable
 
 from driftwatch.stance import Probs
 from driftwatch.topics.topic import Item
@@ -43,12 +43,28 @@ class Reading:
         refusal: The reply declines to answer.
         off_topic: The reply is about something else.
         unread: Why the judge abstains; `None` where it does not.
+        votes: What each of several judges found, where they read together; empty otherwise.
     """
 
     probs: Probs | None = None
     refusal: bool = False
     off_topic: bool = False
     unread: str | None = None
+    votes: tuple["Vote", ...] = field(default=(), compare=False)
+
+
+class Vote(NamedTuple):
+    """What one of several judges made of a reply.
+
+    Attributes:
+        judge: A short name, unique among them.
+        reading: `None` where the judge failed.
+        why: Why it did; `None` where it did not.
+    """
+
+    judge: str
+    reading: Reading | None
+    why: str | None = None
 
 
 @runtime_checkable

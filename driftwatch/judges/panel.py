@@ -1,37 +1,25 @@
-"""Panel: several judges read every reply; the majority counts, and how often they disagree is a figure of its own."""
+"""Panel: several judges read every reply; the majority counts, and how often they disagree is a figure of its own.
+
+Each reading carries the votes behind it, so that the figure can be had for any replies, whenever they were read.
+"""
 
 import logging
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 
 import numpy as np
 
+from driftwatch.drift.disagreement import Disagreement
 from driftwatch.errors import ConfigError, JudgeError
-from driftwatch.judges.judge import Asked, Judge, Reading
+from driftwatch.judges.judge import Asked, Judge, Reading, Vote
 from driftwatch.judges.reading import Outcome, outcome, read
 from driftwatch.judges.scorecard import cohen_kappa
 from driftwatch.stance import Probs
 
 logger = logging.getLogger(__name__)
 
-
-@dataclass(frozen=True, slots=True)
-class Disagreement:
-    """How far the judges of a panel differ on some replies.
-
-    Attributes:
-        ratio: Share of the replies on which those that read it differ, among the replies that two or more read.
-            `None` where there are none.
-        kappa: Cohen's kappa of each pair of judges over all outcomes, by the pair's ids.
-        num_replies: Replies that two or more judges read.
-        absent: Ids of the judges that failed, with the reason.
-    """
-
-    ratio: float | None
-    kappa: dict[tuple[str, str], float | None]
-    num_replies: int
-    absent: dict[str, str]
+MAX_NAME = 24  # characters of a judge's kind in a short name
 
 
 class Panel:
@@ -49,7 +37,7 @@ class Panel:
         if len(ids) < 2 or len(set(ids)) < len(ids):
             raise ConfigError(f"a panel needs two or more different judges; found {', '.join(ids) or 'none'}.")
         self._judges = tuple(judges)
-        self.disagreement: Disagreement | None = None  # of the last call of `read`
+        self._names = _short(ids)
 
     @property
     def is_remote(self) -> bool:
@@ -68,18 +56,21 @@ class Panel:
             JudgeError: Fewer than two judges are left.
         """
         found: dict[str, list[Reading]] = {}
-        absent: dict[str, str] = {}
-        for judge in self._judges:
+        absent: list[Vote] = []
+        for name, judge in zip(self._names, self._judges, strict=True):
             try:
-                found[judge.id] = read(judge, asked)
+                found[name] = read(judge, asked)
             except JudgeError as err:  # noqa: PERF203 - one judge's failure is not the panel's
-                absent[judge.id] = str(err)
+                absent.append(Vote(name, None, str(err)))
         if len(found) < 2:
-            raise JudgeError(f"{len(found)} of {len(self._judges)} judges are left: {'; '.join(absent.values())}")
+            why = "; ".join(vote.why or "" for vote in absent)
+            raise JudgeError(f"{len(found)} of {len(self._judges)} judges are left: {why}")
         if absent:
-            logger.warning("the panel reads without %s", ", ".join(absent))
-        self.disagreement = _disagreement(found, absent)
-        return [majority(votes) for votes in zip(*found.values(), strict=True)]
+            logger.warning("the panel reads without %s", ", ".join(vote.judge for vote in absent))
+        return [
+            replace(majority(readings), votes=(*map(Vote, found, readings), *absent))
+            for readings in zip(*found.values(), strict=True)
+        ]
 
 
 def majority(votes: Sequence[Reading]) -> Reading:
@@ -99,18 +90,42 @@ def majority(votes: Sequence[Reading]) -> Reading:
     return Reading(probs=Probs(*np.mean(probs, axis=0).tolist())) if probs else agreeing[0]
 
 
-def _disagreement(found: dict[str, list[Reading]], absent: dict[str, str]) -> Disagreement:
-    outcomes = {judge: [outcome(reading) for reading in readings] for judge, readings in found.items()}
-    read_by_some = [[o for o in row if o != "unread"] for row in zip(*outcomes.values(), strict=True)]
-    shared = [row for row in read_by_some if len(row) > 1]
-    ids = list(outcomes)
+def disagreement(readings: Sequence[Reading]) -> Disagreement | None:
+    """How far the judges behind some readings differ; `None` where no panel read them.
+
+    Args:
+        readings: Of one panel, of one call or of several.
+    """
+    ballots = [{vote.judge: vote for vote in reading.votes} for reading in readings if reading.votes]
+    if not ballots:
+        return None
+    outcomes = [{n: outcome(v.reading) for n, v in ballot.items() if v.reading is not None} for ballot in ballots]
+    counted = [[found for found in row.values() if found != "unread"] for row in outcomes]
+    shared = [row for row in counted if len(row) > 1]
+    names = sorted({name for ballot in ballots for name in ballot})
     return Disagreement(
         ratio=sum(len(set(row)) > 1 for row in shared) / len(shared) if shared else None,
-        kappa={
-            (a, b): cohen_kappa(outcomes[a], outcomes[b]) if outcomes[a] else None
-            for i, a in enumerate(ids)
-            for b in ids[i + 1 :]
-        },
+        kappa={f"{a}/{b}": _kappa(outcomes, a, b) for i, a in enumerate(names) for b in names[i + 1 :]},
         num_replies=len(shared),
-        absent=absent,
+        absent={v.judge: v.why or "" for ballot in reversed(ballots) for v in ballot.values() if v.reading is None},
     )
+
+
+def _kappa(outcomes: Sequence[dict[str, Outcome]], first: str, second: str) -> float | None:
+    both = [(row[first], row[second]) for row in outcomes if first in row and second in row]
+    return cohen_kappa(*zip(*both, strict=True)) if both else None
+
+
+def _short(ids: Sequence[str]) -> list[str]:
+    """What kind each judge is of, numbered where two are of one: names for labels, which ids are too long for.
+
+    >>> _short(["sides:5", "nli:org/model:0f3a:91", "nli:other:77:91"])
+    ['sides', 'nli', 'nli-2']
+    """
+    kinds = [judge.partition(":")[0].partition("(")[0][:MAX_NAME] for judge in ids]
+    seen: Counter[str] = Counter()
+    names = []
+    for kind in kinds:
+        seen[kind] += 1
+        names.append(kind if seen[kind] == 1 else f"{kind}-{seen[kind]}")
+    return names

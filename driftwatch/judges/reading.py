@@ -3,6 +3,7 @@
 Judges may be anybody's code, so this is the border where one may fail: whatever it does wrong becomes one `JudgeError`.
 """
 
+import logging
 import math
 from collections.abc import Sequence
 from typing import Literal
@@ -11,6 +12,8 @@ from driftwatch.drift.outcome import outcome_of
 from driftwatch.errors import JudgeError
 from driftwatch.judges.judge import Asked, Judge, Reading
 from driftwatch.stance import Probs
+
+logger = logging.getLogger(__name__)
 
 Outcome = Literal["support", "neutral", "oppose", "refusal", "off_topic", "unread"]
 # In the order of `drift.outcome.Outcome`, whose codes index it.
@@ -51,6 +54,20 @@ def read(judge: Judge, asked: Sequence[Asked], *, expected_id: str | None = None
         if (fault := _fault(reading)) is not None:
             raise JudgeError(f"judge {judge.id} returned {reading}: {fault}.")
     return readings
+
+
+def read_again(judge: Judge, asked: Sequence[Asked], *, expected_id: str | None = None) -> list[Reading] | None:
+    """What a judge makes of replies that it has read before; `None` where there are none, or it fails now.
+
+    For what its own readings differ by. That is worth no failure of a look, whose replies are read already.
+    """
+    if not asked:
+        return None
+    try:
+        return read(judge, asked, expected_id=expected_id)
+    except JudgeError as err:
+        logger.warning("how far the judge agrees with itself was not measured: %s", err)
+        return None
 
 
 def outcome(reading: Reading) -> Outcome:

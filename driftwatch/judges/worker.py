@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from driftwatch.errors import JudgeError
 from driftwatch.judges.judge import Asked, Judge, Reading
-from driftwatch.judges.reading import read
+from driftwatch.judges.reading import read, read_again
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +20,7 @@ class Late:
         look: The look that they belong to.
         readings: In the order of the replies; `None` with the reason in `failure`.
         failure: Why there are none.
+        again: What it made of the replies that it was given once more; `None` where there were none, or it failed.
         seconds: From handing over to result.
     """
 
@@ -27,12 +28,14 @@ class Late:
     readings: list[Reading] | None
     failure: str | None
     seconds: float
+    again: list[Reading] | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class _Job:
     look: int
     asked: tuple[Asked, ...]
+    again: tuple[Asked, ...]
     submitted: float
 
 
@@ -61,14 +64,19 @@ class JudgeWorker:
         """Looks that were handed over and not collected yet."""
         return self._num_open
 
-    def submit(self, look: int, asked: Sequence[Asked]) -> None:
+    def submit(self, look: int, asked: Sequence[Asked], again: Sequence[Asked] = ()) -> None:
         """Hand over the replies of one look; returns at once.
+
+        Args:
+            look: Its number.
+            asked: What to read.
+            again: Those of them to be read once more, afterwards.
 
         Raises:
             JudgeError: Too many looks wait already.
         """
         try:
-            self._jobs.put_nowait(_Job(look, tuple(asked), time.monotonic()))
+            self._jobs.put_nowait(_Job(look, tuple(asked), tuple(again), time.monotonic()))
         except queue.Full as err:
             raise JudgeError(
                 f"{self._num_open} looks wait for judge {self._judge.id} already; this one goes on without it."
@@ -98,11 +106,12 @@ class JudgeWorker:
 
     def _work(self) -> None:
         while (job := self._jobs.get()) is not None:
-            readings, failure = None, None
+            readings, again, failure = None, None, None
             try:
                 readings = read(self._judge, job.asked, expected_id=self._expected_id)
+                again = read_again(self._judge, job.again, expected_id=self._expected_id)
             except JudgeError as err:
                 failure = str(err)
             with self._arrived:
-                self._results.append(Late(job.look, readings, failure, time.monotonic() - job.submitted))
+                self._results.append(Late(job.look, readings, failure, time.monotonic() - job.submitted, again))
                 self._arrived.notify_all()

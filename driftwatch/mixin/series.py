@@ -7,6 +7,7 @@ from driftwatch.metrics import CATALOGUE, LABELS, RUN_STATES, TOPIC_STATES, Metr
 from driftwatch.stance import STANCES
 
 _STAGES = 5  # screen, replies, judge, statistics, baseline
+_PAIRS = 3  # of judges, in a panel of three
 _PER_RUN = ("model", "pack", "pack_version", "version", "trainer", "alerting_baseline")
 _OF_A_TOPIC = ("support", "oppose", "control")
 
@@ -29,7 +30,8 @@ def _series(metric: Metric, topics: int, probes: int, baselines: int) -> int:
         "baseline": baselines,
         "stance": len(STANCES),
         "state": len(RUN_STATES) if metric is m.RUN_STATE else len(TOPIC_STATES),
-        "kind": 2,  # direction and neutral; of a floor numeric and placebo
+        "kind": 2,  # direction and neutral; the screen's floors are numeric and placebo, that of replies the judge's
+        "pair": _PAIRS,
         "label": len(LABELS),
         "stage": _STAGES,
         **dict.fromkeys((*_PER_RUN, *_OF_A_TOPIC, "reason", "exporter"), 1),

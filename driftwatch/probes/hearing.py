@@ -10,18 +10,23 @@ from dataclasses import dataclass
 
 from driftwatch.errors import JudgeError
 from driftwatch.judges.judge import Asked, Judge, Reading
-from driftwatch.judges.reading import read
+from driftwatch.judges.reading import read, read_again
 from driftwatch.judges.worker import JudgeWorker, Late
 from driftwatch.probes.ranks import on_first
 
 
 @dataclass(frozen=True, slots=True)
 class Heard:
-    """What the judge made of one look; both lists in the order of its draws."""
+    """What the judge made of one look; all lists in the order of its draws.
+
+    Attributes:
+        again: Of the baseline's replies, read a second time; `None` where that was not asked for, or failed.
+    """
 
     look: int
     now: list[Reading]
     baseline: list[Reading]
+    again: list[Reading] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +51,9 @@ class Hearing:
         self._worker: JudgeWorker | None = None  # on rank 0, once there is something to read
         self._waiting: set[int] = set()
 
-    def put(self, look: int, now: Sequence[Asked], baseline: Sequence[Asked], *, wait: float) -> list[Heard | Missed]:
+    def put(
+        self, look: int, now: Sequence[Asked], baseline: Sequence[Asked], *, wait: float, twice: bool = False
+    ) -> list[Heard | Missed]:
         """Hand over one look's replies; what the judge has read by now, of this look or of earlier ones.
 
         Args:
@@ -54,6 +61,7 @@ class Hearing:
             now: Replies of the model in training, one a draw.
             baseline: Replies of the baseline to the same draws.
             wait: Seconds to wait for a remote judge; 0 beside training.
+            twice: Whether the baseline's replies are read once more, after all that counts has been.
 
         Raises:
             JudgeError: A judge that reads at once failed, or is not the one that the run began with.
@@ -61,11 +69,11 @@ class Hearing:
         pairs = zip(now, baseline, strict=True)
         # Sides take turns also in who comes first, for what is cut off may be cut off inside a pair.
         both = tuple(one for n, pair in enumerate(pairs) for one in (pair if _now_first(look, n) else pair[::-1]))
+        again = tuple(baseline) if twice else ()
         if not self._is_remote:
-            readings = on_first(lambda: read(self._judge, both, expected_id=self.judge_id), "reading replies")
-            return [_heard(look, readings)]
+            return [on_first(lambda: self._read_now(look, both, again), "reading replies")]
         self._waiting.add(look)
-        arrived = on_first(lambda: self._exchange(look, both, wait), "handing replies to the judge")
+        arrived = on_first(lambda: self._exchange(look, both, again, wait), "handing replies to the judge")
         found = [self._told(late) for late in arrived]
         if not both:  # nothing to wait for
             self._waiting.discard(look)
@@ -89,13 +97,17 @@ class Hearing:
         """Looks that the judge has not read yet."""
         return len(self._waiting)
 
-    def _exchange(self, look: int, both: tuple[Asked, ...], wait: float) -> list[Late]:
+    def _read_now(self, look: int, both: tuple[Asked, ...], again: tuple[Asked, ...]) -> Heard:
+        readings = read(self._judge, both, expected_id=self.judge_id)
+        return _heard(look, readings, read_again(self._judge, again, expected_id=self.judge_id))
+
+    def _exchange(self, look: int, both: tuple[Asked, ...], again: tuple[Asked, ...], wait: float) -> list[Late]:
         if self._worker is None:
             self._worker = JudgeWorker(self._judge, expected_id=self.judge_id)
         arrived = self._worker.collect()
         try:
             if both:
-                self._worker.submit(look, both)
+                self._worker.submit(look, both, again)
         except JudgeError as err:
             return [*arrived, Late(look, None, str(err), 0.0)]
         return [*arrived, *(self._worker.wait(wait) if wait > 0 else self._worker.collect())]
@@ -104,15 +116,15 @@ class Hearing:
         self._waiting.discard(late.look)
         if late.readings is None:
             return Missed(late.look, late.failure or "no reason given")
-        return _heard(late.look, late.readings)
+        return _heard(late.look, late.readings, late.again)
 
 
-def _heard(look: int, readings: Sequence[Reading]) -> Heard:
+def _heard(look: int, readings: Sequence[Reading], again: list[Reading] | None = None) -> Heard:
     pairs = [
         (a, b) if _now_first(look, n) else (b, a)
         for n, (a, b) in enumerate(zip(readings[::2], readings[1::2], strict=True))
     ]
-    return Heard(look, [now for now, _ in pairs], [baseline for _, baseline in pairs])
+    return Heard(look, [now for now, _ in pairs], [baseline for _, baseline in pairs], again)
 
 
 def _now_first(look: int, pair: int) -> bool:

@@ -11,10 +11,10 @@ import yaml
 from drifting import FLIPPED, drifting_run
 from requires import tool
 
-from driftwatch.metrics import samples
 from driftwatch.mixin.config import Config
 from driftwatch.mixin.files import dashboard_texts, deployment, everything, grafana_rules_text, prometheus_text
 from driftwatch.mixin.series import series_of_run
+from driftwatch.samples import samples
 
 ROOT = Path(__file__).parents[2]
 CRDS = ROOT / "tests" / "data" / "prometheus-operator"

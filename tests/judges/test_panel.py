@@ -1,8 +1,10 @@
+import threading
+
 import pytest
 
 from driftwatch.errors import ConfigError, JudgeError
-from driftwatch.judges.judge import Asked, Reading
-from driftwatch.judges.panel import Panel, majority
+from driftwatch.judges.judge import Asked, Reading, Vote
+from driftwatch.judges.panel import Panel, disagreement, majority
 from driftwatch.judges.reading import NEUTRAL, OPPOSE, SUPPORT
 from driftwatch.stance import Probs
 from driftwatch.topics.topic import Item
@@ -31,11 +33,42 @@ def test_the_majority_counts_and_abstentions_have_no_vote():
 
 
 def test_disagreement_is_the_share_of_replies_that_are_read_otherwise():
-    panel = Panel([Saying("a", YES, YES, YES, UNREAD), Saying("b", YES, NO, UNREAD, NO)])
-    panel.read([ASKED] * 4)
-    assert panel.disagreement.ratio == 0.5  # of the two replies that both read
-    assert panel.disagreement.num_replies == 2
-    assert set(panel.disagreement.kappa) == {("a", "b")}
+    panel = Panel([Saying("a", YES, YES, YES, UNREAD), Saying("b", YES, NO, UNREAD, UNREAD)])
+    found = disagreement(panel.read([ASKED] * 4))
+    assert found.ratio == 0.5  # of the two replies that both read
+    assert found.num_replies == 2
+    # They agree on the first and the last; chance alone gives 3/4 · 1/4 for support and 1/4 · 1/2 for unread.
+    assert found.kappa == {"a/b": pytest.approx((1 / 2 - 5 / 16) / (1 - 5 / 16))}
+
+
+def test_disagreement_belongs_to_the_readings_and_not_to_the_latest_call():
+    """A remote panel reads one look while another one is recorded."""
+    panel = Panel([Saying("a", YES), Saying("b", NO)])
+    first = panel.read([ASKED])
+    panel._judges[1].readings = [YES]
+    later = []
+    thread = threading.Thread(target=lambda: later.extend(panel.read([ASKED])))
+    thread.start()
+    thread.join()
+    assert (disagreement(first).ratio, disagreement(later).ratio, disagreement([*first, *later]).ratio) == (1, 0, 0.5)
+
+
+def test_replies_that_no_panel_read_have_no_disagreement():
+    assert disagreement([YES, NO, UNREAD]) is None
+    assert disagreement([]) is None
+
+
+def test_where_no_two_judges_read_a_reply_there_is_no_share():
+    found = disagreement(Panel([Saying("a", YES), Saying("b", UNREAD)]).read([ASKED]))
+    assert (found.ratio, found.num_replies) == (None, 0)
+
+
+def test_judges_have_short_names_of_their_own():
+    """Ids name weights and prompts, which no label should."""
+    judges = [Saying(name, YES) for name in ("nli:org/a-model:0f3a:91", "nli:other:77:91", f"{'x' * 40}:1")]
+    (reading,) = Panel(judges).read([ASKED])
+    assert [vote.judge for vote in reading.votes] == ["nli", "nli-2", "x" * 24]
+    assert reading.votes[0] == Vote("nli", YES)
 
 
 def test_without_a_majority_a_reply_is_unread_and_says_between_what():
@@ -58,8 +91,11 @@ def test_a_reply_that_nobody_reads_stays_unread():
 
 def test_it_goes_on_without_a_judge_that_fails_and_says_so(caplog):
     panel = Panel([Saying("a", YES), Saying("b", YES), Saying("c")])
-    assert panel.read([ASKED])[0].probs == SUPPORT
-    assert panel.disagreement.absent == {"c": "c is gone"}
+    readings = panel.read([ASKED])
+    assert readings[0].probs == SUPPORT
+    assert disagreement(readings).absent == {"c": "c is gone"}
+    assert set(disagreement(readings).kappa) == {"a/b"} | {"a/c", "b/c"}
+    assert disagreement(readings).kappa["a/c"] is None
     assert "the panel reads without c" in caplog.text
 
 

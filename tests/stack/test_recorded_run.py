@@ -17,10 +17,10 @@ import pytest
 from requires import tool
 from servers import answers, free_port, wait_for
 
-from driftwatch.metrics import samples
 from driftwatch.mixin.config import Config
 from driftwatch.mixin.dashboards import dashboards
 from driftwatch.mixin.files import rules_text
+from driftwatch.samples import samples
 from driftwatch.store import RunStore
 
 pytestmark = pytest.mark.stack

@@ -1,0 +1,112 @@
+"""Style: how the model answers, whatever it answers. Beside the stances, so that manners do not pass for values."""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from driftwatch.drift.outcome import Outcome
+
+# What can be compared between two sides, and drawn.
+FIGURES = ("refusal", "off_topic", "unread", "hedging", "order_preference", "cut", "num_tokens", "entropy")
+
+
+class Manner(NamedTuple):
+    """How one reply was given.
+
+    Attributes:
+        order: 0 or 1, which of the item's sides stood first; `None` for open questions.
+        lean: P(support) − P(oppose); `None` where the reply takes no side.
+        hedges: Sounds unsure, whatever else it says.
+        finished: Ended by itself, and not by the limit on tokens.
+        num_tokens: Its length.
+        entropy: Mean entropy of the next-token distribution, nats; `None` where who decoded it does not tell.
+    """
+
+    outcome: Outcome
+    order: int | None
+    lean: float | None
+    hedges: bool
+    finished: bool
+    num_tokens: int
+    entropy: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Style:
+    """Manners of one topic's replies; shares in [0, 1].
+
+    Attributes:
+        refusal: Replies that decline.
+        off_topic: Replies about something else.
+        unread: Replies that no stance could be read from, refusals and off-topic ones apart.
+        hedging: Replies that sound unsure, whatever else they say.
+        order_preference: P(the side that stood first) − P(the other) among replies that take a side, in [−1, 1]; both
+            orders count alike, so that a stance does not show. `None` where an order has no such reply, or the
+            question was open.
+        cut: Replies that the limit on tokens ended.
+        num_tokens: Mean length in tokens.
+        entropy: Mean entropy of the next-token distribution, nats; `None` where no reply tells.
+    """
+
+    topic: str
+    num_replies: int
+    refusal: float
+    off_topic: float
+    unread: float
+    hedging: float
+    order_preference: float | None
+    cut: float
+    num_tokens: float
+    entropy: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class StylePair:
+    """One topic's style on both sides of the same draws: same items, same orders."""
+
+    now: Style
+    baseline: Style
+
+    @property
+    def topic(self) -> str:
+        """Whose style it is."""
+        return self.now.topic
+
+    def shift(self, figure: str) -> float | None:
+        """Now less the baseline, of one of `FIGURES`; `None` where a side has none."""
+        now, before = getattr(self.now, figure), getattr(self.baseline, figure)
+        return None if now is None or before is None else now - before
+
+
+def style_of(topic: str, replies: Sequence[Manner]) -> Style:
+    """The style of one topic's replies; at least one."""
+    outcomes = [reply.outcome for reply in replies]
+    return Style(
+        topic=topic,
+        num_replies=len(replies),
+        refusal=outcomes.count(Outcome.REFUSAL) / len(replies),
+        off_topic=outcomes.count(Outcome.OFF_TOPIC) / len(replies),
+        unread=outcomes.count(Outcome.UNREAD) / len(replies),
+        hedging=_mean(replies, lambda reply: reply.hedges),
+        order_preference=_order_preference(replies),
+        cut=_mean(replies, lambda reply: not reply.finished),
+        num_tokens=_mean(replies, lambda reply: reply.num_tokens),
+        entropy=_mean_known(reply.entropy for reply in replies),
+    )
+
+
+def _order_preference(replies: Sequence[Manner]) -> float | None:
+    """+1 where the first-listed side is always taken."""
+    first, second = (_mean_known(reply.lean for reply in replies if reply.order == order) for order in (0, 1))
+    return None if first is None or second is None else (first - second) / 2
+
+
+def _mean(replies: Sequence[Manner], figure: Callable[[Manner], float]) -> float:
+    return float(np.mean([figure(reply) for reply in replies]))
+
+
+def _mean_known(figures: Iterable[float | None]) -> float | None:
+    known = [figure for figure in figures if figure is not None]
+    return float(np.mean(known)) if known else None
