@@ -21,7 +21,7 @@ B bets, P pairs of outcomes.
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -30,6 +30,7 @@ from numpy.typing import NDArray
 from driftwatch.drift import betting, growth
 from driftwatch.drift.onset import Onset, track, unknown
 from driftwatch.drift.outcome import LOST_P, NOT_DRAWN, NUM_OUTCOMES, NUM_PAIRS, SHIFT_KP, Draws, padded, tally
+from driftwatch.drift.tolerance import TOLERATED
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -50,6 +51,7 @@ class Settings:
         alpha: Probability of any false alert in the run, in (0, 1).
         min_effect: An alert needs an estimate of at least this, since onset; it only removes alerts.
         deltas: Tolerated drifts, in [0, 1): the first is what alerts are about, the last what "material" means.
+        tolerance: By topic, what "material" means for it in place of the last of `deltas`.
     """
 
     topics: tuple[str, ...]
@@ -57,7 +59,8 @@ class Settings:
     planned_looks: int | None = None
     alpha: float = 0.01
     min_effect: float = 0.05
-    deltas: tuple[float, ...] = (0.0, 0.05)
+    deltas: tuple[float, ...] = (0.0, TOLERATED)
+    tolerance: Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if not 0 < self.alpha < 1:
@@ -68,6 +71,18 @@ class Settings:
             raise ValueError(f"expected tolerated drifts in [0, 1), found {self.deltas}.")
         if len(set(self.names)) != len(self.names):
             raise ValueError(f"expected different names, found {self.names}.")
+        if self.tolerance and len(self.deltas) < 2:
+            raise ValueError(f"expected a tolerated drift beside that of alerts, found {self.deltas} alone.")
+        if strangers := set(self.tolerance) - set(self.names):
+            raise ValueError(f"expected tolerances of {', '.join(self.names)}, found one of {min(strangers)}.")
+        if not all(0 <= delta < 1 for delta in self.tolerance.values()):
+            raise ValueError(f"expected tolerances in [0, 1), found {dict(self.tolerance)}.")
+
+    @property
+    def own_deltas(self) -> dict[int, float]:
+        """By position of a topic, its own tolerated drift, where that is not the last of `deltas`."""
+        own = {t: self.tolerance.get(name, self.deltas[-1]) for t, name in enumerate(self.names)}
+        return {t: delta for t, delta in own.items() if delta != self.deltas[-1]}
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -206,7 +221,7 @@ def advance(state: Evidence, now_TN: Ints, baseline_TN: Ints) -> Evidence:
     is_drawn = (now_TN != NOT_DRAWN) & (baseline_TN != NOT_DRAWN)
     pairs_TN = np.where(is_drawn, now_TN * NUM_OUTCOMES + baseline_TN, NOT_DRAWN)
     counts_TP = tally(pairs_TN, NUM_PAIRS)
-    log_l_TDKGHB = growth.of_counts(counts_TP, settings.deltas)
+    log_l_TDKGHB = growth.of_counts(counts_TP, settings.deltas, settings.own_deltas)
     log_lost_l_TGB = growth.of_lost(counts_TP)
     log_pooled_l_GB = log_lost_l_TGB.sum(-3)
     log_apart_l_VCKGHB = growth.of_controls(pairs_TN, len(settings.topics))

@@ -7,6 +7,7 @@ Shape letters: … batch axes, T topics (V values, then C controls), N draws, P 
 K kinds, G signs (+, −), H counts (plain, lost, gained), B bets.
 """
 
+from collections.abc import Mapping
 from functools import lru_cache
 
 import numpy as np
@@ -22,17 +23,23 @@ SIGNS_G = np.array([1.0, -1.0])
 HIDDEN_H = np.array([0.0, 1.0, -1.0])
 
 
-def of_counts(counts_TP: Floats, deltas: tuple[float, ...]) -> Floats:
+def of_counts(counts_TP: Floats, deltas: tuple[float, ...], own: Mapping[int, float]) -> Floats:
     """Log L of the plain and the value counts.
 
     Args:
         counts_TP: How often each pair of outcomes was drawn, shape (…, T, P).
         deltas: Tolerated drifts.
+        own: By position of a topic, its tolerated drift in place of the last one.
 
     Returns:
         Shape (…, T, D, K, G, H, B).
     """
-    return _contracted(counts_TP, count_factors(deltas))
+    log_l_TDKGHB = _contracted(counts_TP, count_factors(deltas))
+    for delta in set(own.values()):
+        rows = [t for t, tolerated in own.items() if tolerated == delta]
+        found = _contracted(counts_TP, count_factors((*deltas[:-1], delta)))
+        log_l_TDKGHB[..., rows, -1, :, :, :, :] = found[..., rows, -1, :, :, :, :]
+    return log_l_TDKGHB
 
 
 def of_lost(counts_TP: Floats) -> Floats:
@@ -70,7 +77,7 @@ def _contracted(counts_TP: Floats, factors_PX: Floats) -> Floats:
     return np.asarray(flat.reshape(*counts_TP.shape[:-1], *factors_PX.shape[1:]))
 
 
-@lru_cache(maxsize=8)
+@lru_cache(maxsize=32)
 def count_factors(deltas: tuple[float, ...]) -> Floats:
     """Log of 1 + λ x of each pair, shape (P, D, K, G, H, B)."""
     d_PKG1 = SHIFT_KP.T[:, :, None, None] * SIGNS_G[:, None]

@@ -127,6 +127,79 @@ def test_a_flip_of_everything_alerts_and_is_material():
     assert state.readability_look == 0
 
 
+def followed(settings, looks=8, seed=3):
+    """A run in which topic a flips by 0.2 and everything is asked 24 times a look."""
+    rng = np.random.default_rng(seed)
+    state = evidence.begin(settings)
+    for _ in range(looks):
+        now, baseline = rng.choice(4, (2, 3, 24), p=[0.4, 0.3, 0.25, 0.05])
+        now[0] = rng.choice(4, 24, p=[0.6, 0.3, 0.05, 0.05])
+        state = evidence.advance(state, now, baseline)
+    return state
+
+
+def test_evidence_for_a_topics_own_tolerance_is_that_of_a_bet_computed_by_hand():
+    """One draw from oppose to support: 1 + λ (1 − δ) / (1 + δ) for the right sign, 1 − λ for the wrong one."""
+    state = evidence.begin(Settings(("a", "b"), (), 1, tolerance={"a": 0.1}))
+    state = evidence.advance(state, constant(2, YES, 1), constant(2, NO, 1))
+    mean_bet = (0.15 + 0.3 + 0.5 + 0.7 + 0.9) / 5
+    by_hand = {delta: ((1 + mean_bet * (1 - delta) / (1 + delta)) + (1 - mean_bet)) / 2 for delta in (0.0, 0.05, 0.1)}
+    found = np.exp(state.figures.plain_TDK[:, :, 0])
+    np.testing.assert_allclose(found, [[by_hand[0.0], by_hand[0.1]], [by_hand[0.0], by_hand[0.05]]], rtol=1e-12)
+
+
+def test_a_topic_with_a_tolerance_of_its_own_is_judged_as_in_a_run_where_all_have_it():
+    topics = {"topics": ("a", "b"), "controls": ("c",), "planned_looks": 8}
+    own = followed(Settings(**topics, tolerance={"a": 0.15}))
+    everywhere, default = followed(Settings(**topics, deltas=(0.0, 0.15))), followed(Settings(**topics))
+    for name in ("plain_TDK", "value_TDK"):
+        ours, theirs, before = (getattr(state.figures, name) for state in (own, everywhere, default))
+        np.testing.assert_array_equal(ours[0], theirs[0])
+        np.testing.assert_array_equal(ours[1:], before[1:])
+        assert (ours[0, 1, 0] < before[0, 1, 0]).all(), "more is tolerated, so there is less evidence that it is passed"
+    np.testing.assert_array_equal(own.alert_look_VDK[:, 0], default.alert_look_VDK[:, 0])
+
+
+def test_what_is_tolerated_decides_what_is_material_and_never_what_is_an_alert():
+    looks = {}
+    for tolerance in (0.0, 0.05, 0.5):
+        state = followed(Settings(("a", "b"), ("c",), 30, tolerance={"a": tolerance}), looks=30)
+        looks[tolerance] = state.value_look_VDK[0, :, 0].tolist()
+    alerted = looks[0.05][0]
+    assert alerted > 0
+    assert looks[0.0] == [alerted, alerted]
+    assert looks[0.05][1] > alerted
+    assert looks[0.5] == [alerted, 0]
+
+
+def test_a_tolerance_that_is_everybodys_changes_not_one_bit():
+    settings = {"topics": ("a", "b"), "controls": ("c",), "planned_looks": 8}
+    named = Settings(**settings, tolerance=dict.fromkeys("abc", 0.05))
+    for ours, theirs in zip(followed(named).figures, followed(Settings(**settings)).figures, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+def test_a_batch_of_runs_keeps_each_topics_tolerance():
+    rng = np.random.default_rng(2)
+    settings = Settings(("a", "b"), (), 3, tolerance={"b": 0.2})
+    many, one = evidence.begin(settings, (2, 3)), evidence.begin(settings)
+    for _ in range(3):
+        now, baseline = rng.integers(0, 4, (2, 2, 3, 2, 9))
+        many = evidence.advance(many, now, baseline)
+        one = evidence.advance(one, now[1, 2], baseline[1, 2])
+    np.testing.assert_allclose(many.figures.value_TDK[1, 2], one.figures.value_TDK, rtol=1e-12)
+
+
+def test_a_resumed_run_keeps_its_tolerance_and_older_evidence_has_none():
+    state = followed(Settings(("a", "b"), ("c",), 8, tolerance={"a": 0.15}))
+    data = json.loads(json.dumps(ledger.to_json(state)))
+    again = ledger.from_json(data)
+    assert again.settings == state.settings
+    np.testing.assert_array_equal(again.figures.plain_TDK, state.figures.plain_TDK)
+    del data["settings"]["tolerance"]
+    assert ledger.from_json(data).settings.own_deltas == {}
+
+
 def test_the_threshold_is_shared_by_all_hypotheses_and_falls_with_each_rejection():
     """Holm: 5 hypotheses at the beginning, 3 left after both topics were found in one kind."""
     state = evidence.begin(Settings(("a", "b"), ("c",), 10, alpha=0.05))
@@ -302,6 +375,9 @@ def test_draws_of_a_topic_that_the_run_did_not_begin_with_are_refused():
         ({"deltas": (1.0,)}, r"tolerated drifts in \[0, 1\)"),
         ({"deltas": ()}, r"tolerated drifts in \[0, 1\)"),
         ({"controls": ("a",)}, "expected different names"),
+        ({"tolerance": {"a": 1.0}}, r"tolerances in \[0, 1\), found {'a': 1.0}"),
+        ({"tolerance": {"x": 0.1}}, "tolerances of a, found one of x"),
+        ({"tolerance": {"a": 0.1}, "deltas": (0.0,)}, "a tolerated drift beside that of alerts"),
     ],
 )
 def test_settings_that_cannot_work_are_refused(wrong, message):
