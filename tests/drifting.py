@@ -6,10 +6,12 @@ import numpy as np
 from builders import run_info
 
 from driftwatch.drift.compare import compare
+from driftwatch.drift.disagreement import Disagreement
 from driftwatch.drift.evidence import Settings, begin, update
-from driftwatch.drift.floor import placebo_floor
+from driftwatch.drift.floor import Floor, placebo_floor
 from driftwatch.drift.outcome import Draws, Outcome
 from driftwatch.drift.shares import topic_stances
+from driftwatch.drift.style import Manner, StylePair, style_of
 from driftwatch.drift.summary import recent_drift, summary
 from driftwatch.record import Cost, Record, TopicInfo
 from driftwatch.stance import Probs, Stance
@@ -23,6 +25,7 @@ CALM = (0.45, 0.2, 0.3, 0.02, 0.01, 0.02)  # support, neutral, oppose, refusal, 
 FLIPPED = (0.05, 0.2, 0.7, 0.02, 0.01, 0.02)  # 0.4 of the replies changed sides
 REFUSING = (0.05, 0.2, 0.3, 0.42, 0.01, 0.02)  # the supporting replies became refusals
 DRAWS = 60
+JUDGE = (Floor("judge", "confirm", None, 0.02, 0.02, "parks"),)
 BORN = 600.0  # Unix time of the first look; small, since rule tests begin at 0
 
 
@@ -48,9 +51,10 @@ def drifting_run(now, *, looks=10, every=50, seed=0, run="r1", seconds=60.0, nay
     records = []
     for look in range(looks):
         shares = now if look else {}
-        drifts, evidence = [], []
+        drifts, evidence, drawn = [], [], {}
         if look:
-            state = update(state, {topic.id: _draws(topic.id, shares, rng) for topic in TOPICS}, look * every)
+            drawn = {topic.id: _draws(topic.id, shares, rng) for topic in TOPICS}
+            state = update(state, drawn, look * every)
             evidence = summary(state, rng)
             drifts = recent_drift(state, rng, against="start")
         measured = _stances(shares, naysaying[1] if look else naysaying[0])
@@ -66,8 +70,10 @@ def drifting_run(now, *, looks=10, every=50, seed=0, run="r1", seconds=60.0, nay
                 stances=tuple(topic_stances(measured, rng)),
                 drifts=tuple(drifts),
                 evidence=tuple(evidence),
-                floors=(placebo_floor(drifts, {"tea"}, "statement"),),
+                floors=(placebo_floor(drifts, {"tea"}, "statement"), *(JUDGE if look else ())),
                 agreement={"statement": 0.7},
+                styles=tuple(_styles(topic, draws) for topic, draws in drawn.items()),
+                disagreement=Disagreement(0.1, {"nli/sides": 0.8}, DRAWS, {}) if look else None,
                 cost=Cost(
                     seconds={"screen": 1.5, "replies": 4.0, "judge": 2.0, "statistics": 0.1},
                     overhead_ratio=0.008,
@@ -93,6 +99,16 @@ def _draws(topic, shares, rng):
     items = tuple(f"{topic}_{i}" for i in rng.integers(0, 12, DRAWS))
     now = rng.choice(len(Outcome), DRAWS, p=shares.get(topic, CALM))
     return Draws(items, tuple(now.tolist()), tuple(rng.choice(len(Outcome), DRAWS, p=CALM).tolist()))
+
+
+def _styles(topic, draws):
+    """Both sides as the outcomes say, in whole sentences of ten tokens."""
+    lean = {Outcome.SUPPORT: 1.0, Outcome.OPPOSE: -1.0}
+    sides = (
+        [Manner(Outcome(code), n % 2, lean.get(code), False, True, 10, 1.5) for n, code in enumerate(codes)]
+        for codes in (draws.now, draws.baseline)
+    )
+    return StylePair(*(style_of(topic, side) for side in sides))
 
 
 def _stances(shares, naysaying):

@@ -6,7 +6,7 @@ from typing import Any
 from driftwatch import metrics as m
 from driftwatch.mixin import queries as q
 from driftwatch.mixin.config import Config
-from driftwatch.mixin.panels import DATASOURCE, Panel, placed
+from driftwatch.mixin.panels import DATASOURCE, GRID_WIDTH, Panel
 
 SCHEMA_VERSION = 39  # Grafana 10.4; the page migrates upward, never downward
 ONE_RUN = 'run="$run"'
@@ -51,6 +51,18 @@ def dashboard(
         "annotations": {"list": list(annotations)},
         "panels": placed(panels),
     }
+
+
+def placed(panels: Iterable[Panel]) -> list[Panel]:
+    """The panels with ids, from left to right and top to bottom."""
+    found, x, y, tallest = [], 0, 0, 0
+    for number, panel in enumerate(panels, start=1):
+        width, height = panel["gridPos"]["w"], panel["gridPos"]["h"]
+        if x + width > GRID_WIDTH:
+            x, y, tallest = 0, y + tallest, 0
+        found.append({"id": number, **panel, "gridPos": {"x": x, "y": y, "w": width, "h": height}})
+        x, tallest = x + width, max(tallest, height)
+    return found
 
 
 def uid(config: Config, name: str) -> str:

@@ -176,7 +176,8 @@ def _validity(config: Config) -> list[Panel]:
         ),
         timeseries(
             "Floors of the score shift",
-            "Largest shift that means nothing; numeric: the same model asked twice, placebo: the controls' largest.",
+            "Largest shift that means nothing; numeric: the same model asked twice, placebo: the controls' largest, "
+            "judge: the same replies read twice.",
             targets((q.one(config, m.FLOOR, RUNS), "{{run}}: {{probe}}, {{kind}}")),
             unit="none",
             empty="Not measured: the screen gives log-odds only, or the pack has no controls.",

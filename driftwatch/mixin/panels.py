@@ -1,10 +1,10 @@
-"""Grafana panels as plain dicts, one function a kind; ids and places are given by `placed`.
+"""Grafana panels as plain dicts, one function a kind; `frame` gives them ids and places.
 
 Every panel says what it shows, its unit, and why it may be empty. Classic JSON of schema 39, which Grafana from 8.3 on
 imports; curves over steps need the Trend panel of Grafana 10.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 Panel = dict[str, Any]
@@ -305,41 +305,6 @@ def table(
     if sort:
         panel["options"]["sortBy"] = [{"displayName": sort, "desc": True}]
     return panel
-
-
-def override(pattern: str, **properties: Any) -> dict[str, Any]:
-    """Settings of the series whose name matches a regular expression; `custom__x` stands for `custom.x`."""
-    return {
-        "matcher": {"id": "byRegexp", "options": pattern},
-        "properties": [{"id": name.replace("__", "."), "value": value} for name, value in properties.items()],
-    }
-
-
-def band(lower: str, upper: str) -> list[dict[str, Any]]:
-    """Two series as the edges of a filled band, out of the legend."""
-    hidden = {"legend": True, "tooltip": False, "viz": False}
-    return [
-        override(f"/^{lower}$/", custom__lineWidth=0, custom__hideFrom=hidden),
-        override(
-            f"/^{upper}$/",
-            custom__lineWidth=0,
-            custom__hideFrom=hidden,
-            custom__fillBelowTo=lower,
-            custom__fillOpacity=15,
-        ),
-    ]
-
-
-def placed(panels: Iterable[Panel]) -> list[Panel]:
-    """The panels with ids, from left to right and top to bottom."""
-    found, x, y, tallest = [], 0, 0, 0
-    for number, panel in enumerate(panels, start=1):
-        width, height = panel["gridPos"]["w"], panel["gridPos"]["h"]
-        if x + width > GRID_WIDTH:
-            x, y, tallest = 0, y + tallest, 0
-        found.append({"id": number, **panel, "gridPos": {"x": x, "y": y, "w": width, "h": height}})
-        x, tallest = x + width, max(tallest, height)
-    return found
 
 
 def _panel(

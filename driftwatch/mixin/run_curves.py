@@ -1,4 +1,4 @@
-"""The curves of the run dashboard: stances, drift, evidence and style, over time and over steps."""
+"""The curves of the run dashboard: stances, drift and evidence, over time and over steps."""
 
 from typing import Any
 
@@ -6,9 +6,10 @@ from driftwatch import metrics as m
 from driftwatch.mixin import queries as q
 from driftwatch.mixin.config import Config
 from driftwatch.mixin.frame import ONE_RUN
-from driftwatch.mixin.panels import Panel, band, override, table, target, targets, timeseries, trend
+from driftwatch.mixin.overrides import band, override
+from driftwatch.mixin.panels import Panel, table, target, targets, timeseries, trend
 
-TOPIC, _PROBE, _BASELINE = 'topic=~"$topic"', 'probe="$probe"', 'baseline="$baseline"'
+TOPIC, _PROBE, BASELINE = 'topic=~"$topic"', 'probe="$probe"', 'baseline="$baseline"'
 NO_REPLIES = "No judged replies: evidence needs a judge. Without one, states stop at watch."
 _NO_LOOK = "No look yet, or the run has ended and is no longer exported: widen the time range."
 
@@ -51,13 +52,13 @@ def stances(config: Config) -> list[Panel]:
 
 def drift(config: Config) -> list[Panel]:
     """How far each topic is from the baseline."""
-    where = (ONE_RUN, TOPIC, _PROBE, _BASELINE)
+    where = (ONE_RUN, TOPIC, _PROBE, BASELINE)
     looked = q.looked(config, ONE_RUN)
     controls = [override("/control/", custom__lineStyle={"fill": "dash", "dash": [6, 6]})]
     shift = q.by("run, topic", q.series(config, m.SCORE_SHIFT, *where))
     odds = q.by("run, topic", q.series(config, m.LOG_ODDS_SHIFT, *where))
     size = q.by("run, topic", q.series(config, m.TOTAL_VARIATION, *where))
-    magnitude = q.by("run, topic, stance", q.series(config, m.MAGNITUDE, ONE_RUN, 'topic="$topic"', _PROBE, _BASELINE))
+    magnitude = q.by("run, topic, stance", q.series(config, m.MAGNITUDE, ONE_RUN, 'topic="$topic"', _PROBE, BASELINE))
     floors = q.by("run, kind", q.series(config, m.FLOOR, ONE_RUN, _PROBE))
     return [
         timeseries(
@@ -126,7 +127,7 @@ def drift(config: Config) -> list[Panel]:
 
 
 def _figures(config: Config) -> Panel:
-    where = (ONE_RUN, TOPIC, _PROBE, _BASELINE)
+    where = (ONE_RUN, TOPIC, _PROBE, BASELINE)
     columns = {
         "A": (m.SCORE_SHIFT, "score shift"),
         "B": (m.SCORE_SHIFT_LOWER, "from"),
@@ -217,44 +218,6 @@ def evidence(config: Config) -> list[Panel]:
             unit="percentunit",
             empty="Nothing could have been found yet, or every topic has alerted.",
             limits=(0, None),
-        ),
-    ]
-
-
-def style(config: Config) -> list[Panel]:
-    """How the model answers, whatever it is asked."""
-    limits = config.thresholds
-
-    def shift(title: str, what: str, metric: m.Metric, limit: float | None, empty: str) -> Panel:
-        found = q.by("run, topic", q.series(config, metric, ONE_RUN, TOPIC, _BASELINE))
-        every = q.by("run", q.by("run, topic", q.series(config, metric, ONE_RUN, _BASELINE)), "avg")
-        said = f" The lines are where an alert is raised, for the mean: {limit:g}." if limit is not None else ""
-        return timeseries(
-            title,
-            f"{what} since the baseline; no value, and controls show it too.{said}",
-            targets((found, "{{topic}}"), (every, "mean over topics")),
-            unit="percentunit",
-            empty=empty,
-            lines=() if limit is None else (-limit, limit),
-            overrides=[override("/^mean/", custom__lineWidth=4)],
-            width=8,
-        )
-
-    return [
-        shift(
-            "Naysaying",
-            'Change of P("no") whatever is asked',
-            m.NAYSAYING_SHIFT,
-            limits.naysaying_shift,
-            "This run does not ask agree-or-disagree questions.",
-        ),
-        shift("Refusals", "Change of the share of refusals", m.REFUSAL_SHIFT, limits.refusal_shift, NO_REPLIES),
-        shift(
-            "Unread replies",
-            "Change of the share of unread replies",
-            m.UNREAD_SHIFT,
-            None,
-            NO_REPLIES,
         ),
     ]
 

@@ -7,8 +7,10 @@ from driftwatch.mixin import frame
 from driftwatch.mixin import queries as q
 from driftwatch.mixin.config import Config
 from driftwatch.mixin.frame import ONE_RUN
-from driftwatch.mixin.panels import Panel, override, row, stat, state_timeline, table, target
-from driftwatch.mixin.run_curves import NO_REPLIES, TOPIC, drift, evidence, stances, style
+from driftwatch.mixin.overrides import override
+from driftwatch.mixin.panels import Panel, row, stat, state_timeline, table, target
+from driftwatch.mixin.reply_curves import judges, style
+from driftwatch.mixin.run_curves import NO_REPLIES, TOPIC, drift, evidence, stances
 
 _STATE_COLOURS = {"running": "blue", "finished": "green", "stopped": "yellow", "failed": "red", "crashed": "red"}
 
@@ -30,6 +32,8 @@ def run_dashboard(config: Config) -> dict[str, Any]:
             *evidence(config),
             row("Style: how it answers, whatever it is asked"),
             *style(config),
+            row("Judges: how far to believe who reads"),
+            *judges(config),
         ],
         [
             frame.run_variable(config, several=False),
