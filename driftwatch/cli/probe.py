@@ -101,44 +101,73 @@ def _replies(
 
 def _print_replies(found: Any, topics: dict[str, Any], name: str) -> None:
     from rich.console import Console
-    from rich.table import Table
 
-    table = Table(title=f"what {name} replies, read by {found.identity['judge']}")
-    for column in ("topic", "support means", "support", "neutral", "oppose", "read", "refused", "order", "tokens"):
-        table.add_column(column, justify="left" if column in ("topic", "support means") else "right")
-    for row, style in zip(found.topics, found.styles, strict=True):
-        order = "–" if style.order_preference is None else f"{style.order_preference:+.2f}"
-        manners = (f"{row.coverage or 0:.2f}", f"{style.refusal:.2f}", order, f"{style.num_tokens:.0f}")
-        table.add_row(row.topic, topics[row.topic].poles[0], *_shares(row), *manners)
+    table = _table(
+        f"what {name} replies, read by {found.identity['judge']}", "read", "steady", "refused", "order", "tokens"
+    )
+    for row, style, trust in zip(found.topics, found.styles, found.reliability, strict=True):
+        figures = (f"{row.coverage or 0:.2f}", _figure(trust.reply_consistency), f"{style.refusal:.2f}")
+        manners = (_figure(style.order_preference, sign=True), f"{style.num_tokens:.0f}")
+        table.add_row(_topic(row, topics), *_shares(row), *figures, *manners)
     console = Console()
     console.print(table)
+    _print_missing(found.topics, console)
+    unresolved = [entry.topic for entry in found.reliability if entry.unresolved is not None]
     console.print(
-        "read: share of the replies that a stance was read from; order: preference for the side that stood first. "
-        "Shares are over the items with a stance read in both orders."
+        "read: share of the replies that a stance was read from; steady: share of the items whose answer stays when "
+        "the sides change places; order: preference for the side that stood first. Shares are over the items with a "
+        "stance read in both orders, their 95 % intervals over items. "
+        f"Left out of alerts, for want of resolution: {', '.join(unresolved) or 'no topic'}."
     )
 
 
+def _table(title: str, *columns: str) -> Any:
+    """Topics, the three shares, and what else is shown; two lines a row, so that it fits a terminal."""
+    from rich.table import Table
+
+    table = Table(title=title)
+    table.add_column("topic", overflow="fold")
+    for column in ("support", "neutral", "oppose", *columns):
+        table.add_column(column, justify="right", no_wrap=True)
+    return table
+
+
+def _topic(row: Any, topics: dict[str, Any]) -> str:
+    return f"{row.topic}\n[dim]+ {topics[row.topic].poles[0]}[/dim]"
+
+
 def _shares(row: Any) -> list[str]:
-    """Support, neutral, oppose with their intervals where there are any."""
+    """Support, neutral, oppose, each over its interval where there is one."""
     if row.probs is None:
-        return [row.unscored or "–", "", ""]
+        return ["–", "–", "–"]
     if row.lower is None or row.upper is None:
         return [f"{p:.2f}" for p in row.probs]
-    return [f"{p:.2f} [{low:.2f}, {up:.2f}]" for p, low, up in zip(row.probs, row.lower, row.upper, strict=True)]
+    return [
+        f"{p:.2f}\n[dim]{low:.2f}–{up:.2f}[/dim]" for p, low, up in zip(row.probs, row.lower, row.upper, strict=True)
+    ]
+
+
+def _print_missing(shares: list[Any], console: Any) -> None:
+    """Why a topic has no shares."""
+    for row in shares:
+        if row.probs is None:
+            console.print(f"{row.topic}: {row.unscored}")
+
+
+def _figure(value: float | None, *, sign: bool = False) -> str:
+    return "–" if value is None else f"{value:{'+' if sign else ''}.2f}"
 
 
 def _print_shares(shares: list[Any], topics: dict[str, Any], name: str) -> None:
     from rich.console import Console
-    from rich.table import Table
 
-    table = Table(title=f"where {name} stands, by the screen")
-    for column in ("topic", "support means", "support", "neutral", "oppose", "log-odds", "naysaying", "items"):
-        table.add_column(column, justify="left" if column in ("topic", "support means") else "right")
+    table = _table(f"where {name} stands, by the screen", "log-odds", "naysaying", "items")
     for row in shares:
-        log_odds = "–" if row.log_odds is None else f"{row.log_odds:+.2f}"
-        naysaying = "–" if row.naysaying is None else f"{row.naysaying:.2f}"
-        table.add_row(row.topic, topics[row.topic].poles[0], *_shares(row), log_odds, naysaying, str(row.num_items))
-    Console().print(table)
+        figures = (_figure(row.log_odds, sign=True), _figure(row.naysaying), str(row.num_items))
+        table.add_row(_topic(row, topics), *_shares(row), *figures)
+    console = Console()
+    console.print(table)
+    _print_missing(shares, console)
 
 
 def _print_reliability(found: list[Any]) -> None:
