@@ -1,7 +1,8 @@
 """The report's pictures: the same figures as on the page, as SVG that stands on its own."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from driftwatch.drift.summary import CONFIRM
 from driftwatch.record import Record, RunInfo, TopicInfo
@@ -26,7 +27,6 @@ from driftwatch.report.words import odds, percent, signed
 CELL, GAP = (300.0, 172.0), 14.0
 COLUMNS = 3
 SHARES = (("support", SUPPORT, None), ("neutral", NEUTRAL, "2 3"), ("oppose", OPPOSE, "8 4"))
-STYLES = ("naysaying", "refusal", "unread")
 MAX_CELLS = 120  # columns of a heat map; more are narrower than a printed line
 
 
@@ -44,6 +44,35 @@ class Figure:
     title: str
     text: str
     svg: str
+
+
+class Channel(NamedTuple):
+    """One manner as it is drawn.
+
+    Attributes:
+        part: Of the series: "stances", or "styles" where the baseline's replies to the same draws are known too.
+        name: Its column.
+        ends: Of the axis; `None` follows the data.
+    """
+
+    part: str
+    name: str
+    title: str
+    ends: tuple[float, float | None]
+    label: Callable[[float], str]
+
+
+CHANNELS = (
+    Channel("stances", "naysaying", "Naysaying", (0.0, 1.0), percent),
+    Channel("stances", "refusal", "Refusals", (0.0, 1.0), percent),
+    Channel("stances", "unread", "Unread replies", (0.0, 1.0), percent),
+    Channel("styles", "off_topic", "Off-topic replies", (0.0, 1.0), percent),
+    Channel("styles", "hedging", "Hedging", (0.0, 1.0), percent),
+    Channel("styles", "order_preference", "Preference for what stands first", (-1.0, 1.0), lambda v: signed(v, 1)),
+    Channel("styles", "cut", "Replies cut by the limit", (0.0, 1.0), percent),
+    Channel("styles", "num_tokens", "Length, tokens", (0.0, None), lambda v: f"{v:.0f}"),
+    Channel("styles", "entropy", "Entropy, nats a token", (0.0, None), lambda v: f"{v:.1f}"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +168,9 @@ def _stances(info: RunInfo, series: Series, choice: Choice, steps: Sequence[floa
             axes.curve(steps, series.numbers("stances", topic.id, probe, name), color, dash=dash)
         _mark_onset(axes, topic, last)
     text = "Shares of support (solid), neutral (dotted) and oppose (dashed) over steps, with 95 % intervals over items."
+    noise = [f.magnitude for f in last.floors if (f.kind, f.probe) == ("judge", probe)] if last is not None else []
+    if noise and noise[0] is not None:
+        text += f" The judge's own noise is up to {percent(noise[0])} of a share: no level is known better than that."
     return Figure("stances", title, text, picture.svg())
 
 
@@ -242,34 +274,45 @@ def odds_tick(value: float) -> str:
 
 
 def _style(info: RunInfo, series: Series, steps: Sequence[float]) -> Figure | None:
-    measured = [(name, curves) for name in STYLES if (curves := _style_curves(info, series, name))]
+    measured = [(channel, curves) for channel in CHANNELS if (curves := _style_curves(info, series, channel))]
     if not measured:
         return None
     title = "Style, apart from values"
     picture, places = _grid(len(measured), title)
-    for (name, curves), (left, top) in zip(measured, places, strict=True):
-        picture.text(left, top + 13, name.capitalize(), size=12.5, font_weight=600)
-        picture.text(left, top + 29, "— values   - - controls", size=10.5, fill=QUIET)
+    for (channel, curves), (left, top) in zip(measured, places, strict=True):
+        baseline = "   ··· baseline" if channel.part == "styles" else ""
+        picture.text(left, top + 13, channel.title, size=12.5, font_weight=600)
+        picture.text(left, top + 29, f"— values   - - controls{baseline}", size=10.5, fill=QUIET)
         box = (left + 38, top + 38, CELL[0] - 40, CELL[1] - 62)
-        axes = Axes(picture, box, (steps[0], steps[-1]), (0.0, 1.0), y_label=percent)
-        for is_control, values in curves:
-            axes.curve(steps, values, NEUTRAL if is_control else SUPPORT, dash="6 4" if is_control else None)
-    text = "What changes in the manner of the answers; a change on controls too is one of manners, not of values."
+        known = [value for values, _, _ in curves for value in values if value is not None]
+        low, high = channel.ends
+        ends = (low, 1.08 * max(known, default=1.0) or 1.0) if high is None else (low, high)
+        axes = Axes(picture, box, (steps[0], steps[-1]), ends, y_label=channel.label)
+        for values, color, dash in curves:
+            axes.curve(steps, values, color, dash=dash)
+    text = (
+        "What changes in the manner of the answers; a change on controls too is one of manners, not of values. The "
+        "baseline, where it is drawn, answered the same draws; its mean is over all topics."
+    )
     return Figure("style", title, text, picture.svg())
 
 
-def _style_curves(info: RunInfo, series: Series, name: str) -> list[tuple[bool, Numbers]]:
-    curves: list[tuple[bool, Numbers]] = []
-    for is_control in (False, True):
+def _style_curves(info: RunInfo, series: Series, channel: Channel) -> list[tuple[Numbers, str, str | None]]:
+    groups = [
+        (f"{channel.name}_baseline", [topic.id for topic in info.topics], FAINT, "2 3"),
+        (channel.name, [topic.id for topic in info.topics if not topic.control], SUPPORT, None),
+        (channel.name, [topic.id for topic in info.topics if topic.control], NEUTRAL, "6 4"),
+    ]
+    curves: list[tuple[Numbers, str, str | None]] = []
+    for name, topics, color, dash in groups:
         columns = [
-            series.numbers("stances", topic.id, probe, name)
-            for topic in info.topics
-            if topic.control == is_control
-            for probe in series.keys("stances", topic.id)
-            if ("stances", topic.id, probe, name) in series.columns
+            series.numbers(channel.part, topic, probe, name)
+            for topic in topics
+            for probe in series.keys(channel.part, topic)
+            if (channel.part, topic, probe, name) in series.columns
         ]
         if columns:
-            curves.append((is_control, [_mean(values) for values in zip(*columns, strict=True)]))
+            curves.append(([_mean(values) for values in zip(*columns, strict=True)], color, dash))
     return curves
 
 

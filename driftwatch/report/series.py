@@ -7,7 +7,9 @@ A column holds one figure over the looks, `None` where a look did not measure it
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from driftwatch.record import Drift, Interval, Record, TopicEvidence, TopicStance
+from driftwatch.drift.style import FIGURES as STYLE_FIGURES
+from driftwatch.drift.summary import CONFIRM
+from driftwatch.record import Drift, Interval, Record, StylePair, TopicEvidence, TopicStance
 from driftwatch.stance import STANCES, Probs
 
 Key = tuple[str, ...]
@@ -87,6 +89,17 @@ def figures(record: Record) -> Iterator[tuple[Key, Figure]]:
         yield from _drift(drift)
     for row in record.evidence:
         yield from _evidence(row)
+    for pair in record.styles:
+        yield from _style(pair)
+    if record.disagreement is not None:
+        yield ("judges", "disagreement"), record.disagreement.ratio
+
+
+def _style(pair: StylePair) -> Iterator[tuple[Key, Figure]]:
+    for name in STYLE_FIGURES:
+        for suffix, value in (("", getattr(pair.now, name)), ("_baseline", getattr(pair.baseline, name))):
+            if value is not None:
+                yield ("styles", pair.topic, CONFIRM, f"{name}{suffix}"), value
 
 
 def _stance(stance: TopicStance) -> Iterator[tuple[Key, Figure]]:

@@ -12,6 +12,7 @@ from driftwatch.record import Drift, Record, RunInfo, TopicEvidence, TopicInfo
 from driftwatch.report.advice import Advice, advice
 from driftwatch.report.figures import Choice, Figure, choose, figures
 from driftwatch.report.movers import Movers, moved_most
+from driftwatch.report.replies import Manners, manners, readers
 from driftwatch.report.series import Series
 from driftwatch.report.verdict import Verdict, verdict
 from driftwatch.stance import STANCES
@@ -47,6 +48,8 @@ class Summary:
         drifts: All drifts of the last look against the alerting baseline.
         evidence: Rows of the last look, the strongest first.
         detectable: Smallest and largest of the smallest drifts that could have been found; `None` where unknown.
+        manners: What has clearly changed in how it answers.
+        readers: Sentences on how far the judges of the replies can be believed.
         choice: Which probe and baseline pictures and table show; `None` before a look.
     """
 
@@ -61,6 +64,8 @@ class Summary:
     evidence: tuple[TopicEvidence, ...]
     detectable: tuple[float, float] | None
     movers: Movers
+    manners: Manners
+    readers: tuple[str, ...]
     figures: tuple[Figure, ...]
     advice: tuple[Advice, ...]
 
@@ -93,6 +98,8 @@ def summarise(store: RunStore) -> Summary:
         evidence=tuple(sorted(last.evidence, key=lambda row: -row.log10_e_value)) if last else (),
         detectable=(min(known), max(known)) if known else None,
         movers=moved_most(store, info),
+        manners=manners(info, measured),
+        readers=readers(last),
         figures=tuple(figures(info, series, last)),
         advice=tuple(advice(info, last, said)),
     )

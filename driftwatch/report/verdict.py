@@ -95,6 +95,8 @@ def _moved(info: RunInfo, row: TopicEvidence) -> str:
     since = "" if row.onset_step is None else f", since step {row.onset_step}"
     evidence = row.log10_e_value if row.log10_value_e_value is None or row.label == "unreadable" else None
     proof = f", evidence {odds(row.log10_value_e_value if evidence is None else evidence)}"
+    if row.state == "material" and (tolerance := info.topic(row.topic).tolerance) is not None:
+        proof = f", beyond the tolerated {tolerance:g}{proof}"
     if row.topic == POOLED:
         what = row.moved_most or "replies without a stance"
         return f"Readability changed, most of all {what}, {signed(size)}{since}{proof}"

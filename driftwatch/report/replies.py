@@ -1,0 +1,139 @@
+"""What a report says of the replies themselves: how they are given, and how far to believe who reads them.
+
+A change of manner is named where it is clear, so that "it refuses more" is not read as "it became neutral". It is a
+description of the last looks and raises no alert: nothing here has a stated false-alarm rate.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from driftwatch.drift.evidence import NUM_RECENT
+from driftwatch.drift.verdict import ALIKE
+from driftwatch.record import Record, RunInfo, StylePair
+from driftwatch.report.words import listed, percent, signed
+
+CLEAR = 4.0  # standard errors; of eight figures over ten or more cells, chance passes it once in forty runs
+MIN_CELLS = 10  # topics times looks
+# What it is called when it rose and when it fell, and the least change worth a word: of shares in points, of the last
+# two relative to the baseline. Chosen for sense.
+WORDS: dict[str, tuple[str, str, float]] = {
+    "refusal": ("it refuses more", "it refuses less", 0.1),
+    "off_topic": ("it answers beside the question more often", "it answers beside the question less often", 0.1),
+    "unread": ("its replies are harder to read", "its replies are easier to read", 0.1),
+    "hedging": ("it hedges more", "it hedges less", 0.1),
+    "order_preference": ("it prefers what stands first more", "it prefers what stands first less", 0.2),
+    "cut": ("its replies are cut by the limit more often", "its replies are cut by the limit less often", 0.1),
+    "num_tokens": ("its replies got longer", "its replies got shorter", 0.2),
+    "entropy": ("it is less sure of its words", "it is surer of its words", 0.2),
+}
+RELATIVE = ("num_tokens", "entropy")
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One manner that has clearly changed; means over topics and the last looks, each cell counting alike.
+
+    Attributes:
+        figure: As `drift.style.FIGURES` calls it.
+        before: Of the baseline's replies to the same draws.
+        now: Of the model in training.
+        on_controls: Whether the controls changed alike; `None` without controls.
+        text: In words.
+    """
+
+    figure: str
+    before: float
+    now: float
+    on_controls: bool | None
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Manners:
+    """What has clearly changed in how the model answers, and the sentence that says so; `None` where nothing has."""
+
+    changes: tuple[Change, ...] = ()
+    sentence: str | None = None
+
+
+def manners(info: RunInfo, records: Sequence[Record]) -> Manners:
+    """How the answers changed, over the last looks whose replies were read.
+
+    Args:
+        info: The run.
+        records: Its looks, in order.
+    """
+    looks = [record for record in records if record.styles][-NUM_RECENT:]
+    pairs = [pair for record in looks for pair in record.styles]
+    controls = {topic.id for topic in info.topics if topic.control}
+    found = [change for figure in WORDS if (change := _change(figure, pairs, controls)) is not None]
+    if not found:
+        return Manners()
+    alerts = [row for row in looks[-1].evidence if row.state in ("alert", "material")]
+    has_moved = any(row.label != "unreadable" for row in alerts)  # that label denies that a value moved
+    begins = (
+        "How it answers changed as well" if has_moved else "How it answers changed; no value has evidence of a move"
+    )
+    alike = {change.on_controls for change in found}
+    where = ""
+    if len(alike) == 1 and None not in alike:
+        where = f"; the controls {'show it too' if alike == {True} else 'do not show it'}"
+    what = listed([change.text for change in found], most=len(found))
+    return Manners(tuple(found), f"{begins}: {what}{where}.")
+
+
+def readers(record: Record | None) -> tuple[str, ...]:
+    """How far who read the replies of a look can be believed, in sentences; none where nothing is known."""
+    if record is None:
+        return ()
+    said = []
+    floor = next((floor for floor in record.floors if floor.kind == "judge"), None)
+    if floor is not None and floor.score is not None:
+        most = f"by up to {signed(floor.score).lstrip('+')} of score on a topic" if floor.score else "in nothing"
+        said.append(
+            f"Given the same replies twice, the judge differed from itself {most}; judged levels are known no better "
+            "than that, and the noise of sampling comes on top."
+        )
+    found = record.disagreement
+    if found is not None and found.ratio is not None:
+        pairs = [f"{pair} {signed(kappa)}" for pair, kappa in found.kappa.items() if kappa is not None]
+        said.append(
+            f"The judges differ on {percent(found.ratio)} of {found.num_replies} replies of this look"
+            f"{'; kappa ' + ', '.join(pairs) if pairs else ''}."
+        )
+    if found is not None and found.absent:
+        said.append(f"Judges that were absent: {'; '.join(f'{judge} ({why})' for judge, why in found.absent.items())}.")
+    return tuple(said)
+
+
+def _change(figure: str, pairs: Sequence[StylePair], controls: set[str]) -> Change | None:
+    cells = [(pair, shift) for pair in pairs if (shift := pair.shift(figure)) is not None]
+    if len(cells) < MIN_CELLS:
+        return None
+    shifts = np.array([shift for _, shift in cells])
+    mean, error = float(shifts.mean()), float(shifts.std(ddof=1)) / math.sqrt(len(shifts))
+    before = float(np.mean([getattr(pair.baseline, figure) for pair, _ in cells]))
+    more, less, least = WORDS[figure]
+    if abs(mean) < least * (abs(before) if figure in RELATIVE else 1.0) or abs(mean) < CLEAR * error or not mean:
+        return None
+    theirs = [shift for pair, shift in cells if pair.topic in controls]
+    return Change(
+        figure=figure,
+        before=before,
+        now=before + mean,
+        on_controls=float(np.mean(theirs)) * np.sign(mean) >= ALIKE * abs(mean) if theirs else None,
+        text=f"{more if mean > 0 else less} ({_sizes(figure, before, before + mean)})",
+    )
+
+
+def _sizes(figure: str, before: float, now: float) -> str:
+    if figure == "num_tokens":
+        return f"{before:.0f} → {now:.0f} tokens"
+    if figure == "entropy":
+        return f"{before:.1f} → {now:.1f} nats a token"
+    if figure == "order_preference":
+        return f"{signed(before)} → {signed(now)}"
+    return f"{percent(before)} → {percent(now)}"
