@@ -74,9 +74,7 @@ def manners(info: RunInfo, records: Sequence[Record]) -> Manners:
         return Manners()
     alerts = [row for row in looks[-1].evidence if row.state in ("alert", "material")]
     has_moved = any(row.label != "unreadable" for row in alerts)  # that label denies that a value moved
-    begins = (
-        "How it answers changed as well" if has_moved else "How it answers changed; no value has evidence of a move"
-    )
+    begins = f"How it answers changed{' as well' if has_moved else '; no value has evidence of a move'}"
     alike = {change.on_controls for change in found}
     where = ""
     if len(alike) == 1 and None not in alike:
@@ -124,7 +122,7 @@ def _change(figure: str, pairs: Sequence[StylePair], controls: set[str]) -> Chan
         figure=figure,
         before=before,
         now=before + mean,
-        on_controls=float(np.mean(theirs)) * np.sign(mean) >= ALIKE * abs(mean) if theirs else None,
+        on_controls=float(np.mean(theirs)) / mean >= ALIKE if theirs else None,
         text=f"{more if mean > 0 else less} ({_sizes(figure, before, before + mean)})",
     )
 
