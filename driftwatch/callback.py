@@ -15,7 +15,7 @@ with its traceback, counted in a metric, and kept in the record.
 import atexit
 import logging
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -26,9 +26,11 @@ from driftwatch import plugins
 from driftwatch.actions import Action, is_called_for
 from driftwatch.confirm import Confirmation
 from driftwatch.drift.compare import BaselineName
+from driftwatch.drift.tolerance import TOLERATED
 from driftwatch.errors import ConfigError
 from driftwatch.exporters.exporter import Exporter
 from driftwatch.monitor import Monitor
+from driftwatch.probes.engine import Engine, find_engine
 from driftwatch.probes.probe import Probe
 from driftwatch.schedule import Schedule, looks_are_off
 from driftwatch.topics import TopicPack
@@ -44,6 +46,9 @@ class DriftCallback(TrainerCallback, ExportableState):  # type: ignore[misc] # t
 
         trainer = DPOTrainer(..., callbacks=[DriftCallback()])
 
+    Where a trainer samples with vLLM, its engine writes the replies once the callback is given the trainer, which
+    callbacks are not by themselves: `use_engine(trainer)`.
+
     Args:
         pack: Topic pack, or its name or path.
         baseline: Folder of the SFT run, or of `driftwatch baseline`; `None` compares with the start of this run, and
@@ -53,6 +58,8 @@ class DriftCallback(TrainerCallback, ExportableState):  # type: ignore[misc] # t
         confirm: How replies are drawn and who reads them; `None` leaves it at the screen.
         schedule: At which steps to look, and at what cost.
         alpha: Probability of any false alert in the whole run that is tolerated, in (0, 1).
+        tolerance: Drift that is put up with, as a change of a stance's share in [0, 1); an alert beyond it is
+            "material". One number, or a number by topic, with "default" for the others. A resumed run keeps its own.
         run: Name of the run; `None` takes the Trainer's run_name, or makes one from the time.
         output_dir: Folder in which the run's folder is made; `None` takes "driftwatch" in the Trainer's output folder.
         exporters: Names or objects.
@@ -77,6 +84,7 @@ class DriftCallback(TrainerCallback, ExportableState):  # type: ignore[misc] # t
         confirm: Confirmation | None = None,
         schedule: Schedule | None = None,
         alpha: float = 0.01,
+        tolerance: float | Mapping[str, float] = TOLERATED,
         run: str | None = None,
         output_dir: str | Path | None = None,
         exporters: Sequence[str | Exporter] = ("prometheus",),
@@ -100,6 +108,7 @@ class DriftCallback(TrainerCallback, ExportableState):  # type: ignore[misc] # t
             confirm=confirm,
             schedule=schedule,
             alpha=alpha,
+            tolerance=tolerance,
             run=run,
             output_dir=output_dir or "driftwatch-runs",
             exporters=exporters,
@@ -107,6 +116,8 @@ class DriftCallback(TrainerCallback, ExportableState):  # type: ignore[misc] # t
         )
         self.progress: dict[str, Any] = {}
         self._actions: list[Action] = [plugins.made("actions", action) for action in actions]
+        self._draws_replies = confirm is not None
+        self._trainer: Callable[[], Any] = lambda: None
         self._asked_to_stop: int | None = None
         self._own_output_dir = output_dir is not None
         self._on_error = on_error
@@ -114,6 +125,21 @@ class DriftCallback(TrainerCallback, ExportableState):  # type: ignore[misc] # t
         self._seen_step = -1
         self._said: set[str] = set()
         DriftCallback._newest = weakref.ref(self)
+
+    def use_engine(self, trainer: Any) -> None:
+        """Have the replies written by the vLLM of a trainer (GRPO or RLOO with `use_vllm=True`); before `train`.
+
+        Without this, and where its engine cannot be asked, they are sampled in-process, which is right and slower. A
+        trainer that samples without vLLM may be given, too::
+
+            watch = DriftCallback(confirm=Confirmation())
+            trainer = GRPOTrainer(..., callbacks=[watch])
+            watch.use_engine(trainer)
+
+        Args:
+            trainer: The one that this callback was given to. It is not kept alive.
+        """
+        self._trainer = weakref.ref(trainer)
 
     # Trainer events
 
@@ -140,6 +166,7 @@ class DriftCallback(TrainerCallback, ExportableState):  # type: ignore[misc] # t
             planned_steps=state.max_steps if state.max_steps > 0 else None,
             trainer=trainer.trainer if trainer is not None else None,
             optimizer=kwargs.get("optimizer"),
+            engine=self._engine(args),
             resume=self._resumed_folder(state),
         )
         self._running, self._seen_step = True, state.global_step
@@ -179,6 +206,15 @@ class DriftCallback(TrainerCallback, ExportableState):  # type: ignore[misc] # t
                 '%s does not heed a request to stop: the action "stop" will be reported, and training goes on',
                 trainer.trainer,
             )
+
+    def _engine(self, args: TrainingArguments) -> Engine | str | None:
+        """Who writes the replies in place of this process, as `find_engine` says; `None` where nobody was named."""
+        trainer = self._trainer()
+        if not self._draws_replies:
+            return None
+        if trainer is None and getattr(args, "use_vllm", False):
+            logger.info("replies are sampled in-process; use_engine(trainer) has the trainer's vLLM write them")
+        return find_engine(trainer)
 
     # State that goes into checkpoints
 

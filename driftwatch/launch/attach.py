@@ -23,9 +23,12 @@ def attach_to(module: ModuleType) -> None:
 def _watching(on_train_begin: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(on_train_begin)
     def begin(self: Any, args: Any, state: Any, control: Any, **kwargs: Any) -> Any:
-        who = _trainer(sys._getframe(1).f_locals.get("self"), self.model)
+        trainer = sys._getframe(1).f_locals.get("self")  # it calls the event from a method of its own
+        who = _trainer(trainer, self.model)
         added = _add_callback(self, who, args)
         if added is not None:
+            if hasattr(trainer, "callback_handler"):
+                added.use_engine(trainer)
             # The Trainer looked for callbacks with a state before this event, and fails at a checkpoint on one that it
             # has not seen (transformers 5.23, Trainer._save_checkpoint).
             state.stateful_callbacks.setdefault(type(added).__name__, added.state())
@@ -82,7 +85,7 @@ def _tell(note: Note, text: str) -> None:
 
 
 def _trainer(trainer: Any, model: Any) -> str:
-    """Class of the trainer, which calls the event from a method of its own, and of its model."""
+    """Class of the trainer and of its model."""
     name = type(trainer).__name__ if hasattr(trainer, "callback_handler") else "a trainer"
     return f"{name} ({type(_unwrapped(model)).__name__})"
 
