@@ -146,8 +146,7 @@ def fit_labels(
     Raises:
         ValueError: Fewer items with both than twice the folds.
     """
-    labels = {(s.topic, s.item): s.probs for s in replies if s.probs is not None and sum(s.probs) > 0}
-    both = [(s.scores, labels[s.topic, s.item]) for s in stances if s.scores and (s.topic, s.item) in labels]
+    both = labelled_items(stances, replies)
     if len(both) < 2 * num_folds:
         raise ValueError(
             f"expected at least {2 * num_folds} items with scores and judged replies, found {len(both)}; "
@@ -169,41 +168,34 @@ def fit_labels(
     return LabelFit(_maximum_likelihood(scores_NS, label_NS), own, without, constant)
 
 
+def labelled_items(stances: Sequence[Stance], replies: Sequence[Stance]) -> list[tuple[Probs, Probs]]:
+    """Scores and label shares of the items that have both, and a reply that took a stance."""
+    labels = {(s.topic, s.item): s.probs for s in replies if s.probs is not None and sum(s.probs) > 0}
+    return [(s.scores, labels[s.topic, s.item]) for s in stances if s.scores and (s.topic, s.item) in labels]
+
+
 def _maximum_likelihood(scores_NS: NDArray[np.float64], label_NS: NDArray[np.float64]) -> Calibration:
-    """Newton's method on logits β l(s) + c(s) with c(oppose) = 0: concave, three parameters, slightly shrunk.
+    """Logits β l(s) + c(s) with c(oppose) = 0: three parameters, slightly shrunk, β within its bounds.
 
     Args:
         scores_NS: Nats a token.
         label_NS: How much of each item took each stance; an item weighs by its sum.
     """
     num_items = len(scores_NS)
-    mass_N1 = label_NS.sum(1, keepdims=True)
     centred_NS = scores_NS - scores_NS.mean(1, keepdims=True)  # a softmax does not see what all stances share
-    features_NS3 = np.zeros((num_items, 3, 3))
-    features_NS3[:, :, 0] = centred_NS
-    features_NS3[:, 0, 1] = features_NS3[:, 1, 2] = 1.0
-    shrink = np.diag([0.0, 1.0, 1.0]) * 0.5  # half a reply toward equal offsets: a stance never seen stays possible
-    weight_3 = np.array([1.0, 0.0, 0.0])
-    for _ in range(100):
-        logits_NS = features_NS3 @ weight_3
-        p_NS = np.exp(logits_NS - logits_NS.max(1, keepdims=True))
-        p_NS /= p_NS.sum(1, keepdims=True)
-        gradient = np.einsum("ns,nsk->k", label_NS - mass_N1 * p_NS, features_NS3) - shrink @ weight_3
-        mean_N3 = np.einsum("ns,nsk->nk", p_NS, features_NS3)
-        hessian = np.einsum("ns,nsk,nsl->kl", mass_N1 * p_NS, features_NS3, features_NS3)
-        hessian += shrink - (mass_N1 * mean_N3).T @ mean_N3
-        step = np.linalg.solve(hessian + 1e-9 * np.eye(3), gradient)
-        step *= min(1.0, 5.0 / max(float(np.abs(step).max()), 1e-12))
-        weight_3 = weight_3 + step
-        if np.abs(step).max() < 1e-9:
-            break
-    slope, at_support, at_neutral = weight_3.tolist()
+    offsets_NS2 = np.zeros((num_items, 3, 2))
+    offsets_NS2[:, 0, 0] = offsets_NS2[:, 1, 1] = 1.0
+    shrink_2 = np.array([0.5, 0.5])  # half a reply toward equal offsets: a stance never seen stays possible
+    features_NS3 = np.concatenate([centred_NS[:, :, None], offsets_NS2], axis=2)
+    slope, *at = _newton(features_NS3, label_NS, np.array([0.0, *shrink_2]), np.zeros_like(centred_NS))
     if slope < MIN_SLOPE:  # scores that say nothing, or the opposite: every item gets the mean shares
         slope = MIN_SLOPE
         share_S = label_NS.mean(0) + 0.5 / num_items
-        at_support, at_neutral = np.log(share_S[:2] / share_S[2]).tolist()
-    slope = min(slope, 1 / MIN_TEMPERATURE)
-    support, neutral = -at_support / slope, -at_neutral / slope
+        at = np.log(share_S[:2] / share_S[2]).tolist()
+    elif slope > 1 / MIN_TEMPERATURE:  # offsets that went with the steeper slope would shift every item
+        slope = 1 / MIN_TEMPERATURE
+        at = _newton(offsets_NS2, label_NS, shrink_2, slope * centred_NS)
+    support, neutral = (-at_stance / slope for at_stance in at)
     # Only differences of offsets matter; shift them so that both sides' sum to 0.
     return Calibration(
         neutral_offset=float(neutral - support / 2),
@@ -212,3 +204,29 @@ def _maximum_likelihood(scores_NS: NDArray[np.float64], label_NS: NDArray[np.flo
         num_items=num_items,
         method="labels",
     )
+
+
+def _newton(
+    features_NSK: NDArray[np.float64],
+    label_NS: NDArray[np.float64],
+    shrink_K: NDArray[np.float64],
+    fixed_NS: NDArray[np.float64],
+) -> list[float]:
+    """The K weights that maximise Σ label log softmax(fixed + features · weights) − ½ shrink weights²; concave."""
+    mass_N1 = label_NS.sum(1, keepdims=True)
+    weight_K = np.zeros(len(shrink_K))
+    for _ in range(100):
+        logits_NS = fixed_NS + features_NSK @ weight_K
+        p_NS = np.exp(logits_NS - logits_NS.max(1, keepdims=True))
+        p_NS /= p_NS.sum(1, keepdims=True)
+        gradient_K = np.einsum("ns,nsk->k", label_NS - mass_N1 * p_NS, features_NSK) - shrink_K * weight_K
+        mean_NK = np.einsum("ns,nsk->nk", p_NS, features_NSK)
+        hessian = np.einsum("ns,nsk,nsl->kl", mass_N1 * p_NS, features_NSK, features_NSK)
+        hessian += np.diag(shrink_K + 1e-9) - (mass_N1 * mean_NK).T @ mean_NK
+        step_K = np.linalg.solve(hessian, gradient_K)
+        step_K *= min(1.0, 5.0 / max(float(np.abs(step_K).max()), 1e-12))
+        weight_K = weight_K + step_K
+        if np.abs(step_K).max() < 1e-9:
+            break
+    found: list[float] = weight_K.tolist()
+    return found

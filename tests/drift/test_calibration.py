@@ -107,6 +107,21 @@ def test_scores_that_say_nothing_get_the_mean_shares_and_no_credit():
     assert shares == pytest.approx([0.5, 0.2, 0.3], abs=0.05)
 
 
+def test_labels_sharper_than_the_smallest_temperature_keep_their_threshold():
+    """Log-odds around −0.3, support above that: the offsets must fit the slope that is left, not the steeper one."""
+    lean = np.linspace(-0.35, -0.25, 400)
+    stances = screen([[-2.0 + d, -2.5, -2.0] for d in lean])
+    replies = [
+        Stance("work", f"w{i}", "reply", probs=Probs(float(d > -0.3), 0.0, float(d < -0.3))) for i, d in enumerate(lean)
+    ]
+    fit = fit_labels(stances, replies, np.random.default_rng(0))
+    assert fit.calibration.temperature == MIN_TEMPERATURE
+    assert fit.is_worth_it
+    support = np.array([s.probs.support for s in calibrated(stances, fit.calibration)])
+    assert support[:200].max() < 0.51
+    assert support[200:].min() > 0.49
+
+
 def test_a_stance_that_no_reply_took_stays_possible():
     stances = screen(np.random.default_rng(2).normal(-2, 0.3, (30, 3)))
     replies = [Stance("work", f"w{i}", "reply", probs=Probs(1.0, 0.0, 0.0)) for i in range(30)]
