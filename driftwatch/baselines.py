@@ -4,13 +4,16 @@
 - `sft`: the model that SFT left. From a folder (an SFT run, or what `driftwatch baseline` wrote), or from the model in
   training itself, by switching its adapters.
 
-Prior and temperature of the screen are frozen here, with the baseline that alerts rest on.
+Alerts rest on replies, so where those are drawn, alerts rest on a baseline that can be asked for them: the start, or an
+SFT model that the run starts from or reaches by its adapters. Prior and temperature of the screen are frozen here, with
+the baseline that alerts rest on.
 """
 
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 import numpy as np
@@ -18,11 +21,12 @@ import numpy as np
 from driftwatch.drift.calibration import Calibration, calibrated, fit_prior
 from driftwatch.drift.compare import BaselineName, Drift, compare
 from driftwatch.drift.floor import Floor, exceeds, numeric_floor
+from driftwatch.drift.validity import Tally, Validity
 from driftwatch.errors import BaselineError, ConfigError, StoreError
-from driftwatch.identity import check_comparable, rounding_moved, same_model
+from driftwatch.identity import PARTS, check_comparable, rounding_moved, same_model
 from driftwatch.reference import Reference, find_reference
 from driftwatch.stance import Stance
-from driftwatch.store import Baseline, RunStore
+from driftwatch.store import Baseline, Labels, RunStore
 
 if TYPE_CHECKING:
     from driftwatch.asking import Asking
@@ -30,8 +34,18 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 FILE = "baseline.json"  # what `driftwatch baseline` writes; the folder of a run has records instead
+REPLIES = "confirm"  # what a run's identity says of its replies stands behind this word
 # Nats a token: merging a trained adapter into bfloat16 weights moved topics by up to 0.006 in the demo.
 MERGED = 0.02
+WITHOUT_REPLIES = (
+    'alerts shall rest on replies of the baseline "sft", and replies can be drawn of the start only, since {}. Start '
+    'from that model, leave alerting_baseline out (alerts then rest on "start"), or watch without replies '
+    "(confirm=None)."
+)
+ON_THE_START = (
+    '. Replies can be drawn of the start only, so alerts rest on "start" and only the screen is compared with "sft". '
+    'To have alerts rest on "sft", start from that model'
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +57,10 @@ class Baselines:
         alerting: The one that alerts rest on.
         calibration: Of the screen, frozen; `None` where no probe gives scores.
         floors: Numeric floors, one a probe.
-        reference: How the SFT model can be reached inside the model in training; `None` where it cannot.
+        reference: How the model that alerts rest on can be reached inside the model in training; `None` where it
+            cannot.
+        labels: Judged replies of that model from before this run, read as this run has replies read; `None` where there
+            are none.
         notes: Sentences for the reader of the run.
         moved: Where a run goes on: what decides about rounding and differs from when it began, then and now.
     """
@@ -53,6 +70,7 @@ class Baselines:
     calibration: Calibration | None
     floors: tuple[Floor, ...] = ()
     reference: Reference | None = None
+    labels: Labels | None = None
     notes: tuple[str, ...] = ()
     moved: dict[str, tuple[str, str]] = field(default_factory=dict)
 
@@ -60,7 +78,17 @@ class Baselines:
         """A baseline's stances, calibrated as every look is."""
         return self.calibrated(self.known[name].stances)
 
-    def calibrated(self, stances: tuple[Stance, ...] | list[Stance]) -> list[Stance]:
+    @property
+    def heard(self) -> Tally:
+        """The alerting baseline's judged replies from before this run, counted."""
+        return {} if self.labels is None else self.labels.counts
+
+    @property
+    def validity(self) -> tuple[Validity, ...]:
+        """Whether the screen says what those replies say."""
+        return () if self.labels is None else self.labels.validity
+
+    def calibrated(self, stances: Sequence[Stance]) -> list[Stance]:
         """Stances with probabilities, by the frozen prior and temperature."""
         return list(stances) if self.calibration is None else calibrated(stances, self.calibration)
 
@@ -100,6 +128,7 @@ def begin_baselines(
     asking: "Asking",
     given: Baseline | None,
     alerting: BaselineName | None,
+    replies: bool,
     model_name: str,
     rng: np.random.Generator,
 ) -> Baselines:
@@ -112,50 +141,50 @@ def begin_baselines(
         asking: Asks again, for the numeric floor, and asks the SFT model where switching adapters reaches it.
         given: The SFT baseline that the user named, or `None`.
         alerting: The baseline that alerts rest on, or `None` to prefer "sft".
+        replies: Whether the run draws replies, which a baseline that it can only compare with does not give.
         model_name: For people.
         rng: For intervals.
 
     Raises:
         BaselineError: The given baseline is not comparable.
-        ConfigError: Alerts shall rest on "sft", and there is none.
+        ConfigError: Alerts shall rest on "sft", and there is none, or none that gives replies.
     """
     known: dict[BaselineName, Baseline] = {
         "start": Baseline(name="start", model=model_name, identity=identity, stances=tuple(first))
     }
-    again = asking.ask_permuted(model)
-    reference, notes = None, []
+    again, notes = asking.ask_permuted(model), []
+    found = find_reference(model)
+    inside = _inside(found, model, first, asking) if isinstance(found, Reference) else None
     if given is not None:
         known["sft"] = _accepted(given, identity)
-    found = find_reference(model)
-    if isinstance(found, Reference):
-        own = asking.fingerprint(model)
-        with found.active(model) as referred:
-            is_start = same_model(own, asking.fingerprint(referred))
-            theirs = first if is_start or given is not None else asking.ask(referred)
-        if is_start or found.adapter is not None:
-            reference = found
-            if given is None:
-                known["sft"] = Baseline("sft", model_name, identity, tuple(theirs), notes=(found.description,))
-        elif given is None:
-            notes.append(
-                f"{found.description} differ from the start of this run, so they are not the SFT model that it "
-                "continues; only the start is compared with. Pass baseline=… with the folder of the SFT run."
-            )
-    if alerting is None:
-        alerting = "sft" if "sft" in known else "start"
-    elif alerting not in known:
+    elif inside is not None:
+        whose = (inside.reference.description,)
+        known["sft"] = Baseline("sft", model_name, identity, tuple(inside.stances), notes=whose)
+    elif isinstance(found, Reference):
+        notes.append(
+            f"{found.description} differ from the start of this run, so they are not the SFT model that it "
+            "continues; only the start is compared with. Pass baseline=… with the folder of the SFT run."
+        )
+    name = alerting or ("sft" if "sft" in known else "start")
+    if name not in known:
         raise ConfigError(
             'alerts shall rest on the baseline "sft", and there is none: pass baseline=… with its folder'
             f"{'' if isinstance(found, Reference) else f' ({found})'}."
         )
-    calibration = _calibration(known[alerting])
-    if calibration is not None:
-        known[alerting] = replace(known[alerting], calibration=msgspec.to_builtins(calibration))
-    baselines = Baselines(known, alerting, calibration, reference=reference)
-    floors = _numeric_floors(baselines.stances("start"), baselines.calibrated(again), rng)
-    if "sft" in known:
-        notes += _starts_elsewhere(baselines, floors, rng)
-    return replace(baselines, floors=floors, notes=tuple(notes))
+    baselines = _frozen(known, name, again, rng)
+    elsewhere = _differs(baselines, first, rng) if "sft" in known else None
+    # Whether the model inside is the one that alerts shall rest on; if it is not, it may still be the start.
+    is_inside = inside is not None and name == "sft" and (given is None or not _differs(baselines, inside.stances, rng))
+    if elsewhere is not None:
+        notes.append(f"you do not start from this SFT model: at the first look {elsewhere}")
+        if replies and name == "sft" and not is_inside:
+            if alerting == "sft":
+                raise ConfigError(WITHOUT_REPLIES.format(notes[-1]))
+            name, baselines = "start", _frozen(known, "start", again, rng)
+            notes[-1] += ON_THE_START
+    labels, unused = _labels(known, name, identity)
+    reference = inside.reference if inside is not None and (is_inside or inside.is_start) else None
+    return replace(baselines, reference=reference, labels=labels, notes=(*notes, *unused))
 
 
 def resume_baselines(store: RunStore, identity: dict[str, str], alerting: BaselineName) -> Baselines:
@@ -174,13 +203,13 @@ def resume_baselines(store: RunStore, identity: dict[str, str], alerting: Baseli
             f"expected the run in {store.folder} to keep its first look; found none, so it cannot go on. "
             "Remove the folder, or begin a run under another name."
         )
-    stored = known[alerting].calibration
-    calibration = msgspec.convert(stored, Calibration) if stored else _calibration(known[alerting])
+    calibration = _calibration(known[alerting])
     # Numeric floors were measured when the run began, and every record since repeats them.
     records = store.records(superseded=True)
     floors = tuple(floor for floor in (records[-1].floors if records else ()) if floor.kind == "numeric")
     moved = rounding_moved(known["start"].identity, identity)
-    return Baselines(known, alerting, calibration, floors, moved=moved)
+    labels, _ = _labels(known, alerting, identity)
+    return Baselines(known, alerting, calibration, floors, labels=labels, moved=moved)
 
 
 def _last_look(store: RunStore) -> Baseline:
@@ -219,24 +248,75 @@ def _accepted(baseline: Baseline, identity: dict[str, str]) -> Baseline:
 
 def _calibration(baseline: Baseline) -> Calibration | None:
     if baseline.calibration is not None:
-        return msgspec.convert(baseline.calibration, Calibration)
+        return baseline.frozen
     if not any(stance.scores for stance in baseline.stances):
         return None
     return fit_prior(baseline.stances)
 
 
-def _numeric_floors(first: list[Stance], again: list[Stance], rng: np.random.Generator) -> tuple[Floor, ...]:
-    repeated = compare(first, again, against="start", rng=rng)
-    return tuple(numeric_floor(repeated, probe) for probe in dict.fromkeys(drift.probe for drift in repeated))
+class _Inside(NamedTuple):
+    """A model that switching adapters reaches, and that can be the SFT model.
+
+    Attributes:
+        is_start: It is the model that this run starts from.
+        stances: What it says.
+    """
+
+    reference: Reference
+    is_start: bool
+    stances: list[Stance]
 
 
-def _starts_elsewhere(baselines: Baselines, floors: tuple[Floor, ...], rng: np.random.Generator) -> list[str]:
-    drifts = compare(baselines.stances("sft"), baselines.stances("start"), against="sft", rng=rng)
-    moved: list[Drift] = [d for d in drifts if exceeds(d, floors) and abs(d.log_odds_shift or 1.0) > MERGED]
+def _inside(found: Reference, model: Any, first: list[Stance], asking: "Asking") -> _Inside | None:
+    """`None` where the base weights are not what the run starts from, and no adapter is named for the SFT model."""
+    own = asking.fingerprint(model)
+    with found.active(model) as referred:
+        is_start = same_model(own, asking.fingerprint(referred))
+        if found.adapter is None and not is_start:
+            return None
+        return _Inside(found, is_start, first if is_start else asking.ask(referred))
+
+
+def _frozen(
+    known: dict[BaselineName, Baseline], alerting: BaselineName, again: list[Stance], rng: np.random.Generator
+) -> Baselines:
+    """Everything read by the calibration of one of them, which travels with it from now on."""
+    calibration = _calibration(known[alerting])
+    if calibration is not None:
+        frozen = replace(known[alerting], calibration=msgspec.to_builtins(calibration))
+        known = {name: frozen if name == alerting else baseline for name, baseline in known.items()}
+    baselines = Baselines(known, alerting, calibration)
+    repeated = compare(baselines.stances("start"), baselines.calibrated(again), against="start", rng=rng)
+    probes = dict.fromkeys(drift.probe for drift in repeated)
+    return replace(baselines, floors=tuple(numeric_floor(repeated, probe) for probe in probes))
+
+
+def _differs(baselines: Baselines, stances: list[Stance], rng: np.random.Generator) -> str | None:
+    """How a model's stances differ from those of "sft", beyond numerical noise; `None` where they do not."""
+    drifts = compare(baselines.stances("sft"), baselines.calibrated(stances), against="sft", rng=rng)
+    moved: list[Drift] = [d for d in drifts if exceeds(d, baselines.floors) and abs(d.log_odds_shift or 1.0) > MERGED]
     if not moved:
-        return []
+        return None
     worst = max(moved, key=lambda drift: abs(drift.log_odds_shift or drift.score_shift or 0.0))
-    return [
-        f"you do not start from this SFT model: at the first look {len(moved)} of {len(drifts)} topics differ from it "
-        f"beyond the numeric floor, most of all {worst.topic}"
-    ]
+    return f"{len(moved)} of {len(drifts)} topics differ from it beyond the numeric floor, most of all {worst.topic}"
+
+
+def _labels(
+    known: dict[BaselineName, Baseline], alerting: BaselineName, identity: dict[str, str]
+) -> tuple[Labels | None, list[str]]:
+    """The judged replies that count in a run, and a sentence on those that do not."""
+    sft = known.get("sft")
+    labels = sft.labels if sft is not None else None
+    if labels is None:
+        return None, []
+    why = None
+    if alerting != "sft":
+        why = f'alerts rest on the baseline "{alerting}"'
+    elif f"{REPLIES}/judge" in identity:  # else the run draws none, and these are the only ones
+        for part, theirs in labels.identity.items():
+            ours = identity.get(f"{REPLIES}/{part}")
+            if ours != theirs:
+                why = f"{PARTS.get(part, part)} differs (there {theirs}, in this run {ours})"
+    if why is None:
+        return labels, []
+    return None, [f"the replies that were judged for the baseline do not count in this run: {why}"]

@@ -204,6 +204,7 @@ class Confirm:
         controls = tuple(t.id for t in self._topics if t.control)
         self._forget()
         self._baselines, self._fingerprint, self._anchor = baselines, fingerprint, fingerprint
+        self._heard, self.validity = baselines.heard, baselines.validity
         self._evidence = begin(Settings(values, controls, planned_looks=planned_looks or None, alpha=alpha))
         if baselines.reference is None:
             self.pool = self._pool_for(model, min(planned_looks or UNKNOWN_LOOKS, MAX_POOL_LOOKS))

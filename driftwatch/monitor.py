@@ -8,7 +8,7 @@ Nothing here catches errors: `callback.py` holds the one guard.
 import logging
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from driftwatch.budget import Controller, Decision, Spent, Workload
 from driftwatch.confirm import END_WAIT, MIN_DRAWS, Confirm, Confirmation
 from driftwatch.delivery import Delivery, Parcel
 from driftwatch.drift.compare import BaselineName
+from driftwatch.drift.tolerance import TOLERATED, tolerated
 from driftwatch.errors import ConfigError, JudgeError, ProbeError
 from driftwatch.exporters.exporter import BesideTrainer, Exporter
 from driftwatch.guard import undisturbed
@@ -55,6 +56,8 @@ class Monitor:
         confirm: How replies are drawn and who reads them; `None` leaves it at the screen, and states stop at "watch".
         schedule: At which steps to look, and at what share of wall time; `is_due` follows it.
         alpha: Probability of any false alert in the whole run that is tolerated, in (0, 1).
+        tolerance: Drift that is put up with, as a change of a stance's share in [0, 1); an alert beyond it is
+            "material". One number, or a number by topic, with "default" for the others. A resumed run keeps its own.
         run: Name of the run, the `run` label of every metric; `None` makes one from the time.
         output_dir: Folder in which the run's folder is made.
         exporters: Names or objects.
@@ -75,6 +78,7 @@ class Monitor:
         confirm: Confirmation | None = None,
         schedule: Schedule | None = None,
         alpha: float = 0.01,
+        tolerance: float | Mapping[str, float] = TOLERATED,
         run: str | None = None,
         output_dir: str | Path = "driftwatch-runs",
         exporters: Sequence[str | Exporter] = ("prometheus",),
@@ -97,6 +101,9 @@ class Monitor:
         self._alerting = alerting_baseline
         self._schedule = schedule or Schedule()
         self._alpha = alpha
+        topics = self._asking.pack.topics
+        values, controls = ([t.id for t in topics if t.control == is_control] for is_control in (False, True))
+        self._tolerance = tolerated(tolerance, values, controls)
         self._seed = seed
         self._clock = clock
         self._optimizer: Any = None
@@ -270,6 +277,7 @@ class Monitor:
                     asking=self._asking,
                     given=given,
                     alerting=self._alerting,
+                    replies=self._confirm is not None,
                     model_name=model_name,
                     rng=self._rng(0, NUMERIC_FLOOR),
                 )
@@ -286,6 +294,7 @@ class Monitor:
                 model_name=model_name,
                 trainer=trainer,
                 alpha=self._alpha,
+                tolerance=self._tolerance,
             )
 
         return on_first(make, "making the run's folder")
@@ -372,6 +381,7 @@ class Monitor:
                 self._baselines,
                 resolved=topics,
                 alpha=self._alpha,
+                tolerance=self._tolerance,
                 planned_looks=self._schedule.planned_looks(self._last_step, self._controller.planned_steps),
                 fingerprint=self._fingerprint(asked),
             )
@@ -400,7 +410,7 @@ class Monitor:
             attempt=self.attempt,
             cost=self._cost(),
             before=() if self.last is None else self.last.evidence,
-            validity=() if self._confirm is None else self._confirm.validity,
+            validity=self._baselines.validity if self._confirm is None else self._confirm.validity,
             noise=None if self._confirm is None else self._confirm.noise,
             rng=self._rng(observation.look, INTERVALS),
         )

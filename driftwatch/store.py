@@ -28,6 +28,8 @@ from typing import Any, Literal
 
 import msgspec
 
+from driftwatch.drift.calibration import Calibration, LabelFit
+from driftwatch.drift.validity import Tally, Validity
 from driftwatch.errors import StoreError
 from driftwatch.record import BaselineName, Record, RunInfo, record_from_json, run_info_from_json, to_json
 from driftwatch.stance import Stance
@@ -68,6 +70,23 @@ class LookStances:
 
 
 @dataclass(frozen=True, slots=True)
+class Labels:
+    """What a judge read in replies of a baseline model.
+
+    Attributes:
+        identity: Judge, sampling and form of the questions; a run that shares them may count these replies as its own.
+        counts: Replies by topic, item and outcome; refusals and unread ones apart.
+        validity: Whether the screen says what they say, by probe, read with the baseline's calibration.
+        fit: The calibration fitted to them, kept or not, with its losses; `None` where they are too few.
+    """
+
+    identity: dict[str, str]
+    counts: Tally
+    validity: tuple[Validity, ...]
+    fit: LabelFit | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Baseline:
     """What a run compares with: identity and the stance of every item, uncalibrated.
 
@@ -76,6 +95,7 @@ class Baseline:
         model: Name or path of the model that was asked.
         identity: What a comparison must share, by part.
         calibration: Prior and temperature that were frozen with it, as `drift.calibration` writes them; `None` before.
+        labels: Judged replies of the model; `None` where it was not asked for any.
     """
 
     name: BaselineName
@@ -84,6 +104,12 @@ class Baseline:
     stances: tuple[Stance, ...]
     calibration: dict[str, Any] | None = None
     notes: tuple[str, ...] = ()
+    labels: Labels | None = None
+
+    @property
+    def frozen(self) -> Calibration | None:
+        """The calibration that was frozen with it."""
+        return None if self.calibration is None else msgspec.convert(self.calibration, Calibration)
 
 
 def valid_run_name(name: str) -> str:

@@ -19,6 +19,7 @@ LAYERS = (
     (
         "asking",
         "baselines",
+        "labelling",
         "budget",
         "pool",
         "pairs",

@@ -143,7 +143,7 @@ class Interviewer:
     def identity(self) -> dict[str, str]:
         """What two measurements must share."""
         sampler = IN_PROCESS if self.engine is None else self.engine.name
-        return {"sampling": str(self._decoding), "sampler": sampler}
+        return {**self._chat.identity(), "sampling": str(self._decoding), "sampler": sampler}
 
 
 def is_tensor_parallel(model: Any) -> bool:
