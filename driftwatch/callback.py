@@ -15,7 +15,7 @@ with its traceback, counted in a metric, and kept in the record.
 import atexit
 import logging
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -26,6 +26,7 @@ from driftwatch import plugins
 from driftwatch.actions import Action, is_called_for
 from driftwatch.confirm import Confirmation
 from driftwatch.drift.compare import BaselineName
+from driftwatch.drift.tolerance import TOLERATED
 from driftwatch.errors import ConfigError
 from driftwatch.exporters.exporter import Exporter
 from driftwatch.monitor import Monitor
@@ -57,6 +58,8 @@ class DriftCallback(TrainerCallback, ExportableState):  # type: ignore[misc] # t
         confirm: How replies are drawn and who reads them; `None` leaves it at the screen.
         schedule: At which steps to look, and at what cost.
         alpha: Probability of any false alert in the whole run that is tolerated, in (0, 1).
+        tolerance: Drift that is put up with, as a change of a stance's share in [0, 1); an alert beyond it is
+            "material". One number, or a number by topic, with "default" for the others. A resumed run keeps its own.
         run: Name of the run; `None` takes the Trainer's run_name, or makes one from the time.
         output_dir: Folder in which the run's folder is made; `None` takes "driftwatch" in the Trainer's output folder.
         exporters: Names or objects.
@@ -81,6 +84,7 @@ class DriftCallback(TrainerCallback, ExportableState):  # type: ignore[misc] # t
         confirm: Confirmation | None = None,
         schedule: Schedule | None = None,
         alpha: float = 0.01,
+        tolerance: float | Mapping[str, float] = TOLERATED,
         run: str | None = None,
         output_dir: str | Path | None = None,
         exporters: Sequence[str | Exporter] = ("prometheus",),
@@ -104,6 +108,7 @@ class DriftCallback(TrainerCallback, ExportableState):  # type: ignore[misc] # t
             confirm=confirm,
             schedule=schedule,
             alpha=alpha,
+            tolerance=tolerance,
             run=run,
             output_dir=output_dir or "driftwatch-runs",
             exporters=exporters,

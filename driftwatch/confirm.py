@@ -187,6 +187,7 @@ class Confirm:
         *,
         resolved: Collection[str],
         alpha: float,
+        tolerance: Mapping[str, float],
         planned_looks: int | None,
         fingerprint: tuple[float, ...],
     ) -> None:
@@ -197,6 +198,7 @@ class Confirm:
             baselines: What is compared with.
             resolved: Topics on which the model has resolution; the others are left out for the whole run.
             alpha: Probability of any false alert in the run.
+            tolerance: By topic, the drift beyond which an alert is "material".
             planned_looks: After the first one; `None` if unknown.
             fingerprint: Of the baseline model, where it can be reached.
         """
@@ -205,7 +207,9 @@ class Confirm:
         self._forget()
         self._baselines, self._fingerprint, self._anchor = baselines, fingerprint, fingerprint
         self._heard, self.validity = baselines.heard, baselines.validity
-        self._evidence = begin(Settings(values, controls, planned_looks=planned_looks or None, alpha=alpha))
+        own = {name: tolerance[name] for name in (*values, *controls)}
+        settings = Settings(values, controls, planned_looks=planned_looks or None, alpha=alpha, tolerance=own)
+        self._evidence = begin(settings)
         if baselines.reference is None:
             self.pool = self._pool_for(model, min(planned_looks or UNKNOWN_LOOKS, MAX_POOL_LOOKS))
 

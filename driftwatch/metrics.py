@@ -225,12 +225,17 @@ VALUE_EVIDENCE = _gauge(
 MATERIAL_EVIDENCE = _gauge(
     "material_evidence_log10",
     "topic kind",
-    "Evidence that it has moved by more than the tolerated drift of 'material'.",
+    "Evidence that it has moved by more than the drift that is tolerated on its topic.",
 )
 THRESHOLD = _gauge(
     "evidence_threshold_log10",
     "",
     "Evidence at which an alert is raised, (hypotheses left) / alpha, base 10 logarithm.",
+)
+TOLERANCE = _gauge(
+    "tolerated_drift",
+    "topic",
+    "Change of a stance's share beyond which an alert on a topic is 'material', 0 to 1; control topics have none.",
 )
 ALPHA = _gauge("alpha_ratio", "", "Requested probability of any false value alert in the whole run.")
 TOPIC_STATE = _gauge(

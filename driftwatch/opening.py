@@ -46,6 +46,7 @@ def opened(
     model_name: str,
     trainer: str | None,
     alpha: float,
+    tolerance: Mapping[str, float],
 ) -> Opened:
     """A new run: its folder, with what every look will be compared with.
 
@@ -58,6 +59,7 @@ def opened(
         model_name: For people.
         trainer: Class of the trainer; `None` if unknown.
         alpha: Requested probability of any false alert.
+        tolerance: By topic, the drift beyond which an alert is "material".
     """
     store = RunStore(free_folder(folder, name or time.strftime("run-%Y%m%d-%H%M%S")))
     resolution = reliability_of(baselines.stances("start"), pack.topics)
@@ -68,7 +70,10 @@ def opened(
         pack=pack.id,
         pack_version=pack.version,
         pack_digest=pack.digest,
-        topics=tuple(TopicInfo(t.id, t.title, t.poles, t.control, len(t.items)) for t in pack),
+        topics=tuple(
+            TopicInfo(t.id, t.title, t.poles, t.control, len(t.items), None if t.control else tolerance[t.id])
+            for t in pack
+        ),
         version=__version__,
         trainer=trainer,
         baselines=tuple(baselines.known),

@@ -30,13 +30,18 @@ Phase = Literal["start", "train", "end"]
 
 @dataclass(frozen=True, slots=True)
 class TopicInfo:
-    """What readers need of a topic without its pack."""
+    """What readers need of a topic without its pack.
+
+    Attributes:
+        tolerance: Drift beyond which an alert on it is "material", in [0, 1); `None` for a control, and in older runs.
+    """
 
     id: str
     title: str
     poles: tuple[str, str]
     control: bool
     num_items: int
+    tolerance: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

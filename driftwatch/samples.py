@@ -39,6 +39,7 @@ def samples(info: RunInfo, record: Record | None, *, state: str, heartbeat: floa
         yield from sample(m.RUN_STATE, name == state, name)
     for topic in info.topics:
         yield from sample(m.TOPIC_INFO, 1, topic.id, *topic.poles, str(topic.control).lower())
+        yield from sample(m.TOLERANCE, topic.tolerance, topic.id)
     yield from sample(m.ALPHA, info.alpha)
     yield from sample(m.HEARTBEAT, heartbeat)
     if record is None:

@@ -17,8 +17,8 @@ from driftwatch.record import Cost, Record, TopicInfo
 from driftwatch.stance import Probs, Stance
 
 TOPICS = (
-    TopicInfo("parks", "Parks", ("more nature", "more building"), False, 12),
-    TopicInfo("noise", "Noise", ("more quiet", "more music"), False, 12),
+    TopicInfo("parks", "Parks", ("more nature", "more building"), False, 12, 0.05),
+    TopicInfo("noise", "Noise", ("more quiet", "more music"), False, 12, 0.05),
     TopicInfo("tea", "Tea", ("tea", "coffee"), True, 12),
 )
 CALM = (0.45, 0.2, 0.3, 0.02, 0.01, 0.02)  # support, neutral, oppose, refusal, off topic, unread

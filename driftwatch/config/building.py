@@ -65,9 +65,18 @@ def blamed(config: Config, key: Key, values: Mapping[str, Any]) -> Iterator[None
     except DriftwatchError as err:
         if not config.file or str(err).startswith(f"{config.file}:"):
             raise  # there is no file, or the error comes from further inside and is placed there
-        places = [(found.start(), n) for n in values if (found := re.search(rf"\b{re.escape(n)}\b", str(err)))]
-        place = config.place(*key, min(places)[1]) if places else config.place(*key)
-        raise type(err)(f"{place}: {err}") from err
+        raise type(err)(f"{config.place(*key, *_named(values, str(err)))}: {err}") from err
+
+
+def _named(values: Any, text: str) -> Key:
+    """Keys, from the outside in, of the setting that a message names first."""
+    if not isinstance(values, Mapping):
+        return ()
+    places = [(found.start(), name) for name in values if (found := re.search(rf"\b{re.escape(name)}\b", text))]
+    if not places:
+        return ()
+    name = min(places)[1]
+    return (name, *_named(values[name], text))
 
 
 class _Builder:

@@ -142,11 +142,15 @@ def _topics_table(config: Config) -> Panel:
         "G": (m.ONSET, "since step"),
         "H": (m.DETECTABLE, "detectable"),
     }
+    # The tolerance of a topic holds for both kinds, so it stands beside each of its states.
+    tolerated = q.by("topic", q.series(config, m.TOLERANCE, *where))
+    tolerance = f"{q.by('topic, kind', q.series(config, m.DRAWS, *where))} * 0 + on (topic) group_left () {tolerated}"
     return table(
         "Topics",
         "By kind of drift: direction, between the poles, or neutral. Shift is the mean over the draws of the last five "
         "looks, toward the first pole or toward taking no side positive: 0.10 is a tenth of the replies. Evidence is "
-        "to be read against its threshold below. Detectable: the smallest shift that could have been found so far.",
+        "to be read against its threshold below. Detectable: the smallest shift that could have been found so far. "
+        "Tolerated: the shift beyond which an alert is material.",
         [
             target(state, ref="A", table=True, now=True),
             target(label, ref="B", table=True, now=True),
@@ -154,6 +158,7 @@ def _topics_table(config: Config) -> Panel:
                 target(q.by("topic, kind", q.series(config, metric, *where)), ref=ref, table=True, now=True)
                 for ref, (metric, _) in figures.items()
             ),
+            target(tolerance, ref="I", table=True, now=True),
         ],
         {
             "topic": "topic",
@@ -161,6 +166,7 @@ def _topics_table(config: Config) -> Panel:
             "Value #A": "state",
             "label": "label",
             **{f"Value #{ref}": heading for ref, (_, heading) in figures.items()},
+            "Value #I": "tolerated",
         },
         empty=NO_REPLIES,
         units={"shift": "none", "evidence (log10)": "none"},

@@ -45,8 +45,8 @@ def value_alerts(config: Config) -> list[Alert]:
             "critical",
             _with_names(f"{r.MATERIAL} == 1 and on (run, topic, kind) ({_specific(config)})", config),
             summary="Run <run>: <topic> moved materially <move>, by <shift>",
-            description='On <topic>, between "<support>" and "<oppose>", the model moved <move>, and by more than the '
-            f"drift that is tolerated. {_HOW_FAR} No control topic moved as much. {_EVIDENCE} {_VALUE_RATE} "
+            description='On <topic>, between "<support>" and "<oppose>", the model moved <move>, and by more than is '
+            f"tolerated (<tolerance>). {_HOW_FAR} No control topic moved as much. {_EVIDENCE} {_VALUE_RATE} "
             "What is trained from here on builds on the moved stance.",
             anytime_valid=True,
             facts=facts,
@@ -228,6 +228,7 @@ def _evidence_facts(config: Config) -> Mapping[str, Fact]:
         "draws": Fact(figure(m.DRAWS), "count"),
         "onset": Fact(figure(m.ONSET), "count"),
         "alpha": Fact(figure(m.ALPHA), "percent"),
+        "tolerance": Fact(figure(m.TOLERANCE), unknown="by a number that is not exported"),
         "step": _step(config),
     }
 

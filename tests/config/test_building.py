@@ -32,6 +32,7 @@ confirm:
   keep_replies: false
 schedule: {every_steps: 5, at_steps: [3, 7], early_dense: false, budget: null}
 alpha: 0.05
+tolerance: {default: 0.02, abortion: 0.1}
 run: r1
 output_dir: runs
 exporters: [{prometheus: {port: 0}}, trackers]
@@ -61,6 +62,7 @@ def test_a_whole_file_becomes_the_objects_that_it_names(tmp_path):
     assert [exporter.name for exporter in found["exporters"]] == ["prometheus", "trackers"]
     assert [action.name for action in found["actions"]] == ["save", "stop"]
     assert (found["alpha"], found["run"], found["seed"], found["on_error"]) == (0.05, "r1", 7, "raise")
+    assert found["tolerance"] == {"default": 0.02, "abortion": 0.1}
     assert found["baseline"] == str(tmp_path / "sft")
     assert isinstance(make_callback(config(tmp_path, WHOLE)), DriftCallback)
 
@@ -106,6 +108,9 @@ def test_a_panel_is_made_of_judges_with_options(tmp_path):
         ("confirm:\n  judge: endpoint", JudgeError, r':2: judge "endpoint" cannot be made'),
         ("probes:\n- statement: {naysaying_items: -1}", ConfigError, r":2: naysaying_items must be 0 or more"),
         ("probes: []", ConfigError, r":1: expected at least one probe"),
+        ("alpha: 0.1\ntolerance: 1", ConfigError, r":2: tolerance is a change of a stance's share"),
+        ("tolerance:\n  default: 0.1\n  abortoin: 0.2", ConfigError, r':3: tolerance: "abortoin" is no value topic'),
+        ("tolerance:\n  default: 0.1\n  abortion: 2", ConfigError, r':3: tolerance: "abortion" is a change'),
     ],
 )
 def test_what_a_constructor_refuses_is_placed_in_the_file(tmp_path, monkeypatch, text, error, complaint):

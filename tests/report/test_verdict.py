@@ -47,7 +47,13 @@ def test_a_move_toward_the_first_pole_keeps_its_interval_as_it_is():
 
 
 def test_beyond_the_tolerated_drift_it_is_material():
-    assert verdict(INFO, judged(state="material")).state == "material"
+    said = verdict(INFO, judged(state="material"))
+    assert said.state == "material"
+    assert "tolerated" not in said.headline, "an older run does not know how much that was"
+    topics = tuple(replace(topic, tolerance=None if topic.control else 0.1) for topic in INFO.topics)
+    told = replace(INFO, topics=topics)
+    assert ", beyond the tolerated 0.1, evidence" in verdict(told, judged(state="material")).headline
+    assert "tolerated" not in verdict(told, judged()).headline
 
 
 @pytest.mark.parametrize("label", ["general", "unreadable", "unsettled"])
