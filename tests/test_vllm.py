@@ -224,11 +224,7 @@ class Break(TrainerCallback):
 
 @pytest.mark.parametrize(
     ("fault", "settings"),
-    [
-        (("failing", True, False), SLEEPING),
-        (("fails_to_load", 3, None), SLEEPING),
-        (("fails_to_load", 3, None), ADAPTED),
-    ],
+    [(GONE, SLEEPING), (NO_ROOM, SLEEPING), (NO_ROOM, ADAPTED)],
     ids=str,
 )
 def test_an_engine_that_fails_costs_the_replies_of_that_look_only(make, tmp_path, fault, settings):
