@@ -70,6 +70,6 @@ def quick(tmp_path_factory):
     """All scenarios without a Trainer, on the same two processes: starting them takes longest."""
     if not hasattr(torch.cpu.Stream, "record_event"):  # torch 2.6
         pytest.skip("this torch cannot shard a model on the CPU (FSDP2)")
-    scenarios = ("agreement", "failures", "scoring", "out_of_memory", "spreading", "monitor")
+    scenarios = ("agreement", "failures", "scoring", "out_of_memory", "spreading", "engines", "monitor")
     folder = tmp_path_factory.mktemp("ranks")
     return {"folder": folder, **run_on_ranks(folder, scenarios)}

@@ -372,6 +372,65 @@ def spreading():
     }
 
 
+# An engine that writes replies
+
+
+def engines():
+    """Every rank's own, one over both ranks, and a server that rank 0 talks to; then one that fails on rank 1."""
+    import sys
+    from types import ModuleType, SimpleNamespace
+
+    from driftwatch.probes.engine import TrainerEngine
+
+    sys.modules["vllm"] = vllm = ModuleType("vllm")
+    vllm.SamplingParams = SimpleNamespace
+    decoding, prompts = Decoding(max_new_tokens=3), [[5, n] for n in range(5)]
+    done = []
+
+    def write(ids, seed):
+        done.append(ids[1])
+        return [ids[1], seed]
+
+    def generate(given, sampling_params, use_tqdm):
+        if failing:
+            raise RuntimeError("no memory on this rank")
+        answers = [
+            write(one["prompt_token_ids"], params.seed) for one, params in zip(given, sampling_params, strict=True)
+        ]
+        return [SimpleNamespace(outputs=[SimpleNamespace(token_ids=ids)]) for ids in answers]
+
+    def answer(prompts, generation_kwargs):
+        return {"completion_ids": [write(prompts[0], generation_kwargs["seed"])]}
+
+    def asked(mode, ranks_per_engine=1, number=5):
+        done.clear()
+        llm = SimpleNamespace(
+            generate=generate, llm_engine=SimpleNamespace(model_config=SimpleNamespace(max_model_len=64))
+        )
+        generation = SimpleNamespace(
+            mode=mode,
+            model=tiny_model(tiny_tokenizer()),
+            tensor_parallel_size=ranks_per_engine,
+            enable_sleep_mode=False,
+            sync_weights=lambda: done.append("sync"),
+            llm=llm,
+        )
+        if ranks.rank() == 0:  # TRL gives the client to the main process alone
+            generation.vllm_client = SimpleNamespace(generate=answer)
+        engine = TrainerEngine("vLLM 1", generation)
+        return {
+            "replies": engine.write(prompts[:number], list(range(10, 10 + number)), decoding, [2]),
+            "done": list(done),
+        }
+
+    failing = False
+    found = {"own": asked("colocate"), "one": asked("colocate", number=1)}
+    found["split"], found["server"] = asked("colocate", ranks_per_engine=2), asked("server")
+    failing = ranks.rank() == 1
+    found["failure"] = message(lambda: asked("colocate"))
+    return found
+
+
 # A real trainer
 
 
