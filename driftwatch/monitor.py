@@ -51,7 +51,8 @@ class Monitor:
         pack: Topic pack, or its name or path.
         baseline: Folder of an SFT run or of `driftwatch baseline`; `None` compares with the start of this run, and with
             the SFT model where switching adapters reaches it.
-        alerting_baseline: Which baseline alerts rest on; `None` prefers "sft" where there is one.
+        alerting_baseline: Which baseline alerts rest on; `None` prefers "sft" where there is one, and it can be asked
+            for replies if they are drawn.
         probes: Names or objects.
         confirm: How replies are drawn and who reads them; `None` leaves it at the screen, and states stop at "watch".
         schedule: At which steps to look, and at what share of wall time; `is_due` follows it.
