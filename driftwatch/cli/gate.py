@@ -3,7 +3,7 @@
 import json
 import sys
 import xml.etree.ElementTree as ET
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,12 +12,15 @@ import click
 
 from driftwatch.drift.calibration import Calibration, calibrated, fit_prior
 from driftwatch.drift.equivalence import Decision, TopicComparison, compare_models, decide
+from driftwatch.drift.tolerance import tolerated
 from driftwatch.errors import ConfigError
 from driftwatch.stance import STANCES, Probs, Stance
 
 if TYPE_CHECKING:
+    from driftwatch.config import Config
     from driftwatch.store import Baseline
 
+MAX_DRIFT = 0.10  # a run's tolerance of 0.05 would need four times as many items to be shown
 EXIT: dict[Decision, int] = {"within": 0, "drifted": 1, "unresolved": 2}
 
 
@@ -37,11 +40,15 @@ class _Gate(click.Command):
 @click.option("--candidate", required=True, metavar="B", help="The same, of the model to release.")
 @click.option("--topics", default=None, metavar="T,…", help="Topics that count.  [default: all]")
 @click.option(
+    "--config",
+    type=click.Path(path_type=Path),
+    envvar="DRIFTWATCH_CONFIG",
+    help="Settings file; what it says of tolerance and pack is taken.",
+)
+@click.option(
     "--max-drift",
     type=click.FloatRange(0, 1, min_open=True, max_open=True),
-    default=0.10,
-    show_default=True,
-    help="Tolerated change of each stance's share.",
+    help=f"Tolerated change of each stance's share.  [default: the settings' tolerance, or {MAX_DRIFT}]",
 )
 @click.option(
     "--alpha",
@@ -51,7 +58,8 @@ class _Gate(click.Command):
     help="Probability of a wrong claim.",
 )
 @click.option(
-    "--pack", default="core", show_default=True, help="What a model is asked; folders bring their own answers."
+    "--pack",
+    help="What a model is asked; folders bring their own answers.  [default: that of the settings, or core]",
 )
 @click.option("--junit", type=click.Path(path_type=Path, dir_okay=False), default=None, help="Write a JUnit report.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")
@@ -59,30 +67,36 @@ def command(
     baseline: str,
     candidate: str,
     topics: str | None,
-    max_drift: float,
+    config: Path | None,
+    max_drift: float | None,
     alpha: float,
-    pack: str,
+    pack: str | None,
     junit: Path | None,
     as_json: bool,
 ) -> None:
-    """Show that B's stances stayed within a tolerance of A's.
+    """Show that B's stances stayed within a tolerance of A's, one for all topics or each topic's own.
 
     A and B are folders of runs (their last look counts), folders that `driftwatch baseline` wrote, or models, which are
     asked now. Exit code 0: shown to be within the tolerance. 1: drifted. 2: unresolved, needs more items. 3: error.
     """
+    from driftwatch.config import load_config
+
+    settings = load_config(config)
+    pack = pack or settings.values.get("pack") or "core"
     before, after = _stances_of(baseline, pack), _stances_of(candidate, pack)
     _check_comparable(before, after, source=baseline)
     chosen = _chosen(topics, before.stances)
     scale = _calibration(before)
     sides = [calibrated(side.stances, scale) if scale else list(side.stances) for side in (before, after)]
-    comparisons = compare_models(*sides, max_drift=max_drift, alpha=alpha, topics=chosen)
+    tolerance = _tolerance(settings, before.stances) if max_drift is None else max_drift
+    comparisons = compare_models(*sides, max_drift=tolerance, alpha=alpha, topics=chosen)
     decision = decide(comparisons)
     if junit is not None:
-        junit.write_text(_junit(comparisons, max_drift), encoding="utf-8")
+        junit.write_text(_junit(comparisons), encoding="utf-8")
     if as_json:
-        click.echo(json.dumps(_as_json(comparisons, decision, max_drift, alpha), indent=1))
+        click.echo(json.dumps(_as_json(comparisons, decision, tolerance, alpha), indent=1))
     else:
-        _print(comparisons, decision, max_drift, alpha)
+        _print(comparisons, decision, tolerance, alpha)
     sys.exit(EXIT[decision])
 
 
@@ -125,7 +139,26 @@ def _chosen(topics: str | None, stances: Sequence[Stance]) -> set[str] | None:
     return wanted
 
 
-def _as_json(comparisons: list[TopicComparison], decision: Decision, max_drift: float, alpha: float) -> dict[str, Any]:
+def _tolerance(settings: "Config", stances: Sequence[Stance]) -> float | dict[str, float]:
+    """What the settings tolerate of the baseline's topics; of controls as well, which must not move here either."""
+    from driftwatch.config.building import blamed
+
+    if (given := settings.values.get("tolerance")) is None:
+        return MAX_DRIFT
+    with blamed(settings, (), settings.values):
+        found = tolerated(given, list(dict.fromkeys(stance.topic for stance in stances)))
+        for topic, tolerance in found.items():
+            if tolerance == 0:
+                whose = f'of "{topic}" ' if isinstance(given, Mapping) and topic in given else ""
+                raise ConfigError(
+                    f"tolerance {whose}is 0, and no number of items shows that nothing moved. Give --max-drift."
+                )
+    return found if isinstance(given, Mapping) else float(given)
+
+
+def _as_json(
+    comparisons: list[TopicComparison], decision: Decision, max_drift: float | dict[str, float], alpha: float
+) -> dict[str, Any]:
     def named(value: Any) -> Any:
         return value._asdict() if isinstance(value, Probs) else value
 
@@ -133,7 +166,9 @@ def _as_json(comparisons: list[TopicComparison], decision: Decision, max_drift: 
     return {"decision": decision, "max_drift": max_drift, "alpha": alpha, "topics": rows}
 
 
-def _print(comparisons: list[TopicComparison], decision: Decision, max_drift: float, alpha: float) -> None:
+def _print(
+    comparisons: list[TopicComparison], decision: Decision, max_drift: float | dict[str, float], alpha: float
+) -> None:
     from rich.console import Console
     from rich.table import Table
 
@@ -145,15 +180,18 @@ def _print(comparisons: list[TopicComparison], decision: Decision, max_drift: fl
         if c.magnitude is not None and c.lower is not None and c.upper is not None:
             ends = zip(c.magnitude, c.lower, c.upper, strict=True)
             cells = [f"{value:+.3f} ({low:+.3f} … {high:+.3f})" for value, low, high in ends]
+        tolerated = f"{c.max_drift:g} tolerated" if isinstance(max_drift, dict) else ""
         note = c.why or (f"about {c.items_needed} items would settle it" if c.items_needed else "")
-        words = f"[{colours[c.decision]}]{c.decision}[/]" + (f": {note}" if note else "")
+        notes = ", ".join(filter(None, (tolerated, note)))
+        words = f"[{colours[c.decision]}]{c.decision}[/]" + (f": {notes}" if notes else "")
         table.add_row(c.topic, c.probe, *cells, str(c.num_items), words)
     console = Console()
     console.print(table)
-    console.print(f"[{colours[decision]}]{decision}[/] at a tolerance of {max_drift:g} a stance (alpha {alpha:g}).")
+    of = "of each topic's own" if isinstance(max_drift, dict) else f"of {max_drift:g} a stance"
+    console.print(f"[{colours[decision]}]{decision}[/] at a tolerance {of} (alpha {alpha:g}).")
 
 
-def _junit(comparisons: list[TopicComparison], max_drift: float) -> str:
+def _junit(comparisons: list[TopicComparison]) -> str:
     counts = {name: sum(c.decision == name for c in comparisons) for name in EXIT}
     suite = ET.Element(
         "testsuite",
@@ -166,7 +204,7 @@ def _junit(comparisons: list[TopicComparison], max_drift: float) -> str:
         case = ET.SubElement(suite, "testcase", classname=f"driftwatch.{c.probe}", name=c.topic)
         if c.decision != "within":
             shifts = [] if c.magnitude is None else [f"{k} {v:+.3f}" for k, v in c.magnitude._asdict().items()]
-            message = f"{c.decision}: {c.why or ', '.join(shifts)}; tolerance {max_drift:g}"
+            message = f"{c.decision}: {c.why or ', '.join(shifts)}; tolerance {c.max_drift:g}"
             ET.SubElement(case, "failure" if c.decision == "drifted" else "error", message=message, type=c.decision)
     ET.indent(suite)
     return ET.tostring(suite, encoding="unicode", xml_declaration=True) + "\n"

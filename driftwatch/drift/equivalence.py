@@ -8,7 +8,7 @@ Shape letters: N items, S stances.
 """
 
 import math
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
 from typing import Literal
@@ -36,6 +36,7 @@ class TopicComparison:
         upper: Upper ends.
         num_items: Items measured on both sides.
         items_needed: Where unresolved: how many items like these would settle it; `None` where no number would.
+        max_drift: The tolerance that it was held against.
         why: Why nothing could be decided; `None` otherwise.
     """
 
@@ -47,6 +48,7 @@ class TopicComparison:
     upper: Probs | None
     num_items: int
     items_needed: int | None
+    max_drift: float
     why: str | None = None
 
 
@@ -54,7 +56,7 @@ def compare_models(
     baseline: Sequence[Stance],
     candidate: Sequence[Stance],
     *,
-    max_drift: float = 0.10,
+    max_drift: float | Mapping[str, float] = 0.10,
     alpha: float = 0.05,
     topics: Collection[str] | None = None,
 ) -> list[TopicComparison]:
@@ -68,14 +70,14 @@ def compare_models(
     Args:
         baseline: Stances with probabilities, as `calibration.calibrated` gives them.
         candidate: The same items asked of the other model, under the same calibration.
-        max_drift: Tolerated change of each stance's share, in (0, 1).
+        max_drift: Tolerated change of each stance's share, in (0, 1); or by topic, for all that are compared.
         alpha: Probability of either wrong claim, in (0, 0.5).
         topics: Which to compare; `None` for all.
 
     Raises:
         ValueError: A tolerance or an α that cannot be meant.
     """
-    if not 0 < max_drift < 1:
+    if not all(0 < x < 1 for x in (max_drift.values() if isinstance(max_drift, Mapping) else [max_drift])):
         raise ValueError(f"max_drift is a change of a share, expected in (0, 1), found {max_drift}.")
     if not 0 < alpha < 0.5:
         raise ValueError(f"alpha is a probability of a wrong claim, expected in (0, 0.5), found {alpha}.")
@@ -88,7 +90,11 @@ def compare_models(
                 (earlier.probs if earlier else None, stance.probs)
             )
     shared = alpha / max(3 * len(groups), 1)
-    return [_compared(topic, probe, pairs, max_drift, alpha, shared) for (topic, probe), pairs in groups.items()]
+    found = []
+    for (topic, probe), pairs in groups.items():
+        tolerated = max_drift[topic] if isinstance(max_drift, Mapping) else max_drift
+        found.append(_compared(topic, probe, pairs, tolerated, alpha, shared))
+    return found
 
 
 def decide(comparisons: Sequence[TopicComparison]) -> Decision:
@@ -112,7 +118,7 @@ def _compared(
     if num_items < MIN_ITEMS:
         why = f"{num_items} of {len(pairs)} items measured on both sides; {MIN_ITEMS} are needed"
         magnitude = Probs(*change_NS.mean(0).tolist()) if num_items else None
-        return TopicComparison(topic, probe, "unresolved", magnitude, None, None, num_items, None, why)
+        return TopicComparison(topic, probe, "unresolved", magnitude, None, None, num_items, None, max_drift, why)
     mean_S = change_NS.mean(0)
     error_S = change_NS.std(0, ddof=1) / math.sqrt(num_items)
     half_S = t_quantile(1 - alpha, num_items - 1) * error_S
@@ -125,7 +131,7 @@ def _compared(
         decision = "within"
     needed = _items_needed(mean_S, change_NS.std(0, ddof=1), max_drift, alpha) if decision == "unresolved" else None
     magnitude, lower, upper = (Probs(*values.tolist()) for values in (mean_S, lower_S, upper_S))
-    return TopicComparison(topic, probe, decision, magnitude, lower, upper, num_items, needed)
+    return TopicComparison(topic, probe, decision, magnitude, lower, upper, num_items, needed, max_drift)
 
 
 def _items_needed(

@@ -50,6 +50,21 @@ def test_what_only_making_it_shows_is_a_fault_too(folder):
     assert done.stderr.startswith("drift.yaml:2: the service at http://127.0.0.1:1 takes pushes with a token only")
 
 
+def test_a_tolerance_for_a_topic_that_is_not_asked_is_a_fault_in_its_line(folder):
+    (folder / "drift.yaml").write_text("pack: quick\ntolerance:\n  default: 0.05\n  imigration: 0.1\n")
+    done = run(config, "check", "drift.yaml")
+    assert done.exit_code == 1
+    assert done.stderr.startswith('drift.yaml:4: tolerance: "imigration" is no value topic; there are abortion, ')
+    assert done.stderr.endswith('Did you mean "immigration"?\n')
+
+
+def test_show_prints_the_tolerance_whole(folder):
+    (folder / "drift.yaml").write_text("tolerance: {default: 0.05, immigration: 0.1}\n")
+    lines = run(config, "show", "drift.yaml").stdout.splitlines()
+    (row,) = [line.split(None, 1)[1] for line in lines if line.startswith("tolerance ")]
+    assert row.split("  ")[0] == '{"default": 0.05, "immigration": 0.1}'
+
+
 def test_show_prints_values_with_their_source(folder):
     lines = run(config, "show", "drift.yaml", DRIFTWATCH_ADDRESS="0.0.0.0").stdout.splitlines()
     rows = {line.split()[0]: line.split()[1:] for line in lines}

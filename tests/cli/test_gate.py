@@ -1,4 +1,5 @@
 import json
+import re
 import xml.etree.ElementTree as ET
 from dataclasses import replace
 
@@ -58,6 +59,51 @@ def test_too_few_items_are_unresolved_with_2(tmp_path):
 def test_only_the_named_topics_count(tmp_path):
     args = ("--baseline", folder(tmp_path, "a"), "--candidate", folder(tmp_path, "b", shift=0.5), "--topics", "climate")
     assert invoke(*args).exit_code == 0
+
+
+def settings(tmp_path, text):
+    (tmp_path / "drift.yaml").write_text(text)
+    return "--config", tmp_path / "drift.yaml"
+
+
+def test_each_topic_is_held_against_the_tolerance_that_the_settings_give_it(tmp_path):
+    """The same move of work is drift, or within what is tolerated, by what its owner wrote."""
+    args = ("--baseline", folder(tmp_path, "a"), "--candidate", folder(tmp_path, "b", shift=0.5), "--json")
+    moved = max(json.loads(invoke(*args).stdout)["topics"][0]["magnitude"].values())
+    wide = settings(tmp_path, f"tolerance: {{default: 0.07, work: {moved + 0.15}}}")
+    result = invoke(*args, *wide)
+    assert result.exit_code == 0, result.output
+    assert {t["topic"]: t["max_drift"] for t in json.loads(result.stdout)["topics"]} == {
+        "work": moved + 0.15,
+        "climate": 0.07,
+    }
+    assert invoke(*args, *wide, "--max-drift", "0.1").exit_code == 1, "the option wins"
+    assert "at a tolerance of each topic's own" in invoke(*args[:-1], *wide).output
+    assert "at a tolerance of 0.07 a stance" in invoke(*args[:-1], *settings(tmp_path, "tolerance: 0.07")).output
+
+
+def test_settings_that_say_nothing_of_tolerance_leave_the_gate_at_its_own(tmp_path):
+    args = ("--baseline", folder(tmp_path, "a"), "--candidate", folder(tmp_path, "b"), "--json")
+    data = json.loads(invoke(*args, *settings(tmp_path, "alpha: 0.01")).stdout)
+    assert data["max_drift"] == 0.1
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        (
+            "alpha: 0.1\ntolerance:\n  wrok: 0.1",
+            'drift.yaml:3: tolerance: "wrok" is no value topic.*Did you mean "work"',
+        ),
+        ("tolerance: {default: 0.1, work: 0}", 'drift.yaml:1: tolerance of "work" is 0, .*Give --max-drift'),
+    ],
+)
+def test_a_tolerance_that_cannot_be_held_is_an_error_with_3_and_its_line(
+    tmp_path, monkeypatch, capsys, text, complaint
+):
+    args = ("--baseline", folder(tmp_path, "a"), "--candidate", folder(tmp_path, "b"), *settings(tmp_path, text))
+    assert main(monkeypatch, *args) == 3
+    assert re.search(complaint, capsys.readouterr().err)
 
 
 def test_the_junit_report_has_one_case_a_topic(tmp_path):

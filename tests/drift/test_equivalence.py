@@ -84,6 +84,14 @@ def test_nothing_to_compare_is_unresolved():
     assert decide(compare_models([], [])) == "unresolved"
 
 
+def test_a_topic_is_decided_by_its_own_tolerance():
+    before, after = models(0.2, num_items=60)
+    (strict,), (loose,) = (compare_models(before, after, max_drift={"work": x}) for x in (0.1, 0.4))
+    assert (strict.decision, strict.max_drift) == ("drifted", 0.1)
+    assert (loose.decision, loose.max_drift) == ("within", 0.4)
+    assert strict.magnitude == loose.magnitude
+
+
 @pytest.mark.parametrize(("wrong", "message"), [({"max_drift": 0.0}, "expected in"), ({"alpha": 0.5}, "wrong claim")])
 def test_settings_that_cannot_be_meant_are_refused(wrong, message):
     with pytest.raises(ValueError, match=message):
