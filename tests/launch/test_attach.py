@@ -2,9 +2,17 @@
 
 import json
 
+import fake_vllm
 import pytest
 from builders import TWO_PARKS, WATCHED
-from transformers import LlamaForSequenceClassification, Trainer, TrainingArguments, trainer_callback
+from test_invariance import length_reward, preferences, renamed, trl_settings
+from transformers import (
+    AutoModelForCausalLM,
+    LlamaForSequenceClassification,
+    Trainer,
+    TrainingArguments,
+    trainer_callback,
+)
 
 from driftwatch import DriftCallback, RunStore, Schedule
 from driftwatch.errors import ConfigError
@@ -102,6 +110,29 @@ def test_a_stage_that_trains_a_reward_model_is_left_alone(tmp_path, launched, ca
     made.train()
     assert [note["kind"] for note in launched()] == ["unfit"]
     assert "is left alone" in capsys.readouterr().err
+
+
+@renamed
+def test_the_vllm_of_a_trainer_writes_the_replies_without_a_word_in_the_script(tmp_path, launched, monkeypatch):
+    from trl import GRPOConfig, GRPOTrainer
+
+    engines = fake_vllm.put_in_place(monkeypatch)
+    with (tmp_path / "drift.yaml").open("a") as file:
+        file.write("confirm: {decoding: {max_new_tokens: 3}, normal_draws: 2, watched_draws: 2}\n")
+    tokenizer = tiny_tokenizer()
+    tiny_model(tokenizer).save_pretrained(tmp_path / "model")
+    tokenizer.save_pretrained(tmp_path / "model")
+    settings = {**trl_settings(tmp_path / "out"), "max_steps": 2, "num_generations": 2, "max_completion_length": 4}
+    GRPOTrainer(
+        AutoModelForCausalLM.from_pretrained(tmp_path / "model"),
+        reward_funcs=length_reward,
+        args=GRPOConfig(use_vllm=True, vllm_mode="colocate", **settings),
+        train_dataset=preferences().select_columns(["prompt"]),
+        processing_class=tokenizer,
+    ).train()
+    store = RunStore(tmp_path / "runs" / "watched")
+    assert store.info().identity["confirm/sampler"] == f"vLLM {fake_vllm.VERSION}"
+    assert len(engines[0].asked) == 4, "a first question, the baseline's replies, and two looks"
 
 
 def test_settings_that_cannot_work_end_the_training_before_its_first_step(tmp_path, launched):
