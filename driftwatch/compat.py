@@ -48,7 +48,8 @@ off, or the frozen adapter "ref"; there driftwatch finds the SFT model by itself
 
 {by_trainer}
 
-`trl.experimental` may change with any release of TRL.
+`trl.experimental` may change with any release of TRL. Where a trainer samples with vLLM, its engine can write the
+replies, too: [vllm.md](vllm.md).
 
 ## By model, template and weights
 
