@@ -5,6 +5,7 @@ last bits where the same kernels compute them, and up to rounding elsewhere.
 """
 
 import hashlib
+import sys
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -139,7 +140,6 @@ def _kinds(model: Any) -> dict[str, str]:
 def _kernels(device: Any) -> str:
     """Hardware and library, and what else shapes a sum: threads, processes, accelerate's precision."""
     import torch
-    from accelerate.state import AcceleratorState, is_initialized
 
     from driftwatch.probes.ranks import num_ranks
 
@@ -149,5 +149,8 @@ def _kernels(device: Any) -> str:
         hardware = f"cpu {torch.backends.cpu.get_cpu_capability()}, {torch.get_num_threads()} threads"
     else:
         hardware = device.type
-    precision = AcceleratorState().mixed_precision if is_initialized() else "no"
+    accelerate = sys.modules.get("accelerate.state")  # who has not loaded it computes without it
+    precision = "no"
+    if accelerate is not None and accelerate.is_initialized():
+        precision = accelerate.AcceleratorState().mixed_precision
     return f"{hardware}, torch {torch.__version__}, {num_ranks()} processes, mixed precision {precision}"

@@ -85,6 +85,21 @@ def test_what_decides_about_rounding_is_part_of_a_model_s_identity(tiny_llama):
     assert rounding_moved(here, model_identity(tiny_llama.bfloat16())) == {"dtype": ("float32", "bfloat16")}
 
 
+def test_the_precision_that_accelerate_computes_in_is_part_of_the_kernels(tiny_llama):
+    from accelerate import Accelerator
+    from accelerate.state import AcceleratorState
+
+    AcceleratorState._reset_state(reset_partial_state=True)
+    try:
+        before = model_identity(tiny_llama)
+        Accelerator(cpu=True, mixed_precision="bf16")
+        assert rounding_moved(before, model_identity(tiny_llama)) == {
+            "kernels": (before["kernels"], before["kernels"].replace("precision no", "precision bf16"))
+        }
+    finally:
+        AcceleratorState._reset_state(reset_partial_state=True)
+
+
 def test_a_baseline_that_does_not_know_its_kernels_may_come_from_anywhere():
     ours = {"dtype": "float32", "attention": "sdpa", "kernels": "an H100"}
     older = {"dtype": "float32", "attention": "sdpa"}
