@@ -1,7 +1,6 @@
 """Keeping: what a run leaves in its folder beside its records, and what a resumed run needs of it."""
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import msgspec
 
@@ -10,19 +9,10 @@ from driftwatch.delivery import Expired, Line, Whole
 from driftwatch.errors import BaselineError
 from driftwatch.observation import Observation
 from driftwatch.pool import BaselineReply
-from driftwatch.store import LookStances, RunStore, valid_run_name
+from driftwatch.store import LookStances, RunStore
 
 KEPT_REPLIES = 200  # looks whose replies are kept, as what an alert rests on
 EVIDENCE_FILE, BASELINE_REPLIES, RELIABILITY_FILE = "evidence.json", "baseline-replies.jsonl", "reliability.json"
-
-
-def free_folder(parent: Path, name: str) -> Path:
-    """A folder that no run uses: two trainings never mix, also when both are called the same."""
-    folder, number = parent / valid_run_name(name), 1
-    while (folder / "run.json").exists():
-        number += 1
-        folder = parent / f"{name}-{number}"
-    return folder
 
 
 def left_by(

@@ -8,7 +8,8 @@ from pathlib import Path
 from driftwatch import __version__
 from driftwatch.baselines import Baselines, resume_baselines
 from driftwatch.drift.reliability import reliability_of
-from driftwatch.keeping import RELIABILITY_FILE, free_folder
+from driftwatch.folder import free_folder
+from driftwatch.keeping import RELIABILITY_FILE
 from driftwatch.probes.ranks import num_ranks
 from driftwatch.record import Cost, Record, RunInfo, TopicInfo
 from driftwatch.store import RunStore

@@ -13,7 +13,7 @@ LAYERS = (
     ("errors", "plugins", "schedule", "stance", "topics", "judges.judge", "__init__"),
     ("drift",),
     ("record", "metrics", "samples", "alerts"),
-    ("store", "exporters", "delivery"),
+    ("store", "folder", "exporters", "delivery"),
     ("mixin", "report", "service", "grafana", "stack"),
     ("guard", "reference", "identity", "probes", "judges", "testing", "demo.model"),
     (
@@ -38,7 +38,7 @@ LAYERS = (
 )
 # Named for what they are allowed to need; everything below the model side runs without torch.
 TORCH_FREE = {"errors", "plugins", "schedule", "stance", "topics", "drift", "record", "metrics", "samples", "alerts"}
-TORCH_FREE |= {"store", "exporters", "delivery", "mixin", "report", "service", "grafana", "stack"}
+TORCH_FREE |= {"store", "folder", "exporters", "delivery", "mixin", "report", "service", "grafana", "stack"}
 
 
 def modules():
