@@ -137,11 +137,9 @@ def test_what_is_called_of_trl_is_there_as_it_is_called():
 
     assert list(inspect.signature(VLLMGeneration.sync_weights).parameters) == ["self"]
     assert {"mode", "enable_sleep_mode", "tensor_parallel_size"} <= set(inspect.signature(VLLMGeneration).parameters)
-    for name in ("generate", "init_communicator", "get_server_info", "reset_prefix_cache"):
-        theirs, ours = (inspect.signature(getattr(kind, name)).parameters for kind in (VLLMClient, Client))
-        assert list(theirs) == list(ours), name
-        assert [each.default for each in theirs.values()] == [each.default for each in ours.values()], name
-    assert list(inspect.signature(VLLMClient).parameters) == list(inspect.signature(Client).parameters)
+    for theirs, ours in ((VLLMClient.generate, Client.generate), (VLLMClient, Client)):
+        parameters = [inspect.signature(each).parameters.values() for each in (theirs, ours)]
+        assert len({tuple((p.name, p.default) for p in found) for found in parameters}) == 1
 
 
 # Training goes on as if nothing had been asked
