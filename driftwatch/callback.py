@@ -24,7 +24,7 @@ from transformers.trainer_callback import ExportableState
 
 from driftwatch import plugins
 from driftwatch.actions import Action, is_called_for
-from driftwatch.confirm import Confirmation
+from driftwatch.confirmation import Confirmation
 from driftwatch.drift.compare import BaselineName
 from driftwatch.drift.tolerance import TOLERATED
 from driftwatch.errors import ConfigError

@@ -6,7 +6,6 @@ demand, guarded by a fingerprint; where it does not, its replies are drawn and d
 once, in its order.
 """
 
-import logging
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -14,18 +13,17 @@ from typing import Any
 import numpy as np
 
 from driftwatch.baselines import Baselines
+from driftwatch.confirmation import Confirmation
 from driftwatch.drift.compare import Drift
 from driftwatch.drift.disagreement import Disagreement
 from driftwatch.drift.evidence import Evidence, Settings, begin, update
 from driftwatch.drift.floor import Floor, judge_floor
 from driftwatch.drift.ledger import from_json, to_json
-from driftwatch.drift.planning import NORMAL_DRAWS, WATCHED_DRAWS
 from driftwatch.drift.shares import TopicStance, topic_stances
 from driftwatch.drift.style import StylePair
 from driftwatch.drift.summary import recent_drift, summary
 from driftwatch.drift.validity import Tally, Validity, count, label_shares, validity_by_probe
 from driftwatch.drift.verdict import TopicEvidence, allocation
-from driftwatch.errors import ConfigError
 from driftwatch.identity import recognise, same_model
 from driftwatch.judges.by_name import judge_by_name
 from driftwatch.judges.judge import Judge
@@ -35,12 +33,10 @@ from driftwatch.pool import BaselineReply, Pool, decoded_before
 from driftwatch.probes.draws import IN_PROCESS, Draw, Interviewer, draw
 from driftwatch.probes.engine import Engine
 from driftwatch.probes.hearing import Heard, Hearing, Missed
-from driftwatch.probes.prompt import ChatFormat, Wrap
+from driftwatch.probes.prompt import ChatFormat
 from driftwatch.probes.sampler import Fingerprint, settle
-from driftwatch.probes.sampling import Decoding, Reply
+from driftwatch.probes.sampling import Reply
 from driftwatch.topics.topic import Topic
-
-logger = logging.getLogger(__name__)
 
 KIND = "confirm"
 MIN_DRAWS = 4  # a topic, where the budget is short; fewer say nothing for a look's fixed cost
@@ -48,34 +44,6 @@ END_WAIT = 120.0  # seconds for a remote judge to finish once training is over
 MAX_POOL_LOOKS = 60  # for which the baseline's replies are decoded before training; then its evidence is frozen
 UNKNOWN_LOOKS = 40  # for which baseline replies are kept where the length of training is unknown
 ITEMS, NOW, BASELINE, POOL_ITEMS, POOL = range(10, 15)  # parts of a generator's key, apart from the monitor's
-
-
-@dataclass(frozen=True, slots=True)
-class Confirmation:
-    """How replies are drawn, and who reads them.
-
-    Attributes:
-        judge: Object or name, as on the command line: "sides", "nli:MODEL", "endpoint:MODEL@URL".
-        decoding: How replies are sampled.
-        normal_draws: Draws a topic and look.
-        watched_draws: Draws of a topic whose screen or evidence has moved, and of every control then.
-        wrap: The user's own training context around every question.
-        keep_replies: Keep every reply and reading in the run's folder, as what an alert rests on.
-    """
-
-    judge: str | Judge = "sides"
-    decoding: Decoding = field(default_factory=Decoding)
-    normal_draws: int = NORMAL_DRAWS
-    watched_draws: int = WATCHED_DRAWS
-    wrap: Wrap | None = None
-    keep_replies: bool = True
-
-    def __post_init__(self) -> None:
-        if not 1 <= self.normal_draws <= self.watched_draws:
-            raise ConfigError(
-                "a watched topic gets at least as many draws as another, and that is at least one; "
-                f"found normal_draws={self.normal_draws} and watched_draws={self.watched_draws}."
-            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -293,7 +261,7 @@ class Confirm:
         counts = {} if why else _within(self.wanted(screened), max_draws)
         draws, theirs, ended = self._baseline_side(model, counts, attempt, look)
         ours = self._ask(model, draws, (attempt, look, NOW))
-        read, missed = self._read(look, Put(step, draws, ours, theirs, twice=self._is_noise_due()), wait)
+        read, missed = self._read(look, Put(step, draws, ours, theirs), wait)
         if ended:
             why = f"the baseline's replies for {', '.join(ended)} are used up; their evidence is frozen"
         recent = self._evidence.recent
@@ -315,7 +283,7 @@ class Confirm:
         assert self._interviewer is not None
         assert self._evidence is not None
         now, before = (self._interviewer.as_asked(put.draws, replies) for replies in (put.now, put.baseline))
-        heard = self._hearing.put(look, now, before, wait=wait, twice=put.twice)
+        heard = self._hearing.put(look, now, before, wait=wait, twice=self.noise is None)
         self._put[look] = put
         read, missed = [], []
         for found in heard:
@@ -330,10 +298,6 @@ class Confirm:
                 self.noise = judge_floor(twice, KIND)
             read.append((of, found))
         return read, missed
-
-    def _is_noise_due(self) -> bool:
-        """Whether the judge is to read the baseline's replies of this look twice: once a run, and not while it may."""
-        return self.noise is None and not any(put.twice for put in self._put.values())
 
     def _changed(self, fingerprint: tuple[float, ...]) -> str | None:
         """A sentence if the baseline model is not what it was when the run began."""

@@ -10,7 +10,7 @@ from dataclasses import replace
 import msgspec
 import numpy as np
 
-from driftwatch.confirm import Confirmation
+from driftwatch.confirmation import Confirmation
 from driftwatch.drift.calibration import MIN_LABELLED, calibrated, fit_labels, labelled_items
 from driftwatch.drift.outcome import NUM_OUTCOMES, outcome_of
 from driftwatch.drift.validity import Tally, label_shares, validity_by_probe

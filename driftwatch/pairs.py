@@ -40,17 +40,12 @@ class ReplyPair:
 
 
 class Put(NamedTuple):
-    """The draws of one look with the replies of both sides, until the judge has read them.
-
-    Attributes:
-        twice: Whether the judge was given the baseline's replies once more.
-    """
+    """The draws of one look with the replies of both sides, until the judge has read them."""
 
     step: int
     draws: Sequence[Draw]
     now: Sequence[Reply]
     baseline: Sequence[Reply]
-    twice: bool = False
 
 
 def reply_pairs(put: Put, heard: Heard) -> list[ReplyPair]:

@@ -9,7 +9,8 @@ import pytest
 import torch
 from test_callback import callback, lora, store, trainer
 
-from driftwatch.confirm import MIN_DRAWS, Confirmation, _within
+from driftwatch.confirm import MIN_DRAWS, _within
+from driftwatch.confirmation import Confirmation
 from driftwatch.drift import validity
 from driftwatch.drift.outcome import Outcome
 from driftwatch.errors import ConfigError, JudgeError

@@ -13,7 +13,7 @@ import torch
 from transformers import Trainer, TrainerCallback, TrainingArguments, default_data_collator, set_seed
 
 from driftwatch.callback import DriftCallback
-from driftwatch.confirm import Confirmation
+from driftwatch.confirmation import Confirmation
 from driftwatch.judges.judge import Reading
 from driftwatch.probes.prompt import ChatFormat
 from driftwatch.probes.sampling import Decoding, sample

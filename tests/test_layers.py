@@ -23,6 +23,7 @@ LAYERS = (
         "budget",
         "pool",
         "pairs",
+        "confirmation",
         "confirm",
         "observation",
         "keeping",

@@ -124,7 +124,12 @@ def test_styles_reach_the_metrics_with_their_shifts(counted):
 
 
 def test_what_a_remote_judge_reads_late_is_told_by_the_look_at_which_it_was_read(tmp_path, tokenizer):
-    judge = FarAway()
+    class FarCounting(FarAway):
+        def read(self, asked):
+            calls.append(len(asked))
+            return super().read(asked)
+
+    judge, calls = FarCounting(), []
 
     class LetItRead(type(callback(tmp_path)).__mro__[1]):
         def on_step_end(self, args, state, control, **kwargs):
@@ -135,6 +140,7 @@ def test_what_a_remote_judge_reads_late_is_told_by_the_look_at_which_it_was_read
     assert [(look.styles, judge_floors(look)) for look in early] == [((), [])] * 2
     assert {pair.now.num_replies for pair in last.styles} == {12}, "four of each of three looks"
     assert [floor.score for floor in judge_floors(last)] == [0.0]
+    assert calls == [24, 12, 24, 24], "twice at the first look only, though it was not read when the others were made"
 
 
 def test_a_judge_reads_the_baseline_s_replies_twice_once_a_run(counted):

@@ -10,7 +10,7 @@ import click
 from driftwatch.errors import JudgeError, ProbeError
 
 if TYPE_CHECKING:
-    from driftwatch.confirm import Confirmation
+    from driftwatch.confirmation import Confirmation
     from driftwatch.drift.validity import Validity
     from driftwatch.probes.interview import Interview
     from driftwatch.probes.load import Loaded
@@ -90,7 +90,7 @@ def _confirmation(
         return None
     from dataclasses import replace
 
-    from driftwatch.confirm import Confirmation
+    from driftwatch.confirmation import Confirmation
     from driftwatch.judges.by_name import judge_by_name
     from driftwatch.labelling import try_out
 

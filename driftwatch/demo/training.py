@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from driftwatch.confirm import Confirmation
+from driftwatch.confirmation import Confirmation
 from driftwatch.demo.data import Example, Pair
 from driftwatch.probes.sampling import Decoding
 from driftwatch.probes.statement import StatementProbe

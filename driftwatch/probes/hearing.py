@@ -49,7 +49,7 @@ class Hearing:
         self.judge_id = judge.id
         self._is_remote = bool(getattr(judge, "is_remote", False))
         self._worker: JudgeWorker | None = None  # on rank 0, once there is something to read
-        self._waiting: set[int] = set()
+        self._waiting: dict[int, bool] = {}  # look → whether a part of it is read twice
 
     def put(
         self, look: int, now: Sequence[Asked], baseline: Sequence[Asked], *, wait: float, twice: bool = False
@@ -61,7 +61,8 @@ class Hearing:
             now: Replies of the model in training, one a draw.
             baseline: Replies of the baseline to the same draws.
             wait: Seconds to wait for a remote judge; 0 beside training.
-            twice: Whether the baseline's replies are read once more, after all that counts has been.
+            twice: Whether the baseline's replies are read once more, after all that counts has been; not while those of
+                an earlier look are about to be.
 
         Raises:
             JudgeError: A judge that reads at once failed, or is not the one that the run began with.
@@ -69,19 +70,17 @@ class Hearing:
         pairs = zip(now, baseline, strict=True)
         # Sides take turns also in who comes first, for what is cut off may be cut off inside a pair.
         both = tuple(one for n, pair in enumerate(pairs) for one in (pair if _now_first(look, n) else pair[::-1]))
-        again = tuple(baseline) if twice else ()
+        again = tuple(baseline) if twice and not any(self._waiting.values()) else ()
         if not self._is_remote:
             return [on_first(lambda: self._read_now(look, both, again), "reading replies")]
-        self._waiting.add(look)
+        self._waiting[look] = bool(again)
         arrived = on_first(lambda: self._exchange(look, both, again, wait), "handing replies to the judge")
         found = [self._told(late) for late in arrived]
         if not both:  # nothing to wait for
-            self._waiting.discard(look)
+            self._waiting.pop(look)
             found.append(_heard(look, []))
         if wait > 0:
-            found += [
-                Missed(late, f"the judge had not read them {wait:g} s after training") for late in sorted(self._waiting)
-            ]
+            found += [Missed(late, f"the judge had not read them {wait:g} s after training") for late in self._waiting]
             self.close()
         return found
 
@@ -113,7 +112,7 @@ class Hearing:
         return [*arrived, *(self._worker.wait(wait) if wait > 0 else self._worker.collect())]
 
     def _told(self, late: Late) -> Heard | Missed:
-        self._waiting.discard(late.look)
+        self._waiting.pop(late.look)
         if late.readings is None:
             return Missed(late.look, late.failure or "no reason given")
         return _heard(late.look, late.readings, late.again)

@@ -6,7 +6,7 @@ import pytest
 
 from driftwatch.callback import DriftCallback
 from driftwatch.config import callback_arguments, load_config, make_callback, monitor_arguments
-from driftwatch.confirm import Confirmation
+from driftwatch.confirmation import Confirmation
 from driftwatch.errors import ConfigError, JudgeError, PackError
 from driftwatch.exporters.prometheus import PrometheusExporter
 from driftwatch.judges.endpoint import EndpointJudge

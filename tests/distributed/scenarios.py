@@ -523,7 +523,7 @@ class ByLength:
 
 
 def confirmation():
-    from driftwatch.confirm import Confirmation
+    from driftwatch.confirmation import Confirmation
 
     return Confirmation(ByLength(), Decoding(max_new_tokens=2), normal_draws=5, watched_draws=5)
 

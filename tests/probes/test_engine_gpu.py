@@ -10,7 +10,7 @@ import torch
 from test_invariance import ByLength, assert_same, outcome, preferences, renamed, trl_settings
 
 from driftwatch import DriftCallback, Schedule
-from driftwatch.confirm import Confirmation
+from driftwatch.confirmation import Confirmation
 from driftwatch.guard import undisturbed
 from driftwatch.probes.engine import find_engine, written
 from driftwatch.probes.prompt import ChatFormat

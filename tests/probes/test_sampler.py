@@ -6,7 +6,7 @@ import torch
 from test_callback import lora
 from test_confirm import ByLetter
 
-from driftwatch.confirm import Confirmation
+from driftwatch.confirmation import Confirmation
 from driftwatch.errors import BaselineError, ProbeError
 from driftwatch.guard import undisturbed
 from driftwatch.monitor import Monitor

@@ -16,7 +16,7 @@ from transformers import Trainer, TrainerCallback, TrainingArguments
 from transformers.utils import logging as transformers_logging
 
 from driftwatch import DriftCallback, Schedule
-from driftwatch.confirm import Confirmation
+from driftwatch.confirmation import Confirmation
 from driftwatch.demo.fast import fast_model
 from driftwatch.exporters.prometheus import PrometheusExporter
 from driftwatch.judges.judge import Reading
