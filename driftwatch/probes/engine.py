@@ -10,7 +10,6 @@ Read from TRL 1.12 to 1.16 and from vLLM's sources, and tested with TRL's own co
 real vLLM is there (`tests/probes/test_engine_gpu.py`) and has not been run yet.
 """
 
-import logging
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -25,8 +24,6 @@ from driftwatch.probes.prompt import ChatFormat
 from driftwatch.probes.ranks import num_ranks, on_first, rank, together
 from driftwatch.probes.sampling import Decoding, Reply
 from driftwatch.reference import find_peft
-
-logger = logging.getLogger(__name__)
 
 _REQUESTS = 64  # to a server at the same time, as many as TRL's own client makes
 _VERSION_SECONDS = 10.0  # for a server to say which vLLM it is
