@@ -2,6 +2,10 @@
 
 The address of a hook is its password: whoever knows it can write there. So it is taken from the environment, sent to
 the hook and shown nowhere, not in errors either.
+
+What is to be posted is in the run's records, which are written first. Beside them stands how far the hook has come, so
+that a resumed run posts what an earlier attempt was killed over, once. Only an alert whose answer a kill cut off is
+posted twice: lost would be worse.
 """
 
 import http.client
@@ -11,9 +15,12 @@ import time
 import urllib.error
 import urllib.request
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
+
+import msgspec
 
 from driftwatch.errors import ConfigError, ExportError
 from driftwatch.exporters.posting import Pause, posted
@@ -23,6 +30,7 @@ from driftwatch.store import RunStore
 logger = logging.getLogger(__name__)
 
 URL = "DRIFTWATCH_WEBHOOK"  # name of the variable
+FILE = "webhook.json"  # in the run's folder: how far the hook has come
 TIMEOUT_SECONDS = 5.0
 MAX_ATTEMPTS = 12  # at one message: half an hour
 MAX_WAITING = 100  # messages; the alerts themselves are in the run's records
@@ -32,7 +40,21 @@ _RETRIED = frozenset({408, 425, 429, 500, 502, 503, 504})
 _JOINERS = "\u200c\u200d"  # not printable by Python's notion, and needed by Persian, Hindi and others
 
 
+@dataclass(frozen=True, slots=True, order=True)
+class Settled:
+    """The last alert that is settled: posted, refused, or given up. So are all before it.
+
+    Attributes:
+        look: That raised it; -1 before the first.
+        number: Among the alerts of that look.
+    """
+
+    look: int = -1
+    number: int = 0
+
+
 class _Message(NamedTuple):
+    place: Settled
     body: bytes
     attempts: int = 0
 
@@ -62,14 +84,21 @@ class WebhookExporter:
         self._timeout = timeout
         self._clock = clock
         self._info: RunInfo | None = None
+        self._store: RunStore | None = None
         self._waiting: deque[_Message] = deque()
         self._pause = Pause(clock)
 
     def open(self, info: RunInfo, store: RunStore) -> None:
-        """Note the run."""
-        self._info = info
+        """Note the run, and which of its alerts an earlier attempt has left."""
+        self._info, self._store = info, store
         self._waiting.clear()
         self._pause = Pause(self._clock)
+        recorded = [message for record in store.records(superseded=True) for message in self._messages(record)]
+        settled = _settled(store)
+        if settled is None:  # a run that had no hook so far: its alerts of then are no news
+            settled = recorded[-1].place if recorded else Settled()
+            self._settle(settled)
+        self._waiting.extend([message for message in recorded if message.place > settled][-MAX_WAITING:])
 
     def export(self, record: Record) -> None:
         """Post the alerts that this look raised, after those that wait.
@@ -77,12 +106,11 @@ class WebhookExporter:
         Raises:
             ExportError: The hook could not be reached or refused; what it may yet take is tried again later.
         """
-        assert self._info is not None
-        for alert in record.alerts:
+        for message in self._messages(record):
             if len(self._waiting) == MAX_WAITING:
                 logger.warning("%d alerts wait for the hook; the oldest is dropped, it is in the records", MAX_WAITING)
-                self._waiting.popleft()
-            self._waiting.append(_Message(to_json(payload(self._info, record, alert))))
+                self._settle(self._waiting.popleft().place)
+            self._waiting.append(message)
         self._post_waiting()
 
     def beat(self, timestamp: float) -> None:
@@ -93,26 +121,52 @@ class WebhookExporter:
         """Try once more to post what waits, within seconds.
 
         Raises:
-            ExportError: It could not be; the alerts are in the run's records.
+            ExportError: It could not be; the alerts are in the run's records, and a resumed run tries again.
         """
         self._pause.end()
         self._post_waiting(until=self._clock() + FINAL_SECONDS)
 
+    def _messages(self, record: Record) -> Iterator[_Message]:
+        assert self._info is not None
+        for number, alert in enumerate(record.alerts):
+            yield _Message(Settled(record.look, number), to_json(payload(self._info, record, alert)))
+
     def _post_waiting(self, until: float | None = None) -> None:
+        """Post one after the other; what the hook refuses does not keep it from the next one."""
+        problems = []
         while self._waiting and self._pause.is_over:
             left = self._timeout if until is None else min(self._timeout, until - self._clock())
             if left <= 0:
-                raise ExportError(f"{len(self._waiting)} alerts were not posted before the end of the run.")
-            message = self._waiting.popleft()
+                problems.append(f"{len(self._waiting)} alerts were not posted before the end of the run.")
+                break
             try:
-                self._post(message.body, left)
+                self._post(self._waiting[0].body, left)
             except _Unanswered as err:
                 self._pause.failed()
-                if message.attempts + 1 >= MAX_ATTEMPTS:
-                    raise ExportError(f"an alert was not posted in {MAX_ATTEMPTS} attempts ({err}).") from None
-                self._waiting.appendleft(message._replace(attempts=message.attempts + 1))
-                raise ExportError(f"the hook could not be reached ({err}); tried again later.") from None
+                problems.append(self._put_off(err))
+                break
+            except ExportError as err:
+                problems.append(str(err))
             self._pause.answered()
+            self._settle(self._waiting.popleft().place)
+        if problems:
+            raise ExportError(" ".join(dict.fromkeys(problems)))
+
+    def _put_off(self, err: "_Unanswered") -> str:
+        """Keep what could not be posted now for later, a number of times; what there is to say about it."""
+        message = self._waiting.popleft()
+        if message.attempts + 1 >= MAX_ATTEMPTS:
+            self._settle(message.place)
+            return f"an alert was not posted in {MAX_ATTEMPTS} attempts ({err})."
+        self._waiting.appendleft(message._replace(attempts=message.attempts + 1))
+        return f"the hook could not be reached ({err}); tried again later."
+
+    def _settle(self, place: Settled) -> None:
+        assert self._store is not None
+        try:
+            self._store.write_json(FILE, place)
+        except OSError as err:
+            logger.warning("which alerts were posted cannot be noted (%s): a resumed run may repeat some", err.strerror)
 
     def _post(self, body: bytes, timeout: float) -> None:
         request = urllib.request.Request(
@@ -136,6 +190,18 @@ class WebhookExporter:
 
 class _Unanswered(Exception):
     """No answer this time, and why."""
+
+
+def _settled(store: RunStore) -> Settled | None:
+    """How far the hook of an earlier attempt came; `None` where there was none."""
+    path = store.folder / FILE
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=Settled)
+    except FileNotFoundError:
+        return None
+    except (OSError, msgspec.DecodeError, msgspec.ValidationError):
+        logger.warning("%s cannot be read: alerts of earlier attempts are not posted again", path)
+        return None
 
 
 def payload(info: RunInfo, record: Record, alert: Alert) -> dict[str, Any]:
