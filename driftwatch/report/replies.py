@@ -90,10 +90,12 @@ def readers(record: Record | None) -> tuple[str, ...]:
     said = []
     floor = next((floor for floor in record.floors if floor.kind == "judge"), None)
     if floor is not None and floor.score is not None:
-        most = f"by up to {signed(floor.score).lstrip('+')} of score on a topic" if floor.score else "in nothing"
+        most = signed(floor.score).lstrip("+")
         said.append(
-            f"Given the same replies twice, the judge differed from itself {most}; judged levels are known no better "
-            "than that, and the noise of sampling comes on top."
+            f"Given the same replies twice, the judge differed from itself by up to {most} of score on a topic: no "
+            "judged level is known better than that, and the noise of sampling comes on top."
+            if floor.score
+            else "Given the same replies twice, the judge read them alike; that does not make it right."
         )
     found = record.disagreement
     if found is not None and found.ratio is not None:

@@ -20,6 +20,7 @@ from driftwatch.confirmation import Confirmation
 from driftwatch.demo.fast import fast_model
 from driftwatch.exporters.prometheus import PrometheusExporter
 from driftwatch.judges.judge import Reading
+from driftwatch.judges.panel import Panel
 from driftwatch.probes.prompt import question
 from driftwatch.probes.sampling import Decoding
 from driftwatch.stance import Probs
@@ -37,6 +38,17 @@ class FirstWord:
         probs = {"yes": Probs(1, 0, 0), "no": Probs(0, 0, 1)}
         words = [(one.reply.lower().split() or [""])[0].rstrip(".,") for one in asked]
         return [Reading(probs=probs[w]) if w in probs else Reading(unread="neither yes nor no") for w in words]
+
+
+class FirstLetter:
+    """Reads "y…" as support and "n…" as oppose, so that replies are seldom read otherwise than by their first word."""
+
+    id = "first-letter"
+
+    def read(self, asked):
+        probs = {"y": Probs(1, 0, 0), "n": Probs(0, 0, 1)}
+        letters = [one.reply.lower()[:1] for one in asked]
+        return [Reading(probs=probs[c]) if c in probs else Reading(unread="neither y nor n") for c in letters]
 
 
 class Examples(torch.utils.data.Dataset):
@@ -119,7 +131,11 @@ def main(folder, options, steps):
     train(model, tokenizer, Examples(pack, tokenizer), f"{folder}/before", 60)
     watch = DriftCallback(
         pack,
-        confirm=Confirmation(judge=FirstWord(), decoding=Decoding(temperature=1.0, max_new_tokens=2), normal_draws=48),
+        confirm=Confirmation(
+            judge=Panel([FirstWord(), FirstLetter()]),
+            decoding=Decoding(temperature=1.0, max_new_tokens=2),
+            normal_draws=48,
+        ),
         schedule=Schedule(every_steps=25, early_dense=False, budget=None),
         run="r1",
         output_dir=f"{folder}/runs",
