@@ -2,8 +2,10 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -88,6 +90,82 @@ def test_what_cannot_be_watched_is_said_in_one_sentence(tmp_path, arguments, cod
     assert sentence in done.stderr
     assert "Traceback" not in done.stderr
     assert done.stderr.count("\n") <= 4
+
+
+# A training that would last for days, and that a scheduler may end as schedulers do.
+LONG = """\
+import signal, sys
+from pathlib import Path
+from transformers import TrainerCallback
+
+class Ending(TrainerCallback):
+    asked = False
+
+    def on_step_end(self, args, state, control, **kwargs):
+        if state.global_step == 2:
+            Path("in-training").touch()
+        control.should_training_stop = self.asked
+
+ending = Ending()
+signal.signal(signal.SIGTERM, lambda number, frame: setattr(ending, "asked", True))
+"""
+ENDING = """\
+trainer.add_callback(ending)
+try:
+    trainer.train()
+except KeyboardInterrupt:
+    sys.exit(9)
+sys.exit(7)
+"""
+
+
+def launched(folder):
+    """`driftwatch run` around the long training, once that is training; without a terminal, as schedulers start it."""
+    script = LONG + TRAIN.replace("max_steps=2", "max_steps=10**6").partition("trainer.train()")[0] + ENDING
+    (folder / "train.py").write_text(script)
+    (folder / "drift.yaml").write_text(WATCHED.replace("every_steps: 1,", "every_steps: 1000000,"))
+    started = subprocess.Popen(
+        [*DRIFTWATCH, "--config", "drift.yaml", "--", sys.executable, "train.py"],
+        cwd=folder,
+        env={**os.environ, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", "CUDA_VISIBLE_DEVICES": ""},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+    deadline = time.monotonic() + 120
+    while not (folder / "in-training").exists() and started.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.05)
+    return started
+
+
+@pytest.mark.parametrize(
+    ("number", "code", "state", "phases"),
+    [
+        # The script stops its training: the last look is taken, and its own exit code is kept.
+        (signal.SIGTERM, 7, "stopped", ["start", "end"]),
+        # Python's own way to end: nothing more is asked of the model, and the run is closed all the same.
+        (signal.SIGINT, 9, "failed", ["start"]),
+        # Nobody handles it: the training is killed, and for its readers the run lives until its heartbeat is old.
+        (signal.SIGUSR1, 128 + signal.SIGUSR1, "running", ["start"]),
+    ],
+)
+def test_a_signal_to_the_launcher_reaches_the_training_and_its_end_is_waited_for(place, number, code, state, phases):
+    started = launched(place)
+    try:
+        assert (place / "in-training").exists(), started.communicate(timeout=10)[0][-3000:]
+        started.send_signal(number)  # to the launcher alone
+        said = started.communicate(timeout=120)[0]
+    finally:
+        if started.poll() is None:
+            os.killpg(started.pid, signal.SIGKILL)
+            started.wait()
+    assert started.returncode == code, said[-3000:]
+    store = RunStore(place / "runs" / "watched")
+    assert store.state() == state
+    assert [record.phase for record in store.records()] == phases
+    assert f"driftwatch report {store.folder}" in said, "it has waited for its child, and tells what it left"
 
 
 def test_settings_with_a_mistake_start_nothing(tmp_path):
