@@ -38,7 +38,7 @@ class TopicEvidence:
         topic: Its id; "all" for the readability of all topics together.
         log10_e_value: Does what can be read differ?
         log10_value_e_value: … even if every stance lost, or gained, would explain it away? `None` for readability.
-        log10_material_e_value: The smaller of both for the drift that is tolerated on this topic; `None` for readability.
+        log10_material_e_value: The smaller of both for the drift tolerated on this topic; `None` for readability.
         log10_threshold: What an alert needs now.
         log10_apart: Against the control that moved most alike: did this topic move more? `None` without controls.
         estimate: Recent mean of the draws; says whether an alert still holds. `None` without recent draws.
