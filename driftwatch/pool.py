@@ -5,16 +5,20 @@ its order; a topic whose replies are used up gets no more evidence.
 """
 
 import logging
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from driftwatch.probes.draws import Draw, draw
+from driftwatch.probes.ranks import num_ranks
 from driftwatch.probes.sampling import Reply
 from driftwatch.topics.topic import Topic
 
 logger = logging.getLogger(__name__)
+
+PILOT_REPLIES = 32  # a process, a batch of the default size; by them the time of all is foretold
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +83,10 @@ def decoded_before(
     """
     draws = draw(topics, wanted_replies(topics, looks, normal=normal, watched=watched), rng)
     logger.info(
-        "the baseline model cannot be reached later: decoding its %d replies now, for %d looks", len(draws), looks
+        "the baseline model cannot be reached later: decoding its %d replies now, for %d looks%s",
+        len(draws),
+        looks,
+        _forecast(draws, ask),
     )
     return Pool(
         [
@@ -87,6 +94,16 @@ def decoded_before(
             for asked, reply in zip(draws, ask(draws), strict=True)
         ]
     )
+
+
+def _forecast(draws: Sequence[Draw], ask: Callable[[Sequence[Draw]], Sequence[Reply]]) -> str:
+    """How long they take, from a few that are decoded for nothing else; nothing where they are few anyway."""
+    few = PILOT_REPLIES * num_ranks()
+    if len(draws) < 10 * few:
+        return ""
+    began = time.monotonic()
+    ask(draws[:few])
+    return f", which takes about {(time.monotonic() - began) * len(draws) / few:.0f} s"
 
 
 def wanted_replies(topics: Sequence[Topic], looks: int, *, normal: int, watched: int) -> dict[str, int]:

@@ -21,16 +21,24 @@ SIGNS = {"ok": "ok", "skipped": "-", "warning": "warning", "problem": "PROBLEM"}
 @click.option(
     "--baseline", type=click.Path(path_type=Path), help="Folder of the baseline, instead of that in the settings."
 )
+@click.option(
+    "--steps",
+    type=click.IntRange(min=1),
+    help="Optimizer steps of the training, to tell what has to be decoded before it.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")
-def command(config: Path | None, model: str | None, baseline: Path | None, as_json: bool) -> None:
+def command(config: Path | None, model: str | None, baseline: Path | None, steps: int | None, as_json: bool) -> None:
     """Check versions, trainers, port, disk, settings, judge, GPU and baseline, and say what to fix.
+
+    With --model it also tells what a look costs, and how long it takes to decode the baseline's replies before training
+    where the baseline model cannot be asked later.
 
     Exit code 0: a run would be watched. 1: there is a problem.
     """
     from driftwatch.doctor import examine
 
     found = []
-    for finding in examine(config, model=model, baseline=baseline):
+    for finding in examine(config, model=model, baseline=baseline, steps=steps):
         found.append(finding)
         if not as_json:
             click.echo(f"{SIGNS[finding.level]:<8} {finding.check:<10}  {finding.text}")

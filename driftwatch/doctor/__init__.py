@@ -12,13 +12,16 @@ from driftwatch.errors import DriftwatchError
 __all__ = ["Finding", "Level", "examine"]
 
 
-def examine(config: Path | None, *, model: str | None = None, baseline: Path | None = None) -> Iterator[Finding]:
+def examine(
+    config: Path | None, *, model: str | None = None, baseline: Path | None = None, steps: int | None = None
+) -> Iterator[Finding]:
     """Everything that can be checked, one finding at a time, the quick ones first.
 
     Args:
         config: Settings file, or `None` for the defaults.
         model: To look at once, as a run would; `None` leaves that out.
         baseline: Folder of the baseline, instead of the one that the settings name.
+        steps: Optimizer steps of the training; `None` if unknown.
     """
     versions = environment.versions()
     yield versions
@@ -38,10 +41,10 @@ def examine(config: Path | None, *, model: str | None = None, baseline: Path | N
     if not can_train:
         yield Finding("settings", "skipped", "what they name is made by packages that are missing")
         return
-    yield from _trained(read, model, baseline)
+    yield from _trained(read, model, baseline, steps)
 
 
-def _trained(read: Config, model: str | None, baseline: Path | None) -> Iterator[Finding]:
+def _trained(read: Config, model: str | None, baseline: Path | None, steps: int | None) -> Iterator[Finding]:
     """What needs the packages of training."""
     from driftwatch.doctor import model as examined
     from driftwatch.topics import load_pack
@@ -61,4 +64,4 @@ def _trained(read: Config, model: str | None, baseline: Path | None) -> Iterator
     if model is None:
         yield Finding("look", "skipped", "name the model with --model for a look at time, memory and the baseline")
     elif stored is None or stored.level == "ok":
-        yield from examined.dry_look(model, read, baseline)
+        yield from examined.dry_look(model, read, baseline, steps)

@@ -42,14 +42,16 @@ def baseline(folder: Path, config: Config) -> Finding:
     return Finding("baseline", "ok", f"{folder}: {len(found.stances)} stances of {found.model}")
 
 
-def dry_look(name: str, config: Config, given: Path | None) -> Iterator[Finding]:
+def dry_look(name: str, config: Config, given: Path | None, steps: int | None) -> Iterator[Finding]:
     """Begin a run with this model, and look twice as a run would: at its start and at its end.
 
     Args:
         name: As for `driftwatch probe`: a folder, a hub id, or "smollm2".
         config: The run's settings.
         given: Folder of a baseline, instead of the one in the settings.
+        steps: Optimizer steps of the training; `None` if unknown.
     """
+    from driftwatch.doctor.replies import decoding
     from driftwatch.probes.load import load_model
     from driftwatch.schedule import Schedule
 
@@ -62,6 +64,12 @@ def dry_look(name: str, config: Config, given: Path | None) -> Iterator[Finding]
     schedule = arguments.get("schedule") or Schedule()
     arguments |= {"exporters": (), "run": "doctor"} | ({"baseline": given} if given is not None else {})
     with tempfile.TemporaryDirectory(prefix="driftwatch-doctor-") as folder, _quietly():
+        try:
+            told = decoding(loaded.model, loaded.tokenizer, arguments, steps=steps)
+        except DriftwatchError:
+            told = None  # the look below fails alike, and says why
+        if told is not None:
+            yield told
         yield from _looked(loaded.model, loaded.tokenizer, {**arguments, "output_dir": folder}, schedule)
 
 

@@ -78,6 +78,7 @@ def judge(confirm: Any, pack: Any) -> Finding:
         confirm: The run's Confirmation, or `None`.
         pack: The run's TopicPack.
     """
+    from driftwatch.judges.by_name import judge_by_name
     from driftwatch.judges.judge import Asked
     from driftwatch.probes.prompt import question
 
@@ -91,15 +92,15 @@ def judge(confirm: Any, pack: Any) -> Finding:
     reply = f"I think that {item.sides[0]}"
     asked = Asked(topic.id, topic.poles, item, "two_sided", 0, question(item, "two_sided", 0), reply)
     try:
-        reading = confirm.judge.read([asked])[0]
+        who = judge_by_name(confirm.judge) if isinstance(confirm.judge, str) else confirm.judge
+        reading = who.read([asked])[0]
     except DriftwatchError as err:
         return Finding("judge", "problem", str(err), "Correct “judge” under “confirm”, or its server or key.")
-    who = confirm.judge.id
     if reading.probs is None or reading.probs.index(max(reading.probs)) != 0:
         why = reading.unread or "it found another stance"
-        text = f"{who} answers, and does not read {reply!r} as the first side: {why}"
+        text = f"{who.id} answers, and does not read {reply!r} as the first side: {why}"
         return Finding("judge", "warning", text, "See how well it reads: driftwatch judge.")
-    return Finding("judge", "ok", f"{who} reads a plain reply")
+    return Finding("judge", "ok", f"{who.id} reads a plain reply")
 
 
 def _answers(check: str, url: str, fix: str) -> Finding:

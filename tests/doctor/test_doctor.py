@@ -10,10 +10,12 @@ import torch
 from builders import TWO_PARKS
 from click.testing import CliRunner
 from fake_chat_server import FakeChatServer, completion
+from test_callback import lora
 
 from driftwatch.cli.baseline import command as make_baseline
 from driftwatch.cli.doctor import command
-from driftwatch.doctor import environment, examine, places
+from driftwatch.confirm import Confirmation
+from driftwatch.doctor import environment, examine, places, replies
 from driftwatch.testing import tiny_model, tiny_tokenizer
 
 SETTINGS = """\
@@ -62,6 +64,56 @@ def test_a_healthy_setup_with_a_model_has_no_problem(folder, model):
     assert "a budget of 1 % allows a whole one every" in checks["look"].text
     assert checks["baseline"].text == "the SFT baseline can be compared with"
     assert sorted(path.name for path in folder.iterdir()) == ["drift.yaml", "pack.yaml", "sft"], "it leaves nothing"
+
+
+# Every look asks each of the two value topics 2 times, a third of the looks 4 times, and there is no control.
+DRAWING = (
+    f"{SETTINGS}schedule: {{every_steps: 10, early_dense: false}}\nconfirm: {{normal_draws: 2, watched_draws: 4}}\n"
+)
+
+
+def test_what_is_decoded_before_training_is_told_with_its_time(folder, model):
+    few, many = (found(folder, DRAWING, model=model, steps=steps)["replies"] for steps in (25, 100_000))
+    topics = TWO_PARKS.count("poles:")
+    assert (
+        f"{topics * (3 * 2 + 1 * 2)} replies of it are decoded before training, for 3 looks, in about 1 s" in few.text
+    )
+    assert f"{topics * (60 * 2 + 20 * 2)} replies" in many.text, "for as many looks as they are decoded, and no more"
+    assert "s for 32, measured" in few.text
+    assert few.level == "ok"
+
+
+def test_where_the_length_of_training_is_unknown_it_says_what_it_assumed(folder, model):
+    text = found(folder, DRAWING, model=model)["replies"].text
+    assert "for 40 looks (name their number with --steps)" in text
+
+
+def test_a_decoding_that_takes_long_is_a_warning_with_what_makes_it_shorter(folder, model, monkeypatch):
+    monkeypatch.setattr(replies, "LONG_SECONDS", 0.0)
+    finding = found(folder, DRAWING, model=model)["replies"]
+    assert finding.level == "warning"
+    assert "LoRA" in finding.fix
+    assert "normal_draws" in finding.fix
+
+
+def test_with_adapters_on_the_model_nothing_is_decoded_before(folder):
+    tokenizer = tiny_tokenizer()
+    told = replies.decoding(lora(tiny_model(tokenizer)), tokenizer, {"confirm": Confirmation()}, steps=100)
+    assert (told.level, "none are decoded before training" in told.text) == ("ok", True)
+
+
+def test_a_run_that_draws_no_replies_is_told_nothing_of_them(folder, model):
+    assert "replies" not in found(folder, model=model)
+
+
+def test_the_time_of_a_batch_scales_with_the_number_of_batches(folder, model, monkeypatch):
+    monkeypatch.setattr(replies, "_batch_seconds", lambda *arguments: 0.5)
+    text = found(folder, DRAWING.replace("normal_draws: 2, watched_draws: 4", "normal_draws: 16"), model=model)[
+        "replies"
+    ].text
+    number = TWO_PARKS.count("poles:") * (40 * 16 + 14 * 32)
+    assert f"{number:,} replies" in text
+    assert f"in about {-(-number // 32) * 0.5:.0f} s" in text
 
 
 def test_a_run_without_judged_replies_is_told_that_it_cannot_alert(folder):
@@ -142,6 +194,10 @@ def test_a_service_that_does_not_answer_is_a_problem(folder, monkeypatch):
     assert finding.level == "problem"
     assert "http://127.0.0.1:1/healthz does not answer" in finding.text
     assert "word" not in finding.text
+
+
+def test_the_judge_that_a_run_has_by_default_is_asked_too(folder):
+    assert found(folder, f"{SETTINGS}confirm: {{normal_draws: 2}}\n")["judge"].text == "sides:1 reads a plain reply"
 
 
 def endpoint(server):

@@ -1,0 +1,84 @@
+"""What decoding the baseline's replies before training will cost, told before it is paid."""
+
+import math
+import time
+from typing import Any
+
+import numpy as np
+
+from driftwatch.doctor.finding import Finding
+
+LONG_SECONDS = 600.0  # chosen: what a person would rather have known before than sat through
+LESS = (
+    "Train LoRA adapters on it; or lower normal_draws, watched_draws or decoding.max_new_tokens under confirm, "
+    "or raise every_steps under schedule."
+)
+
+
+def decoding(model: Any, tokenizer: Any, arguments: dict[str, Any], *, steps: int | None) -> Finding | None:
+    """How many replies a run decodes before its first step, and how long that takes, from one batch of them.
+
+    Args:
+        model: As training will load it.
+        tokenizer: Its own.
+        arguments: Of the run's Monitor.
+        steps: Optimizer steps of the training; `None` if unknown.
+
+    Returns:
+        `None` where the run draws no replies.
+    """
+    from driftwatch.confirm import MAX_POOL_LOOKS, UNKNOWN_LOOKS
+    from driftwatch.pool import wanted_replies
+    from driftwatch.reference import Reference, find_reference
+    from driftwatch.schedule import Schedule
+    from driftwatch.topics import load_pack
+
+    confirm = arguments.get("confirm")
+    if confirm is None:
+        return None
+    if isinstance(reference := find_reference(model), Reference):
+        text = f"the baseline model is reached by {reference.description}: none are decoded before training"
+        return Finding("replies", "ok", text)
+    schedule = arguments.get("schedule") or Schedule()
+    planned = schedule.planned_looks(0, steps)
+    looks = min(planned or UNKNOWN_LOOKS, MAX_POOL_LOOKS)
+    topics = [t for t in arguments.get("pack") or load_pack("core") if any(item.sides for item in t.items)]
+    number = sum(wanted_replies(topics, looks, normal=confirm.normal_draws, watched=confirm.watched_draws).values())
+    rows = confirm.decoding.batch_size
+    batch = _batch_seconds(model, tokenizer, confirm, topics)
+    seconds = math.ceil(number / rows) * batch
+    counted = f"{looks} looks" if planned else f"{looks} looks (name their number with --steps)"
+    text = (
+        f"trained without adapters, this model cannot be asked as the baseline later: {number:,} replies of it are "
+        f"decoded before training, for {counted}, in about {_shown(seconds)} ({batch:.2f} s for {rows}, measured)"
+    )
+    if seconds > LONG_SECONDS:
+        return Finding("replies", "warning", text, LESS)
+    return Finding("replies", "ok", text)
+
+
+def _batch_seconds(model: Any, tokenizer: Any, confirm: Any, topics: list[Any]) -> float:
+    """Seconds of one batch, a first one that warms up left out."""
+    from driftwatch.guard import undisturbed
+    from driftwatch.probes.draws import Interviewer, draw
+    from driftwatch.probes.prompt import ChatFormat
+
+    interviewer = Interviewer(topics, ChatFormat(tokenizer, confirm.wrap), confirm.decoding)
+    each = math.ceil(confirm.decoding.batch_size / len(topics))
+    draws = draw(topics, {topic.id: each for topic in topics}, np.random.default_rng(0))[: confirm.decoding.batch_size]
+    with undisturbed(model, tokenizer=tokenizer) as asked:
+        interviewer.ask(asked, draws, np.random.SeedSequence(0))
+        began = time.perf_counter()
+        interviewer.ask(asked, draws, np.random.SeedSequence(1))
+    return time.perf_counter() - began
+
+
+def _shown(seconds: float) -> str:
+    """As a person would say it.
+
+    >>> [_shown(x) for x in (0.4, 42, 600, 9000)]
+    ['1 s', '42 s', '10 min', '2.5 h']
+    """
+    if seconds < 120:
+        return f"{math.ceil(seconds)} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
