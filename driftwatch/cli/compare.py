@@ -30,27 +30,27 @@ def command(first: Path, second: Path, as_json: bool) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from driftwatch.cli.tables import said, signed
+    from driftwatch.cli.tables import NONE, Fitted, Layout, filled, said, topic_name, with_interval
     from driftwatch.drift.compare import Drift
+    from driftwatch.report.words import printable
 
-    def figure(drift: Drift | None) -> str:
-        if drift is None or (drift.score_shift is None and drift.log_odds_shift is None):
-            return "–"
-        ends = drift.interval
-        shown = signed(drift.score_shift)
-        return f"{shown} [{signed(ends.lower)}, {signed(ends.upper)}]" if ends else shown
+    def figure(drift: Drift | None, layout: Layout) -> str:
+        return NONE if drift is None else with_interval(drift.score_shift, drift.interval, layout)
 
-    table = Table(
-        title=said(
-            f"score shift: {found.first.run} step {found.first_step}, {found.second.run} step {found.second_step}"
-        )
-    )
-    for name in ("topic", "probe", found.first.run, found.second.run, "second against first"):
-        table.add_column(said(name), justify="left" if name in ("topic", "probe") else "right")
-    for row in found.rows:
-        name = f"{row.topic.id} (control)" if row.topic.control else row.topic.id
-        table.add_row(said(name), said(row.probe), *(figure(drift) for drift in (row.first, row.second, row.between)))
+    def draw(layout: Layout) -> Table:
+        steps = f"{found.first.run} step {found.first_step}, {found.second.run} step {found.second_step}"
+        # No dictionary: two runs may have the same name.
+        cells = [
+            ("topic", [topic_name(row.topic, layout) for row in found.rows]),
+            ("probe", [printable(row.probe) for row in found.rows]),
+            (found.first.run, [figure(row.first, layout) for row in found.rows]),
+            (found.second.run, [figure(row.second, layout) for row in found.rows]),
+            ("second against first", [figure(row.between, layout) for row in found.rows]),
+        ]
+        topics = [row.topic.id for row in found.rows] if layout.stacked else ()
+        return filled(Table(title=said(f"score shift: {steps}")), cells, topics)
+
     console = Console()
-    console.print(table)
+    console.print(Fitted(draw))
     for part, (ours, theirs) in found.differing.items():
         console.print(said(f"they differ in {part}: {ours} and {theirs}"))
