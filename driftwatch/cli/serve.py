@@ -62,7 +62,7 @@ def command(
     from driftwatch.service.live import TOKEN, listening
     from driftwatch.service.security import LOOPBACK_NAMES, is_loopback
 
-    token = _token(token_file, TOKEN)
+    token = _token(token_file) or os.environ.get(TOKEN) or None
     local = is_loopback(host)
     if not local and token is None:
         raise ConfigError(
@@ -91,9 +91,9 @@ def command(
     _serve(app, opened)
 
 
-def _token(file: Path | None, variable: str) -> str | None:
+def _token(file: Path | None) -> str | None:
     if file is None:
-        return os.environ.get(variable) or None
+        return None
     try:
         lines = file.read_text().splitlines()
     except (OSError, UnicodeDecodeError) as err:

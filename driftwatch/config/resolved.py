@@ -16,7 +16,7 @@ _USERINFO = re.compile(r"(?<=://)[^/@\s]+@")
 
 
 class Variable(NamedTuple):
-    """An environment variable that driftwatch reads, wherever settings come from.
+    """An environment variable that driftwatch reads.
 
     Attributes:
         setting: The key that it stands for, as `config show` writes it; "" for none.
@@ -39,6 +39,16 @@ VARIABLES = (
     Variable("DRIFTWATCH_TOKEN", "", True, True, "The service's token, for those who push and those who serve."),
     Variable("DRIFTWATCH_DISABLED", "", True, False, "1 turns all looks off, also in `driftwatch run`."),
     Variable("DRIFTWATCH_CONFIG", "", False, False, "The settings file, where no --config names one."),
+    Variable(
+        "DRIFTWATCH_RUN_NOTES", "", True, False, "Set by `driftwatch run`: where its command tells what it watches."
+    ),
+    Variable("GRAFANA_URL", "", False, False, "`driftwatch grafana`: where Grafana is, as --url."),
+    Variable("GRAFANA_ORG_ID", "", False, False, "`driftwatch grafana`: the organization, as --organization."),
+    Variable("GRAFANA_TOKEN", "", True, True, "`driftwatch grafana`: a service account's token."),
+    Variable("GRAFANA_USER", "", True, False, "`driftwatch grafana`: who signs in, where there is no token."),
+    Variable("GRAFANA_PASSWORD", "", True, True, "`driftwatch grafana`: that user's password."),
+    Variable("TENSORBOARD_LOGGING_DIR", "", True, False, "Where TensorBoard's files are, for the exporter “trackers”."),
+    Variable("XDG_CACHE_HOME", "", True, False, "Where `driftwatch demo` unpacks its model, in driftwatch/ below it."),
 )
 
 

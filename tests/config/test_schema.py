@@ -1,5 +1,6 @@
 """The shipped schema is the code's own, and says of a file what the reader says."""
 
+import ast
 import json
 import re
 from importlib import resources
@@ -75,12 +76,52 @@ def test_the_page_has_every_key_and_every_variable():
     assert all(f"| `{variable.name}` |" in page for variable in VARIABLES)
 
 
-def test_every_variable_that_the_code_reads_is_in_the_table():
-    internal = {"DRIFTWATCH_RUN_NOTES"}  # how `driftwatch run` hears from its command
-    found = set()
+def constant(path, name):
+    """The text that a name stands for in a module, its own or one that it takes from another module of ours."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        match node:
+            case ast.Assign(targets=[ast.Name(id=target)], value=ast.Constant(value=str() as text)) if target == name:
+                return text
+            case ast.Assign(targets=[ast.Tuple(elts=targets)], value=ast.Tuple(elts=values)):
+                for target, value in zip(targets, values, strict=True):
+                    if target.id == name:
+                        return value.value
+            case ast.ImportFrom(module=str() as module, names=names) if name in {n.name for n in names}:
+                return constant(ROOT.joinpath(*module.split(".")).with_suffix(".py"), name)
+    return None
+
+
+def variables_read(path):
+    """The environment variables that a module reads; where it does not say which, the place."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        match node:
+            case ast.Call(func=ast.Attribute(value=ast.Attribute(attr="environ"), attr="get"), args=[name, *_]):
+                pass
+            case ast.Subscript(value=ast.Attribute(attr="environ"), slice=name):
+                pass
+            case ast.keyword(arg="envvar", value=name):
+                pass
+            case _:
+                continue
+        text = constant(path, name.id) if isinstance(name, ast.Name) else getattr(name, "value", None)
+        yield text if isinstance(text, str) else f"{path.relative_to(ROOT)}: {ast.unparse(name)}"
+
+
+def test_every_variable_that_the_code_reads_is_in_the_table_and_no_other():
+    found = {name for path in (ROOT / "driftwatch").rglob("*.py") for name in variables_read(path)}
+    named_by_a_setting = {"driftwatch/judges/chat_server.py: self.api_key_env"}
+    assert found - named_by_a_setting == {variable.name for variable in VARIABLES}
+
+
+def test_no_module_reads_the_environment_in_a_way_that_this_test_does_not_see():
+    """Whole environments go to checks that look their variables up in the table, and to commands that are started."""
+    whole = {"config/resolved.py", "cli/run.py"}
     for path in (ROOT / "driftwatch").rglob("*.py"):
-        found |= set(re.findall(r"\"(DRIFTWATCH_[A-Z_]+)\"", path.read_text(encoding="utf-8")))
-    assert found - internal == {variable.name for variable in VARIABLES}
+        text = path.read_text(encoding="utf-8")
+        uses = len(re.findall(r"\benviron\b(?!ment)|\bgetenv\b", text))
+        seen = len(re.findall(r"os\.environ(?:\.get\(|\[)", text))
+        if str(path.relative_to(ROOT / "driftwatch")) not in whole:
+            assert uses == seen, path
 
 
 def test_the_example_is_right_and_shows_only_real_keys():
