@@ -1,9 +1,6 @@
 """driftwatch packs: list, show, check, sample and compare topic packs."""
 
-import json
 import random
-import re
-from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -13,17 +10,16 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from driftwatch.cli import pack_text
 from driftwatch.errors import DriftwatchError
 from driftwatch.topics import load_pack
 from driftwatch.topics.balance import balances
-from driftwatch.topics.check import Finding, check, usable_by
+from driftwatch.topics.check import check, usable_by
 from driftwatch.topics.diff import diff
 from driftwatch.topics.loader import pack_names, read_pack, whole
 from driftwatch.topics.similar import NearPairs
 from driftwatch.topics.stratify import stratified
-from driftwatch.topics.topic import Item, Topic, TopicPack
-
-MAX_PRINTED = 20  # findings of one kind: a foreign set of prompts may have hundreds
+from driftwatch.topics.topic import Topic, TopicPack
 
 _json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")
 _column_option = click.option(
@@ -47,7 +43,7 @@ def list_packs(as_json: bool) -> None:
     """The built-in and installed packs."""
     rows = [_listed(name) for name in pack_names()]
     if as_json:
-        _print_json(rows)
+        pack_text.print_json(rows)
         return
     table = Table("pack", "version", "topics", "controls", "items", "language", "licence")
     for row in rows:
@@ -61,7 +57,7 @@ def list_packs(as_json: bool) -> None:
 
 def _listed(name: str) -> dict[str, Any]:
     try:
-        return {"name": name, **_header(load_pack(name))}
+        return {"name": name, **pack_text.header(load_pack(name))}
     except DriftwatchError as err:  # one broken package must not hide the others
         return {"name": name, "error": str(err)}
 
@@ -80,9 +76,9 @@ def show(pack: str, topic: str | None, columns: tuple[str, ...], split: str, as_
         _show_topic(_topic(loaded, topic), as_json)
         return
     if as_json:
-        topics = [_topic_header(t) for t in loaded]
+        topics = [pack_text.topic_header(t) for t in loaded]
         words = {"title": draft.title, "description": draft.description}
-        _print_json({**_header(loaded), **words, "usable_by": usable_by(loaded), "by_topic": topics})
+        pack_text.print_json({**pack_text.header(loaded), **words, "usable_by": usable_by(loaded), "by_topic": topics})
         return
     console = Console()
     console.print(f"[bold]{escape(loaded.id)}[/bold] {escape(loaded.version)}  {loaded.digest}")
@@ -100,7 +96,9 @@ def show(pack: str, topic: str | None, columns: tuple[str, ...], split: str, as_
 
 def _show_topic(topic: Topic, as_json: bool) -> None:
     if as_json:
-        _print_json({**_topic_header(topic), "by_item": [_item(item) for item in topic.items]})
+        pack_text.print_json(
+            {**pack_text.topic_header(topic), "by_item": [pack_text.item_fields(item) for item in topic.items]}
+        )
         return
     console = Console()
     control = ", a control" if topic.control else ""
@@ -154,17 +152,17 @@ def check_pack(
     method = "embeddings" if near_pairs else "shared words"
     if as_json:
         report = {
-            "pack": _header(draft.pack) if draft.pack else None,
-            "errors": [_finding(finding) for finding in errors],
-            "warnings": [_finding(finding) for finding in warnings],
+            "pack": pack_text.header(draft.pack) if draft.pack else None,
+            "errors": [pack_text.finding_fields(finding) for finding in errors],
+            "warnings": [pack_text.finding_fields(finding) for finding in warnings],
             "usable_by": usable,
             "notes": list(draft.notes),
             "near_duplicates_by": method,
         }
-        _print_json(report)
+        pack_text.print_json(report)
     else:
-        _print_findings("error", errors, show_all=show_all)
-        _print_findings("warning", warnings, show_all=show_all)
+        pack_text.print_findings("error", errors, show_all=show_all)
+        pack_text.print_findings("warning", warnings, show_all=show_all)
         console = Console()
         for line in (*draft.notes, *usable):
             console.print(escape(line))
@@ -199,29 +197,6 @@ def _encoder_hint(switched_off: bool) -> str:
     return f"With a sentence encoder more are found: {INSTALL_HINT} (needs transformers)."
 
 
-def _print_findings(kind: str, findings: Sequence[Finding], *, show_all: bool) -> None:
-    """Errors and warnings apart, each with its file and line first, as editors and grep expect."""
-    if not findings:
-        return
-    console = Console(soft_wrap=True, highlight=False)
-    colour = {"error": "red", "warning": "yellow"}[kind]
-    total = Counter(finding.code for finding in findings)
-    counts = ", ".join(f"{code} {number}" for code, number in total.most_common())
-    console.print(f"[bold {colour}]{kind}s: {len(findings)}[/bold {colour}] ({counts})")
-    printed: Counter[str] = Counter()
-    for finding in findings:
-        printed[finding.code] += 1
-        if printed[finding.code] <= MAX_PRINTED or show_all:
-            place = f"{finding.place}: " if finding.place else ""
-            about = (
-                f'item "{finding.item}": ' if finding.item else f'topic "{finding.topic}": ' if finding.topic else ""
-            )
-            console.print(f"{escape(place)}[{colour}]{finding.code}[/{colour}]: {escape(about + finding.message)}")
-        elif printed[finding.code] == MAX_PRINTED + 1:
-            console.print(f"[{colour}]{finding.code}[/{colour}]: {total[finding.code] - MAX_PRINTED} more (--all)")
-    console.print()
-
-
 @command.command("sample")
 @click.argument("pack")
 @click.option("-n", "--number", type=click.IntRange(1), default=10, show_default=True, help="How many items.")
@@ -242,18 +217,13 @@ def sample(
     orders = [rng.randrange(2) for _ in drawn]
     if as_json:
         rows = zip(drawn, orders, strict=True)
-        _print_json([{"topic": t.id, "order": order, **_item(item)} for (t, item), order in rows])
+        pack_text.print_json(
+            [{"topic": t.id, "order": order, **pack_text.item_fields(item)} for (t, item), order in rows]
+        )
         return
     for (t, item), order in zip(drawn, orders, strict=True):
         click.secho(f"{t.title} / {item.id}", bold=True)
-        click.echo(_asked(item, order) + "\n")
-
-
-def _asked(item: Item, order: int) -> str:
-    from driftwatch.probes.prompt import question
-
-    framings = [question(item, "two_sided", 1 if order else 0)] if item.sides else []
-    return "\n".join([*framings, *([question(item, "open", 0)] if item.question else [])])
+        click.echo(pack_text.asked(item, order) + "\n")
 
 
 @command.command("subset")
@@ -271,16 +241,11 @@ def subset(pack: str, number: int, pack_id: str) -> None:
         "source": f"A stratified subset of {loaded.id} {loaded.version}.",
         "subset_of": pack,
     }
-    lines = [f"{key}: {_scalar(value)}" for key, value in header.items()]
+    lines = [f"{key}: {pack_text.scalar(value)}" for key, value in header.items()]
     lines.append("select:")
     for topic_id, items in stratified(loaded, number).items():
-        lines += [f"  {topic_id}:", *(f"    - {_scalar(item)}" for item in items)]
+        lines += [f"  {topic_id}:", *(f"    - {pack_text.scalar(item)}" for item in items)]
     click.echo("\n".join(lines))
-
-
-def _scalar(text: str) -> str:
-    """As YAML: bare where it cannot be taken for a number, a yes or a no, else as JSON, which YAML reads too."""
-    return text if re.fullmatch(r"[a-z]\w*_\w+", text) else json.dumps(text, ensure_ascii=False)
 
 
 @command.command("diff")
@@ -301,10 +266,10 @@ def diff_packs(before: str, after: str, as_json: bool) -> None:
         changes = [
             {"kind": c.kind, "what": c.what, "id": c.id, "bump": c.bump, "detail": c.detail} for c in found.changes
         ]
-        _print_json(
+        pack_text.print_json(
             {
-                "before": _header(old),
-                "after": _header(new),
+                "before": pack_text.header(old),
+                "after": pack_text.header(new),
                 "comparable": found.comparable,
                 "shared_items": found.num_shared,
                 "bump": found.bump,
@@ -338,47 +303,3 @@ def _topic(pack: TopicPack, topic_id: str) -> Topic:
     except KeyError:
         known = ", ".join(t.id for t in pack)
         raise click.BadParameter(f'expected a topic of "{pack.id}" ({known}), found "{topic_id}".') from None
-
-
-def _header(pack: TopicPack) -> dict[str, Any]:
-    return {
-        "id": pack.id,
-        "version": pack.version,
-        "language": pack.language,
-        "licence": pack.licence,
-        "source": pack.source,
-        "digest": pack.digest,
-        "topics": sum(not topic.control for topic in pack),
-        "controls": sum(topic.control for topic in pack),
-        "items": pack.num_items,
-    }
-
-
-def _topic_header(topic: Topic) -> dict[str, Any]:
-    return {
-        "id": topic.id,
-        "title": topic.title,
-        "poles": list(topic.poles),
-        "control": topic.control,
-        "items": len(topic.items),
-    }
-
-
-def _item(item: Item) -> dict[str, Any]:
-    return {"id": item.id, "sides": list(item.sides) if item.sides else None, "question": item.question}
-
-
-def _finding(finding: Finding) -> dict[str, Any]:
-    place = finding.place
-    return {
-        "code": finding.code,
-        "file": place.file if place else None,
-        "line": place.line if place else None,
-        "topic": finding.topic,
-        "item": finding.item,
-        "message": finding.message,
-    }
-
-
-def _print_json(value: Any) -> None:
-    click.echo(json.dumps(value, ensure_ascii=False, indent=2))
