@@ -10,6 +10,7 @@
       baseline-*.json    what the run compares with: identity and stances
       pack.json          what is asked, for readers who do not have the pack
       endpoint.json      where /metrics is served
+      webhook.json       the last alert that is settled with a hook
       heartbeat          touched while the process lives; tells a crashed run from a running one
       replies/, evidence.jsonl, baseline-replies.jsonl     what alerts rest on
 
