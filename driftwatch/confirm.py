@@ -24,6 +24,7 @@ from driftwatch.drift.style import StylePair
 from driftwatch.drift.summary import recent_drift, summary
 from driftwatch.drift.validity import Tally, Validity, count, label_shares, validity_by_probe
 from driftwatch.drift.verdict import TopicEvidence, allocation
+from driftwatch.errors import ConfigError
 from driftwatch.identity import recognise, same_model
 from driftwatch.judges.by_name import judge_by_name
 from driftwatch.judges.judge import Judge
@@ -99,6 +100,11 @@ class Confirm:
     def __init__(self, settings: Confirmation, topics: Sequence[Topic], *, seed: int) -> None:
         self.settings = settings
         self._topics = [topic for topic in topics if any(item.sides for item in topic.items)]
+        if not self._topics:
+            raise ConfigError(
+                "replies are drawn to items with two sides, and the pack has none; add sides to its items, or leave it "
+                "at the screen (confirm=None)."
+            )
         judge = settings.judge
         self._judge: Judge = judge_by_name(judge) if isinstance(judge, str) else judge
         self._seed = seed
@@ -202,6 +208,7 @@ class Confirm:
         self._fingerprint = fingerprint if known.is_same else saved.fingerprint
         self._evidence = from_json(saved.evidence)
         self.pool, self._heard, self.noise = Pool(pool, saved.used), saved.heard, saved.noise
+        self._judge_screen()
         return known.note
 
     def _forget(self) -> None:
@@ -265,7 +272,7 @@ class Confirm:
         if ended:
             why = f"the baseline's replies for {', '.join(ended)} are used up; their evidence is frozen"
         recent = self._evidence.recent
-        self.validity = validity_by_probe(self._baselines.stances(self._baselines.alerting), self._heard)
+        self._judge_screen()
         return Confirmed(
             evidence=tuple(summary(self._evidence, rng, screened=screened, why=why)),
             stances=tuple(topic_stances(label_shares(count(recent, "now")), rng)),
@@ -298,6 +305,11 @@ class Confirm:
                 self.noise = judge_floor(twice, KIND)
             read.append((of, found))
         return read, missed
+
+    def _judge_screen(self) -> None:
+        """Whether the screen says what the baseline's replies say, by all that were heard so far."""
+        assert self._baselines is not None
+        self.validity = validity_by_probe(self._baselines.stances(self._baselines.alerting), self._heard)
 
     def _changed(self, fingerprint: tuple[float, ...]) -> str | None:
         """A sentence if the baseline model is not what it was when the run began."""

@@ -1,8 +1,9 @@
 """Folder: a place of its own for each run, however many begin at once under one name."""
 
+import os
 from pathlib import Path
 
-from driftwatch.store import valid_run_name
+from driftwatch.store import MAX_NAME, valid_run_name
 
 
 def free_folder(parent: Path, name: str) -> Path:
@@ -21,7 +22,8 @@ def free_folder(parent: Path, name: str) -> Path:
     folder, number = parent / valid_run_name(name), 1
     while not _claimed(folder):
         number += 1
-        folder = parent / f"{name}-{number}"
+        suffix = f"-{number}"
+        folder = parent / f"{name[: MAX_NAME - len(suffix)]}{suffix}"
     return folder
 
 
@@ -31,7 +33,7 @@ def _claimed(folder: Path) -> bool:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError:
         # A file of this name is passed over; anything else is wrong with every name, and `RunStore.create` says what.
-        return not (folder.exists() or folder.is_symlink())
+        return not os.path.lexists(folder)
     if (folder / "run.json").exists():
         return False  # a run that was copied here may have no sign of life
     try:

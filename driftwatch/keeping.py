@@ -40,14 +40,20 @@ def kept_evidence(store: RunStore | None) -> tuple[Saved, list[BaselineReply]]:
     """The evidence that a resumed run goes on from, and the baseline's replies that were drawn before training.
 
     Raises:
-        BaselineError: They are gone.
+        BaselineError: They are gone, or of another version.
     """
     assert store is not None, "a resumed run has a folder"
     path = store.folder / EVIDENCE_FILE
     if not path.is_file():
         raise BaselineError(f"expected the run's evidence in {path}, and it is gone; begin a run of another name.")
-    pool = [msgspec.json.decode(line, type=BaselineReply) for line in store.lines(BASELINE_REPLIES)]
-    return msgspec.json.decode(path.read_bytes(), type=Saved), pool
+    try:
+        pool = [msgspec.json.decode(line, type=BaselineReply) for line in store.lines(BASELINE_REPLIES)]
+        return msgspec.json.decode(path.read_bytes(), type=Saved), pool
+    except (msgspec.DecodeError, msgspec.ValidationError) as err:
+        raise BaselineError(
+            f"expected evidence of this driftwatch in {store.folder}, found that of another ({err}); go on with the "
+            "version that began the run, or begin a run of another name."
+        ) from err
 
 
 def _replies_file(look: int) -> str:

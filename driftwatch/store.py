@@ -40,7 +40,8 @@ logger = logging.getLogger(__name__)
 
 RunState = Literal["running", "finished", "stopped", "failed", "crashed"]
 STALE_SECONDS = 90.0  # heartbeats come every 15 s; six missed ones are a dead process, not a slow disk
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
+MAX_NAME = 128  # characters of a run's name
+_NAME = re.compile(rf"[A-Za-z0-9][A-Za-z0-9._-]{{0,{MAX_NAME - 1}}}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,8 +122,8 @@ def valid_run_name(name: str) -> str:
     """
     if not _NAME.fullmatch(name):
         raise StoreError(
-            "a run's name is 1 to 128 letters, digits, dots, dashes and underscores, beginning with a letter or digit; "
-            f"found {name!r}."
+            f"a run's name is 1 to {MAX_NAME} letters, digits, dots, dashes and underscores, beginning with a letter or "
+            f"digit; found {name!r}."
         )
     return name
 

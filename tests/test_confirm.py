@@ -9,11 +9,11 @@ import pytest
 import torch
 from test_callback import callback, lora, store, trainer
 
-from driftwatch.confirm import MIN_DRAWS, _within
+from driftwatch.confirm import MIN_DRAWS, Confirm, _within
 from driftwatch.confirmation import Confirmation
 from driftwatch.drift import validity
 from driftwatch.drift.outcome import Outcome
-from driftwatch.errors import ConfigError, JudgeError
+from driftwatch.errors import BaselineError, ConfigError, JudgeError
 from driftwatch.judges.judge import Asked, Reading
 from driftwatch.pairs import Put, reply_pairs
 from driftwatch.pool import BaselineReply
@@ -152,6 +152,46 @@ def test_a_resumed_run_goes_on_from_the_latest_evidence(tmp_path, tokenizer):
     again.train(resume_from_checkpoint=str(tmp_path / "out/checkpoint-2"))
     after = draws(store(tmp_path).records()[-1])
     assert all(after[topic] > before[topic] for topic in before)
+
+
+def test_a_resumed_run_whose_judge_is_out_goes_on_hiding_levels(tmp_path, tokenizer, monkeypatch):
+    monkeypatch.setattr(validity, "MIN_ITEMS", 6)
+    judge, out = ByLetter(), {"save_strategy": "steps", "save_steps": 4}
+    draws = {"normal_draws": 40, "watched_draws": 40}
+    watch = callback(tmp_path, confirm=confirmation(judge, **draws))
+    trainer(tmp_path, tokenizer, [watch], model=with_fresh_lora(tokenizer), max_steps=4, **out).train()
+    judge.failing = True
+    watch = callback(tmp_path, confirm=confirmation(judge, **draws))
+    again = trainer(tmp_path, tokenizer, [watch], model=with_fresh_lora(tokenizer), max_steps=6)
+    again.train(resume_from_checkpoint=str(tmp_path / "out/checkpoint-4"))
+    last = store(tmp_path).records()[-1]
+    assert (last.step, last.failures[0].reason) == (6, "JudgeError: the judge is out")
+    hidden = [stance for stance in last.stances if stance.probe == "statement"]
+    assert {(share.probs, share.unscored.split(":")[0]) for share in hidden} == {(None, "levels are hidden")}
+
+
+def test_evidence_of_another_version_is_refused_with_what_to_do(tmp_path, tokenizer):
+    saving = {"save_strategy": "steps", "save_steps": 2}
+    trainer(tmp_path, tokenizer, [callback(tmp_path, confirm=confirmation())], max_steps=2, **saving).train()
+    (tmp_path / "runs/r1/baseline-replies.jsonl").write_text('{"topic":"a","item":"b","order":0,"text":"Tea."}\n')
+    again = trainer(tmp_path, tokenizer, [callback(tmp_path, confirm=confirmation())], max_steps=4)
+    with pytest.raises(BaselineError, match=r"begin a run of another name"):
+        again.train(resume_from_checkpoint=str(tmp_path / "out/checkpoint-2"))
+
+
+def test_a_pack_without_sides_draws_no_replies_and_says_so():
+    with pytest.raises(ConfigError, match=r"the pack has none; add sides"):
+        Confirm(confirmation(), [], seed=0)
+
+
+def test_where_a_remote_judge_is_waited_for_nothing_is_read_twice():
+    judge = FarAway()
+    judge.let.set()
+    hearing = Hearing(judge)
+    topic = tiny_pack().topics[0]
+    asked = [Asked(topic.id, topic.poles, topic.items[0], "two_sided", 0, "?", "tea")]
+    (heard,) = hearing.put(1, asked, asked, wait=60, twice=True)
+    assert (len(heard.now), heard.again) == (1, None)
 
 
 def test_another_judge_than_the_baseline_s_is_refused(tmp_path, tokenizer):

@@ -100,3 +100,16 @@ def test_a_place_that_cannot_be_written_is_said_by_the_run_that_begins_there(tmp
 def test_a_name_that_can_be_no_folder_is_refused(tmp_path):
     with pytest.raises(StoreError, match="a run's name is"):
         free_folder(tmp_path, "../r1")
+
+
+def test_a_longest_name_that_is_taken_still_gives_a_name_of_a_run(tmp_path):
+    longest = "r" * 128
+    folders = [free_folder(tmp_path, longest) for _ in range(3)]
+    assert [len(folder.name) for folder in folders] == [128] * 3
+    assert [folder.name[-3:] for folder in folders] == ["rrr", "r-2", "r-3"]
+
+
+def test_a_file_of_the_name_is_passed_over_and_a_parent_that_is_none_ends_the_search(tmp_path):
+    (tmp_path / "r1").write_text("no run")
+    assert free_folder(tmp_path, "r1").name == "r1-2"
+    assert free_folder(tmp_path / "r1", "r2") == tmp_path / "r1/r2", "whose creation then says what is wrong"

@@ -62,7 +62,7 @@ class Hearing:
             baseline: Replies of the baseline to the same draws.
             wait: Seconds to wait for a remote judge; 0 beside training.
             twice: Whether the baseline's replies are read once more, after all that counts has been; not while those of
-                an earlier look are about to be.
+                an earlier look are about to be, nor where a remote judge is waited for: it might cost that look.
 
         Raises:
             JudgeError: A judge that reads at once failed, or is not the one that the run began with.
@@ -70,7 +70,8 @@ class Hearing:
         pairs = zip(now, baseline, strict=True)
         # Sides take turns also in who comes first, for what is cut off may be cut off inside a pair.
         both = tuple(one for n, pair in enumerate(pairs) for one in (pair if _now_first(look, n) else pair[::-1]))
-        again = tuple(baseline) if twice and not any(self._waiting.values()) else ()
+        has_time = not any(self._waiting.values()) and not (self._is_remote and wait > 0)
+        again = tuple(baseline) if twice and has_time else ()
         if not self._is_remote:
             return [on_first(lambda: self._read_now(look, both, again), "reading replies")]
         self._waiting[look] = bool(again)
