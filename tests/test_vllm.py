@@ -35,6 +35,7 @@ from driftwatch.pool import BaselineReply
 from driftwatch.probes import draws, engine
 from driftwatch.probes.engine import find_engine
 from driftwatch.probes.sampling import Decoding
+from driftwatch.testing import tiny_model
 
 pytestmark = renamed
 SLEEPING, ADAPTED = {"vllm_enable_sleep_mode": True}, {"adapter": True}
@@ -209,6 +210,31 @@ def test_adapters_that_are_merged_once_more_would_make_another_training(make, tm
     _, trainer, _ = watched(make, tmp_path, adapter=True)
     with pytest.raises(AssertionError, match="weights"):
         assert_same(outcome(plain), outcome(trainer))
+
+
+@pytest.mark.filterwarnings("ignore:Model (with|has) .tie_word_embeddings:UserWarning")  # PEFT's, of exports
+@pytest.mark.parametrize("adapted", ["lm_head", "embed_tokens"])
+def test_adapters_on_weights_that_two_layers_share_are_taken_out_to_the_last_bit(tiny_tokenizer, adapted):
+    """They are named once, after either layer. TRL 1.12 to 1.16 refuse to adapt a head; other layers may share, too."""
+    from peft import LoraConfig, get_peft_model
+
+    config = LoraConfig(r=2, target_modules=[adapted], init_lora_weights=False)
+    model = get_peft_model(tiny_model(tiny_tokenizer, tie_word_embeddings=True), config)
+    shared = model.get_base_model().lm_head.weight
+    assert shared is model.get_base_model().model.embed_tokens.weight
+    before, pointer = shared.detach().clone(), shared.data_ptr()
+
+    def merge_often():
+        for _ in range(5):
+            model.merge_adapter()
+            model.unmerge_adapter()
+
+    with engine._adapters_taken_out(model):
+        merge_often()
+        assert not torch.equal(shared, before), "rounding would be noticed"
+    assert torch.equal(shared, before)
+    assert shared.data_ptr() == pointer
+    assert model.get_base_model().lm_head.weight is model.get_base_model().model.embed_tokens.weight
 
 
 class Break(TrainerCallback):

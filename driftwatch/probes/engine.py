@@ -234,11 +234,10 @@ def _adapters_taken_out(model: Any) -> Iterator[None]:
     if peft_model is None:
         yield
         return
-    held = [
-        (parameter, parameter.data, parameter.data.to("cpu", copy=True))
-        for name, parameter in peft_model.named_parameters()
-        if ".base_layer." in name
-    ]
+    # By all of their names: a weight that two layers share would otherwise bear that of the first alone.
+    named = peft_model.named_parameters(remove_duplicate=False)
+    bases = {id(parameter): parameter for name, parameter in named if ".base_layer." in name}
+    held = [(parameter, parameter.data, parameter.data.to("cpu", copy=True)) for parameter in bases.values()]
     try:
         yield
     finally:
