@@ -21,7 +21,7 @@ from driftwatch.errors import ProbeError
 from driftwatch.guard import model_to_ask
 from driftwatch.probes.in_step import is_sharded
 from driftwatch.probes.prompt import ChatFormat
-from driftwatch.probes.ranks import num_ranks, on_first, rank, together
+from driftwatch.probes.ranks import everywhere, num_ranks, on_first, rank, together
 from driftwatch.probes.sampling import Decoding, Reply
 from driftwatch.reference import find_peft
 
@@ -161,8 +161,8 @@ class TrainerEngine:
                 if self.generation.mode == "server":
                     return on_first(lambda: self._from_server(prompts, settings), "asking the vLLM server")
                 return self._from_own(prompts, settings)
-            finally:
-                self._sleep_again()
+            finally:  # whatever failed before, it failed on all ranks
+                everywhere(self._sleep_again, "putting vLLM back to sleep")
         except ProbeError:
             raise
         except Exception as err:

@@ -376,7 +376,7 @@ def spreading():
 
 
 def engines():
-    """Every rank's own, one over both ranks, and a server that rank 0 talks to; then one that fails on rank 1."""
+    """Every rank's own, one over both ranks, and a server that rank 0 talks to; then two that fail on rank 1."""
     import sys
     from types import ModuleType, SimpleNamespace
 
@@ -402,16 +402,25 @@ def engines():
     def answer(prompts, generation_kwargs):
         return {"completion_ids": [write(prompts[0], generation_kwargs["seed"])]}
 
-    def asked(mode, ranks_per_engine=1, number=5):
+    def sleep(level):
+        if sleepless:
+            raise RuntimeError("no memory to sleep in")
+        done.append("sleep")
+
+    def asked(mode, ranks_per_engine=1, number=5, sleeps=False):
         done.clear()
         llm = SimpleNamespace(
-            generate=generate, llm_engine=SimpleNamespace(model_config=SimpleNamespace(max_model_len=64))
+            generate=generate,
+            llm_engine=SimpleNamespace(model_config=SimpleNamespace(max_model_len=64)),
+            wake_up=lambda tags: done.append("wake"),
+            sleep=sleep,
         )
         generation = SimpleNamespace(
             mode=mode,
             model=tiny_model(tiny_tokenizer()),
             tensor_parallel_size=ranks_per_engine,
-            enable_sleep_mode=False,
+            enable_sleep_mode=sleeps,
+            _llm_weights_sleeping=False,
             sync_weights=lambda: done.append("sync"),
             llm=llm,
         )
@@ -423,11 +432,14 @@ def engines():
             "done": list(done),
         }
 
-    failing = False
+    failing = sleepless = False
     found = {"own": asked("colocate"), "one": asked("colocate", number=1)}
     found["split"], found["server"] = asked("colocate", ranks_per_engine=2), asked("server")
     failing = ranks.rank() == 1
     found["failure"] = message(lambda: asked("colocate"))
+    failing, sleepless = False, ranks.rank() == 1
+    found["sleepless"] = message(lambda: asked("colocate", sleeps=True))
+    found["after"] = ranks.together(ranks.rank)  # what the ranks do next is the same
     return found
 
 
