@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from driftwatch.baselines import Baselines
-from driftwatch.confirmation import Confirmation
+from driftwatch.confirmation import Confirmation, within
 from driftwatch.drift.compare import Drift
 from driftwatch.drift.disagreement import Disagreement
 from driftwatch.drift.evidence import Evidence, Settings, begin, update
@@ -40,7 +40,6 @@ from driftwatch.probes.sampling import Reply
 from driftwatch.topics.topic import Topic
 
 KIND = "confirm"
-MIN_DRAWS = 4  # a topic, where the budget is short; fewer say nothing for a look's fixed cost
 END_WAIT = 120.0  # seconds for a remote judge to finish once training is over
 MAX_POOL_LOOKS = 60  # for which the baseline's replies are decoded before training; then its evidence is frozen
 UNKNOWN_LOOKS = 40  # for which baseline replies are kept where the length of training is unknown
@@ -265,7 +264,7 @@ class Confirm:
         assert self._evidence is not None
         assert self._baselines is not None
         why = self._changed(fingerprint)
-        counts = {} if why else _within(self.wanted(screened), max_draws)
+        counts = {} if why else within(self.wanted(screened), max_draws)
         draws, theirs, ended = self._baseline_side(model, counts, attempt, look)
         ours = self._ask(model, draws, (attempt, look, NOW))
         read, missed = self._read(look, Put(step, draws, ours, theirs), wait)
@@ -349,11 +348,3 @@ class Confirm:
 
     def _rng(self, *key: int) -> np.random.Generator:
         return np.random.default_rng(np.random.SeedSequence([self._seed, *key]))
-
-
-def _within(counts: Mapping[str, int], limit: int | None) -> dict[str, int]:
-    """Counts scaled down to a limit, but not below `MIN_DRAWS` a topic: all topics alike, as controls must keep up."""
-    total = sum(counts.values())
-    if limit is None or total <= limit:
-        return dict(counts)
-    return {topic: max(min(MIN_DRAWS, count), count * limit // total) for topic, count in counts.items()}

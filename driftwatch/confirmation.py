@@ -1,5 +1,6 @@
 """The settings of the confirming stage: how replies are drawn, and who reads them."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from driftwatch.drift.planning import NORMAL_DRAWS, WATCHED_DRAWS
@@ -7,6 +8,8 @@ from driftwatch.errors import ConfigError
 from driftwatch.judges.judge import Judge
 from driftwatch.probes.prompt import Wrap
 from driftwatch.probes.sampling import Decoding
+
+MIN_DRAWS = 4  # a topic, where the budget is short; fewer say nothing for a look's fixed cost
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,3 +38,11 @@ class Confirmation:
                 "a watched topic gets at least as many draws as another, and that is at least one; "
                 f"found normal_draws={self.normal_draws} and watched_draws={self.watched_draws}."
             )
+
+
+def within(counts: Mapping[str, int], limit: int | None) -> dict[str, int]:
+    """Counts scaled down to a limit, but not below `MIN_DRAWS` a topic: all topics alike, as controls must keep up."""
+    total = sum(counts.values())
+    if limit is None or total <= limit:
+        return dict(counts)
+    return {topic: max(min(MIN_DRAWS, count), count * limit // total) for topic, count in counts.items()}

@@ -19,8 +19,8 @@ from driftwatch import plugins
 from driftwatch.asking import Asking
 from driftwatch.baselines import Baselines, begin_baselines, load_baseline
 from driftwatch.budget import Controller, Decision, Spent, Workload
-from driftwatch.confirm import END_WAIT, MIN_DRAWS, Confirm
-from driftwatch.confirmation import Confirmation
+from driftwatch.confirm import END_WAIT, Confirm
+from driftwatch.confirmation import MIN_DRAWS, Confirmation
 from driftwatch.delivery import Delivery, Parcel
 from driftwatch.drift.compare import BaselineName
 from driftwatch.drift.tolerance import TOLERATED, tolerated

@@ -122,8 +122,8 @@ def valid_run_name(name: str) -> str:
     """
     if not _NAME.fullmatch(name):
         raise StoreError(
-            f"a run's name is 1 to {MAX_NAME} letters, digits, dots, dashes and underscores, beginning with a letter or "
-            f"digit; found {name!r}."
+            f"a run's name is 1 to {MAX_NAME} letters, digits, dots, dashes and underscores, beginning with a letter "
+            f"or digit; found {name!r}."
         )
     return name
 

@@ -9,8 +9,8 @@ import pytest
 import torch
 from test_callback import callback, lora, store, trainer
 
-from driftwatch.confirm import MIN_DRAWS, Confirm, _within
-from driftwatch.confirmation import Confirmation
+from driftwatch.confirm import Confirm
+from driftwatch.confirmation import MIN_DRAWS, Confirmation, within
 from driftwatch.drift import validity
 from driftwatch.drift.outcome import Outcome
 from driftwatch.errors import BaselineError, ConfigError, JudgeError
@@ -219,9 +219,9 @@ def test_draws_are_uniform_over_items_and_orders():
 
 
 def test_a_short_budget_scales_all_topics_alike_and_keeps_a_few_draws_each():
-    assert _within({"a": 48, "b": 16}, None) == {"a": 48, "b": 16}
-    assert _within({"a": 48, "b": 16}, 32) == {"a": 24, "b": 8}
-    assert _within({"a": 48, "b": 2}, 1) == {"a": MIN_DRAWS, "b": 2}
+    assert within({"a": 48, "b": 16}, None) == {"a": 48, "b": 16}
+    assert within({"a": 48, "b": 16}, 32) == {"a": 24, "b": 8}
+    assert within({"a": 48, "b": 2}, 1) == {"a": MIN_DRAWS, "b": 2}
 
 
 def test_settings_that_contradict_each_other_are_refused():
