@@ -27,8 +27,13 @@ logger = logging.getLogger(__name__)
 EARLY_CREDIT = 0.25
 # Evidence draws keep at least this part of what a look may cost, or all they want where that is less.
 EVIDENCE_SHARE = 0.5
+# What a look costs however little it asks takes at most this part of it, unless nothing is left out. A look that comes
+# as soon as its fixed cost is paid for has nothing left to ask with.
+FIXED_SHARE = 0.5
 # Stages of the first look only: booked, but no later look will take them.
 ONCE = frozenset({"prepare", "baseline"})
+# Stages that grow with what is asked.
+SCALING = frozenset({"screen", "replies", "judge"})
 # Looks whose costs predict the next one's. Few, since prompts stay the same and a machine's load does not.
 _MEMORY = 4
 
@@ -60,7 +65,7 @@ class Spent:
 
     Attributes:
         seconds: By stage. "screen" and the stages of evidence, "replies" and "judge", scale with the work; "prepare"
-            and "baseline" happen once; any other stage counts as a fixed cost of looking.
+            and "baseline" happen once; any other stage counts as a fixed cost of looking, "engine" among them.
         blocks: Blocks of the screen that were asked.
         draws: Evidence draws that were made, the baseline's included if it was drawn from.
     """
@@ -106,7 +111,7 @@ class Rates:
     Attributes:
         block: One block of the screen.
         draw: One evidence draw, sampled and read; `None` before any was made.
-        fixed: What every look costs besides.
+        fixed: What a look costs besides, each stage by the looks that had it.
     """
 
     block: float
@@ -120,9 +125,13 @@ class Rates:
         num_draws = sum(look.draws for look in looks)
         screen = sum(look.seconds.get("screen", 0.0) for look in looks)
         evidence = sum(look.evidence for look in looks)
-        once = sum(look.seconds.get(stage, 0.0) for look in looks for stage in ONCE)
-        fixed = (sum(look.total for look in looks) - screen - evidence - once) / len(looks)
-        return cls(screen / max(1, num_blocks), evidence / num_draws if num_draws else None, max(0.0, fixed))
+        besides: dict[str, list[float]] = {}
+        for look in looks:
+            for stage, seconds in look.seconds.items():
+                if stage not in SCALING | ONCE:
+                    besides.setdefault(stage, []).append(seconds)
+        fixed = sum(sum(each) / len(each) for each in besides.values())
+        return cls(screen / max(1, num_blocks), evidence / num_draws if num_draws else None, fixed)
 
     def of_look(self, blocks: int, draws: int) -> float:
         """Expected seconds of a look."""
@@ -138,7 +147,7 @@ def divide(room: float, rates: Rates, full: Workload) -> Workload | None:
         full: The look without a limit.
 
     Returns:
-        The look that fits, or `None` where not even the core and `min_draws` do.
+        The look that fits, or `None` where `smallest` does not.
 
     >>> divide(10.0, Rates(block=1.0, draw=0.25, fixed=0.0), Workload(blocks=8, draws=24, min_draws=4))
     Workload(blocks=5, draws=20, min_draws=4)
@@ -157,10 +166,11 @@ def divide(room: float, rates: Rates, full: Workload) -> Workload | None:
 
 
 def smallest(rates: Rates, full: Workload) -> float:
-    """Seconds that a look must be allowed before it happens: the core beside its evidence."""
+    """Seconds that a look must be allowed before it happens: the core beside its evidence, worth its fixed cost."""
     wanted = full.draws * (rates.draw or 0.0)
     beside = min(rates.block / (1 - EVIDENCE_SHARE), rates.block + wanted)
-    return max(rates.of_look(1, full.min_draws), rates.fixed + beside)
+    worth = min(rates.of_look(full.blocks, full.draws), rates.fixed / FIXED_SHARE)
+    return max(rates.of_look(1, full.min_draws), rates.fixed + beside, worth)
 
 
 def _fits(room: float, each: float) -> int:

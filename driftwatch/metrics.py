@@ -53,7 +53,7 @@ HEARTBEAT = _gauge(
     "Unix time at which the trainer was last known to live; pushed values need it, since they outlive their process.",
 )
 DURATION = _gauge(
-    "observation_duration_seconds", "stage", "Time of the last look by stage: screen, replies, judge, statistics."
+    "observation_duration_seconds", "stage", "Time of the last look by stage: screen, replies, engine, statistics."
 )
 OVERHEAD = _gauge("overhead_ratio", "", "Time spent in driftwatch over wall time since training began, 0 to 1.")
 TOKENS = _gauge("observation_tokens", "", "Tokens that the screen computed at the last look.")

@@ -30,7 +30,7 @@ from driftwatch.guard import undisturbed
 from driftwatch.keeping import BASELINE_REPLIES, kept_evidence, left_by
 from driftwatch.observation import Observation, describe, log_line, watched
 from driftwatch.opening import Opened, opened, reopened
-from driftwatch.probes.engine import Engine
+from driftwatch.probes.engine import Engine, counted_apart
 from driftwatch.probes.probe import Probe
 from driftwatch.probes.ranks import broadcast, on_first, rank
 from driftwatch.record import Cost, Failure, Phase, Record, RunInfo
@@ -109,6 +109,7 @@ class Monitor:
         self._seed = seed
         self._clock = clock
         self._optimizer: Any = None
+        self._engine: Engine | None = None
         self._baselines: Baselines | None = None
         self._delivery: Delivery | None = None
         self._controller = Controller(self._schedule, clock=clock)
@@ -162,6 +163,7 @@ class Monitor:
         """
         self.close("failed")  # of an earlier training with this monitor; nothing if there was none
         self._optimizer, self._last_step, self._decision = optimizer, step, None
+        self._engine = engine if isinstance(engine, Engine) else None
         self._controller = Controller(
             self._schedule, planned_steps=planned_steps, clock=self._clock, decides=rank() == 0
         )
@@ -328,7 +330,7 @@ class Monitor:
         assert self._confirm is not None
         is_over = observation.phase == "end" or self._controller.is_over(observation.step)
         try:
-            with observation.stage("replies"):
+            with counted_apart(self._engine, observation.seconds), observation.stage("replies"):
                 observation.confirmed = self._confirm.observe(
                     model,
                     attempt=self.attempt,

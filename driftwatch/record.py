@@ -100,7 +100,7 @@ class Cost:
     """What watching has cost.
 
     Attributes:
-        seconds: By stage of this look: screen, replies, judge, statistics.
+        seconds: By stage of this look: screen, replies, engine, statistics.
         overhead_ratio: Time in driftwatch over wall time since training began, in [0, 1]; `None` before the first step.
         tokens_scored: Tokens computed by the screen at this look.
         observations_total, failures_total, export_failures_total: Running totals of the run, which survive a resume.

@@ -2,7 +2,7 @@
 
 import logging
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
 import pytest
@@ -33,16 +33,18 @@ class Run:
     controller: Controller
     rates: Rates
     step_seconds: float = 1.0
+    engine: float = 0.0  # seconds that it takes however many draws are made, and how they are booked
+    booked: str = "engine"
     now: float = 0.0
     looks: dict[int, Decision] = field(default_factory=dict)
     ratios: list[float] = field(default_factory=list)
     spent: Counter[str] = field(default_factory=Counter)
 
     @classmethod
-    def of(cls, schedule, full, rates, *, planned_steps=None, step_seconds=1.0):
+    def of(cls, schedule, full, rates, *, planned_steps=None, step_seconds=1.0, **engine):
         run = cls.__new__(cls)
         controller = Controller(schedule, full, planned_steps=planned_steps, clock=lambda: run.now)
-        run.__init__(controller, rates, step_seconds)
+        run.__init__(controller, rates, step_seconds, **engine)
         controller.begin()
         run.look(Decision(True, tuple(range(full.blocks)), full.draws))
         return run
@@ -54,6 +56,8 @@ class Run:
             "judge": 0.2 * decision.draws * (self.rates.draw or 0.0),
             "statistics": self.rates.fixed,
         }
+        if self.engine:
+            seconds[self.booked] = seconds.get(self.booked, 0.0) + self.engine
         self.now += sum(seconds.values())
         self.spent.update(seconds)
         self.controller.record(Spent(seconds, len(decision.blocks), decision.draws))
@@ -223,6 +227,36 @@ def test_what_happens_once_is_paid_for_but_not_expected_again():
     controller = Controller(Schedule(), clock=iter([0.0, 100.0]).__next__)
     controller.record(first)
     assert controller.overhead_ratio == 0.585
+
+
+def test_a_cost_that_only_looks_with_draws_have_is_not_thinned_by_the_others():
+    first = Spent({"screen": 8.0, "statistics": 0.5}, blocks=8, draws=0)
+    second = Spent({"screen": 8.0, "statistics": 0.5, "replies": 1.0, "engine": 6.0}, blocks=8, draws=4)
+    assert Rates.of([first, second]) == Rates(block=1.0, draw=0.25, fixed=6.5)
+
+
+def test_what_an_engine_takes_whatever_it_writes_does_not_make_draws_dear():
+    """Booked with the replies, it would be divided by ever fewer draws, each of which would seem to cost ever more."""
+
+    def run(booked):
+        full, rates = Workload(blocks=8, draws=224, min_draws=56), Rates(block=0.2, draw=0.01, fixed=0.1)
+        schedule = Schedule(every_steps=25, budget=0.012)
+        settings = {"step_seconds": 5.0, "engine": 8.0, "booked": booked}
+        return Run.of(schedule, full, rates, planned_steps=4000, **settings).train(4000)
+
+    apart, thinned = run("engine"), run("replies")
+    assert apart.controller.overhead_ratio <= 0.012
+    draws = [sum(decision.draws for decision in each.looks.values()) for each in (apart, thinned)]
+    assert draws[0] > 2 * draws[1]
+    last = Rates.of(apart.controller._looks[-4:])
+    assert (last.draw, last.fixed) == pytest.approx((0.01, 8.1))
+
+
+def test_a_look_waits_until_it_is_worth_its_fixed_cost_but_not_for_more_than_a_whole_one():
+    dear = Rates(block=0.5, draw=0.25, fixed=4.0)  # the core beside its evidence 5.5 s, a whole look 14 s
+    assert smallest(dear, FULL) == 8.0
+    assert smallest(replace(dear, fixed=40.0), FULL) == 50.0
+    assert smallest(replace(dear, fixed=0.1), FULL) == 1.6
 
 
 def test_only_rank_zero_warns(caplog):

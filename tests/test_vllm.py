@@ -8,6 +8,7 @@ import inspect
 import itertools
 import json
 import sys
+import time
 from contextlib import nullcontext
 from types import SimpleNamespace
 
@@ -235,6 +236,44 @@ def test_adapters_on_weights_that_two_layers_share_are_taken_out_to_the_last_bit
     assert torch.equal(shared, before)
     assert shared.data_ptr() == pointer
     assert model.get_base_model().lm_head.weight is model.get_base_model().model.embed_tokens.weight
+
+
+def test_what_handing_over_takes_is_no_cost_of_a_draw(make, engines, tmp_path):
+    """It is the same for few replies and for many, and is booked so."""
+    callback = watcher(tmp_path, **confirming())
+    trainer = make([callback], tmp_path, **SLEEPING)
+    callback.use_engine(trainer)
+    sync, sleep = trainer.vllm_generation.sync_weights, engines[0].sleep
+
+    def slow(work):
+        def worked(*given, **named):
+            time.sleep(0.2)
+            return work(*given, **named)
+
+        return worked
+
+    trainer.vllm_generation.sync_weights, engines[0].sleep = slow(sync), slow(sleep)
+    trainer.train()
+    first, *later = (record.cost.seconds for record in callback.monitor.store.records())
+    assert "engine" not in first, "before training it is part of the baseline's cost"
+    assert all(seconds["engine"] >= 0.4 and seconds["replies"] > 0 for seconds in later)
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_what_an_engine_takes_besides_writing_is_taken_off_the_replies(fails):
+    writer, seconds = SimpleNamespace(fixed_seconds=100.0), {"screen": 1.0}
+    with (
+        pytest.raises(RuntimeError, match="gone") if fails else nullcontext(),
+        engine.counted_apart(writer, seconds),
+    ):
+        writer.fixed_seconds += 8.0
+        seconds["replies"] = 10.0
+        if fails:
+            raise RuntimeError("gone")
+    assert seconds == {"screen": 1.0, "replies": 2.0, "engine": 8.0}
+    with engine.counted_apart(None, seconds), engine.counted_apart(writer, seconds):
+        seconds["replies"] = 3.0
+    assert seconds["replies"] == 3.0, "nobody was asked"
 
 
 class Break(TrainerCallback):

@@ -6,7 +6,7 @@ from driftwatch import metrics as m
 from driftwatch.metrics import CATALOGUE, LABELS, RUN_STATES, TOPIC_STATES, Metric
 from driftwatch.stance import STANCES
 
-_STAGES = 5  # screen, replies, judge, statistics, baseline
+_STAGES = 6  # prepare, screen, baseline, replies, engine, statistics
 _PAIRS = 3  # of judges, in a panel of three
 _PER_RUN = ("model", "pack", "pack_version", "version", "trainer", "alerting_baseline")
 _OF_A_TOPIC = ("support", "oppose", "control")

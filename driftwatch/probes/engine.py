@@ -10,6 +10,7 @@ Read from TRL 1.12 to 1.16 and from vLLM's sources, and tested with TRL's own co
 real vLLM is there (`tests/probes/test_engine_gpu.py`) and has not been run yet.
 """
 
+import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -36,6 +37,11 @@ class Engine(Protocol):
     @property
     def name(self) -> str:
         """Kind and version: what replies of two looks must have in common."""
+        ...
+
+    @property
+    def fixed_seconds(self) -> float:
+        """Spent so far on what does not grow with the replies: being given weights, waking up and falling asleep."""
         ...
 
     def write(
@@ -86,6 +92,26 @@ def written(
     return [reply(ids) for ids in engine.write(prompts, seeds, decoding, stop_ids)]
 
 
+@contextmanager
+def counted_apart(engine: Engine | None, seconds: dict[str, float]) -> Iterator[None]:
+    """Takes an engine's fixed cost out of a look's stage "replies" and makes it the stage "engine".
+
+    Otherwise each draw would seem to cost a share of it, the more the fewer there are, and a budget would cut them for
+    nothing.
+
+    Args:
+        engine: Who may be asked inside the block; `None` for this process.
+        seconds: Of the look by stage; "replies" is there once the block has ended.
+    """
+    before = 0.0 if engine is None else engine.fixed_seconds
+    try:
+        yield
+    finally:
+        if engine is not None and (fixed := min(engine.fixed_seconds - before, seconds["replies"])) > 0:
+            seconds["replies"] -= fixed
+            seconds["engine"] = fixed
+
+
 def find_engine(trainer: Any) -> Engine | str | None:
     """The engine that a trainer samples with, or the reason why it cannot be asked; on every rank.
 
@@ -124,17 +150,19 @@ def _version(generation: Any) -> str:
     return on_first(ask, "asking the vLLM server for its version")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class TrainerEngine:
     """The vLLM of one trainer, in this process ("colocate") or on a server.
 
     Attributes:
         name: Kind and version.
         generation: TRL's `VLLMGeneration`, which holds the engine and gives it weights.
+        fixed_seconds: As `Engine.fixed_seconds`.
     """
 
     name: str
     generation: Any
+    fixed_seconds: float = 0.0
 
     def write(
         self, prompts: Sequence[Sequence[int]], seeds: Sequence[int], decoding: Decoding, stop_ids: Sequence[int]
@@ -157,16 +185,26 @@ class TrainerEngine:
         ]
         try:
             try:
-                together(self._sync, "handing the weights to vLLM")
+                with self._fixed():
+                    together(self._sync, "handing the weights to vLLM")
                 if self.generation.mode == "server":
                     return on_first(lambda: self._from_server(prompts, settings), "asking the vLLM server")
                 return self._from_own(prompts, settings)
             finally:  # whatever failed before, it failed on all ranks
-                everywhere(self._sleep_again, "putting vLLM back to sleep")
+                with self._fixed():
+                    everywhere(self._sleep_again, "putting vLLM back to sleep")
         except ProbeError:
             raise
         except Exception as err:
             raise ProbeError(f"the trainer's vLLM could not be asked: {type(err).__name__}: {err}") from err
+
+    @contextmanager
+    def _fixed(self) -> Iterator[None]:
+        began = time.monotonic()
+        try:
+            yield
+        finally:
+            self.fixed_seconds += time.monotonic() - began
 
     def _sync(self) -> None:
         with _adapters_taken_out(self.generation.model):
@@ -206,7 +244,8 @@ class TrainerEngine:
                 "vLLM; give the trainer a larger vllm_max_model_length, or the questions a shorter wrap."
             )
         if self.generation.enable_sleep_mode:
-            llm.wake_up(tags=["kv_cache"])  # the weights are awake since they were handed over
+            with self._fixed():
+                llm.wake_up(tags=["kv_cache"])  # the weights are awake since they were handed over
         sampling_params = import_module("vllm").SamplingParams
         outputs = llm.generate(
             [{"prompt_token_ids": list(ids)} for ids in prompts],

@@ -24,6 +24,7 @@ class Scribe:
     """An engine that writes every prompt's length, ended by an end-of-text token."""
 
     name = "scribe 1"
+    fixed_seconds = 0.0
 
     def __init__(self, end):
         self.end = end
