@@ -161,4 +161,4 @@ def _fitted(labels: "Labels") -> str:
         return f"without labels (prior), as fewer than {MIN_LABELLED} items have scores and a reply with a stance"
     losses = f"{fit.log_loss:.3f} nats a reply fitted to the labels, {fit.prior_log_loss:.3f} without them (prior)"
     found = f"cross-validated log loss {losses}, {fit.constant_log_loss:.3f} by their mean shares alone"
-    return f"{'fitted to the labels' if fit.is_worth_it else 'without labels (prior)'}; {found}"
+    return f"fitted to the labels; {found}" if fit.is_worth_it else f"without labels (prior); {found}: {fit.why_not}"

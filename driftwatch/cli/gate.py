@@ -4,7 +4,7 @@ import json
 import sys
 import xml.etree.ElementTree as ET
 from collections.abc import Mapping, Sequence
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +18,7 @@ from driftwatch.stance import STANCES, Probs, Stance
 
 if TYPE_CHECKING:
     from driftwatch.config import Config
+    from driftwatch.drift.validity import Validity
     from driftwatch.store import Baseline
 
 MAX_DRIFT = 0.10  # a run's tolerance of 0.05 would need four times as many items to be shown
@@ -77,7 +78,8 @@ def command(
     """Show that B's stances stayed within a tolerance of A's, one for all topics or each topic's own.
 
     A and B are folders of runs (their last look counts), folders that `driftwatch baseline` wrote, or models, which are
-    asked now. Exit code 0: shown to be within the tolerance. 1: drifted. 2: unresolved, needs more items. 3: error.
+    asked now. Exit code 0: shown to be within the tolerance. 1: drifted. 2: unresolved: more items are needed, or
+    replies of A were judged and the screen does not say what they say. 3: error.
     """
     from driftwatch.config import load_config
 
@@ -90,13 +92,15 @@ def command(
     sides = [calibrated(side.stances, scale) if scale else list(side.stances) for side in (before, after)]
     tolerance = _tolerance(settings, before.stances) if max_drift is None else max_drift
     comparisons = compare_models(*sides, max_drift=tolerance, alpha=alpha, topics=chosen)
+    validity = _validity(before, comparisons)
+    comparisons = [_held_back(comparison, validity) for comparison in comparisons]
     decision = decide(comparisons)
     if junit is not None:
         junit.write_text(_junit(comparisons), encoding="utf-8")
     if as_json:
-        click.echo(json.dumps(_as_json(comparisons, decision, tolerance, alpha), indent=1))
+        click.echo(json.dumps(_as_json(comparisons, decision, tolerance, alpha, validity), indent=1))
     else:
-        _print(comparisons, decision, tolerance, alpha)
+        _print(comparisons, decision, tolerance, alpha, validity)
     sys.exit(EXIT[decision])
 
 
@@ -125,6 +129,25 @@ def _calibration(baseline: "Baseline") -> Calibration | None:
     if baseline.calibration is not None:
         return Calibration(**baseline.calibration)
     return fit_prior(baseline.stances) if any(stance.scores for stance in baseline.stances) else None
+
+
+def _validity(baseline: "Baseline", comparisons: Sequence[TopicComparison]) -> "dict[str, Validity | None]":
+    """What judged replies of the baseline say of each probe's levels; `None` where there are none, or too few."""
+    found = {} if baseline.labels is None else {v.probe: v for v in baseline.labels.validity if v.is_valid is not None}
+    return {comparison.probe: found.get(comparison.probe) for comparison in comparisons}
+
+
+def _held_back(comparison: TopicComparison, validity: "Mapping[str, Validity | None]") -> TopicComparison:
+    """Neither within nor drifted where the probe's shares are known not to be those of the replies.
+
+    A tolerance is a share of replies. How much of a share a nat is worth depends on where the levels lie and on the
+    temperature, so levels that are wrong make a shift look smaller, or larger, than it is. The shift itself stays.
+    """
+    found = validity[comparison.probe]
+    if found is None or found.is_valid:
+        return comparison
+    why = f"its shares are not those of the baseline's replies ({found.why})"
+    return replace(comparison, decision="unresolved", items_needed=None, why=why)
 
 
 def _chosen(topics: str | None, stances: Sequence[Stance]) -> set[str] | None:
@@ -157,17 +180,26 @@ def _tolerance(settings: "Config", stances: Sequence[Stance]) -> float | dict[st
 
 
 def _as_json(
-    comparisons: list[TopicComparison], decision: Decision, max_drift: float | dict[str, float], alpha: float
+    comparisons: list[TopicComparison],
+    decision: Decision,
+    max_drift: float | dict[str, float],
+    alpha: float,
+    validity: "Mapping[str, Validity | None]",
 ) -> dict[str, Any]:
     def named(value: Any) -> Any:
         return value._asdict() if isinstance(value, Probs) else value
 
     rows = [{f.name: named(getattr(c, f.name)) for f in fields(c)} for c in comparisons]
-    return {"decision": decision, "max_drift": max_drift, "alpha": alpha, "topics": rows}
+    valid = {probe: None if found is None else found.is_valid for probe, found in validity.items()}
+    return {"decision": decision, "max_drift": max_drift, "alpha": alpha, "levels_valid": valid, "topics": rows}
 
 
 def _print(
-    comparisons: list[TopicComparison], decision: Decision, max_drift: float | dict[str, float], alpha: float
+    comparisons: list[TopicComparison],
+    decision: Decision,
+    max_drift: float | dict[str, float],
+    alpha: float,
+    validity: "Mapping[str, Validity | None]",
 ) -> None:
     from rich.console import Console
     from rich.table import Table
@@ -181,7 +213,10 @@ def _print(
             ends = zip(c.magnitude, c.lower, c.upper, strict=True)
             cells = [f"{value:+.3f} ({low:+.3f} … {high:+.3f})" for value, low, high in ends]
         tolerated = f"{c.max_drift:g} tolerated" if isinstance(max_drift, dict) else ""
-        note = c.why or (f"about {c.items_needed} items would settle it" if c.items_needed else "")
+        is_held_back = (found := validity[c.probe]) is not None and not found.is_valid  # why is said once, below
+        note = (
+            "" if is_held_back else c.why or (f"about {c.items_needed} items would settle it" if c.items_needed else "")
+        )
         notes = ", ".join(filter(None, (tolerated, note)))
         words = f"[{colours[c.decision]}]{c.decision}[/]" + (f": {notes}" if notes else "")
         table.add_row(c.topic, c.probe, *cells, str(c.num_items), words)
@@ -189,6 +224,14 @@ def _print(
     console.print(table)
     of = "of each topic's own" if isinstance(max_drift, dict) else f"of {max_drift:g} a stance"
     console.print(f"[{colours[decision]}]{decision}[/] at a tolerance {of} (alpha {alpha:g}).")
+    for probe, found in validity.items():
+        if found is None:
+            told = "were not held against replies of the baseline: driftwatch baseline --judge does that."
+        elif not found.is_valid:
+            told = f"are not those of the baseline's replies ({found.why}), so they cannot decide."
+        else:
+            continue
+        console.print(f"Shares by {probe} {told}", soft_wrap=True)
 
 
 def _junit(comparisons: list[TopicComparison]) -> str:

@@ -212,10 +212,17 @@ def test_labels_that_the_screen_cannot_tell_apart_leave_it_at_the_prior_and_hide
     assert not fit.is_worth_it
     assert f"calibration: without labels (prior); cross-validated log loss {fit.log_loss:.3f}" in done.stdout
     assert f"{fit.prior_log_loss:.3f} without them (prior)" in done.stdout
+    assert f"by their mean shares alone: {fit.why_not}" in done.stdout
     assert "its levels are hidden: correlation over items" in done.stdout
     _, first = begun(tmp_path, tmp_path / "sft", pack, model)
     assert first.stance("parks", "statement").probs is None
     assert first.stance("parks", "statement").unscored.startswith("levels are hidden: correlation over items")
+    from driftwatch.cli.gate import command as gate
+
+    sft = str(tmp_path / "sft")
+    gated = CliRunner().invoke(gate, ["--baseline", sft, "--candidate", sft, "--json"], catch_exceptions=False)
+    assert gated.exit_code == 2, "not even itself is shown to have stayed"
+    assert json.loads(gated.stdout)["topics"][0]["why"].startswith("its shares are not those of the baseline's replies")
 
 
 def test_a_judge_that_always_abstains_leaves_the_prior_and_says_so(tmp_path, model, pack):

@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from driftwatch.baselines import FILE
+from driftwatch.baselines import FILE, load_baseline
 from driftwatch.cli import group
+from driftwatch.drift.validity import Validity
 from driftwatch.stance import Probs, Stance
-from driftwatch.store import Baseline, RunStore
+from driftwatch.store import Baseline, Labels, RunStore
 
 
 def invoke(*args):
@@ -120,12 +121,57 @@ def test_both_sides_are_read_on_the_scale_of_the_baseline(tmp_path):
     """A calibration of the candidate's own would make a uniform move vanish."""
     baseline = folder(tmp_path, "a")
     store = RunStore(baseline)
-    from driftwatch.baselines import load_baseline
-
     frozen = replace(load_baseline(baseline), calibration={"neutral_offset": 0.0, "temperature": 1000.0})
     store.write_json(FILE, frozen)
     result = invoke("--baseline", baseline, "--candidate", folder(tmp_path, "b", shift=0.5), "--json")
     assert json.loads(result.stdout)["decision"] == "within"  # at a temperature of 1,000 nats nothing shows
+
+
+def judged(folder, *, is_valid, probe="statement"):
+    """The same baseline after its model's replies were judged."""
+    why = None if is_valid else "correlation over items 0.21, below 0.4"
+    found = Validity(probe, 0.21, None, None, 0.05, {}, None, 80, is_valid, why)
+    labels = Labels({"judge": "sides:1"}, {"work": {"work0": [8, 0, 0, 0, 0, 0]}}, (found,))
+    RunStore(folder).write_json(FILE, replace(load_baseline(folder), labels=labels))
+    return folder
+
+
+@pytest.mark.parametrize("shift", [0.0, 3.0])
+def test_shares_that_are_not_those_of_the_replies_show_neither_that_a_model_stayed_nor_that_it_moved(tmp_path, shift):
+    report = tmp_path / "gate.xml"
+    baseline = judged(folder(tmp_path, "a"), is_valid=False)
+    args = ("--baseline", baseline, "--candidate", folder(tmp_path, "b", shift=shift), "--junit", report)
+    result = invoke(*args, "--json")
+    assert result.exit_code == 2, result.output
+    data = json.loads(result.stdout)
+    assert data["decision"] == "unresolved"
+    assert data["levels_valid"] == {"statement": False}
+    for topic in data["topics"]:
+        assert topic["why"] == (
+            "its shares are not those of the baseline's replies (correlation over items 0.21, below 0.4)"
+        )
+        assert topic["items_needed"] is None, "more items would not help"
+    assert (data["topics"][0]["magnitude"]["support"] > 0.3) == (shift > 0), "what was measured is still shown"
+    assert ET.fromstring(report.read_text()).get("errors") == "2"
+    told = "Shares by statement are not those of the baseline's replies (correlation over items 0.21, below 0.4)"
+    assert invoke(*args).output.count(told) == 1
+
+
+def test_shares_that_are_those_of_the_replies_decide_and_what_was_never_checked_is_said(tmp_path):
+    args = ("--candidate", folder(tmp_path, "b", shift=0.5), "--baseline")
+    unchecked, checked = folder(tmp_path, "a"), judged(folder(tmp_path, "c"), is_valid=True)
+    sentence = "Shares by statement were not held against replies of the baseline"
+    for baseline, says in ((unchecked, True), (checked, False)):
+        result = invoke(*args, baseline)
+        assert result.exit_code == 1
+        assert (sentence in result.output) == says
+    assert json.loads(invoke(*args, unchecked, "--json").stdout)["levels_valid"] == {"statement": None}
+    assert json.loads(invoke(*args, checked, "--json").stdout)["levels_valid"] == {"statement": True}
+
+
+def test_replies_that_speak_against_one_probe_leave_the_others_their_word(tmp_path):
+    baseline = judged(folder(tmp_path, "a"), is_valid=False, probe="another")
+    assert invoke("--baseline", baseline, "--candidate", folder(tmp_path, "b")).exit_code == 0
 
 
 def main(monkeypatch, *args):
