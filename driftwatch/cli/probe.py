@@ -148,10 +148,13 @@ def _shares(row: Any) -> list[str]:
 
 
 def _print_missing(shares: list[Any], console: Any) -> None:
-    """Why a topic has no shares."""
+    """Why topics have no shares, by the reason of their first item."""
+    missing: dict[str, list[str]] = {}
     for row in shares:
         if row.probs is None:
-            console.print(f"{row.topic}: {row.unscored}")
+            missing.setdefault(row.unscored, []).append(row.topic)
+    for reason, topics in missing.items():
+        console.print(f"Not one item has a figure on {', '.join(topics)}; the first item: {reason}.")
 
 
 def _figure(value: float | None, *, sign: bool = False) -> str:
