@@ -24,6 +24,7 @@ from transformers.trainer_callback import ExportableState
 
 from driftwatch import plugins
 from driftwatch.actions import Action, is_called_for
+from driftwatch.arguments import check_kinds
 from driftwatch.confirmation import Confirmation
 from driftwatch.drift.compare import BaselineName
 from driftwatch.drift.tolerance import TOLERATED
@@ -101,6 +102,7 @@ class DriftCallback(TrainerCallback, ExportableState):  # type: ignore[misc] # t
             return
         if on_error not in ("warn", "raise"):
             raise ConfigError(f'on_error is "warn" or "raise"; found {on_error!r}.')
+        check_kinds(confirm, schedule, alerting_baseline, actions=actions)
         self.monitor = Monitor(
             pack,
             baseline=baseline,
@@ -214,7 +216,7 @@ class DriftCallback(TrainerCallback, ExportableState):  # type: ignore[misc] # t
         if not self._draws_replies:
             return None
         if trainer is None and getattr(args, "use_vllm", False):
-            logger.info("replies are sampled in-process; use_engine(trainer) has the trainer's vLLM write them")
+            logger.warning("replies are sampled in-process; use_engine(trainer) has the trainer's vLLM write them")
         return find_engine(trainer)
 
     # State that goes into checkpoints

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from driftwatch import plugins
+from driftwatch.arguments import check_kinds
 from driftwatch.asking import Asking
 from driftwatch.baselines import Baselines, begin_baselines, load_baseline
 from driftwatch.budget import Controller, Decision, Spent, Workload
@@ -87,6 +88,7 @@ class Monitor:
         seed: int = 0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        check_kinds(confirm, schedule, alerting_baseline, probes=probes, exporters=exporters)
         if not 0 < alpha < 1:
             raise ConfigError(f"alpha is a probability between 0 and 1, for example 0.01; found {alpha}.")
         self.run = valid_run_name(run) if run is not None else None

@@ -25,6 +25,7 @@ LAYERS = (
         "pairs",
         "confirmation",
         "confirm",
+        "arguments",
         "observation",
         "keeping",
         "opening",

@@ -25,7 +25,8 @@ def command() -> None:
 def check(file: Path) -> None:
     """Say what is wrong in FILE, with lines; exit 1 if anything is.
 
-    With the packages that training needs, everything that FILE names is also made: pack, judge, exporters.
+    With the packages that training needs, everything that FILE names is also made: pack, judge, exporters; and the
+    baseline is read.
     """
     from driftwatch.config import read_config
     from driftwatch.config.resolved import check_environment
@@ -82,7 +83,7 @@ def _shown(value: Any) -> str:
 
 def _make(config: Any) -> bool:
     """Make what a run would make, and throw it away; False where that is not possible here."""
-    from driftwatch.config import make_callback
+    from driftwatch.config import blamed, make_callback
     from driftwatch.topics import load_pack
 
     try:
@@ -90,5 +91,10 @@ def _make(config: Any) -> bool:
     except ImportError:
         load_pack(config.values.get("pack", "core"))
         return False
+    from driftwatch.baselines import load_baseline
+
     make_callback(config)
+    if (baseline := config.values.get("baseline")) is not None:
+        with blamed(config, ("baseline",), {}):
+            load_baseline(baseline)
     return True

@@ -1,11 +1,14 @@
 """`driftwatch run`: watch every Trainer below a command."""
 
 import os
+import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
 import click
+
+from driftwatch.errors import ConfigError
 
 
 class _Prefix(click.Command):
@@ -34,7 +37,7 @@ class _Prefix(click.Command):
 )
 @click.pass_context
 def command(ctx: click.Context, config: Path | None) -> None:
-    r"""Run COMMAND and watch every transformers or TRL Trainer in it, launchers included.
+    """Run COMMAND and watch every transformers or TRL Trainer in it, launchers included.
 
     \b
     driftwatch run -- python train.py
@@ -43,7 +46,7 @@ def command(ctx: click.Context, config: Path | None) -> None:
 
     A trainer that has a DriftCallback keeps it. The exit code is the command's own; 3 if it ended well and nothing was
     watched, 127 if there is no such command. Without the prefix nothing of it is left.
-    """
+    """  # noqa: D301 - the backspace is click's mark of lines that stay as they are
     from driftwatch.config import load_config
     from driftwatch.config.resolved import check_environment
     from driftwatch.launch import notes, process
@@ -55,6 +58,8 @@ def command(ctx: click.Context, config: Path | None) -> None:
         sys.exit(_run(words, dict(os.environ)))
     load_config(config)  # what is wrong in it is said before anything starts
     check_environment()
+    if config is not None:
+        _try_out(config)
     with tempfile.TemporaryDirectory(prefix="driftwatch-run-") as folder:
         code = _run(words, process.environment(os.environ, notes=Path(folder), config=config))
         found = notes.collect(Path(folder))
@@ -65,6 +70,19 @@ def command(ctx: click.Context, config: Path | None) -> None:
     if code == 0:
         notes.check(found, process.shown(words))
     sys.exit(code)
+
+
+def _try_out(config: Path) -> None:
+    """Have everything made that the settings name, in a process of its own: neither torch nor a judge stays here."""
+    done = subprocess.run(
+        [sys.executable, "-m", "driftwatch", "config", "check", str(config)],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        raise ConfigError(done.stderr.strip().removeprefix("driftwatch: "))
 
 
 def _run(words: list[str], env: dict[str, str]) -> int:

@@ -3,14 +3,18 @@
 import functools
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
+from driftwatch.errors import DriftwatchError
 from driftwatch.launch.notes import CONFIG, Note, leave, say
 
 if TYPE_CHECKING:
     from driftwatch.callback import DriftCallback
+
+SETTINGS_ARE_WRONG = 3  # exit code, as of every command of ours
 
 
 def attach_to(module: ModuleType) -> None:
@@ -25,19 +29,31 @@ def _watching(on_train_begin: Callable[..., Any]) -> Callable[..., Any]:
     def begin(self: Any, args: Any, state: Any, control: Any, **kwargs: Any) -> Any:
         trainer = sys._getframe(1).f_locals.get("self")  # it calls the event from a method of its own
         who = _trainer(trainer, self.model)
-        added = _add_callback(self, who, args)
-        if added is not None:
-            if hasattr(trainer, "callback_handler"):
-                added.use_engine(trainer)
-            # The Trainer looked for callbacks with a state before this event, and fails at a checkpoint on one that it
-            # has not seen (transformers 5.23, Trainer._save_checkpoint).
-            state.stateful_callbacks.setdefault(type(added).__name__, added.state())
-        found = on_train_begin(self, args, state, control, **kwargs)
-        if added is not None:
-            _announce(who, added)
+        with _said_in_a_line():
+            added = _add_callback(self, who, args)
+        if added is None:
+            return on_train_begin(self, args, state, control, **kwargs)
+        if hasattr(trainer, "callback_handler"):
+            added.use_engine(trainer)
+        # The Trainer looked for callbacks with a state before this event, and fails at a checkpoint on one that it
+        # has not seen (transformers 5.23, Trainer._save_checkpoint).
+        state.stateful_callbacks.setdefault(type(added).__name__, added.state())
+        with _said_in_a_line():
+            found = on_train_begin(self, args, state, control, **kwargs)
+        _announce(who, added)
         return found
 
     return begin
+
+
+@contextmanager
+def _said_in_a_line() -> Iterator[None]:
+    """Ends the command on what cannot work, before any training time is spent: a sentence, and no frames of ours."""
+    try:
+        yield
+    except DriftwatchError as err:
+        say(str(err))
+        raise SystemExit(SETTINGS_ARE_WRONG) from None
 
 
 def _add_callback(handler: Any, who: str, arguments: Any) -> "DriftCallback | None":

@@ -58,6 +58,13 @@ def test_a_tolerance_for_a_topic_that_is_not_asked_is_a_fault_in_its_line(folder
     assert done.stderr.endswith('Did you mean "immigration"?\n')
 
 
+def test_a_baseline_that_is_not_there_is_a_fault_in_its_line(folder):
+    (folder / "drift.yaml").write_text("pack: quick\nbaseline: nowhere/sft\n")
+    done = run(config, "check", "drift.yaml")
+    assert done.exit_code == 1
+    assert done.stderr.startswith("drift.yaml:2: expected a baseline (baseline.json) or the folder of an SFT run")
+
+
 def test_show_prints_the_tolerance_whole(folder):
     (folder / "drift.yaml").write_text("tolerance: {default: 0.05, immigration: 0.1}\n")
     lines = run(config, "show", "drift.yaml").stdout.splitlines()

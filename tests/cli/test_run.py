@@ -168,6 +168,23 @@ def test_a_signal_to_the_launcher_reaches_the_training_and_its_end_is_waited_for
     assert f"driftwatch report {store.folder}" in said, "it has waited for its child, and tells what it left"
 
 
+@pytest.mark.parametrize(
+    ("settings", "sentence"),
+    [
+        ("pack: quick\ntolerance: {immigraton: 0.1}", "drift.yaml:2: "),
+        ("pack: nope", "drift.yaml:1: "),
+        ("baseline: nowhere/sft", "drift.yaml:1: expected a baseline"),
+    ],
+)
+def test_what_the_settings_name_is_made_before_anything_starts(tmp_path, settings, sentence):
+    (tmp_path / "drift.yaml").write_text(settings)
+    done = run(tmp_path, "--config", "drift.yaml", "--", "touch", "started")
+    assert done.returncode == 3
+    assert done.stderr.startswith(f"driftwatch: {sentence}")
+    assert "Traceback" not in done.stderr
+    assert not (tmp_path / "started").exists()
+
+
 def test_settings_with_a_mistake_start_nothing(tmp_path):
     (tmp_path / "drift.yaml").write_text("pack: quick\nbugdet: 1\n")
     done = run(tmp_path, "--config", "drift.yaml", "--", "touch", "started")

@@ -1,6 +1,7 @@
 """Exactly one callback a trainer, whoever brought it; in this process, where the patch is taken back afterwards."""
 
 import json
+import re
 
 import fake_vllm
 import pytest
@@ -15,7 +16,6 @@ from transformers import (
 )
 
 from driftwatch import DriftCallback, RunStore, Schedule
-from driftwatch.errors import ConfigError
 from driftwatch.launch.attach import attach_to
 from driftwatch.testing import tiny_model, tiny_pack, tiny_tokenizer
 
@@ -135,10 +135,12 @@ def test_the_vllm_of_a_trainer_writes_the_replies_without_a_word_in_the_script(t
     assert len(engines[0].asked) == 4, "a first question, the baseline's replies, and two looks"
 
 
-def test_settings_that_cannot_work_end_the_training_before_its_first_step(tmp_path, launched):
+def test_settings_that_cannot_work_end_the_training_before_its_first_step_in_a_line(tmp_path, launched, capsys):
     (tmp_path / "drift.yaml").write_text("alpha: 2")
-    with pytest.raises(ConfigError, match=r"drift.yaml:1: alpha is a probability"):
+    with pytest.raises(SystemExit) as ended:
         trainer(tmp_path).train()
+    assert (ended.value.code, ended.value.__suppress_context__) == (3, True)
+    assert re.search(r"^driftwatch: .*drift.yaml:1: alpha is a probability", capsys.readouterr().err, re.MULTILINE)
 
 
 def test_a_resumed_training_goes_on_with_its_run(tmp_path, launched):
