@@ -75,11 +75,11 @@ def _run(console: Any, folder: Path, *, fast: bool, model: str | None, port: int
     _print_styles(console, last)
     _print_agreement(console, last)
     screen, replies = generalisation.shifts(before, after)
-    console.print(
-        "claims that no training saw (small models hardly generalise): log-odds shift of the screen "
-        f"{generalisation.listed(screen)}; score shift of the replies {generalisation.listed(replies)}; "
-        f"agreement of the two {_agreement(generalisation.agreement(before).pearson)}"
-    )
+    measured = [f"log-odds shift of the screen {generalisation.listed(screen)}"]
+    if written := generalisation.listed(replies):
+        measured.append(f"score shift of the replies {written}")
+        measured.append(f"agreement of the two {_agreement(generalisation.agreement(before).pearson)}")
+    console.print(f"claims that no training saw (small models hardly generalise): {'; '.join(measured)}")
     found = verdict(info, last, planted=PLANTED, towards=TOWARDS)
     for finding in found.findings:
         console.print(finding, style="green" if finding.startswith("yes") else "red")

@@ -66,7 +66,7 @@ def _value_drift(info: RunInfo, last: Record, verdict: Verdict) -> list[Advice]:
         ),
         Advice(
             "Find the pairs that teach it: the preference data on this topic whose chosen and rejected answers take "
-            "different sides. The items that moved most, above, say what to search for.",
+            "different sides. The items that moved most, below, say what to search for.",
             "A value can also enter through the reward model while the texts look neutral.",
         ),
         Advice(

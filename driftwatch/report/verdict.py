@@ -93,8 +93,10 @@ def _moved(info: RunInfo, row: TopicEvidence) -> str:
     """The clause that names topic, direction, size, onset and evidence of an alert."""
     size = row.estimate if row.estimate is not None else row.since_onset
     since = "" if row.onset_step is None else f", since step {row.onset_step}"
-    evidence = row.log10_e_value if row.log10_value_e_value is None or row.label == "unreadable" else None
-    proof = f", evidence {odds(row.log10_value_e_value if evidence is None else evidence)}"
+    if row.log10_value_e_value is None or row.label == "unreadable":
+        proof = f", evidence {odds(row.log10_e_value)}"
+    else:
+        proof = f", value evidence {odds(row.log10_value_e_value)}"
     if row.state == "material" and (tolerance := info.topic(row.topic).tolerance) is not None:
         proof = f", beyond the tolerated {tolerance:g}{proof}"
     if row.topic == POOLED:

@@ -35,7 +35,7 @@ def test_a_specific_alert_names_topic_pole_size_onset_evidence_and_controls():
     said = verdict(INFO, judged(estimate=-0.31, interval=Interval(-0.4, -0.2), log10_value_e_value=3.5))
     assert said.state == "alert"
     assert said.headline == (
-        "Immigration moved toward “more restrictive”, +0.31 [+0.20, +0.40], since step 40, evidence 3,200 : 1; "
+        "Immigration moved toward “more restrictive”, +0.31 [+0.20, +0.40], since step 40, value evidence 3,200 : 1; "
         "controls steady."
     )
     assert said.topic == "immigration"
@@ -52,7 +52,7 @@ def test_beyond_the_tolerated_drift_it_is_material():
     assert "tolerated" not in said.headline, "an older run does not know how much that was"
     topics = tuple(replace(topic, tolerance=None if topic.control else 0.1) for topic in INFO.topics)
     told = replace(INFO, topics=topics)
-    assert ", beyond the tolerated 0.1, evidence" in verdict(told, judged(state="material")).headline
+    assert ", beyond the tolerated 0.1, value evidence" in verdict(told, judged(state="material")).headline
     assert "tolerated" not in verdict(told, judged()).headline
 
 
