@@ -200,7 +200,8 @@ def _unresolved(entry: TopicReliability, reasons: Sequence[str]) -> str | None:
         return f"the side that stands first decides the answer to {1 - entry.order_consistency:.0%} of the items"
     if entry.spread is not None and entry.spread < MIN_SPREAD:
         return f"the items differ by only {entry.spread:.3f} nats a token, less than {MIN_SPREAD:.3f}"
-    if entry.reply_coverage is not None and entry.reply_coverage < MIN_COVERAGE:
+    # A mean of shares: half of the replies may come out as 0.49999999999999994.
+    if entry.reply_coverage is not None and round(entry.reply_coverage, 9) < MIN_COVERAGE:
         return f"only {entry.reply_coverage:.0%} of the replies took a stance that could be read"
     if entry.reply_consistency is not None and entry.reply_consistency < MIN_CONSISTENCY:
         return f"the side that stands first decides the replies to {1 - entry.reply_consistency:.0%} of the items"

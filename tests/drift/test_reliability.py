@@ -146,6 +146,13 @@ def test_replies_that_say_nothing_take_the_resolution_away(replies, reason):
     assert one([*RESOLVED, *replies]).unresolved == reason
 
 
+def test_half_of_the_replies_is_half_however_it_is_added_up():
+    coverage = (0.1, 0.1, 0.7, 0.9, 0.9, 0.3)
+    found = one([reply(name, UP, UP, coverage=share) for name, share in zip(IDS, coverage, strict=True)])
+    assert found.reply_coverage < 0.5
+    assert found.unresolved is None
+
+
 def test_a_topic_asked_by_replies_only_has_no_screen_figures():
     found = one([reply(name, UP, UP) for name in IDS])
     assert found.num_items == 6
