@@ -34,4 +34,18 @@ def check_kinds(confirm: Any, schedule: Any, alerting_baseline: Any, **lists: An
         raise ConfigError(f"alerting_baseline is {known}, or None to choose; found {alerting_baseline!r}.")
     for name, value in lists.items():
         if isinstance(value, str) or not isinstance(value, Sequence):
-            raise ConfigError(f"{name} takes a list of names or objects; found {value!r}. Write {name}=[{value!r}].")
+            instead = "[]" if value is None else f"[{value!r}]"
+            raise ConfigError(f"{name} takes a list of names or objects; found {value!r}. Write {name}={instead}.")
+
+
+def check_trainer(trainer: Any) -> None:
+    """Refuse what is no trainer that callbacks are given to.
+
+    Raises:
+        ConfigError: With what to write instead.
+    """
+    if not hasattr(trainer, "callback_handler"):
+        raise ConfigError(
+            f"use_engine takes the trainer that this callback was given to; found {trainer!r}. "
+            "Write callback.use_engine(trainer) after trainer = GRPOTrainer(…, callbacks=[callback])."
+        )

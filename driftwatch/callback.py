@@ -24,7 +24,7 @@ from transformers.trainer_callback import ExportableState
 
 from driftwatch import plugins
 from driftwatch.actions import Action, is_called_for
-from driftwatch.arguments import check_kinds
+from driftwatch.arguments import check_kinds, check_trainer
 from driftwatch.confirmation import Confirmation
 from driftwatch.drift.compare import BaselineName
 from driftwatch.drift.tolerance import TOLERATED
@@ -141,7 +141,11 @@ class DriftCallback(TrainerCallback, ExportableState):  # type: ignore[misc] # t
 
         Args:
             trainer: The one that this callback was given to. It is not kept alive.
+
+        Raises:
+            ConfigError: This is no trainer.
         """
+        check_trainer(trainer)
         self._trainer = weakref.ref(trainer)
 
     # Trainer events

@@ -339,7 +339,7 @@ def notes(callback):
 
 
 def test_a_callback_that_was_not_given_the_trainer_samples_by_itself_and_says_so(make, engines, tmp_path, caplog):
-    caplog.set_level("INFO", logger="driftwatch")
+    caplog.set_level("WARNING", logger="driftwatch")
     callback = watcher(tmp_path, **confirming())
     make([callback], tmp_path).train()
     assert engines[0].asked == []
