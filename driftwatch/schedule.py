@@ -45,7 +45,7 @@ class Schedule:
         if self.budget is not None and not 0 < self.budget < 1:
             raise ConfigError(
                 f"budget={self.budget} is not a share of wall time; give a number between 0 and 1, for example "
-                "0.01 for 1 %, or None for no limit."
+                "0.01 for 1 %, or None (null in a settings file) for no limit."
             )
 
     def is_due(self, step: int) -> bool:

@@ -23,12 +23,12 @@ def command() -> None:
 @command.command()
 @click.argument("file", type=FILE, envvar="DRIFTWATCH_CONFIG")
 def check(file: Path) -> None:
-    """Say what is wrong in FILE, with lines; exit 1 if anything is.
+    """Say what is wrong in FILE, with lines; exit 1 if anything is, 3 if there is no such file.
 
     With the packages that training needs, everything that FILE names is also made: pack, judge, exporters; and the
     baseline is read.
     """
-    from driftwatch.config import read_config
+    from driftwatch.config import read_config, try_out
     from driftwatch.config.resolved import check_environment
 
     config, found = read_config(file)
@@ -37,7 +37,7 @@ def check(file: Path) -> None:
     if not faults:
         try:
             check_environment()
-            if not _make(config):
+            if not try_out(config):
                 depth = "by its form only: the packages that training needs are not installed here"
         except DriftwatchError as err:
             faults.append(str(err))
@@ -79,22 +79,3 @@ def show(file: Path | None, as_json: bool) -> None:
 
 def _shown(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-
-
-def _make(config: Any) -> bool:
-    """Make what a run would make, and throw it away; False where that is not possible here."""
-    from driftwatch.config import blamed, make_callback
-    from driftwatch.topics import load_pack
-
-    try:
-        import transformers  # noqa: F401 - to tell what is missing from what is wrong
-    except ImportError:
-        load_pack(config.values.get("pack", "core"))
-        return False
-    from driftwatch.baselines import load_baseline
-
-    make_callback(config)
-    if (baseline := config.values.get("baseline")) is not None:
-        with blamed(config, ("baseline",), {}):
-            load_baseline(baseline)
-    return True

@@ -57,6 +57,33 @@ def monitor_arguments(config: Config) -> dict[str, Any]:
     return _Builder(config).arguments(Monitor, settings, ())
 
 
+def try_out(config: Config, *, baseline: bool = True) -> bool:
+    """Make what a run would make, and throw it away.
+
+    Args:
+        config: From `load_config`.
+        baseline: Whether to read the stored baseline that the settings name as well.
+
+    Returns:
+        Whether all of it was tried; `False` where the packages that training needs are missing, and only the pack was.
+
+    Raises:
+        ConfigError, PackError, PluginError, JudgeError, BaselineError: A setting that cannot work, with file and line.
+    """
+    try:
+        import transformers  # noqa: F401 - to tell what is missing from what is wrong
+    except ImportError:
+        _Builder(config).pack(config.values.get("pack", "core"))
+        return False
+    from driftwatch.baselines import load_baseline
+
+    make_callback(config)
+    if baseline and (stored := config.values.get("baseline")) is not None:
+        with blamed(config, ("baseline",), {}):
+            load_baseline(stored)
+    return True
+
+
 @contextmanager
 def blamed(config: Config, key: Key, values: Mapping[str, Any]) -> Iterator[None]:
     """Raises what goes wrong inside again, with the place of the setting that the message names."""
@@ -94,7 +121,7 @@ class _Builder:
         if kind := shape.kind_of(annotation):
             return self._named(kind, value, key)
         if key == ("pack",):
-            return self._pack(value)
+            return self.pack(value)
         section = shape.section_of(annotation)
         if section is not None and isinstance(value, dict):
             arguments = self.arguments(section, value, key)
@@ -122,9 +149,18 @@ class _Builder:
             unknown = [option for option in options if option not in known]
             if unknown and not shape.takes_any_keyword(made):
                 raise ConfigError(f"{name} has no option {unknown[0]}; its options: {', '.join(known) or 'none'}.")
-            return made(**self.arguments(made, options, at))
+            arguments = self.arguments(made, options, at)
+            try:
+                return made(**arguments)
+            except (TypeError, AttributeError) as err:  # an option is missing, or a text where it wants an object
+                if kind == "judges":
+                    from driftwatch.judges.by_name import not_made
 
-    def _pack(self, value: str) -> Any:
+                    raise not_made(name, err) from err
+                raise ConfigError(f"{name} cannot be made: {err}. Correct its options.") from err
+
+    def pack(self, value: str) -> Any:
+        """The pack of this name or path."""
         from driftwatch.topics import load_pack
 
         with blamed(self._config, ("pack",), {}):

@@ -19,6 +19,7 @@ from driftwatch.topics.node import Fault, Node, Place, Reader, Unreadable
 MAX_BYTES = 1 << 20  # a settings file is a page; a larger file is something else
 Key = tuple[str | int, ...]
 
+_EXAMPLES: dict[str | int, str] = {"confirm": "{judge: sides}", "schedule": "{every_steps: 100}"}
 _WORDS = {
     "integer": "a whole number",
     "number": "a number",
@@ -67,7 +68,11 @@ def load_config(path: str | Path | None) -> Config:
 
 
 def read_config(path: str | Path | None) -> tuple[Config, list[Fault]]:
-    """As `load_config`, with every fault listed instead of raised."""
+    """As `load_config`, with every fault listed instead of raised.
+
+    Raises:
+        ConfigError: There is no such file.
+    """
     if path is None:
         return Config(), []
     file = Path(path)
@@ -85,7 +90,7 @@ def read_config(path: str | Path | None) -> tuple[Config, list[Fault]]:
 def _document(file: Path) -> Node | None:
     place = Place(shown(file))
     if not file.is_file():
-        raise Unreadable(place, "expected a settings file, found none. Check the path.")
+        raise ConfigError(f"{place}: expected a settings file, found none. Check the path.")
     if file.stat().st_size > MAX_BYTES:
         raise Unreadable(place, f"expected settings of at most {MAX_BYTES} bytes, found more. Is it another file?")
     text = read_text(file, MAX_BYTES)
@@ -106,13 +111,17 @@ class _Walk:
         """The plain value of a node; `None` where it is wrong."""
         schema = resolved(schema)
         self.places[key] = node.place
+        if node.is_blank and key:
+            self._blank(node, schema, key, what)
+            return None
         if "enum" in schema:
             return self._word(node, schema["enum"], what)
         alternatives = [resolved(alternative) for alternative in schema.get("anyOf", [schema])]
         fitting = next((a for a in alternatives if any(_fits(node.value, t) for t in _types(a))), None)
         if fitting is None:
-            expected = " or ".join(dict.fromkeys(_WORDS[t] for a in alternatives for t in _types(a)))
-            self.reader.fault(node.place, f"expected {expected} as {what}, found {_found(node)}. {_advice(node)}")
+            expected, found = _expected(schema), _found(node)
+            advice = _listed(node) if _WORDS["array"] in expected else _advice(node)
+            self.reader.fault(node.place, f"expected {expected} as {what}, found {found}. {advice}")
             return None
         if kind := schema.get("x-kind"):
             return self._named(node, kind, fitting, key, what)
@@ -124,6 +133,13 @@ class _Walk:
             text = self.reader.string(node, what)
             return self._path(text, key) if text and fitting.get("format") == "path" else text
         return node.value
+
+    def _blank(self, node: Node, schema: Schema, key: Key, what: str) -> None:
+        """Nothing behind the colon, not even null: what stood there may be commented out, and null may turn it off."""
+        expected = f"expected {_expected(schema)} as {what}, found nothing."
+        example = f", for example {key[0]}: {_EXAMPLES[key[0]]}" if len(key) == 1 and key[0] in _EXAMPLES else ""
+        null = ", or null for none" if "null" in expected else ""
+        self.reader.fault(node.place, f"{expected} Write it{example}{null}, or remove the key.")
 
     def _section(self, node: Node, schema: Schema, key: Key, what: str) -> dict[str, Any]:
         assert isinstance(node.value, dict)
@@ -191,8 +207,8 @@ class _Walk:
     def _word(self, node: Node, words: list[str | None], what: str) -> Any:
         if node.value in words and not isinstance(node.value, bool):
             return node.value
-        listed = ", ".join("null" if word is None else word for word in words)
-        self.reader.fault(node.place, f"expected one of {listed} as {what}, found {_found(node)}. Correct it.")
+        expected = _expected({"enum": words})
+        self.reader.fault(node.place, f"expected {expected} as {what}, found {_found(node)}. Correct it.")
         return None
 
     def _path(self, text: str, key: Key) -> str:
@@ -204,6 +220,13 @@ class _Walk:
     def _pack(self, name: str) -> str:
         beside = self._folder / Path(name).expanduser()
         return str(beside.resolve()) if name not in pack_names() and beside.exists() else name
+
+
+def _expected(schema: Schema) -> str:
+    if "enum" in schema:
+        return "one of " + ", ".join("null" if word is None else word for word in schema["enum"])
+    alternatives = [resolved(alternative) for alternative in schema.get("anyOf", [schema])]
+    return " or ".join(dict.fromkeys(_WORDS[t] for a in alternatives for t in _types(a)))
 
 
 def _types(schema: Schema) -> Iterator[str]:
@@ -232,6 +255,13 @@ def _advice(node: Node) -> str:
     if isinstance(node.value, str) and node.value[:1].isdigit():
         return "Write a number without quotes or exponent, for example 0.001."
     return "Correct it."
+
+
+def _listed(node: Node) -> str:
+    """What to write where a list was expected."""
+    if node.value is None or isinstance(node.value, (bool, dict)):
+        return 'Begin each entry with "- ".'
+    return f"Write [{node.value}]."
 
 
 def _plain(node: Node) -> Any:

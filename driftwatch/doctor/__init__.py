@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from driftwatch.config import Config, callback_arguments, load_config, make_callback
+from driftwatch.config import Config, callback_arguments, load_config, try_out
 from driftwatch.config.resolved import check_environment, settings
 from driftwatch.doctor import environment, places
 from driftwatch.doctor.finding import Finding, Level
@@ -50,7 +50,7 @@ def _trained(read: Config, model: str | None, baseline: Path | None, steps: int 
     from driftwatch.topics import load_pack
 
     try:
-        make_callback(read)
+        try_out(read, baseline=False)  # which has a finding of its own, below
         arguments = callback_arguments(read)
     except DriftwatchError as err:
         yield Finding("settings", "problem", str(err), "Correct it; everything else depends on it.")

@@ -4,6 +4,13 @@ from driftwatch import plugins
 from driftwatch.errors import JudgeError
 from driftwatch.judges.judge import Judge
 
+# What the built-in judges want that a bare name does not give.
+_WANTED = {
+    "reference": "the model in training: make it in Python (docs/judges.md)",
+    "panel": "judges: in a settings file, panel: {judges: [sides, nli]}",
+    "endpoint": "a model and an address: endpoint:MODEL@URL",
+}
+
 HELP = "sides, nli, nli:MODEL, endpoint:MODEL@URL, or the name of an installed judge"
 
 
@@ -22,5 +29,12 @@ def judge_by_name(spec: str) -> Judge:
     try:
         judge: Judge = made(*arguments)
     except (TypeError, AttributeError) as err:  # a text where it wants an object, as a panel wants judges
-        raise JudgeError(f'judge "{spec}" cannot be made: {err}. Expected {HELP}.') from err
+        raise not_made(spec, err) from err
     return judge
+
+
+def not_made(spec: str, err: Exception) -> JudgeError:
+    """What to say of a judge whose class was given too little, or texts where it wants objects."""
+    if wanted := _WANTED.get(spec.partition(":")[0]):
+        return JudgeError(f'judge "{spec}" needs {wanted}.')
+    return JudgeError(f'judge "{spec}" cannot be made: {err}. Expected {HELP}.')

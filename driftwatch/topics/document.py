@@ -83,7 +83,8 @@ class _YamlLines:
             # A few nested aliases can stand for billions of entries; packs have no use for them.
             raise Unreadable(place, f'expected no aliases, found "*{event.anchor}". Write its value out.')
         if isinstance(event, yaml.ScalarEvent):
-            return Node(self._scalar(event), place)
+            value = self._scalar(event)
+            return Node(value, place, is_blank=value is None and not event.value)
         if isinstance(event, yaml.CollectionStartEvent) and event.tag is not None:
             raise Unreadable(place, f'expected plain data, found the tag "{event.tag}". Remove it.')
         if depth == MAX_DEPTH:
@@ -107,7 +108,7 @@ class _YamlLines:
             key = event.value
             if key in entries:
                 raise Unreadable(place, f'expected each key once, found "{key}" again. Remove one.')
-            entries[key] = Node(self._node(next(self._events), depth).value, place)
+            entries[key] = self._node(next(self._events), depth)._replace(place=place)
         return entries
 
     def _scalar(self, event: yaml.ScalarEvent) -> Value:

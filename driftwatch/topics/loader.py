@@ -174,10 +174,9 @@ def _named(name: str) -> TopicPack | Path | None:
 
 def _nothing_at(source: str) -> str:
     close = difflib.get_close_matches(source, pack_names(), n=1)
-    hint = f' Did you mean "{close[0]}"?' if close else " For a data set on the hub, pass columns={…}."
-    return (
-        f'expected a pack\'s name ({", ".join(pack_names())}), a file or a folder, found nothing at "{source}".{hint}'
-    )
+    from_hub = "A data set on the hub is loaded in Python: load_pack(NAME, columns={…})."
+    do = f'Did you mean "{close[0]}"?' if close else from_hub if "/" in source else "Correct it."
+    return f'expected a pack\'s name ({", ".join(pack_names())}), a file or a folder, found nothing at "{source}". {do}'
 
 
 def _as_id(name: str) -> str:

@@ -42,10 +42,17 @@ class Unreadable(Exception):
 
 
 class Node(NamedTuple):
-    """A value of a YAML or JSON document; in a mapping, its place is the line of its key."""
+    """A value of a YAML or JSON document; in a mapping, its place is the line of its key.
+
+    Attributes:
+        value: Plain data, with nodes inside.
+        place: Where it was written.
+        is_blank: Nothing is written there; `False` for a written null, whose value is `None` as well.
+    """
 
     value: Value
     place: Place
+    is_blank: bool = False
 
     @property
     def kind(self) -> str:

@@ -58,10 +58,23 @@ def test_an_unknown_judge_names_those_that_there_are(file):
         run("--judge", "side", file)
 
 
-@pytest.mark.parametrize("spec", ["endpoint", "reference", "panel", "panel:sides"])
-def test_a_judge_that_lacks_something_says_what(file, spec):
-    with pytest.raises(DriftwatchError, match=f'judge "{spec}" cannot be made: .* Expected sides, nli'):
+@pytest.mark.parametrize(
+    ("spec", "wanted"),
+    [
+        ("endpoint", "a model and an address: endpoint:MODEL@URL"),
+        ("reference", "the model in training: make it in Python"),
+        ("panel", r"judges: in a settings file, panel: \{judges: \[sides, nli\]\}"),
+        ("panel:sides", "judges: in a settings file"),
+    ],
+)
+def test_a_judge_that_lacks_something_says_what(file, spec, wanted):
+    with pytest.raises(DriftwatchError, match=f'^judge "{spec}" needs {wanted}'):
         run("--judge", spec, file)
+
+
+def test_a_judge_that_takes_nothing_says_which_there_are(file):
+    with pytest.raises(DriftwatchError, match=r'judge "sides:x:y" cannot be made: .* Expected sides, nli'):
+        run("--judge", "sides:x:y", file)
 
 
 def test_the_labelled_replies_of_the_repository_are_scored_by_halves():

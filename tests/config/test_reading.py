@@ -31,9 +31,25 @@ def written(folder, text):
         ("alpha: yes", r':1: expected a number as "alpha", found true/false'),
         ("run: 2024", r':1: expected text or null as "run", found the number 2024. Put it in quotes'),
         ("run: ''", r':1: expected text for "run", found an empty one'),
-        ("schedule:", r':1: expected a mapping as "schedule", found nothing. Write it, or remove the key'),
+        ("schedule:", r':1: expected a mapping as "schedule", found nothing. Write it, for example .*, or remove the'),
+        (
+            "confirm:\n  # judge: sides\nseed: 1",
+            r':1: .* or null as "confirm", found nothing. Write it, for example confirm: {judge: sides}, or null for',
+        ),
+        (
+            "schedule:\n  budget:",
+            r':2: expected a number or null as "budget", found nothing. Write it, or null for none',
+        ),
+        ("alerting_baseline:", r":1: expected one of sft, start, null as .alerting_baseline., found nothing. Write it"),
+        ("run: # mine", r':1: expected text or null as "run", found nothing. Write it, or null for none, or remove'),
+        ("pack:", r':1: expected text as "pack", found nothing. Write it, or remove the key'),
         ("alerting_baseline: stf", r":1: expected one of sft, start, null as .* found \"stf\""),
-        ("exporters: prometheus", r':1: expected a list as "exporters", found "prometheus"'),
+        ("exporters: prometheus", r':1: expected a list as "exporters", found "prometheus". Write \[prometheus\]'),
+        ("schedule: {at_steps: 5}", r':1: expected a list as "at_steps", found the number 5. Write \[5\]'),
+        (
+            "exporters:\n  webhook: {}",
+            r':1: expected a list as "exporters", found a mapping. Begin each entry with "- "',
+        ),
         ("exporters:\n- servce", r':2: no exporter named "servce"; .* Did you mean "service"?'),
         ("exporters:\n- prometheus: {prot: 1}", r':2: expected only address, .* found "prot". Did you mean "port"?'),
         (
@@ -105,6 +121,15 @@ def test_paths_count_from_the_file_and_names_of_packs_stay_names(tmp_path, monke
     assert found["baseline"] == str(tmp_path / "sft")
     assert found["exporters"] == [{"prometheus": {"textfile": str(folder / "a.prom")}}]
     assert load_config(written(folder, "pack: qick")).values["pack"] == "qick", "so that its hint says quick"
+
+
+@pytest.mark.parametrize("null", ["null", "~", "Null"])
+def test_a_written_null_is_no_empty_setting(tmp_path, null):
+    assert load_config(written(tmp_path, f"confirm: {null}")).values == {"confirm": None}
+
+
+def test_a_name_with_a_colon_has_no_options(tmp_path):
+    assert load_config(written(tmp_path, "exporters:\n- trackers:\n")).values == {"exporters": ["trackers"]}
 
 
 def test_null_is_kept_apart_from_what_is_left_out(tmp_path):

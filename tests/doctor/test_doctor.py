@@ -13,6 +13,7 @@ from fake_chat_server import FakeChatServer, completion
 from test_callback import lora
 
 from driftwatch.cli.baseline import command as make_baseline
+from driftwatch.cli.config import command as check_settings
 from driftwatch.cli.doctor import command
 from driftwatch.confirm import Confirmation
 from driftwatch.doctor import environment, examine, places, replies
@@ -230,6 +231,24 @@ def test_settings_that_cannot_be_read_end_the_examination(folder):
     checks = found(folder, "bugdet: 1")
     assert "drift.yaml:1" in checks["settings"].text
     assert "disk" not in checks
+
+
+@pytest.mark.parametrize(
+    ("wrong", "sentence"),
+    [
+        ("tolerance: {immigraton: 0.1}", 'tolerance: "immigraton" is no value topic'),
+        ("confirm: {judge: reference}", 'judge "reference" needs the model in training'),
+        ("run: a/b", "run"),
+    ],
+)
+def test_the_doctor_and_the_check_of_settings_agree(folder, wrong, sentence):
+    finding = found(folder, f"{SETTINGS}{wrong}\n")["settings"]
+    assert finding.level == "problem"
+    assert finding.text.startswith("drift.yaml:5: ")
+    assert sentence in finding.text
+    checked = CliRunner().invoke(check_settings, ["check", "drift.yaml"])
+    assert checked.exit_code == 1
+    assert checked.stderr == f"{finding.text}\n"
 
 
 def test_settings_that_cannot_be_made_are_a_problem(folder):
