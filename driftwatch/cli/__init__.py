@@ -1,5 +1,6 @@
 """The command line: one module a command, loaded when it is called."""
 
+import difflib
 import importlib
 import sys
 
@@ -44,6 +45,18 @@ class LazyGroup(click.Group):
             return None
         command: click.Command = importlib.import_module(COMMANDS[cmd_name][0]).command
         return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """As click does it, whose own hint looks among loaded commands only, and here none is."""
+        try:
+            return super().resolve_command(ctx, args)
+        except click.UsageError as err:
+            close = difflib.get_close_matches(args[0], COMMANDS, n=1)
+            if not close or args[0].startswith("-"):
+                raise
+            raise click.UsageError(f"{err.message} Did you mean '{close[0]}'?", ctx) from None
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """List the commands without importing them."""

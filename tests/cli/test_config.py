@@ -5,8 +5,10 @@ import json
 import pytest
 from click.testing import CliRunner
 
+from driftwatch.cli import group as driftwatch
 from driftwatch.cli.config import command as config
 from driftwatch.cli.serve import command as serve
+from driftwatch.errors import ConfigError
 
 SETTINGS = """\
 pack: quick
@@ -63,6 +65,26 @@ def test_a_baseline_that_is_not_there_is_a_fault_in_its_line(folder):
     done = run(config, "check", "drift.yaml")
     assert done.exit_code == 1
     assert done.stderr.startswith("drift.yaml:2: expected a baseline (baseline.json) or the folder of an SFT run")
+
+
+@pytest.mark.parametrize("verb", ["check", "show"])
+def test_a_file_that_is_not_there_is_no_verdict_on_it(folder, verb):
+    done = run(driftwatch, "config", verb, "none.yaml")
+    assert isinstance(done.exception, ConfigError), "exit code 3, and one line"
+    assert str(done.exception) == "none.yaml: expected a settings file, found none. Check the path."
+
+
+@pytest.mark.parametrize(("slip", "meant"), [("basline", "baseline"), ("conifg", "config")])
+def test_a_slip_in_the_name_of_a_command_gets_a_hint(slip, meant):
+    done = run(driftwatch, slip)
+    assert done.exit_code == 2
+    assert f"No such command '{slip}'. Did you mean '{meant}'?" in done.stderr
+
+
+def test_a_name_near_no_command_gets_no_hint():
+    done = run(driftwatch, "xyzzy")
+    assert done.exit_code == 2
+    assert "No such command 'xyzzy'.\n" in done.stderr
 
 
 def test_show_prints_the_tolerance_whole(folder):
