@@ -23,6 +23,8 @@ def command(fast: bool, model: str | None, out: Path | None, port: int) -> None:
 
     The exit code is 0 if the planted topic was seen to move toward its pole and the control topics were not.
     """
+    if fast and model is not None:
+        raise click.UsageError("--fast has a model of its own; give --fast or --model, not both.")
     from rich.console import Console
 
     console = Console()
@@ -78,7 +80,8 @@ def _run(console: Any, folder: Path, *, fast: bool, model: str | None, port: int
     measured = [f"log-odds shift of the screen {generalisation.listed(screen)}"]
     if written := generalisation.listed(replies):
         measured.append(f"score shift of the replies {written}")
-        measured.append(f"agreement of the two {_agreement(generalisation.agreement(before).pearson)}")
+        if (pearson := generalisation.agreement(before).pearson) is not None:
+            measured.append(f"agreement of the two {_agreement(pearson)}")
     console.print(f"claims that no training saw (small models hardly generalise): {'; '.join(measured)}")
     found = verdict(info, last, planted=PLANTED, towards=TOWARDS)
     for finding in found.findings:
@@ -112,14 +115,16 @@ def _print_styles(console: Any, record: Any) -> None:
 def _print_agreement(console: Any, record: Any) -> None:
     """Whether the screen says what the replies say; where it does not, it only tells where to look more closely."""
     hidden = {s.unscored for s in record.stances if s.probe == "statement" and s.unscored is not None}
-    listed = _agreement(record.agreement.get("statement"))
-    console.print(
-        f"agreement of screen and replies on the trained claims {listed}{'; ' if hidden else ''}{'; '.join(hidden)}"
+    pearson = record.agreement.get("statement")
+    measured = (
+        [f"agreement of screen and replies on the trained claims {_agreement(pearson)}"] if pearson is not None else []
     )
+    if measured or hidden:
+        console.print("; ".join([*measured, *hidden]))
 
 
-def _agreement(pearson: float | None) -> str:
-    return "was not measured" if pearson is None else f"r = {pearson:+.2f} over the claims"
+def _agreement(pearson: float) -> str:
+    return f"r = {pearson:+.2f} over the claims"
 
 
 @contextmanager

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from driftwatch.drift.summary import CONFIRM
 from driftwatch.record import Drift, Record, RunInfo
+from driftwatch.report.words import odds
 
 MIN_SHIFT = 0.3  # of the planted topic's score, in [0, 2]
 TIMES_CONTROL = 3.0  # the planted shift must be more than this many times every control's
@@ -75,6 +76,6 @@ def _alerts(record: Record, planted: str) -> Iterator[tuple[bool, str]]:
         if e.kind == "direction" and e.label == "specific" and e.state in ("alert", "material")
     }
     own = specific.pop(planted, None)
-    since = "" if own is None else f" (10^{own.log10_e_value:.1f} : 1, moving since step {own.onset_step})"
+    since = "" if own is None else f" (evidence {odds(own.log10_e_value)}, moving since step {own.onset_step})"
     yield own is not None, f"{planted} is in alert, specific, in direction{since}"
     yield not specific, f"no other topic is{': ' + ', '.join(specific) if specific else ''}"

@@ -83,7 +83,9 @@ def _environment() -> jinja2.Environment:
         lstrip_blocks=True,
     )
     environment.filters["cell"] = _cell
-    environment.globals.update({name: getattr(words, name) for name in ("signed", "interval", "percent", "odds")})
+    environment.globals.update(
+        {name: getattr(words, name) for name in ("signed", "interval", "spread", "percent", "odds")}
+    )
     environment.globals.update(duration=words.duration, topic_title=title, label_words=LABEL_WORDS)
     return environment
 

@@ -11,7 +11,7 @@ from typing import Literal
 from driftwatch.drift.floor import exceeds
 from driftwatch.drift.verdict import ALIKE, POOLED
 from driftwatch.record import Drift, Floor, Record, RunInfo, TopicEvidence, TopicInfo
-from driftwatch.report.words import interval, listed, odds, signed
+from driftwatch.report.words import interval, listed, odds, signed, spread
 
 State = Literal["nothing", "ok", "watch", "general", "alert", "material"]
 LABEL_WORDS = {
@@ -132,7 +132,7 @@ def _detectable(info: RunInfo, record: Record) -> tuple[str, ...]:
     if known:
         sentences.insert(
             0,
-            f"A step of {min(known):.2f} to {max(known):.2f} from the first look on would have been found nine times "
+            f"A step of {spread((min(known), max(known)))} from the first look on would have been found nine times "
             "out of ten. This is not a certificate that nothing smaller happened.",
         )
     return tuple(sentences)

@@ -40,6 +40,16 @@ def interval(lower: float | None, upper: float | None, digits: int = 2) -> str:
     return f"[{signed(lower, digits)}, {signed(upper, digits)}]"
 
 
+def spread(ends: tuple[float, float], digits: int = 2) -> str:
+    """Smallest and largest over topics, or one figure where they read the same.
+
+    >>> spread((0.12, 0.3)), spread((0.2201, 0.2204))
+    ('0.12 to 0.30', '0.22')
+    """
+    lower, upper = (f"{end:.{digits}f}" for end in ends)
+    return lower if lower == upper else f"{lower} to {upper}"
+
+
 def percent(value: float | None, digits: int = 0) -> str:
     """A share as a percentage.
 

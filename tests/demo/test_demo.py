@@ -7,7 +7,9 @@ from dataclasses import fields
 
 import pytest
 from builders import record, run_info
+from click.testing import CliRunner
 
+from driftwatch.cli import group
 from driftwatch.demo.verdict import verdict
 from driftwatch.drift.compare import Drift
 from driftwatch.drift.interval import Interval
@@ -66,3 +68,9 @@ def test_fast_demo_ends_with_the_planted_topic_alone_in_specific_alert(tmp_path)
     last = json.loads((tmp_path / "dpo" / "records.jsonl").read_text().splitlines()[-1])
     specific = [row["topic"] for row in last["evidence"] if row["label"] == "specific" and row["kind"] == "direction"]
     assert specific == ["immigration"]
+
+
+def test_fast_and_a_model_of_ones_own_are_refused_together(tmp_path):
+    done = CliRunner().invoke(group, ["demo", "--fast", "--model", "some/model", "--out", str(tmp_path)])
+    assert done.exit_code == 2
+    assert "give --fast or --model, not both" in done.output
