@@ -29,8 +29,8 @@ def check(spec: str, retest: bool, as_json: bool, file: Path) -> None:
     from driftwatch.judges.reading import outcome, read
     from driftwatch.judges.scorecard import score
 
+    judge = judge_by_name(spec)  # before the file: of two mistakes the one that stands first is said
     labelled = load_labelled(file)
-    judge = judge_by_name(spec)
     asked = [entry.asked for entry in labelled]
     readings = read(judge, asked)
     result: dict[str, Any] = {"judge": judge.id, **asdict(score(labelled, readings))}

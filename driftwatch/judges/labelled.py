@@ -28,11 +28,17 @@ def load_labelled(path: Path) -> list[Labelled]:
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as err:
-        raise JudgeError(f"{path}: expected a readable UTF-8 file of labelled replies; {err}.") from err
+        raise JudgeError(f"{path}: expected a readable UTF-8 file of labelled replies; {_problem(err)}.") from err
     found = [_labelled(line, f"{path}:{number}") for number, line in enumerate(lines, 1) if line.strip()]
     if not found:
         raise JudgeError(f"{path}: expected labelled replies, one JSON object a line; found none.")
     return found
+
+
+def _problem(err: Exception) -> str:
+    if isinstance(err, FileNotFoundError):
+        return "there is no such file"
+    return err.strerror.lower() if isinstance(err, OSError) and err.strerror else str(err)
 
 
 def _labelled(line: str, where: str) -> Labelled:

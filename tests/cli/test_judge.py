@@ -86,5 +86,10 @@ def test_the_labelled_replies_of_the_repository_are_scored_by_halves():
 
 
 def test_a_file_that_is_not_there_is_named(tmp_path):
-    with pytest.raises(DriftwatchError, match=r"none.jsonl: expected a readable UTF-8 file"):
+    with pytest.raises(DriftwatchError, match=r"none.jsonl: expected a readable .*; there is no such file\.$"):
         run("--judge", "sides", tmp_path / "none.jsonl")
+
+
+def test_of_a_misspelt_judge_and_a_bad_file_the_judge_is_said_first(tmp_path):
+    with pytest.raises(DriftwatchError, match=r'no judge named "sidez"'):
+        run("--judge", "sidez", tmp_path / "none.jsonl")
