@@ -32,6 +32,15 @@ def check_kinds(confirm: Any, schedule: Any, alerting_baseline: Any, **lists: An
     if alerting_baseline is not None and alerting_baseline not in get_args(BaselineName):
         known = " or ".join(f'"{name}"' for name in get_args(BaselineName))
         raise ConfigError(f"alerting_baseline is {known}, or None to choose; found {alerting_baseline!r}.")
+    check_lists(**lists)
+
+
+def check_lists(**lists: Any) -> None:
+    """Refuse what is no list of names or objects; by the name of the parameter.
+
+    Raises:
+        ConfigError: With what to write instead.
+    """
     for name, value in lists.items():
         if isinstance(value, str) or not isinstance(value, Sequence):
             instead = "[]" if value is None else f"[{value!r}]"

@@ -24,7 +24,7 @@ from transformers.trainer_callback import ExportableState
 
 from driftwatch import plugins
 from driftwatch.actions import Action, is_called_for
-from driftwatch.arguments import check_kinds, check_trainer
+from driftwatch.arguments import check_lists, check_trainer
 from driftwatch.confirmation import Confirmation
 from driftwatch.drift.compare import BaselineName
 from driftwatch.drift.tolerance import TOLERATED
@@ -102,7 +102,7 @@ class DriftCallback(TrainerCallback, ExportableState):  # type: ignore[misc] # t
             return
         if on_error not in ("warn", "raise"):
             raise ConfigError(f'on_error is "warn" or "raise"; found {on_error!r}.')
-        check_kinds(confirm, schedule, alerting_baseline, actions=actions)
+        check_lists(actions=actions)  # the rest is the Monitor's
         self.monitor = Monitor(
             pack,
             baseline=baseline,
