@@ -79,18 +79,23 @@ $(ENVS)/python%/.ready: pyproject.toml constraints.txt
 suite = DRIFTWATCH_SUITE=docs/compat/suite-$(1).json PYTHONPATH=tests $(ENVS)/$(1)/bin/python \
     -m pytest -p compat.suite -n $(WORKERS) -m "$(MARKS)"
 
+# Rows are written by whoever is done first.
+sort = LC_ALL=C sort -o docs/compat/$(1).jsonl docs/compat/$(1).jsonl
+
 # Results are written also where a row says no; the target fails then.
 compat: $(VENV)/.dev $(ENVS)/ppo/.ready ## Train with every trainer of the table, with and without driftwatch; print what works.
 	rm -f docs/compat/newest.jsonl docs/compat/ppo.jsonl
 	failed=0; export OMP_NUM_THREADS=1; \
 	DRIFTWATCH_COMPAT=docs/compat/newest.jsonl $(BIN)/python -m pytest -n $(WORKERS) tests/compat -m "not nightly" || failed=1; \
 	DRIFTWATCH_COMPAT=docs/compat/ppo.jsonl $(ENVS)/ppo/bin/python -m pytest -n $(WORKERS) tests/compat -m nightly || failed=1; \
+	$(call sort,newest); $(call sort,ppo); \
 	$(BIN)/python -m driftwatch.generate && $(BIN)/python -m driftwatch.compat; exit $$failed
 
 oldest: $(ENVS)/oldest/.ready ## The same, and the default suite, on the oldest versions (OLDEST_PYTHON, 3.10).
 	rm -f docs/compat/oldest.jsonl
 	failed=0; export OMP_NUM_THREADS=1 TOKENIZERS_PARALLELISM=false; \
 	DRIFTWATCH_COMPAT=docs/compat/oldest.jsonl $(ENVS)/oldest/bin/python -m pytest -n $(WORKERS) tests/compat || failed=1; \
+	$(call sort,oldest); \
 	$(call suite,oldest) || failed=1; \
 	$(ENVS)/oldest/bin/python -m driftwatch.generate; exit $$failed
 

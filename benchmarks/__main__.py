@@ -38,8 +38,11 @@ ROWS: dict[str, list[tuple[str, Callable[[Result], str]]]] = {
             "budget kept on real DPO",
             lambda r: "{looks} looks, {overhead_ratio:.1%} of {budget:.0%}".format(**r["controller_real"]),
         ),
+    ],
+    "look": [
         ("a look at core, in steps of 16 pairs × 512 tokens", lambda r: f"{r['look_in_steps']:.1f}"),
         ("steps between looks at 1 %", lambda r: f"{r['steps_between_looks_at_1_percent']:,}"),
+        ("192 replies, seconds by batch size", lambda r: f"{r['reply_seconds_by_batch_size']}"),
     ],
 }
 _TOKENS = ("naive", "computed", "unique")

@@ -22,9 +22,15 @@ class Timed(NamedTuple):
 
 
 def timed(work: Callable[[], Any]) -> Timed:
-    """Runs some work, the accelerator's queue included."""
+    """Runs some work: what the accelerator was given by it counts, what it was given before does not."""
+    idle()
     wall, cpu = time.perf_counter(), time.process_time()
     result = work()
+    idle()
+    return Timed(result, time.perf_counter() - wall, time.process_time() - cpu)
+
+
+def idle() -> None:
+    """Returns once the accelerator, if there is one, has done what it was given."""
     if torch.cuda.is_available():
         torch.cuda.synchronize()
-    return Timed(result, time.perf_counter() - wall, time.process_time() - cpu)

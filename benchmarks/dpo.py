@@ -6,34 +6,46 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import torch
 from transformers import TrainerCallback
 
 from benchmarks.bank import two_sided_items
+from benchmarks.clock import idle
 from driftwatch.topics import load_pack
 from driftwatch.topics.topic import TopicPack
 
 
 class Stopwatch(TrainerCallback):  # type: ignore[misc] # transformers publishes no types
-    """Seconds from the first step's begin to the last step's end; what is done before and after is not counted."""
+    """Seconds from the first step's begin to the last step's end; what is done before and after is not counted.
 
-    def __init__(self) -> None:
+    Args:
+        skip: Steps at the beginning that are not counted either: the first one finds cold caches.
+    """
+
+    def __init__(self, skip: int = 0) -> None:
         self.began = self.ended = 0.0
-        self.steps = 0
+        self.steps = -skip
 
     def on_step_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        """Start with the first step."""
+        """Start with the first step that counts."""
         if self.steps == 0:
-            self.began = time.perf_counter()
+            self.began = _now()
         self.steps += 1
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Stop for now."""
-        self.ended = time.perf_counter()
+        self.ended = _now()
 
     @property
     def seconds(self) -> float:
         """From the first step's begin to the last step's end."""
         return self.ended - self.began
+
+
+def _now() -> float:
+    """On the clock, once the accelerator has done what it was given."""
+    idle()
+    return time.perf_counter()
 
 
 def small_pack(num_items: int) -> TopicPack:
@@ -57,7 +69,6 @@ def train(
         pairs: Pairs a step.
         tokens: Length of the chosen and of the rejected sequence, prompt included; `None` leaves short answers short.
     """
-    import torch
     from datasets import Dataset
     from peft import LoraConfig
     from transformers.trainer_callback import PrinterCallback

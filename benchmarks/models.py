@@ -38,9 +38,11 @@ def load(name: str) -> tuple[Any, Any]:
     if name == "smollm2":
         model, tokenizer = load_smollm2()
         return model.to(device), tokenizer
+    tokenizer = AutoTokenizer.from_pretrained(smollm2_path())
+    specials = {"eos_token_id": tokenizer.eos_token_id, "pad_token_id": tokenizer.pad_token_id}
     with torch.device(device):
-        model = LlamaForCausalLM(LlamaConfig(vocab_size=128_256, **SIZES[name])).to(torch.bfloat16)
-    return model.eval(), AutoTokenizer.from_pretrained(smollm2_path())
+        model = LlamaForCausalLM(LlamaConfig(vocab_size=128_256, **specials, **SIZES[name])).to(torch.bfloat16)
+    return model.eval(), tokenizer
 
 
 def describe(model: Any) -> str:

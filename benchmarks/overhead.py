@@ -7,8 +7,8 @@
    of the machine, and nothing is asserted about it.
 2. The controller with an injected clock, at budgets of 1, 5 and 20 %: must keep each.
 3. The controller on real DPO with a 12-item pack and a budget of 20 %.
-4. What a look at pack core costs, in training steps of 16 pairs of 512 tokens (scaled from measured steps of one pair),
-   and how many steps must lie between two such looks for a budget of 1 %.
+
+What a look itself takes is measured by `benchmarks.look`.
 """
 
 import argparse
@@ -21,14 +21,12 @@ from typing import Any
 
 import torch
 
-from benchmarks.bank import screen_requests
 from benchmarks.clock import timed
 from benchmarks.dpo import Stopwatch, small_pack, train
 from benchmarks.models import NAMES, describe, load
 from benchmarks.output import emit, say
 from driftwatch import DriftCallback, Schedule
 from driftwatch.budget import Controller, Spent, Workload
-from driftwatch.probes.scoring import plan, score
 
 LIMIT = 0.002
 NEVER = Schedule(every_steps=10**9, early_dense=False)
@@ -50,7 +48,7 @@ class Meter(DriftCallback):
 
 
 def main() -> None:
-    """Measure all four, print one JSON line, fail where a promise is broken."""
+    """Measure the three, print one JSON line, fail where a promise is broken."""
     arguments = _parse()
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
@@ -61,9 +59,8 @@ def main() -> None:
         simulated = {f"{budget:.0%}": simulate(budget) for budget in (0.01, 0.05, 0.20)}
         say(f"controller with an injected clock: {simulated}")
         real = bench.controller(budget=0.2, steps=arguments.controller_steps)
-        look = bench.look_in_steps()
     controllers = {"controller_simulated": simulated, "controller_real": real}
-    emit("overhead", {**quiet, **controllers, **look, "model": describe(model)})
+    emit("overhead", {**quiet, **controllers, "model": describe(model)})
     broken = [name for name, found in simulated.items() if found["overhead_ratio"] > found["budget"]]
     if quiet["callback_share"] > LIMIT or broken:
         sys.exit(f"expected at most {LIMIT:.1%} on steps without a look and every budget kept; see the line above")
@@ -106,22 +103,6 @@ class Overhead:
         ratio = last.cost.overhead_ratio
         say(f"controller on real DPO: budget {budget:.0%}, {looks} looks in {steps} steps took {ratio:.1%}")
         return {"budget": budget, "overhead_ratio": ratio, "looks": looks, "steps": steps}
-
-    def look_in_steps(self) -> dict[str, Any]:
-        """A look at core, measured on a sample of its prompts and scaled by tokens; the step, by pairs."""
-        watch = Stopwatch()
-        train(self._model, self._tokenizer, self._folder, [watch], steps=3, pairs=1, tokens=512)
-        step = 16 * watch.seconds / watch.steps
-        planned = plan(screen_requests(self._tokenizer, "core"), self._model)
-        part = planned.subset(range(0, len(planned.requests), len(planned.requests) // 40))
-        score(self._model, part)
-        look = timed(lambda: score(self._model, part)).wall * planned.tokens_computed / part.tokens_computed
-        return {
-            "look_seconds_core": round(look, 1),
-            "step_seconds_16x512": round(step, 1),
-            "look_in_steps": round(look / step, 2),
-            "steps_between_looks_at_1_percent": round(look / step / 0.01),
-        }
 
     def _callback(self, kind: Callable[..., Any], schedule: Schedule, run: str) -> Any:
         return kind(small_pack(12), schedule=schedule, run=run, output_dir=self._folder, exporters=(), on_error="raise")

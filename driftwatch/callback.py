@@ -130,7 +130,7 @@ class DriftCallback(TrainerCallback, ExportableState):  # type: ignore[misc] # t
         DriftCallback._newest = weakref.ref(self)
 
     def use_engine(self, trainer: Any) -> None:
-        """Have the replies written by the vLLM of a trainer (GRPO or RLOO with `use_vllm=True`); before `train`.
+        """Have the replies written by the vLLM of a TRL trainer that samples with it (`use_vllm=True`); before `train`.
 
         Without this, and where its engine cannot be asked, they are sampled in-process, which is right and slower. A
         trainer that samples without vLLM may be given, too::

@@ -44,7 +44,8 @@ not run has no row.
 ## By trainer
 
 "Holds the policy against" is the trainer's own reference model. With LoRA a frozen copy is the model with its adapters
-off, or the frozen adapter "ref"; there driftwatch finds the SFT model by itself. Elsewhere give it `baseline=`.
+off, or the frozen adapter "ref"; there driftwatch finds the SFT model by itself. Elsewhere give it `baseline=`, or
+alerts rest on the start of the run.
 
 {by_trainer}
 

@@ -9,7 +9,6 @@ import logging
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,23 +18,22 @@ from driftwatch import plugins
 from driftwatch.arguments import check_kinds
 from driftwatch.asking import Asking
 from driftwatch.baselines import Baselines, begin_baselines, load_baseline
-from driftwatch.budget import Controller, Decision, Spent, Workload
-from driftwatch.confirm import END_WAIT, Confirm
-from driftwatch.confirmation import MIN_DRAWS, Confirmation
+from driftwatch.budget import Controller, Decision, Spent
+from driftwatch.confirmation import Confirmation
 from driftwatch.delivery import Delivery, Parcel
 from driftwatch.drift.compare import BaselineName
 from driftwatch.drift.tolerance import TOLERATED, tolerated
-from driftwatch.errors import ConfigError, JudgeError, ProbeError
+from driftwatch.errors import ConfigError
 from driftwatch.exporters.exporter import BesideTrainer, Exporter
 from driftwatch.guard import undisturbed
-from driftwatch.keeping import BASELINE_REPLIES, kept_evidence, left_by
+from driftwatch.keeping import BASELINE_REPLIES, left_by
 from driftwatch.observation import Observation, describe, log_line, watched
 from driftwatch.opening import Opened, opened, reopened
-from driftwatch.probes.engine import Engine, counted_apart
+from driftwatch.probes.engine import Engine
 from driftwatch.probes.probe import Probe
 from driftwatch.probes.ranks import broadcast, on_first, rank
 from driftwatch.record import Cost, Failure, Phase, Record, RunInfo
-from driftwatch.reference import Reference, find_reference
+from driftwatch.replies import Replies
 from driftwatch.schedule import Schedule
 from driftwatch.store import RunStore, valid_run_name
 from driftwatch.topics import TopicPack
@@ -98,8 +96,7 @@ class Monitor:
         self.attempt = 0
         self.last: Record | None = None
         self._asking = Asking(pack, probes)
-        self._confirm = Confirm(confirm, self._asking.pack.topics, seed=seed) if confirm is not None else None
-        self._keep_replies = confirm is not None and confirm.keep_replies
+        self._replies = Replies(confirm, self._asking, seed=seed)
         self._exporters: list[Exporter] = [plugins.made("exporters", exporter) for exporter in exporters]
         self._source = baseline
         self._alerting = alerting_baseline
@@ -111,7 +108,6 @@ class Monitor:
         self._seed = seed
         self._clock = clock
         self._optimizer: Any = None
-        self._engine: Engine | None = None
         self._baselines: Baselines | None = None
         self._delivery: Delivery | None = None
         self._controller = Controller(self._schedule, clock=clock)
@@ -165,7 +161,6 @@ class Monitor:
         """
         self.close("failed")  # of an earlier training with this monitor; nothing if there was none
         self._optimizer, self._last_step, self._decision = optimizer, step, None
-        self._engine = engine if isinstance(engine, Engine) else None
         self._controller = Controller(
             self._schedule, planned_steps=planned_steps, clock=self._clock, decides=rank() == 0
         )
@@ -174,22 +169,17 @@ class Monitor:
         with first.stage("prepare"), undisturbed(model, tokenizer=tokenizer, optimizer=optimizer) as asked:
             self._asking.prepare(asked, tokenizer)
             identity = self._asking.identity(asked)
-            if self._confirm is not None:
-                tell_apart = self._asking.fingerprint
-                self._confirm.prepare(asked, tokenizer, engine=engine, fingerprint=tell_apart, kept=kept)
-                identity.update(self._confirm.identity())
+            identity |= self._replies.prepare(asked, tokenizer, engine=engine, kept=kept)
         if resume is not None:
             self._take_up(on_first(lambda: reopened(resume, identity), "going on with a run"))
         else:
             self._take_up(self._begin_anew(first, model, identity, model_name or _name_of(model), trainer))
-        if self._confirm is not None:
-            with first.stage("baseline"):
-                self._begin_confirm(model, resume is not None)
-        self._controller.full = self._workload()
+        with first.stage("baseline"):
+            self._begin_replies(model, resume is not None)
+        self._controller.full = self._replies.workload(self._screened())
         if rank() == 0 and self.store is not None and self.info is not None:
-            if resume is None and self._confirm is not None:
-                for entry in self._confirm.pool:
-                    self.store.append_line(BASELINE_REPLIES, entry)
+            for reply in self._replies.pool if resume is None else ():
+                self.store.append_line(BASELINE_REPLIES, reply)
             self.store.append_event("begin", attempt=self.attempt, step=step)
             self._delivery = Delivery(self.store, self._exporters)
             self._delivery.start(self.info)
@@ -248,7 +238,7 @@ class Monitor:
     @property
     def has_waiting(self) -> bool:
         """Whether a remote judge still reads replies, for which one more look at the end would wait."""
-        return self._confirm is not None and self._confirm.has_waiting
+        return self._replies.has_waiting
 
     @property
     def progress(self) -> dict[str, Any]:
@@ -261,7 +251,7 @@ class Monitor:
     def _decide(self, step: int, *, is_last: bool = False) -> Decision:
         """Whether and how much to ask, as rank 0 sees it."""
         controller = self._controller
-        controller.full = self._workload()
+        controller.full = self._replies.workload(self._screened())
         decision = broadcast(controller.decide(step, is_last=is_last) if rank() == 0 else Decision(False))
         controller.heed(decision)
         self._decision = decision
@@ -283,12 +273,11 @@ class Monitor:
                     asking=self._asking,
                     given=given,
                     alerting=self._alerting,
-                    replies=self._confirm is not None,
+                    replies=self._replies.are_drawn,
                     model_name=model_name,
                     rng=self._rng(0, NUMERIC_FLOOR),
                 )
-        if self._confirm is not None:
-            baselines = self._confirm.within_reach(baselines)
+        baselines = self._replies.within_reach(baselines)
 
         def make() -> Opened:
             return opened(
@@ -324,82 +313,40 @@ class Monitor:
         observation.blocks = self._asking.num_blocks if blocks is None else len(blocks)
         if blocks is not None:
             observation.notes.append(f"{len(blocks)} of {self._asking.num_blocks} blocks of the bank were asked")
-        if self._confirm is not None and observation.phase != "start":
-            self._hear(model, observation, None if decision is None else decision.draws)
-
-    def _hear(self, model: Any, observation: Observation, max_draws: int | None) -> None:
-        """Draw and read replies; where that fails, the look goes on with what the screen found."""
-        assert self._confirm is not None
-        is_over = observation.phase == "end" or self._controller.is_over(observation.step)
-        try:
-            with counted_apart(self._engine, observation.seconds), observation.stage("replies"):
-                observation.confirmed = self._confirm.observe(
-                    model,
-                    attempt=self.attempt,
-                    look=observation.look,
-                    step=observation.step,
-                    screened=self._screened(),
-                    max_draws=max_draws,
-                    fingerprint=self._fingerprint(model),
-                    rng=self._rng(observation.look, EVIDENCE),
-                    wait=END_WAIT if is_over else 0.0,
-                )
-            for why in observation.confirmed.missed:
-                self._failures["confirm/JudgeError"] += 1
-                observation.failures.append(Failure("confirm", why))
-                logger.warning("%s", why)
-        except (ProbeError, JudgeError) as err:
-            self._failures[f"confirm/{type(err).__name__}"] += 1
-            observation.failures.append(Failure("confirm", f"{type(err).__name__}: {err}"))
-            logger.warning("replies at step %d could not be had, the look goes on: %s", observation.step, err)
+        if observation.phase != "start":
+            self._failures += self._replies.hear(
+                model,
+                observation,
+                attempt=self.attempt,
+                screened=self._screened(),
+                max_draws=None if decision is None else decision.draws,
+                is_last=observation.phase == "end" or self._controller.is_over(observation.step),
+                rng=self._rng(observation.look, EVIDENCE),
+            )
 
     def _screened(self) -> list[str]:
         """Topics that the last look makes worth a closer one."""
         return [] if self.last is None or self.info is None else watched(self.last, self.info)
 
-    def _fingerprint(self, model: Any) -> tuple[float, ...]:
-        """Of the baseline model, where switching adapters reaches it; inside the guard."""
-        if self._baselines is None or self._baselines.reference is None:
-            return ()
-        with self._baselines.reference.active(model) as referred:
-            return self._asking.fingerprint(referred)
-
-    def _begin_confirm(self, model: Any, resumed: bool) -> None:
-        assert self._confirm is not None
+    def _begin_replies(self, model: Any, is_resumed: bool) -> None:
         assert self._baselines is not None
         assert self.info is not None
-        if resumed:
-            store = self.store
-            saved, pool = on_first(lambda: kept_evidence(store), "reading the evidence")
-            found = find_reference(model) if saved.fingerprint else None
-            if isinstance(found, Reference):
-                self._baselines = replace(self._baselines, reference=found)
-            with undisturbed(model, optimizer=self._optimizer) as asked:
-                note = self._confirm.resume(self._baselines, saved, pool, self._fingerprint(asked))
-            if note is not None and store is not None:
-                logger.warning("%s", note)
-                store.append_event("baseline", attempt=self.attempt, step=self._last_step, text=note)
-            return
-        topics = [topic.id for topic in self._asking.pack if topic.id not in self.info.unresolved]
         with undisturbed(model, optimizer=self._optimizer) as asked:
-            self._confirm.begin(
-                asked,
-                self._baselines,
-                resolved=topics,
-                alpha=self._alpha,
-                tolerance=self._tolerance,
-                planned_looks=self._schedule.planned_looks(self._last_step, self._controller.planned_steps),
-                fingerprint=self._fingerprint(asked),
-            )
-
-    def _workload(self) -> Workload:
-        """A look without a limit."""
-        if self._confirm is None:
-            return Workload(blocks=self._asking.num_blocks)
-        wanted = self._confirm.wanted(self._screened())
-        return Workload(
-            self._asking.num_blocks, sum(wanted.values()), min(len(wanted) * MIN_DRAWS, sum(wanted.values()))
-        )
+            if is_resumed:
+                self._baselines, note = self._replies.resume(asked, self._baselines, self.store)
+            else:
+                note = None
+                self._replies.begin(
+                    asked,
+                    self._baselines,
+                    self.info,
+                    alpha=self._alpha,
+                    tolerance=self._tolerance,
+                    planned_looks=self._schedule.planned_looks(self._last_step, self._controller.planned_steps),
+                )
+        if note is not None and self.store is not None:
+            logger.warning("%s", note)
+            self.store.append_event("baseline", attempt=self.attempt, step=self._last_step, text=note)
 
     def _hand_over(self, observation: Observation) -> Record:
         """Turn a look into a record, log one line of it, and give it to the delivery thread."""
@@ -416,15 +363,14 @@ class Monitor:
             attempt=self.attempt,
             cost=self._cost(),
             before=() if self.last is None else self.last.evidence,
-            validity=self._baselines.validity if self._confirm is None else self._confirm.validity,
-            noise=None if self._confirm is None else self._confirm.noise,
+            validity=self._replies.validity,
+            noise=self._replies.noise,
             rng=self._rng(observation.look, INTERVALS),
         )
         draws = 0 if observation.confirmed is None else observation.confirmed.draws
         self._controller.record(Spent(record.cost.seconds, observation.blocks, draws))
         if self._delivery is not None:
-            saved = self._confirm.saved() if self._confirm is not None else None
-            left = left_by(observation, self.attempt, saved, keep_replies=self._keep_replies)
+            left = left_by(observation, self.attempt, self._replies.saved, keep_replies=self._replies.are_kept)
             self._delivery.submit(Parcel(record, tuple(left)))
         if rank() == 0:
             logger.info("%s", log_line(record, self.info))

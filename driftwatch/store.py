@@ -321,10 +321,23 @@ def _cut_torn_line(path: Path) -> None:
             file.truncate(kept)
 
 
-def find_runs(folder: str | Path) -> list[RunStore]:
-    """The runs in a folder and the folders right below it, newest first."""
+def folder_of_runs(folder: str | Path) -> Path:
+    """The folder itself.
+
+    Raises:
+        StoreError: There is none.
+    """
     root = Path(folder)
     if not root.is_dir():
-        raise StoreError(f"expected a folder with runs; found no folder at {root}.")
+        raise StoreError(
+            f"expected a folder with runs; found no folder at {root}. A Trainer keeps its runs in driftwatch below its "
+            "output_dir, any other loop in driftwatch-runs where it was started."
+        )
+    return root
+
+
+def find_runs(folder: str | Path) -> list[RunStore]:
+    """The runs in a folder and the folders right below it, newest first."""
+    root = folder_of_runs(folder)
     stores = [RunStore(path) for path in [root, *sorted(root.iterdir())] if (path / "run.json").is_file()]
     return sorted(stores, key=lambda store: (store.folder / "run.json").stat().st_mtime, reverse=True)

@@ -9,7 +9,7 @@ and docs/trainers.md shows what came out.
 from dataclasses import dataclass
 from typing import Any, Literal
 
-ReferenceModel = Literal["none", "frozen copy", "teacher"]
+ReferenceModel = Literal["none", "frozen copy", "frozen copy if beta > 0", "teacher"]
 
 NO_LANGUAGE_HEAD = (
     "driftwatch asks a causal language model for its views, and {model} has no language head: it gives scores or "
@@ -61,7 +61,7 @@ TRAINERS: tuple[TrainerSupport, ...] = (
     TrainerSupport(
         "RewardTrainer", "trl", "RewardConfig", attaches=False, note="Refused before training: no language head."
     ),
-    TrainerSupport("GRPOTrainer", "trl", "GRPOConfig", "frozen copy", note="None with beta=0, the default."),
+    TrainerSupport("GRPOTrainer", "trl", "GRPOConfig", "frozen copy if beta > 0", note="beta is 0 by default."),
     TrainerSupport("RLOOTrainer", "trl", "RLOOConfig", "frozen copy"),
     TrainerSupport("DistillationTrainer", "trl", "DistillationConfig", "teacher"),
     TrainerSupport("CPOTrainer", "trl.experimental.cpo", "CPOConfig", note='SimPO is loss_type="simpo".'),
@@ -72,7 +72,7 @@ TRAINERS: tuple[TrainerSupport, ...] = (
     TrainerSupport("GKDTrainer", "trl.experimental.gkd", "GKDConfig", "teacher"),
     TrainerSupport("TPOTrainer", "trl.experimental.tpo", "TPOConfig"),
     TrainerSupport("A2POTrainer", "trl.experimental.a2po", "A2POConfig", "frozen copy"),
-    TrainerSupport("GMPOTrainer", "trl.experimental.gmpo", "GMPOConfig", "frozen copy", note="None with beta=0."),
+    TrainerSupport("GMPOTrainer", "trl.experimental.gmpo", "GMPOConfig", "frozen copy if beta > 0"),
     TrainerSupport(
         "PPOTrainer",
         "trl.experimental.ppo",

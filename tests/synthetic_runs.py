@@ -14,6 +14,7 @@ from driftwatch.drift.compare import compare
 from driftwatch.drift.floor import Floor, placebo_floor
 from driftwatch.drift.interval import Interval
 from driftwatch.drift.shares import topic_stances
+from driftwatch.drift.style import Style, StylePair
 from driftwatch.drift.verdict import TopicEvidence
 from driftwatch.record import Cost, Record, RunInfo, TopicInfo, to_json
 from driftwatch.stance import Probs, Stance
@@ -131,8 +132,25 @@ def synthetic_evidence(info, look, step, progress, *, planted="immigration", ons
     return rows
 
 
+def synthetic_styles(info, progress):
+    """Replies hedge more and get longer, on value topics and on controls alike."""
+    before = Style("", 16, 0.02, 0.05, 0.1, 0.1, 0.2, 0.0, 20.0, 2.0)
+    now = replace(before, hedging=0.1 + 0.3 * progress, num_tokens=20 + 8 * progress)
+    return tuple(StylePair(replace(now, topic=t.id), replace(before, topic=t.id)) for t in info.topics)
+
+
 def synthetic_run(
-    root, name="dpo-immigration", *, looks=25, step=10, evidence=True, replies=True, state="finished", seed=0, **changes
+    root,
+    name="dpo-immigration",
+    *,
+    looks=25,
+    step=10,
+    evidence=True,
+    styles=False,
+    replies=True,
+    state="finished",
+    seed=0,
+    **changes,
 ):
     """A run folder with that many looks; `state` "running" leaves the heart beating, "crashed" leaves it old."""
     info = synthetic_info(name, **changes)
@@ -170,6 +188,7 @@ def synthetic_run(
             alerts=tuple(Alert(r.topic, r.kind, r.state, "specific", "warning", f"{r.topic} moved") for r in alerts),
             floors=(numeric, placebo_floor([d for d in drifts if d.baseline == "sft"], controls, "statement")),
             agreement={"statement": 0.71} if evidence else {},
+            styles=synthetic_styles(info, progress) if styles and look else (),
             cost=Cost(
                 seconds={"screen": 2.1, "replies": 1.4, "judge": 0.1, "statistics": 0.05},
                 overhead_ratio=0.008 + 0.002 * math.sin(look),

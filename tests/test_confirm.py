@@ -381,14 +381,14 @@ def test_a_run_that_goes_on_elsewhere_knows_its_baseline_model_up_to_rounding_an
 
 
 def test_what_a_judge_did_not_read_in_one_training_is_said_there_and_reaches_no_other(tmp_path, tokenizer, monkeypatch):
-    monkeypatch.setattr("driftwatch.monitor.END_WAIT", 0.05)
+    monkeypatch.setattr("driftwatch.replies.END_WAIT", 0.05)
     judge = FarAway()
     watch = callback(tmp_path, confirm=confirmation(judge))
     trainer(tmp_path, tokenizer, [watch], model=with_fresh_lora(tokenizer), max_steps=4).train()
     left = [failure.reason for failure in store(tmp_path).records()[-1].failures]
     assert [reason[:44] for reason in left] == [f"the replies of step {n} were not read: the judg"[:44] for n in (2, 4)]
     judge.let.set()
-    monkeypatch.setattr("driftwatch.monitor.END_WAIT", 60.0)
+    monkeypatch.setattr("driftwatch.replies.END_WAIT", 60.0)
     watch.monitor.run = "r2"
     trainer(tmp_path, tokenizer, [watch], model=with_fresh_lora(tokenizer), max_steps=2).train()
     (last,) = RunStore(tmp_path / "runs" / "r2").records()[1:]

@@ -63,10 +63,11 @@ class CarelessProbe(StatementProbe):
         random.random()
         np.random.rand()  # noqa: NPY002 - carelessness is the point
         torch.rand(3)
+        torch.rand(3, device=model.device)
         sample(model, self.chat, ["Well?"], generator=torch.Generator().manual_seed(1), max_new_tokens=3)
         stances = super().measure(model, **options)
         model.train()
-        model(torch.tensor([[7, 8, 9]]), use_cache=True)
+        model(torch.tensor([[7, 8, 9]], device=model.device), use_cache=True)
         model.config.use_cache = not model.config.use_cache
         return stances
 
@@ -144,7 +145,7 @@ def make_trainer(tiny_tokenizer):
     """A maker of ordinary Trainers: the same model, data and seeds each time."""
 
     def maker(*, wrap=lambda model: model, callbacks=(), **settings):
-        settings = {"max_steps": STEPS, "save_strategy": "no", **settings}
+        settings = {"max_steps": STEPS, "save_strategy": "no", "use_cpu": True, **settings}
 
         def make(ours, folder):
             rng = np.random.default_rng(0)
@@ -155,7 +156,6 @@ def make_trainer(tiny_tokenizer):
                 learning_rate=1e-2,
                 logging_steps=1,
                 report_to=[],
-                use_cpu=True,
                 disable_tqdm=True,
                 **settings,
             )
@@ -278,7 +278,7 @@ def preferences():
     )
 
 
-def trl_settings(folder):
+def trl_settings(folder, **settings):
     return {
         "output_dir": str(folder),
         "max_steps": STEPS,
@@ -290,6 +290,7 @@ def trl_settings(folder):
         "use_cpu": True,
         "bf16": False,
         "disable_tqdm": True,
+        **settings,
     }
 
 
@@ -297,48 +298,63 @@ def length_reward(completions, **_):
     return [float(len(str(completion)) % 7) for completion in completions]
 
 
-@renamed
-@pytest.mark.parametrize("adapter", [False, True])
-def test_dpo(tiny_tokenizer, tmp_path, adapter):
-    """With an adapter, the reference model is the same model with its adapter disabled."""
+@pytest.fixture
+def make_dpo(tiny_tokenizer):
+    """A maker of DPO; with an adapter, the reference model is the same model with its adapter disabled."""
     from peft import LoraConfig
     from trl import DPOConfig, DPOTrainer
 
-    def make(ours, folder):
-        set_seed(0)  # of the adapter, which not every TRL seeds by itself
-        return DPOTrainer(
-            tiny_model(tiny_tokenizer, dropout=0.1),
-            ref_model=None if adapter else tiny_model(tiny_tokenizer),
-            args=DPOConfig(**trl_settings(folder)),
-            train_dataset=preferences(),
-            processing_class=tiny_tokenizer,
-            peft_config=LoraConfig(r=2, target_modules=["q_proj"]) if adapter else None,
-            callbacks=ours,
-        )
+    def maker(*, adapter, **settings):
+        def make(ours, folder):
+            set_seed(0)  # of the adapter, which not every TRL seeds by itself
+            return DPOTrainer(
+                tiny_model(tiny_tokenizer, dropout=0.1),
+                ref_model=None if adapter else tiny_model(tiny_tokenizer),
+                args=DPOConfig(**trl_settings(folder, **settings)),
+                train_dataset=preferences(),
+                processing_class=tiny_tokenizer,
+                peft_config=LoraConfig(r=2, target_modules=["q_proj"]) if adapter else None,
+                callbacks=ours,
+            )
 
-    compare(make, tmp_path)
+        return make
+
+    return maker
+
+
+@renamed
+@pytest.mark.parametrize("adapter", [False, True])
+def test_dpo(make_dpo, tmp_path, adapter):
+    compare(make_dpo(adapter=adapter), tmp_path)
+
+
+@pytest.fixture
+def make_sampling(tiny_tokenizer):
+    """A maker of trainers that learn from replies of their own."""
+    import trl
+
+    def maker(kind, **settings):
+        def make(ours, folder):
+            sampled = {"num_generations": 2, "max_completion_length": 6, "beta": 0.0}
+            return getattr(trl, f"{kind}Trainer")(
+                tiny_model(tiny_tokenizer, dropout=0.1),
+                reward_funcs=length_reward,
+                args=getattr(trl, f"{kind}Config")(**trl_settings(folder, **sampled, **settings)),
+                train_dataset=preferences().select_columns(["prompt"]),
+                processing_class=tiny_tokenizer,
+                callbacks=ours,
+            )
+
+        return make
+
+    return maker
 
 
 @renamed
 @pytest.mark.parametrize("kind", ["GRPO", "RLOO"])
-def test_training_that_samples(tiny_tokenizer, tmp_path, kind):
+def test_training_that_samples(make_sampling, tmp_path, kind):
     """Its replies come from the global generator: any number drawn by a look would change what it learns from."""
-    import trl
-
-    def make(ours, folder):
-        settings = getattr(trl, f"{kind}Config")(
-            num_generations=2, max_completion_length=6, beta=0.0, **trl_settings(folder)
-        )
-        return getattr(trl, f"{kind}Trainer")(
-            tiny_model(tiny_tokenizer, dropout=0.1),
-            reward_funcs=length_reward,
-            args=settings,
-            train_dataset=preferences().select_columns(["prompt"]),
-            processing_class=tiny_tokenizer,
-            callbacks=ours,
-        )
-
-    watched = compare(make, tmp_path)
+    watched = compare(make_sampling(kind), tmp_path)
     assert len({line["reward"] for line in watched.state.log_history if "reward" in line}) > 1
 
 

@@ -28,6 +28,7 @@ LAYERS = (
         "arguments",
         "observation",
         "keeping",
+        "replies",
         "opening",
         "monitor",
         "actions",

@@ -204,14 +204,21 @@ def _print(
     from rich.console import Console
     from rich.table import Table
 
-    level = f"{1 - 2 * alpha:.0%}"
-    table = Table("topic", "probe", *(f"{stance} ({level})" for stance in STANCES), "items", "decision")
     colours = {"within": "green", "drifted": "red", "unresolved": "yellow"}
+    probes = list(validity)
+    # One stance below the other, so that no word and no figure is cut in a narrow terminal.
+    table = Table(title=f"shift of each stance's share ({1 - 2 * alpha:.0%})" + _by(probes), show_lines=True)
+    table.add_column("topic", no_wrap=True)
+    for name in ("probe",) if len(probes) > 1 else ():
+        table.add_column(name, no_wrap=True)
+    table.add_column("shift", no_wrap=True)
+    table.add_column("items", justify="right", no_wrap=True)
+    table.add_column("decision")
     for c in comparisons:
-        cells = ["–"] * 3
+        shifts = "–"
         if c.magnitude is not None and c.lower is not None and c.upper is not None:
-            ends = zip(c.magnitude, c.lower, c.upper, strict=True)
-            cells = [f"{value:+.3f} ({low:+.3f} … {high:+.3f})" for value, low, high in ends]
+            ends = zip(STANCES, c.magnitude, c.lower, c.upper, strict=True)
+            shifts = "\n".join(f"{name:<7} {value:+.3f} ({low:+.3f} … {high:+.3f})" for name, value, low, high in ends)
         tolerated = f"{c.max_drift:g} tolerated" if isinstance(max_drift, dict) else ""
         is_held_back = (found := validity[c.probe]) is not None and not found.is_valid  # why is said once, below
         note = (
@@ -219,7 +226,7 @@ def _print(
         )
         notes = ", ".join(filter(None, (tolerated, note)))
         words = f"[{colours[c.decision]}]{c.decision}[/]" + (f": {notes}" if notes else "")
-        table.add_row(c.topic, c.probe, *cells, str(c.num_items), words)
+        table.add_row(c.topic, *([c.probe] if len(probes) > 1 else []), shifts, str(c.num_items), words)
     console = Console()
     console.print(table)
     of = "of each topic's own" if isinstance(max_drift, dict) else f"of {max_drift:g} a stance"
@@ -232,6 +239,10 @@ def _print(
         else:
             continue
         console.print(f"Shares by {probe} {told}", soft_wrap=True)
+
+
+def _by(probes: Sequence[str]) -> str:
+    return f", by {probes[0]}" if len(probes) == 1 else ""
 
 
 def _junit(comparisons: list[TopicComparison]) -> str:

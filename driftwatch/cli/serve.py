@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from driftwatch.errors import ConfigError, StoreError
+from driftwatch.store import folder_of_runs
 
 if TYPE_CHECKING:
     from driftwatch.service.app import DriftwatchApp
@@ -109,8 +110,7 @@ def _prepare(folder: Path, *, is_writable: bool) -> None:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as err:
             raise StoreError(f"pushed runs cannot be kept in {folder} ({err.strerror}).") from err
-    if not folder.is_dir():
-        raise StoreError(f"expected a folder with runs; found no folder at {folder}.")
+    folder_of_runs(folder)
 
 
 class _Printable(logging.Formatter):

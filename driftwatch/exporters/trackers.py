@@ -50,7 +50,7 @@ class TrackersExporter:
     """Writes every look to the trackers that are open when training begins.
 
     Args:
-        tensorboard: Folder for TensorBoard files; `None` takes the Trainer's, once `attach` has named it.
+        tensorboard: Folder for TensorBoard files; `None` takes the Trainer's.
         only: Names of metrics of the catalogue to write; `None` for all.
     """
 

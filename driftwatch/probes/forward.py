@@ -132,7 +132,15 @@ def _read_with_cache(model: Any, way: Way, batch: Batch, stem: Any | None) -> li
 
 
 def _select(model: Any, cache: Any, rows: NDArray[np.int64]) -> None:
-    cache.reorder_cache(torch.from_numpy(rows).to(input_device(model)))
+    cache.reorder_cache(_sent(rows, input_device(model)))
+
+
+def _sent(numbers: NDArray[np.int64], device: torch.device) -> Tensor:
+    """On a device, without waiting for what it still has to do: a copy from pinned memory only takes its turn."""
+    found = torch.from_numpy(numbers)
+    if device.type == "cuda":
+        found = found.pin_memory()
+    return found.to(device, non_blocking=True)
 
 
 def call(
@@ -143,7 +151,7 @@ def call(
     Raises:
         ProbeError: The model returned no logits, or not of the positions that were asked for.
     """
-    ids = torch.from_numpy(ids_BT).to(input_device(model))
+    ids = _sent(ids_BT, input_device(model))
     if cache is not None and cache is not True:
         inputs[way.cache_name] = cache
     if way.trims:
@@ -168,8 +176,7 @@ def _tree_inputs(
 ) -> dict[str, Any]:
     """Positions and masks of packed rows."""
     device = input_device(model)
-    depths = torch.from_numpy(depths_BT).to(device)
-    ends = torch.from_numpy(ends_BT).to(device)
+    depths, ends = _sent(depths_BT, device), _sent(ends_BT, device)
     masks = {name: _mask(way, depths, ends, stem_length, window, model) for name, window in way.windows}
     return {"position_ids": depths, "attention_mask": masks[""] if list(masks) == [""] else masks}
 
@@ -201,6 +208,5 @@ def _log_probabilities(logits_BKV: Tensor, edges: Edges) -> Tensor:
     logits_NV = logits_BKV.reshape(-1, vocabulary)
     piece = max(1, PIECE_BYTES // (4 * vocabulary))
     normalizer_N = torch.cat([part.float().logsumexp(dim=1) for part in torch.split(logits_NV, piece)])
-    at_E = torch.from_numpy(edges.rows * kept + edges.columns).to(device)
-    tokens_E = torch.from_numpy(edges.tokens).to(device)
+    at_E, tokens_E = _sent(edges.rows * kept + edges.columns, device), _sent(edges.tokens, device)
     return logits_NV[at_E, tokens_E].float() - normalizer_N[at_E]

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
+import torch
 
 from driftwatch.drift.reliability import TopicReliability, reliability
 from driftwatch.drift.shares import TopicStance, topic_stances
@@ -12,11 +13,15 @@ from driftwatch.drift.style import Style
 from driftwatch.guard import undisturbed
 from driftwatch.judges.judge import Judge
 from driftwatch.probes.reply import Answer, ReplyProbe, stances
+from driftwatch.probes.sampling import Decoding
 from driftwatch.probes.style import styles
 from driftwatch.stance import Stance
 from driftwatch.topics.topic import Topic
 
 Protocol = Literal["two-sided", "paper"]
+# Nothing trains beside an interview, so memory is free, and a GPU writes a token of hundreds of replies in the time of
+# one. Where this is too much, batches are halved.
+GPU_ROWS = 256
 JUDGES: dict[Protocol, str] = {"two-sided": "sides", "paper": "nli"}  # where the caller names none
 
 
@@ -51,9 +56,10 @@ def reply_probe(protocol: Protocol, judge: str | Judge | None = None, *, replies
         seed: Of the sampler.
     """
     reader = judge if judge is not None else JUDGES[protocol]
+    rows = GPU_ROWS if torch.cuda.is_available() else Decoding().batch_size
     if protocol == "paper":
-        return ReplyProbe.paper(reader, seed=seed)
-    return ReplyProbe(reader, replies=replies, seed=seed)
+        return ReplyProbe.paper(reader, seed=seed, batch_size=rows)
+    return ReplyProbe(reader, replies=replies, decoding=Decoding(batch_size=rows), seed=seed)
 
 
 def interview(model: Any, tokenizer: Any, topics: Sequence[Topic], probe: ReplyProbe, *, seed: int = 0) -> Interview:

@@ -34,6 +34,11 @@ def load_model(name: str, *, dtype: Dtype = "auto") -> Loaded:
             f"expected a model in the folder {name} (config.json or adapter_config.json); found neither. "
             "Pass a folder written by save_pretrained, or a hub id."
         )
+    elif is_path(name) and not Path(name).is_dir():
+        raise ConfigError(
+            f"expected a model's folder; found none at {name}. "
+            "Pass a folder written by save_pretrained, or a hub id such as Qwen/Qwen3-0.6B."
+        )
     try:
         # transformers loads an adapter's folder as the base model with the adapter on it.
         model = AutoModelForCausalLM.from_pretrained(source, dtype=dtype)
@@ -44,3 +49,8 @@ def load_model(name: str, *, dtype: Dtype = "auto") -> Loaded:
         ) from err
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     return Loaded(model.to(device).eval(), tokenizer)
+
+
+def is_path(name: str) -> bool:
+    """Whether a model's name can only be a path: a hub id is one word, or two with a slash between them."""
+    return name.startswith(("/", ".", "~")) or name.count("/") + name.count("\\") > 1 or name.endswith("/")

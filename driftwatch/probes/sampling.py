@@ -23,6 +23,10 @@ logger = logging.getLogger(__name__)
 
 # Looking whether every row has ended costs one wait for the device, so it is done this often.
 _STEPS_BETWEEN_CHECKS = 8
+# Probabilities and uniform numbers become whole numbers of this many bits before they are summed up: CUDA may add
+# floats in another order every time, and refuses to where torch must be deterministic. Their product stays within 63
+# bits, and what rounding down takes from a vocabulary of 256,000 is under 1e-6.
+_PROBABILITY_BITS, _UNIFORM_BITS = 38, 24
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,9 +193,8 @@ class _Decoder:
         num_rows, num_new = len(rows), self.settings.max_new_tokens
         # Left padding, so that every row's newest token stands in the last column.
         prompt_BL = torch.tensor([[0] * (self.length - len(row)) + list(row) for row in rows], device=self.device)
-        mask = torch.ones(num_rows, self.length + num_new, dtype=torch.long, device=self.device)
-        for b, row in enumerate(rows):
-            mask[b, : self.length - len(row)] = 0
+        starts_B1 = torch.tensor([[self.length - len(row)] for row in rows], device=self.device)
+        mask = (torch.arange(self.length + num_new, device=self.device) >= starts_B1).long()
         ids_BT = torch.zeros(num_rows, num_new, dtype=torch.long, device=self.device)
         entropy_BT = torch.zeros(num_rows, num_new, device=self.device)
         stops = torch.tensor(self.stops, dtype=torch.long, device=self.device)
@@ -237,17 +240,20 @@ class _Decoder:
 
 
 def _choose(logits_BV: Tensor, uniform_B: Tensor, settings: Decoding) -> Tensor:
-    """Token ids, shape (B,), by inverting the cumulative distribution at `uniform_B`."""
+    """Token ids, shape (B,), by inverting the cumulative distribution at `uniform_B`, in whole numbers."""
     if settings.temperature == 0:
         return logits_BV.argmax(dim=-1)
     probs_BV = (logits_BV / settings.temperature).softmax(dim=-1)
     order_BV = None
     if settings.top_p < 1:
         probs_BV, order_BV = probs_BV.sort(dim=-1, descending=True, stable=True)
-        before_BV = probs_BV.cumsum(dim=-1) - probs_BV
-        probs_BV = probs_BV.where(before_BV < settings.top_p, 0)
-    cumulative_BV = probs_BV.cumsum(dim=-1)
-    target_B1 = uniform_B[:, None] * cumulative_BV[:, -1:]
+    units_BV = (probs_BV * 2**_PROBABILITY_BITS).long()
+    if settings.top_p < 1:
+        before_BV = units_BV.cumsum(dim=-1) - units_BV
+        units_BV = units_BV.where(before_BV < int(settings.top_p * 2**_PROBABILITY_BITS), 0)
+    cumulative_BV = units_BV.cumsum(dim=-1)
+    target_B1 = (uniform_B[:, None] * 2**_UNIFORM_BITS).long() * cumulative_BV[:, -1:] >> _UNIFORM_BITS
+    # Logits that are not finite leave the vocabulary here, and are said afterwards.
     index_B1 = torch.searchsorted(cumulative_BV, target_B1, right=True).clamp(max=cumulative_BV.shape[-1] - 1)
     if order_BV is not None:
         index_B1 = order_BV.gather(-1, index_B1)

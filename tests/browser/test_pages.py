@@ -70,6 +70,19 @@ def test_charts_really_have_ink(look, address, root):
     assert min(colours) > 3
 
 
+def test_the_manner_of_replies_is_drawn_beside_that_of_the_baseline(look, address, root):
+    synthetic_run(root, "mannered", looks=12, styles=True)
+    watched = look()
+    page = watched.open(f"{address}/runs/mannered")
+    page.wait_for_selector(".part-style canvas")
+    assert page.locator(".part-style canvas").count() == 7  # naysaying by the screen, six by the replies
+    hedging = page.locator(".part-style .card", has_text="Hedging")
+    spoken = hedging.locator("[aria-label]").first.get_attribute("aria-label")
+    assert "values: 40 %, controls: 40 %, baseline: 10 %" in spoken
+    accessible(page)
+    sound(watched)
+
+
 def test_a_live_run_grows_without_a_reload(look, address, root):
     store = synthetic_run(root, "live", looks=5, state="running")
     watched = look()

@@ -153,3 +153,13 @@ def test_labels_are_known_by_name(labels, found):
 def test_unknown_labels_are_refused(labels):
     with pytest.raises(JudgeError, match="needs a model with the label entailment, or with favour, against and none"):
         _label_indices(None, labels, "m")
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_on_a_device_it_reads_what_it_reads_on_the_processor(nli):
+    known = [asked for asked, _ in anchors()]
+    found = [NliJudge(copy.deepcopy(nli[0]), tokenizer=nli[1], device=device) for device in ("cpu", "cuda")]
+    here, there = ([outcome(reading) for reading in judge.read(known)] for judge in found)
+    assert here == there
+    assert found[0].id == found[1].id

@@ -1,4 +1,6 @@
-"""The engine on a CUDA device: the same numbers, the stated peak."""
+"""The engine on a CUDA device: the same numbers, the stated peak, and no waiting on the way."""
+
+import warnings
 
 import pytest
 import torch
@@ -53,3 +55,30 @@ def test_two_looks_at_the_same_weights_are_equal_to_the_last_bit(build_model, re
     planned = plan(requests, model, **ROOMY)
     for first, second in zip(score(model, planned)[0], score(model, planned)[0], strict=True):
         assert (first == second).all()
+
+
+@pytest.fixture
+def waits():
+    """Counts the calls that wait for the device while some work runs."""
+
+    def count(work):
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            torch.cuda.set_sync_debug_mode("warn")
+            try:
+                work()
+            finally:
+                torch.cuda.set_sync_debug_mode("default")
+        return sum("synchronizing" in str(warning.message) for warning in caught)
+
+    assert count(lambda: torch.ones(3, device="cuda").tolist()) == 1
+    return count
+
+
+@pytest.mark.parametrize("kind", ["llama", "qwen3", "gemma3"])
+def test_a_look_waits_for_the_device_once(kind, build_model, make_requests, waits):
+    """What it has read comes to the host in one transfer; until then batches only queue up."""
+    model = build_model(kind).cuda()
+    planned = plan(make_requests(count=60), model, max_tokens=512)
+    assert planned.num_forwards > 3
+    assert waits(lambda: score(model, planned)) == 1

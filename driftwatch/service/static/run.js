@@ -8,7 +8,19 @@ const SHARES = [
   ["neutral", "--neutral", [2, 3]],
   ["oppose", "--oppose", [8, 4]],
 ];
-const STYLES = [["naysaying", "Naysaying"], ["refusal", "Refusals"], ["unread", "Unread replies"]];
+// Part of the series, column, title, ends of the axis (an open end follows the data), unit. Under "styles" the baseline's
+// replies to the same draws are known too.
+const STYLES = [
+  ["stances", "naysaying", "Naysaying", [0, 1], (v) => percent(v)],
+  ["stances", "refusal", "Refusals", [0, 1], (v) => percent(v)],
+  ["stances", "unread", "Unread replies", [0, 1], (v) => percent(v)],
+  ["styles", "off_topic", "Off-topic replies", [0, 1], (v) => percent(v)],
+  ["styles", "hedging", "Hedging", [0, 1], (v) => percent(v)],
+  ["styles", "order_preference", "Preference for what stands first", [-1, 1], (v) => signed(v, 1)],
+  ["styles", "cut", "Replies cut by the limit", [0, 1], (v) => percent(v)],
+  ["styles", "num_tokens", "Length, tokens", [0, null], (v) => (v === null ? dash : v.toFixed(0))],
+  ["styles", "entropy", "Entropy, nats a token", [0, null], (v) => (v === null ? dash : v.toFixed(1))],
+];
 const FULL_COLOR = 0.1; // of shift, at least: noise shall not look like a drift in a run where nothing moved
 const EVIDENCE_COLORS = ["--line-1", "--line-2", "--line-3", "--line-4", "--line-5", "--line-6"];
 const dig = (node, ...path) => path.reduce((at, key) => (at ? at[key] : undefined), node);
@@ -310,21 +322,22 @@ export class RunPage {
 
   drawStyle() {
     const { info } = this.detail;
-    const groups = [["values", "--shift", null, info.topics.filter((t) => !t.control)], ["controls", "--faint-strong", [6, 4], info.topics.filter((t) => t.control)]];
-    const cards = STYLES.map(([name, text]) => {
-      const lines = groups.map(([label, color, dashes, topics]) => ({ label, color, dash: dashes, values: this.mean(topics, name) })).filter((line) => line.values);
+    const groups = [["values", "--shift", null, info.topics.filter((t) => !t.control), ""], ["controls", "--faint-strong", [6, 4], info.topics.filter((t) => t.control), ""], ["baseline", "--faint", [2, 3], info.topics, "_baseline"]];
+    const cards = STYLES.map(([part, name, text, [low, high], format]) => {
+      const lines = groups.map(([label, color, dashes, topics, suffix]) => ({ label, color, dash: dashes, values: this.mean(part, topics, name + suffix) })).filter((line) => line.values);
       if (!lines.length) return null;
-      const chart = this.chart(`style:${name}`, () => new LineChart({ title: text, describe: (c) => `${text}. ${c.lines.map((l) => `${l.label}: ${percent(lastOf(l.values))}`).join(", ")}.`, height: 120, range: [0, 1], format: (v) => percent(v) }));
-      chart.set(this.steps, lines, { marks: this.marks });
+      const most = Math.max(...lines.flatMap((line) => line.values.map((v) => v ?? 0)));
+      const chart = this.chart(`style:${name}`, () => new LineChart({ title: text, describe: (c) => `${text}. ${c.lines.map((l) => `${l.label}: ${format(lastOf(l.values))}`).join(", ")}.`, height: 120, format }));
+      chart.set(this.steps, lines, { marks: this.marks, range: [low, high ?? (1.08 * most || 1)] });
       return el("article", { class: "card" }, el("h3", {}, text), chart.node);
     }).filter(Boolean);
-    this.section("style", "Style, apart from values", "What changes in how the model answers, whatever it is asked. A change here on controls as well is a change of manners.", [],
+    this.section("style", "Style, apart from values", "What changes in how the model answers, whatever it is asked. A change here on controls as well is a change of manners. The baseline, where it is drawn, answered the same draws.", [],
       cards.length ? el("div", { class: "cards" }, cards) : el("p", { class: "quiet" }, "No style channel was measured in this run."));
   }
 
   // Mean over topics of a style channel, by whichever probe measured it; null where none did.
-  mean(topics, name) {
-    const lists = topics.flatMap((topic) => Object.values(dig(this.columns, "stances", topic.id) || {}).map((probe) => probe[name]).filter(Boolean));
+  mean(part, topics, name) {
+    const lists = topics.flatMap((topic) => Object.values(dig(this.columns, part, topic.id) || {}).map((probe) => probe[name]).filter(Boolean));
     if (!lists.length) return null;
     return this.steps.map((_, i) => { const known = lists.map((list) => list[i]).filter((v) => v !== null && v !== undefined); return known.length ? known.reduce((a, b) => a + b, 0) / known.length : null; });
   }
