@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 MAX_DRIFT = 0.10  # a run's tolerance of 0.05 would need four times as many items to be shown
 EXIT: dict[Decision, int] = {"within": 0, "drifted": 1, "unresolved": 2}
+_LONG = 22  # letters of a topic that stay on one line in 80 columns
 
 
 class _Gate(click.Command):
@@ -204,6 +205,8 @@ def _print(
     from rich.console import Console
     from rich.table import Table
 
+    from driftwatch.cli.tables import broken
+
     colours = {"within": "green", "drifted": "red", "unresolved": "yellow"}
     probes = list(validity)
     # One stance below the other, so that no word and no figure is cut in a narrow terminal.
@@ -213,7 +216,7 @@ def _print(
         table.add_column(name, no_wrap=True)
     table.add_column("shift", no_wrap=True)
     table.add_column("items", justify="right", no_wrap=True)
-    table.add_column("decision")
+    table.add_column("decision", min_width=max(map(len, EXIT)))
     for c in comparisons:
         shifts = "–"
         if c.magnitude is not None and c.lower is not None and c.upper is not None:
@@ -226,7 +229,13 @@ def _print(
         )
         notes = ", ".join(filter(None, (tolerated, note)))
         words = f"[{colours[c.decision]}]{c.decision}[/]" + (f": {notes}" if notes else "")
-        table.add_row(c.topic, *([c.probe] if len(probes) > 1 else []), shifts, str(c.num_items), words)
+        table.add_row(
+            broken(c.topic) if len(c.topic) > _LONG else c.topic,
+            *([c.probe] if len(probes) > 1 else []),
+            shifts,
+            str(c.num_items),
+            words,
+        )
     console = Console()
     console.print(table)
     of = "of each topic's own" if isinstance(max_drift, dict) else f"of {max_drift:g} a stance"

@@ -127,10 +127,15 @@ def topic_name(topic: TopicInfo, layout: Layout) -> str:
     """Its id, and whether it is a control."""
     name = printable(topic.id)
     if layout.broken and len(name) > _LONG:
-        first, cut, last = name.rpartition("_")
-        name = f"{first}{cut}\n{last}" if cut else name
+        name = broken(name)
     between = " " if layout.shares and not layout.stacked else "\n"
     return f"{name}{between}(control)" if topic.control else name
+
+
+def broken(name: str) -> str:
+    """A long id on two lines, at its last underscore."""
+    first, cut, last = name.rpartition("_")
+    return f"{first}{cut}\n{last}" if cut else name
 
 
 def with_interval(value: float | None, interval: Interval | None, layout: Layout) -> str:

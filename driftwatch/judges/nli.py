@@ -7,6 +7,7 @@ all; what is entailed is what was said. Models with stance labels (favour, again
 import hashlib
 import logging
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -16,6 +17,7 @@ from driftwatch.errors import JudgeError
 from driftwatch.identity import model_identity
 from driftwatch.judges.anchors import anchor_accuracy, check_on_anchors
 from driftwatch.judges.judge import Asked, Reading
+from driftwatch.probes.load import is_path
 from driftwatch.stance import Probs
 
 logger = logging.getLogger(__name__)
@@ -147,16 +149,18 @@ def _loaded(model: Any, tokenizer: Any, device: str) -> tuple[Any, Any, str]:
         return model.to(device).eval(), tokenizer, getattr(model.config, "name_or_path", "") or "given model"
     from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
+    advice = (
+        "Give the path of a downloaded NLI model, or read two-sided replies with the judge sides, which needs none."
+    )
+    if is_path(model) and not Path(model).is_dir():
+        raise JudgeError(f'judge nli cannot load "{model}": there is no such folder. {advice}')
     try:
         # Loading initialises weights that the file lacks, with the generator that training uses.
         with torch.random.fork_rng():
             loaded = AutoModelForSequenceClassification.from_pretrained(model)
         tokenizer = AutoTokenizer.from_pretrained(model)
     except (OSError, ValueError) as err:
-        raise JudgeError(
-            f'judge nli cannot load "{model}": {err}. Give the path of a downloaded NLI model, '
-            "or read two-sided replies with the judge sides, which needs none."
-        ) from err
+        raise JudgeError(f'judge nli cannot load "{model}": {err}. {advice}') from err
     return loaded.to(device).eval(), tokenizer, model
 
 

@@ -1,7 +1,7 @@
 """interview: one model's replies to a pack, read and summed up; for `driftwatch probe` and baselines with replies."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -12,15 +12,15 @@ from driftwatch.drift.shares import TopicStance, topic_stances
 from driftwatch.drift.style import Style
 from driftwatch.guard import undisturbed
 from driftwatch.judges.judge import Judge
-from driftwatch.probes.reply import Answer, ReplyProbe, stances
+from driftwatch.probes.reply import PAPER, Answer, ReplyProbe, stances
 from driftwatch.probes.sampling import Decoding
 from driftwatch.probes.style import styles
 from driftwatch.stance import Stance
 from driftwatch.topics.topic import Topic
 
 Protocol = Literal["two-sided", "paper"]
-# Nothing trains beside an interview, so memory is free, and a GPU writes a token of hundreds of replies in the time of
-# one. Where this is too much, batches are halved.
+# A GPU reads all weights for every token that it writes, whether for one reply or for hundreds, and beside an interview
+# nothing trains that needs the memory. Where this is too much, batches are halved.
 GPU_ROWS = 256
 JUDGES: dict[Protocol, str] = {"two-sided": "sides", "paper": "nli"}  # where the caller names none
 
@@ -56,10 +56,16 @@ def reply_probe(protocol: Protocol, judge: str | Judge | None = None, *, replies
         seed: Of the sampler.
     """
     reader = judge if judge is not None else JUDGES[protocol]
-    rows = GPU_ROWS if torch.cuda.is_available() else Decoding().batch_size
     if protocol == "paper":
-        return ReplyProbe.paper(reader, seed=seed, batch_size=rows)
-    return ReplyProbe(reader, replies=replies, decoding=Decoding(batch_size=rows), seed=seed)
+        return ReplyProbe.paper(reader, seed=seed, decoding=alone(PAPER))
+    return ReplyProbe(reader, replies=replies, decoding=alone(Decoding()), seed=seed)
+
+
+def alone(decoding: Decoding) -> Decoding:
+    """The same replies, in larger batches where there is a GPU beside which nothing trains."""
+    if not torch.cuda.is_available():
+        return decoding
+    return replace(decoding, batch_size=max(decoding.batch_size, GPU_ROWS))
 
 
 def interview(model: Any, tokenizer: Any, topics: Sequence[Topic], probe: ReplyProbe, *, seed: int = 0) -> Interview:

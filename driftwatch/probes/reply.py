@@ -8,7 +8,7 @@ for that reason these replies describe, and are never evidence. The draws of `dr
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
@@ -83,10 +83,9 @@ class ReplyProbe:
 
     @classmethod
     def paper(
-        cls, judge: str | Judge = "nli", *, wrap: Wrap | None = None, seed: int = 0, batch_size: int = PAPER.batch_size
+        cls, judge: str | Judge = "nli", *, wrap: Wrap | None = None, seed: int = 0, decoding: Decoding = PAPER
     ) -> "ReplyProbe":
         """The paper's protocol: open questions, five replies of up to 256 tokens, temperature 0.7."""
-        decoding = replace(PAPER, batch_size=batch_size)
         return cls(judge, framing="open", replies=PAPER_REPLIES, decoding=decoding, wrap=wrap, seed=seed)
 
     def prepare(self, model: Any, tokenizer: Any, topics: Sequence[Topic]) -> None:

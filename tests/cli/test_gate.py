@@ -223,3 +223,13 @@ def test_models_are_asked_on_the_spot(tmp_path, tiny_tokenizer):
     result = invoke("--baseline", model, "--candidate", model, "--pack", pack, "--json")
     assert result.exit_code == 0, result.output
     assert json.loads(result.stdout)["topics"][0]["num_items"] == 6
+
+
+def test_neither_words_nor_figures_are_cut_in_80_columns(tmp_path):
+    topics = ("environment_and_climate", "family_and_relationships")
+    sides = [folder(tmp_path, name, shift, topics=topics) for name, shift in (("a", 0.0), ("b", 0.2))]
+    output = invoke("--baseline", sides[0], "--candidate", sides[1]).output
+    assert max(map(len, output.splitlines()[:12])) <= 80
+    assert all(word in output for topic in topics for word in topic.split("_"))
+    assert len(re.findall(r"(support|neutral|oppose) +[+-]\d\.\d{3} \([+-]\d\.\d{3} … [+-]\d\.\d{3}\)", output)) == 6
+    assert (output.count("within"), output.count("unresolved") + output.count("drifted")) == (1, 2)

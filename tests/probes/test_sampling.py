@@ -140,6 +140,13 @@ def test_draws_have_the_distribution_that_was_asked_for(top_p):
     assert torch.bincount(drawn, minlength=5) / 10_000 == pytest.approx(expected, abs=2e-3)
 
 
+def test_a_token_owns_its_share_of_the_unit_interval_to_the_last_bit():
+    """Probabilities 1/4 and 3/4: uniform numbers below 1/4 are the first token's, 1/4 itself is the second's."""
+    logits = torch.tensor([1.0, 3.0]).log().expand(4, -1)
+    uniforms = torch.tensor([0.0, 0.25 - 2**-24, 0.25, 1 - 2**-24])
+    assert _choose(logits, uniforms, Decoding(temperature=1.0)).tolist() == [0, 0, 1, 1]
+
+
 def test_certain_draws_never_leave_the_vocabulary():
     logits = torch.full((2, 7), -torch.inf)
     logits[:, 3] = 0
