@@ -100,10 +100,10 @@ def _looked(model: Any, tokenizer: Any, arguments: dict[str, Any], schedule: Any
     yield _time(sum(record.cost.seconds.values()), first_seconds, schedule)
     yield memory.finding(model)
     yield _resolution(monitor.info)
-    if "sft" in monitor.info.baselines:
-        yield Finding("baseline", "ok", "; ".join(monitor.info.notes) or "the SFT baseline can be compared with")
-    elif monitor.info.notes:
+    if monitor.info.notes:  # what a reader of the run has to know: it starts elsewhere, say, or labels do not count
         yield Finding("baseline", "warning", "; ".join(monitor.info.notes))
+    elif "sft" in monitor.info.baselines:
+        yield Finding("baseline", "ok", "the SFT baseline can be compared with")
 
 
 def _time(seconds: float, first: float, schedule: Any) -> Finding:

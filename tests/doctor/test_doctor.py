@@ -142,6 +142,19 @@ def test_a_baseline_of_another_template_is_a_problem_with_the_model(folder, mode
     assert "the chat template" in finding.text
 
 
+def test_a_training_that_starts_elsewhere_is_warned(folder, model):
+    other, tokenizer = tiny_model(tiny_tokenizer()), tiny_tokenizer()
+    with torch.no_grad():
+        other.lm_head.weight.copy_(other.lm_head.weight.flip(0) * 5)
+    other.save_pretrained(folder / "other")
+    tokenizer.save_pretrained(folder / "other")
+    (folder / "drift.yaml").write_text(SETTINGS)
+    CliRunner().invoke(make_baseline, [model, "--config", "drift.yaml", "--out", "sft"])
+    finding = found(folder, model=str(folder / "other"), baseline=folder / "sft")["baseline"]
+    assert finding.level == "warning"
+    assert "you do not start from this SFT model" in finding.text
+
+
 def test_a_baseline_that_is_missing_is_a_problem(folder):
     finding = found(folder, f"{SETTINGS}baseline: none\n")["baseline"]
     assert finding.level == "problem"
