@@ -6,6 +6,7 @@ import pytest
 
 from benchmarks.__main__ import ROWS, table
 from benchmarks.bank import screen_requests, two_sided_items
+from benchmarks.dpo import Stopwatch
 from benchmarks.overhead import interval, simulate
 from benchmarks.probe_scaling import enlarged
 from driftwatch.probes.trie import count_naive, count_unique
@@ -58,6 +59,18 @@ def test_an_enlarged_bank_has_no_item_twice():
 def test_the_interval_is_students():
     """Four values with mean 2.5 and standard deviation 1.291: 3.18 × 1.291 / 2 = 2.05."""
     assert interval([1.0, 2.0, 3.0, 4.0]) == {"mean": 2.5, "lower": 0.45, "upper": 4.55}
+
+
+@pytest.mark.parametrize(("skip", "seconds", "steps"), [(0, 16.0, 3), (1, 6.0, 2)])
+def test_a_stopwatch_leaves_out_the_first_steps(monkeypatch, skip, seconds, steps):
+    now = [0.0]
+    monkeypatch.setattr("benchmarks.dpo._now", lambda: now[0])
+    watch = Stopwatch(skip)
+    for duration in (10.0, 3.0, 3.0):
+        watch.on_step_begin(None, None, None)
+        now[0] += duration
+        watch.on_step_end(None, None, None)
+    assert (watch.seconds, watch.steps) == (seconds, steps)
 
 
 def test_the_table_has_a_row_for_each_claim_with_its_command():
