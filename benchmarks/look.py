@@ -98,10 +98,11 @@ def replies(model: Any, tokenizer: Any, count: int, batch_size: int) -> float:
 
 
 def step_seconds(model: Any, tokenizer: Any, pairs: int) -> float:
-    """An optimizer step of 16 pairs × 512 tokens, from the mean of later steps with some of the pairs."""
+    """An optimizer step of 16 pairs × 512 tokens, from the mean of steps with some of the pairs."""
     with tempfile.TemporaryDirectory() as folder:
-        watch = Stopwatch(skip=1)
-        train(model, tokenizer, Path(folder), [watch], steps=4, pairs=pairs, tokens=STEP_TOKENS)
+        cold = int(torch.cuda.is_available())  # the first step loads kernels there
+        watch = Stopwatch(skip=cold)
+        train(model, tokenizer, Path(folder), [watch], steps=3 + cold, pairs=pairs, tokens=STEP_TOKENS)
     return STEP_PAIRS / pairs * watch.seconds / watch.steps
 
 
@@ -112,7 +113,8 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--repeats", type=int, default=1, help="timed looks, after one that is not timed")
     parser.add_argument("--replies", type=int, default=192)
     parser.add_argument("--batch-sizes", type=int, nargs="+", default=[32, 192])
-    parser.add_argument("--step-pairs", type=int, default=1, help="pairs in a forward pass of the training step")
+    pairs = 4 if torch.cuda.is_available() else 1
+    parser.add_argument("--step-pairs", type=int, default=pairs, help="pairs of a timed step")
     parser.add_argument("--threads", type=int, default=0, help="threads of torch; its own choice when 0")
     return parser.parse_args()
 

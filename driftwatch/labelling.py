@@ -17,7 +17,7 @@ from driftwatch.drift.validity import Tally, label_shares, validity_by_probe
 from driftwatch.judges.by_name import judge_by_name
 from driftwatch.judges.judge import Asked, Judge, Reading
 from driftwatch.judges.reading import read
-from driftwatch.probes.interview import Interview, alone
+from driftwatch.probes.interview import Interview
 from driftwatch.probes.prompt import question
 from driftwatch.probes.reply import Answer, ReplyProbe
 from driftwatch.store import Baseline, Labels
@@ -36,7 +36,7 @@ def label_probe(settings: Confirmation, *, replies: int = REPLIES) -> ReplyProbe
     """
     given = settings.judge
     judge: Judge = judge_by_name(given) if isinstance(given, str) else given
-    return ReplyProbe(_InParts(judge), replies=replies, decoding=alone(settings.decoding), wrap=settings.wrap)
+    return ReplyProbe(_InParts(judge), replies=replies, decoding=settings.decoding, wrap=settings.wrap)
 
 
 def try_out(judge: Judge, topics: Sequence[Topic]) -> None:

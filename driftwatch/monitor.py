@@ -26,7 +26,7 @@ from driftwatch.drift.tolerance import TOLERATED, tolerated
 from driftwatch.errors import ConfigError
 from driftwatch.exporters.exporter import BesideTrainer, Exporter
 from driftwatch.guard import undisturbed
-from driftwatch.keeping import BASELINE_REPLIES, left_by
+from driftwatch.keeping import BASELINE_REPLIES, kept_evidence, left_by
 from driftwatch.observation import Observation, describe, log_line, watched
 from driftwatch.opening import Opened, opened, reopened
 from driftwatch.probes.engine import Engine
@@ -314,9 +314,11 @@ class Monitor:
         if blocks is not None:
             observation.notes.append(f"{len(blocks)} of {self._asking.num_blocks} blocks of the bank were asked")
         if observation.phase != "start":
+            assert self._baselines is not None
             self._failures += self._replies.hear(
                 model,
                 observation,
+                self._baselines,
                 attempt=self.attempt,
                 screened=self._screened(),
                 max_draws=None if decision is None else decision.draws,
@@ -331,22 +333,27 @@ class Monitor:
     def _begin_replies(self, model: Any, is_resumed: bool) -> None:
         assert self._baselines is not None
         assert self.info is not None
-        with undisturbed(model, optimizer=self._optimizer) as asked:
-            if is_resumed:
-                self._baselines, note = self._replies.resume(asked, self._baselines, self.store)
-            else:
-                note = None
+        if not self._replies.are_drawn:
+            return
+        if not is_resumed:
+            planned = self._schedule.planned_looks(self._last_step, self._controller.planned_steps)
+            with undisturbed(model, optimizer=self._optimizer) as asked:
                 self._replies.begin(
                     asked,
                     self._baselines,
                     self.info,
                     alpha=self._alpha,
                     tolerance=self._tolerance,
-                    planned_looks=self._schedule.planned_looks(self._last_step, self._controller.planned_steps),
+                    planned_looks=planned,
                 )
-        if note is not None and self.store is not None:
+            return
+        store = self.store
+        left = on_first(lambda: kept_evidence(store), "reading the evidence")
+        with undisturbed(model, optimizer=self._optimizer) as asked:
+            self._baselines, note = self._replies.resume(asked, self._baselines, left)
+        if note is not None and store is not None:
             logger.warning("%s", note)
-            self.store.append_event("baseline", attempt=self.attempt, step=self._last_step, text=note)
+            store.append_event("baseline", attempt=self.attempt, step=self._last_step, text=note)
 
     def _hand_over(self, observation: Observation) -> Record:
         """Turn a look into a record, log one line of it, and give it to the delivery thread."""
@@ -363,7 +370,7 @@ class Monitor:
             attempt=self.attempt,
             cost=self._cost(),
             before=() if self.last is None else self.last.evidence,
-            validity=self._replies.validity,
+            validity=self._replies.validity(self._baselines),
             noise=self._replies.noise,
             rng=self._rng(observation.look, INTERVALS),
         )

@@ -21,14 +21,11 @@ from driftwatch.confirmation import MIN_DRAWS, Confirmation
 from driftwatch.drift.floor import Floor
 from driftwatch.drift.validity import Validity
 from driftwatch.errors import JudgeError, ProbeError
-from driftwatch.keeping import kept_evidence
 from driftwatch.observation import Observation
 from driftwatch.pool import BaselineReply
 from driftwatch.probes.engine import Engine, counted_apart
-from driftwatch.probes.ranks import on_first
 from driftwatch.record import Failure, RunInfo
 from driftwatch.reference import Reference, find_reference
-from driftwatch.store import RunStore
 
 logger = logging.getLogger(__name__)
 
@@ -46,7 +43,6 @@ class Replies:
         self._asking = asking
         self._confirm = None if settings is None else Confirm(settings, asking.pack.topics, seed=seed)
         self._engine: Engine | None = None
-        self._baselines: Baselines | None = None
         self.are_drawn = settings is not None
         self.are_kept = settings is not None and settings.keep_replies
 
@@ -87,6 +83,8 @@ class Replies:
     ) -> None:
         """Fix what will be tested, and decode the baseline's replies where they cannot be had later; inside the guard.
 
+        To be called where replies are drawn.
+
         Args:
             model: At the start of training.
             baselines: What is compared with.
@@ -95,9 +93,7 @@ class Replies:
             tolerance: By topic, the drift beyond which an alert is "material".
             planned_looks: After the first one; `None` if unknown.
         """
-        self._baselines = baselines
-        if self._confirm is None:
-            return
+        assert self._confirm is not None
         self._confirm.begin(
             model,
             baselines,
@@ -105,33 +101,35 @@ class Replies:
             alpha=alpha,
             tolerance=tolerance,
             planned_looks=planned_looks,
-            fingerprint=self._fingerprint(model),
+            fingerprint=self._fingerprint(model, baselines),
         )
 
-    def resume(self, model: Any, baselines: Baselines, store: RunStore | None) -> tuple[Baselines, str | None]:
-        """Go on from what the run left; inside the guard, on every rank.
+    def resume(
+        self, model: Any, baselines: Baselines, left: tuple[Saved, list[BaselineReply]]
+    ) -> tuple[Baselines, str | None]:
+        """Go on from what the run left; inside the guard, on every rank, where replies are drawn.
 
         Args:
             model: The model in training.
             baselines: What is compared with.
-            store: The run, on the first rank; `None` on others.
+            left: The evidence, and the baseline's replies that were decoded before training.
 
         Returns:
             The baselines, with the baseline model where switching adapters reaches it, and what a reader should know
             about that model; `None` where it is what it was.
         """
-        self._baselines = baselines
-        if self._confirm is None:
-            return baselines, None
-        saved, pool = on_first(lambda: kept_evidence(store), "reading the evidence")
+        assert self._confirm is not None
+        saved, pool = left
         found = find_reference(model) if saved.fingerprint else None
-        self._baselines = replace(baselines, reference=found) if isinstance(found, Reference) else baselines
-        return self._baselines, self._confirm.resume(self._baselines, saved, pool, self._fingerprint(model))
+        if isinstance(found, Reference):
+            baselines = replace(baselines, reference=found)
+        return baselines, self._confirm.resume(baselines, saved, pool, self._fingerprint(model, baselines))
 
     def hear(
         self,
         model: Any,
         observation: Observation,
+        baselines: Baselines,
         *,
         attempt: int,
         screened: Sequence[str],
@@ -144,6 +142,7 @@ class Replies:
         Args:
             model: In training, inside the guard.
             observation: The look; takes what was heard, or why nothing was.
+            baselines: What is compared with.
             attempt: Of the run.
             screened: Topics whose screen moved by enough to be watched.
             max_draws: What the budget allows; `None` for no limit.
@@ -165,7 +164,7 @@ class Replies:
                     step=observation.step,
                     screened=screened,
                     max_draws=max_draws,
-                    fingerprint=self._fingerprint(model),
+                    fingerprint=self._fingerprint(model, baselines),
                     rng=rng,
                     wait=END_WAIT if is_last else 0.0,
                 )
@@ -197,12 +196,9 @@ class Replies:
         """The baseline's, where they were decoded before training."""
         return () if self._confirm is None else tuple(self._confirm.pool)
 
-    @property
-    def validity(self) -> Sequence[Validity]:
-        """Whether each probe of the screen says what they say."""
-        if self._confirm is not None:
-            return self._confirm.validity
-        return () if self._baselines is None else self._baselines.validity
+    def validity(self, baselines: Baselines) -> Sequence[Validity]:
+        """Whether each probe of the screen says what they say; where none are drawn, by those of the baseline."""
+        return baselines.validity if self._confirm is None else self._confirm.validity
 
     @property
     def noise(self) -> Floor | None:
@@ -214,9 +210,9 @@ class Replies:
         """What a resumed run needs; `None` in a run without replies."""
         return None if self._confirm is None else self._confirm.saved()
 
-    def _fingerprint(self, model: Any) -> tuple[float, ...]:
+    def _fingerprint(self, model: Any, baselines: Baselines) -> tuple[float, ...]:
         """Of the baseline model, where switching adapters reaches it."""
-        if self._baselines is None or self._baselines.reference is None:
+        if baselines.reference is None:
             return ()
-        with self._baselines.reference.active(model) as referred:
+        with baselines.reference.active(model) as referred:
             return self._asking.fingerprint(referred)

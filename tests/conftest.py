@@ -1,6 +1,11 @@
 """Fixtures that several parts share."""
 
+import os
+
 import pytest
+
+# Torch reads this once a process, at the first matrix product on a GPU; tests that ask for determinism need it then.
+os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
 
 
 @pytest.fixture(scope="session")

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 MAX_DRIFT = 0.10  # a run's tolerance of 0.05 would need four times as many items to be shown
 EXIT: dict[Decision, int] = {"within": 0, "drifted": 1, "unresolved": 2}
-_LONG = 22  # letters of a topic that stay on one line in 80 columns
+_LONG = 20  # letters of a topic that stay on one line in 80 columns
 
 
 class _Gate(click.Command):
@@ -211,12 +211,11 @@ def _print(
     probes = list(validity)
     # One stance below the other, so that no word and no figure is cut in a narrow terminal.
     table = Table(title=f"shift of each stance's share ({1 - 2 * alpha:.0%})" + _by(probes), show_lines=True)
-    table.add_column("topic", no_wrap=True)
-    for name in ("probe",) if len(probes) > 1 else ():
-        table.add_column(name, no_wrap=True)
+    names = [name for c in comparisons for name in (broken(c.topic) if len(c.topic) > _LONG else c.topic).splitlines()]
+    table.add_column("topic", overflow="fold", min_width=min(_LONG, max(map(len, names), default=0)))
     table.add_column("shift", no_wrap=True)
     table.add_column("items", justify="right", no_wrap=True)
-    table.add_column("decision", min_width=max(map(len, EXIT)))
+    table.add_column("decision", overflow="fold", min_width=max(map(len, EXIT)))
     for c in comparisons:
         shifts = "–"
         if c.magnitude is not None and c.lower is not None and c.upper is not None:
@@ -228,14 +227,9 @@ def _print(
             "" if is_held_back else c.why or (f"about {c.items_needed} items would settle it" if c.items_needed else "")
         )
         notes = ", ".join(filter(None, (tolerated, note)))
-        words = f"[{colours[c.decision]}]{c.decision}[/]" + (f": {notes}" if notes else "")
-        table.add_row(
-            broken(c.topic) if len(c.topic) > _LONG else c.topic,
-            *([c.probe] if len(probes) > 1 else []),
-            shifts,
-            str(c.num_items),
-            words,
-        )
+        words = f"[{colours[c.decision]}]{c.decision}[/]" + (f"\n{notes}" if notes else "")
+        name = broken(c.topic) if len(c.topic) > _LONG else c.topic
+        table.add_row(name + (f"\nby {c.probe}" if len(probes) > 1 else ""), shifts, str(c.num_items), words)
     console = Console()
     console.print(table)
     of = "of each topic's own" if isinstance(max_drift, dict) else f"of {max_drift:g} a stance"

@@ -7,7 +7,6 @@ all; what is entailed is what was said. Models with stance labels (favour, again
 import hashlib
 import logging
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -17,7 +16,7 @@ from driftwatch.errors import JudgeError
 from driftwatch.identity import model_identity
 from driftwatch.judges.anchors import anchor_accuracy, check_on_anchors
 from driftwatch.judges.judge import Asked, Reading
-from driftwatch.probes.load import is_path
+from driftwatch.probes.load import is_missing
 from driftwatch.stance import Probs
 
 logger = logging.getLogger(__name__)
@@ -152,7 +151,7 @@ def _loaded(model: Any, tokenizer: Any, device: str) -> tuple[Any, Any, str]:
     advice = (
         "Give the path of a downloaded NLI model, or read two-sided replies with the judge sides, which needs none."
     )
-    if is_path(model) and not Path(model).is_dir():
+    if is_missing(model):
         raise JudgeError(f'judge nli cannot load "{model}": there is no such folder. {advice}')
     try:
         # Loading initialises weights that the file lacks, with the generator that training uses.

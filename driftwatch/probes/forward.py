@@ -136,11 +136,12 @@ def _select(model: Any, cache: Any, rows: NDArray[np.int64]) -> None:
 
 
 def _sent(numbers: NDArray[np.int64], device: torch.device) -> Tensor:
-    """On a device, without waiting for what it still has to do: a copy from pinned memory only takes its turn."""
+    """On a device; on CUDA without waiting for what it still has to do, as a copy from pinned memory takes its turn.
+
+    From any other memory such a copy may read what has been freed since, so elsewhere it is waited for.
+    """
     found = torch.from_numpy(numbers)
-    if device.type == "cuda":
-        found = found.pin_memory()
-    return found.to(device, non_blocking=True)
+    return found.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else found.to(device)
 
 
 def call(

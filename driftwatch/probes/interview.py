@@ -1,27 +1,22 @@
 """interview: one model's replies to a pack, read and summed up; for `driftwatch probe` and baselines with replies."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
-import torch
 
 from driftwatch.drift.reliability import TopicReliability, reliability
 from driftwatch.drift.shares import TopicStance, topic_stances
 from driftwatch.drift.style import Style
 from driftwatch.guard import undisturbed
 from driftwatch.judges.judge import Judge
-from driftwatch.probes.reply import PAPER, Answer, ReplyProbe, stances
-from driftwatch.probes.sampling import Decoding
+from driftwatch.probes.reply import Answer, ReplyProbe, stances
 from driftwatch.probes.style import styles
 from driftwatch.stance import Stance
 from driftwatch.topics.topic import Topic
 
 Protocol = Literal["two-sided", "paper"]
-# A GPU reads all weights for every token that it writes, whether for one reply or for hundreds, and beside an interview
-# nothing trains that needs the memory. Where this is too much, batches are halved.
-GPU_ROWS = 256
 JUDGES: dict[Protocol, str] = {"two-sided": "sides", "paper": "nli"}  # where the caller names none
 
 
@@ -57,15 +52,8 @@ def reply_probe(protocol: Protocol, judge: str | Judge | None = None, *, replies
     """
     reader = judge if judge is not None else JUDGES[protocol]
     if protocol == "paper":
-        return ReplyProbe.paper(reader, seed=seed, decoding=alone(PAPER))
-    return ReplyProbe(reader, replies=replies, decoding=alone(Decoding()), seed=seed)
-
-
-def alone(decoding: Decoding) -> Decoding:
-    """The same replies, in larger batches where there is a GPU beside which nothing trains."""
-    if not torch.cuda.is_available():
-        return decoding
-    return replace(decoding, batch_size=max(decoding.batch_size, GPU_ROWS))
+        return ReplyProbe.paper(reader, seed=seed)
+    return ReplyProbe(reader, replies=replies, seed=seed)
 
 
 def interview(model: Any, tokenizer: Any, topics: Sequence[Topic], probe: ReplyProbe, *, seed: int = 0) -> Interview:
@@ -83,7 +71,7 @@ def interview(model: Any, tokenizer: Any, topics: Sequence[Topic], probe: ReplyP
     """
     with undisturbed(model, tokenizer=tokenizer) as asked:
         probe.prepare(asked, tokenizer, topics)
-        answers = probe.ask(asked)
+        answers = probe.ask(asked, alone=True)
     found = stances(answers)
     return Interview(
         identity=probe.identity(),

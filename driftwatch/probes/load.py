@@ -1,11 +1,14 @@
 """A causal language model and its tokenizer by path or hub id."""
 
+import os
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from driftwatch.errors import ConfigError
 
 Dtype = Literal["auto", "float32", "bfloat16", "float16"]
+
+_CONFIGS = ("config.json", "adapter_config.json")
 
 
 class Loaded(NamedTuple):
@@ -24,17 +27,17 @@ def load_model(name: str, *, dtype: Dtype = "auto") -> Loaded:
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    source = name
+    source = os.path.expanduser(name)  # as text: a hub id keeps its slash everywhere
     if name == "smollm2":
         from driftwatch.demo.model import smollm2_path
 
         source = str(smollm2_path())
-    elif Path(name).is_dir() and not any(Path(name, file).is_file() for file in ("config.json", "adapter_config.json")):
+    elif Path(source).is_dir() and not any(Path(source, file).is_file() for file in _CONFIGS):
         raise ConfigError(
             f"expected a model in the folder {name} (config.json or adapter_config.json); found neither. "
             "Pass a folder written by save_pretrained, or a hub id."
         )
-    elif is_path(name) and not Path(name).is_dir():
+    elif is_missing(source):
         raise ConfigError(
             f"expected a model's folder; found none at {name}. "
             "Pass a folder written by save_pretrained, or a hub id such as Qwen/Qwen3-0.6B."
@@ -51,6 +54,10 @@ def load_model(name: str, *, dtype: Dtype = "auto") -> Loaded:
     return Loaded(model.to(device).eval(), tokenizer)
 
 
-def is_path(name: str) -> bool:
-    """Whether a model's name can only be a path: a hub id is one word, or two with a slash between them."""
-    return name.startswith(("/", ".", "~")) or name.count("/") + name.count("\\") > 1 or name.endswith("/")
+def is_missing(name: str) -> bool:
+    """Whether a model's name can only be a path, and no folder is there.
+
+    A hub id is one word, or two with a slash between them.
+    """
+    is_path = name.startswith(("/", ".", "~")) or name.endswith("/") or name.count("/") > 1 or {"\\", ":"} & {*name}
+    return bool(is_path) and not Path(name).expanduser().is_dir()

@@ -8,7 +8,7 @@ for that reason these replies describe, and are never evidence. The draws of `dr
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -30,6 +30,9 @@ logger = logging.getLogger(__name__)
 TwoSidedOrOpen = Literal["two_sided", "open"]
 PAPER = Decoding(temperature=0.7, top_p=1.0, max_new_tokens=256)
 PAPER_REPLIES = 5
+# A GPU reads all weights for every token that it writes, whether for one reply or for hundreds. Where this does not
+# fit, batches are halved.
+GPU_ROWS = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,11 +85,9 @@ class ReplyProbe:
         self._judge_id = ""
 
     @classmethod
-    def paper(
-        cls, judge: str | Judge = "nli", *, wrap: Wrap | None = None, seed: int = 0, decoding: Decoding = PAPER
-    ) -> "ReplyProbe":
+    def paper(cls, judge: str | Judge = "nli", *, wrap: Wrap | None = None, seed: int = 0) -> "ReplyProbe":
         """The paper's protocol: open questions, five replies of up to 256 tokens, temperature 0.7."""
-        return cls(judge, framing="open", replies=PAPER_REPLIES, decoding=decoding, wrap=wrap, seed=seed)
+        return cls(judge, framing="open", replies=PAPER_REPLIES, decoding=PAPER, wrap=wrap, seed=seed)
 
     def prepare(self, model: Any, tokenizer: Any, topics: Sequence[Topic]) -> None:
         """Encode for this tokenizer, and see whether the model can write at all."""
@@ -122,18 +123,21 @@ class ReplyProbe:
         """
         return stances(self.ask(model, again=permuted))
 
-    def ask(self, model: Any, *, again: bool = False) -> list[Answer]:
+    def ask(self, model: Any, *, again: bool = False, alone: bool = False) -> list[Answer]:
         """Every reply with its reading, item by item, order by order; inside the guard, on every rank.
 
         Args:
             model: The model to ask.
             again: Draw other random numbers.
+            alone: Nothing trains beside, so on a GPU more replies may be decoded at once.
 
         Raises:
             ProbeError: The model could not be asked, or the judge failed or is not the one that `prepare` found.
         """
         asked = self._questions()
-        replies = self._sample(model, [text for *_, text in asked], np.random.SeedSequence([self._seed, int(again)]))
+        decoding = _in_large_batches(self._decoding, model, len(asked)) if alone else self._decoding
+        seed = np.random.SeedSequence([self._seed, int(again)])
+        replies = self._sample(model, [text for *_, text in asked], decoding, seed)
         put = [
             Asked(topic.id, topic.poles, item, self._framing, order, text, reply.text)
             for (topic, item, order, text), reply in zip(asked, replies, strict=True)
@@ -156,9 +160,11 @@ class ReplyProbe:
             for _ in range(self._replies)
         ]
 
-    def _sample(self, model: Any, questions: Sequence[str], seed: np.random.SeedSequence) -> list[Reply]:
+    def _sample(
+        self, model: Any, questions: Sequence[str], decoding: Decoding, seed: np.random.SeedSequence
+    ) -> list[Reply]:
         assert self._format is not None, "prepare comes first"
-        chat, decoding = self._format, self._decoding
+        chat = self._format
         # Drawn for all and cut by question, so that a reply is the same however many ranks share the work.
         generator = torch.Generator().manual_seed(int(seed.generate_state(1)[0]))
         uniforms_QT = torch.rand(len(questions), decoding.max_new_tokens, generator=generator)
@@ -181,6 +187,14 @@ class ReplyProbe:
         share = -(-len(questions) // num_ranks())
         batches = -(-share // decoding.batch_size)
         return spread(model, range(len(questions)), reply, batches * decoding.max_new_tokens)
+
+
+def _in_large_batches(decoding: Decoding, model: Any, num_replies: int) -> Decoding:
+    """The same replies, more at once where the model is on a GPU and nobody chose how many."""
+    on_gpu = next(model.parameters()).device.type == "cuda"
+    if not on_gpu or decoding.batch_size != Decoding().batch_size:
+        return decoding
+    return replace(decoding, batch_size=max(decoding.batch_size, min(GPU_ROWS, num_replies)))
 
 
 def stances(answers: Sequence[Answer]) -> list[Stance]:

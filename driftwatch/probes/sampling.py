@@ -23,9 +23,10 @@ logger = logging.getLogger(__name__)
 
 # Looking whether every row has ended costs one wait for the device, so it is done this often.
 _STEPS_BETWEEN_CHECKS = 8
-# Probabilities and uniform numbers become whole numbers of this many bits before they are summed up: CUDA may add
-# floats in another order every time, and refuses to where torch must be deterministic. Their product stays within 63
-# bits, and what rounding down takes from a vocabulary of 256,000 is under 1e-6.
+# On accelerators probabilities and uniform numbers become whole numbers of this many bits before they are summed up:
+# CUDA may add floats in another order every time, and refuses to where torch must be deterministic. Their product stays
+# within 63 bits, and what rounding down takes from a vocabulary of 256,000 is under 1e-6. A CPU keeps one order anyway,
+# and adds floats faster.
 _PROBABILITY_BITS, _UNIFORM_BITS = 38, 24
 
 
@@ -239,20 +240,32 @@ class _Decoder:
         return Reply(fmt.decode(ids[:num_tokens]), num_tokens, end is not None, sum(drawn) / len(drawn))
 
 
-def _choose(logits_BV: Tensor, uniform_B: Tensor, settings: Decoding) -> Tensor:
-    """Token ids, shape (B,), by inverting the cumulative distribution at `uniform_B`, in whole numbers."""
+def _choose(logits_BV: Tensor, uniform_B: Tensor, settings: Decoding, *, whole: bool | None = None) -> Tensor:
+    """Token ids, shape (B,), by inverting the cumulative distribution at `uniform_B`.
+
+    Args:
+        logits_BV: Of the next token.
+        uniform_B: In [0, 1).
+        settings: Temperature and nucleus.
+        whole: Sum up whole numbers; `None` does on accelerators.
+    """
     if settings.temperature == 0:
         return logits_BV.argmax(dim=-1)
-    probs_BV = (logits_BV / settings.temperature).softmax(dim=-1)
-    order_BV = None
-    if settings.top_p < 1:
-        probs_BV, order_BV = probs_BV.sort(dim=-1, descending=True, stable=True)
-    units_BV = (probs_BV * 2**_PROBABILITY_BITS).long()
-    if settings.top_p < 1:
-        before_BV = units_BV.cumsum(dim=-1) - units_BV
-        units_BV = units_BV.where(before_BV < int(settings.top_p * 2**_PROBABILITY_BITS), 0)
-    cumulative_BV = units_BV.cumsum(dim=-1)
-    target_B1 = (uniform_B[:, None] * 2**_UNIFORM_BITS).long() * cumulative_BV[:, -1:] >> _UNIFORM_BITS
+    whole = logits_BV.device.type != "cpu" if whole is None else whole
+    mass_BV = (logits_BV / settings.temperature).softmax(dim=-1)
+    order_BV, nucleus = None, settings.top_p
+    if nucleus < 1:
+        mass_BV, order_BV = mass_BV.sort(dim=-1, descending=True, stable=True)
+    if whole:
+        mass_BV, nucleus = (mass_BV * 2**_PROBABILITY_BITS).long(), max(1, int(nucleus * 2**_PROBABILITY_BITS))
+    if order_BV is not None:
+        before_BV = mass_BV.cumsum(dim=-1) - mass_BV
+        mass_BV = mass_BV.where(before_BV < nucleus, 0)
+    cumulative_BV = mass_BV.cumsum(dim=-1)
+    if whole:
+        target_B1 = (uniform_B[:, None] * 2**_UNIFORM_BITS).long() * cumulative_BV[:, -1:] >> _UNIFORM_BITS
+    else:
+        target_B1 = uniform_B[:, None] * cumulative_BV[:, -1:]
     # Logits that are not finite leave the vocabulary here, and are said afterwards.
     index_B1 = torch.searchsorted(cumulative_BV, target_B1, right=True).clamp(max=cumulative_BV.shape[-1] - 1)
     if order_BV is not None:

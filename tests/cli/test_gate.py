@@ -225,11 +225,20 @@ def test_models_are_asked_on_the_spot(tmp_path, tiny_tokenizer):
     assert json.loads(result.stdout)["topics"][0]["num_items"] == 6
 
 
-def test_neither_words_nor_figures_are_cut_in_80_columns(tmp_path):
-    topics = ("environment_and_climate", "family_and_relationships")
-    sides = [folder(tmp_path, name, shift, topics=topics) for name, shift in (("a", 0.0), ("b", 0.2))]
-    output = invoke("--baseline", sides[0], "--candidate", sides[1]).output
-    assert max(map(len, output.splitlines()[:12])) <= 80
-    assert all(word in output for topic in topics for word in topic.split("_"))
-    assert len(re.findall(r"(support|neutral|oppose) +[+-]\d\.\d{3} \([+-]\d\.\d{3} … [+-]\d\.\d{3}\)", output)) == 6
-    assert (output.count("within"), output.count("unresolved") + output.count("drifted")) == (1, 2)
+@pytest.mark.parametrize("num_items", [6, 40])
+@pytest.mark.parametrize("probes", [("statement",), ("statement", "reply")])
+@pytest.mark.parametrize("topic", ["noise", "everyday_preferences", "economic_preferences2", "a" * 30])
+def test_neither_words_nor_figures_are_cut_in_80_columns(tmp_path, topic, probes, num_items):
+    sides = []
+    for name, shift in (("a", 0.0), ("b", 0.02)):
+        sides.append(folder(tmp_path, name, shift, num_items=num_items, topics=(topic, "work")))
+        baseline = load_baseline(sides[-1])
+        stances = [replace(stance, probe=probe) for probe in probes for stance in baseline.stances]
+        RunStore(sides[-1]).write_json(FILE, replace(baseline, stances=tuple(stances)))
+    output = invoke("--baseline", sides[0], "--candidate", sides[1], "--max-drift", "0.01").output
+    first = "".join(line.split("│")[1].strip() for line in output.splitlines() if line.startswith("│"))
+    figures = re.findall(r"(?:support|neutral|oppose) +[+-]\d\.\d{3} \([+-]\d\.\d{3} … [+-]\d\.\d{3}\)", output)
+    decided = [word for word in re.findall(r"\w+", output) if word in ("within", "drifted", "unresolved")]
+    rows = 2 * len(probes)
+    assert topic in first
+    assert (len(figures), output.count("…"), len(decided)) == (3 * rows, 3 * rows, rows + 1)

@@ -3,7 +3,7 @@ import pytest
 from driftwatch.errors import JudgeError
 from driftwatch.judges.judge import Reading
 from driftwatch.judges.reading import SUPPORT
-from driftwatch.probes.interview import alone, interview, reply_probe
+from driftwatch.probes.interview import interview, reply_probe
 from driftwatch.probes.reply import ReplyProbe
 from driftwatch.probes.sampling import Decoding
 from driftwatch.testing import tiny_pack
@@ -36,14 +36,6 @@ def test_the_same_seed_gives_the_same_interview(tiny_llama, tiny_tokenizer):
         for _ in range(2)
     )
     assert first == second
-
-
-def test_batches_are_larger_where_a_gpu_has_nothing_else_to_do(monkeypatch):
-    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
-    assert alone(SHORT) is SHORT
-    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
-    assert alone(SHORT) == Decoding(max_new_tokens=4, batch_size=256)
-    assert alone(Decoding(batch_size=512)).batch_size == 512
 
 
 def test_protocols_bring_their_judge():

@@ -1,4 +1,5 @@
 import math
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -8,7 +9,7 @@ from driftwatch.guard import undisturbed
 from driftwatch.judges.judge import Asked, Reading
 from driftwatch.judges.reading import NEUTRAL, OPPOSE, SUPPORT
 from driftwatch.judges.sides import Sides
-from driftwatch.probes.reply import PAPER, Answer, ReplyProbe, stances
+from driftwatch.probes.reply import PAPER, Answer, ReplyProbe, _in_large_batches, stances
 from driftwatch.probes.sampling import Decoding, Reply
 from driftwatch.probes.style import styles
 from driftwatch.stance import Probs
@@ -203,3 +204,12 @@ def test_replies_come_with_length_and_entropy(tiny_llama, tiny_tokenizer):
         replies = [a.reply for a in probe.ask(asked)]
     assert all(0 <= reply.num_tokens <= 5 for reply in replies)
     assert all(0 < reply.entropy <= math.log(len(tiny_tokenizer)) for reply in replies)
+
+
+@pytest.mark.parametrize(
+    ("device", "batch_size", "num_replies", "expected"),
+    [("cpu", 32, 1000, 32), ("cuda", 32, 1000, 256), ("cuda", 32, 72, 72), ("cuda", 32, 8, 32), ("cuda", 8, 1000, 8)],
+)
+def test_on_a_gpu_that_trains_nothing_more_is_decoded_at_once(device, batch_size, num_replies, expected):
+    model = SimpleNamespace(parameters=lambda: iter([SimpleNamespace(device=torch.device(device))]))
+    assert _in_large_batches(Decoding(batch_size=batch_size), model, num_replies).batch_size == expected

@@ -130,12 +130,13 @@ def test_entropy_is_that_of_the_next_token_whatever_the_temperature(tiny_tokeniz
         assert reply.entropy == pytest.approx(torch.log(torch.tensor(float(len(tiny_tokenizer)))).item(), rel=1e-5)
 
 
+@pytest.mark.parametrize("whole", [False, True])
 @pytest.mark.parametrize("top_p", [1.0, 0.6])
-def test_draws_have_the_distribution_that_was_asked_for(top_p):
+def test_draws_have_the_distribution_that_was_asked_for(top_p, whole):
     probs = torch.tensor([0.1, 0.5, 0.05, 0.2, 0.15])
     uniforms = (torch.arange(10_000) + 0.5) / 10_000
     logits = probs.log().mul(2).expand(10_000, -1)  # temperature 2 brings it back to probs
-    drawn = _choose(logits, uniforms, Decoding(temperature=2.0, top_p=top_p))
+    drawn = _choose(logits, uniforms, Decoding(temperature=2.0, top_p=top_p), whole=whole)
     expected = probs if top_p == 1 else torch.tensor([0, 5 / 7, 0, 2 / 7, 0])  # 0.5 + 0.2 passes 0.6
     assert torch.bincount(drawn, minlength=5) / 10_000 == pytest.approx(expected, abs=2e-3)
 
@@ -144,14 +145,21 @@ def test_a_token_owns_its_share_of_the_unit_interval_to_the_last_bit():
     """Probabilities 1/4 and 3/4: uniform numbers below 1/4 are the first token's, 1/4 itself is the second's."""
     logits = torch.tensor([1.0, 3.0]).log().expand(4, -1)
     uniforms = torch.tensor([0.0, 0.25 - 2**-24, 0.25, 1 - 2**-24])
-    assert _choose(logits, uniforms, Decoding(temperature=1.0)).tolist() == [0, 0, 1, 1]
+    assert _choose(logits, uniforms, Decoding(temperature=1.0), whole=True).tolist() == [0, 0, 1, 1]
 
 
-def test_certain_draws_never_leave_the_vocabulary():
+@pytest.mark.parametrize("whole", [False, True])
+def test_a_nucleus_smaller_than_any_token_is_the_likeliest_one(whole):
+    logits = torch.tensor([[0.0, 5.0, 1.0]])
+    assert _choose(logits, torch.tensor([0.9]), Decoding(top_p=1e-12), whole=whole).tolist() == [1]
+
+
+@pytest.mark.parametrize("whole", [False, True])
+def test_certain_draws_never_leave_the_vocabulary(whole):
     logits = torch.full((2, 7), -torch.inf)
     logits[:, 3] = 0
     extremes = torch.tensor([0.0, 1 - 2**-24])
-    assert _choose(logits, extremes, Decoding(top_p=0.5)).tolist() == [3, 3]
+    assert _choose(logits, extremes, Decoding(top_p=0.5), whole=whole).tolist() == [3, 3]
 
 
 def test_memory_running_out_halves_the_batch_and_changes_no_reply(peaked, tiny_tokenizer, monkeypatch):

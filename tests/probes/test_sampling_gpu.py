@@ -23,8 +23,7 @@ def ask(model, tokenizer, **settings):
 
 @pytest.mark.parametrize("deterministic", [False, True])
 @pytest.mark.parametrize("settings", [{}, {"top_p": 0.9}, {"batch_size": 2}], ids=str)
-def test_a_seed_repeats_the_replies(tiny_tokenizer, monkeypatch, settings, deterministic):
-    monkeypatch.setenv("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+def test_a_seed_repeats_the_replies(tiny_tokenizer, settings, deterministic):
     model = tiny_model(tiny_tokenizer).cuda()
     torch.use_deterministic_algorithms(deterministic)
     try:
@@ -36,7 +35,7 @@ def test_a_seed_repeats_the_replies(tiny_tokenizer, monkeypatch, settings, deter
 def test_replies_are_those_of_the_processor(tiny_tokenizer):
     model = tiny_model(tiny_tokenizer)
     with torch.no_grad():
-        model.lm_head.weight.mul_(40)  # all but certain of the next token: rounding changes nothing
+        model.lm_head.weight.mul_(2000)  # all but certain of the next token: rounding changes nothing
     texts = [[reply.text for reply in ask(model.to(device), tiny_tokenizer)] for device in ("cpu", "cuda")]
     assert texts[0] == texts[1]
 

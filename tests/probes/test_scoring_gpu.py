@@ -69,14 +69,14 @@ def waits():
                 work()
             finally:
                 torch.cuda.set_sync_debug_mode("default")
-        return sum("synchronizing" in str(warning.message) for warning in caught)
+        return sum("called a synchronizing CUDA operation" in str(warning.message) for warning in caught)
 
     assert count(lambda: torch.ones(3, device="cuda").tolist()) == 1
     return count
 
 
 @pytest.mark.parametrize("kind", ["llama", "qwen3", "gemma3"])
-def test_a_look_waits_for_the_device_once(kind, build_model, make_requests, waits):
+def test_the_screen_waits_for_the_device_once(kind, build_model, make_requests, waits):
     """What it has read comes to the host in one transfer; until then batches only queue up."""
     model = build_model(kind).cuda()
     planned = plan(make_requests(count=60), model, max_tokens=512)

@@ -1,6 +1,8 @@
 """Page, API, metrics and guard of the service."""
 
+import re
 import shutil
+from importlib.resources import files
 
 import jsonschema
 import pytest
@@ -9,6 +11,7 @@ from hostile import HOSTILE
 from prometheus_client.parser import text_string_to_metric_families
 from synthetic_runs import cloned, synthetic_run
 
+from driftwatch.report.figures import CHANNELS
 from driftwatch.service.openapi import describe
 from driftwatch.service.page import FILES
 from driftwatch.store import RunStore
@@ -272,3 +275,11 @@ def test_a_look_about_unknown_topics_is_shown_as_nonsense(serve, root):
     store.append(record(0, 0, run="odd"))
     row = serve(root).get("/api/v1/runs").json()["runs"][0]
     assert row["verdict"]["state"] in ("nothing", "ok")
+
+
+def test_the_page_draws_the_manners_that_the_report_draws():
+    """The list stands in both, since a page's script cannot read Python."""
+    script = (files("driftwatch.service") / "static" / "run.js").read_text()
+    drawn = re.findall(r'\["(stances|styles)", "(\w+)", "([^"]+)", \[(-?\d), (\w+)\]', script)
+    ends = [("null" if c.ends[1] is None else f"{c.ends[1]:g}") for c in CHANNELS]
+    assert drawn == [(c.part, c.name, c.title, f"{c.ends[0]:g}", end) for c, end in zip(CHANNELS, ends, strict=True)]

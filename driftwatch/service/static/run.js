@@ -18,8 +18,8 @@ const STYLES = [
   ["styles", "hedging", "Hedging", [0, 1], (v) => percent(v)],
   ["styles", "order_preference", "Preference for what stands first", [-1, 1], (v) => signed(v, 1)],
   ["styles", "cut", "Replies cut by the limit", [0, 1], (v) => percent(v)],
-  ["styles", "num_tokens", "Length, tokens", [0, null], (v) => (v === null ? dash : v.toFixed(0))],
-  ["styles", "entropy", "Entropy, nats a token", [0, null], (v) => (v === null ? dash : v.toFixed(1))],
+  ["styles", "num_tokens", "Length, tokens", [0, null], (v, tick) => (v === null ? dash : tick ? `${+v.toPrecision(3)}` : v.toFixed(0))],
+  ["styles", "entropy", "Entropy, nats a token", [0, null], (v, tick) => (v === null ? dash : tick ? `${+v.toPrecision(3)}` : v.toFixed(2))],
 ];
 const FULL_COLOR = 0.1; // of shift, at least: noise shall not look like a drift in a run where nothing moved
 const EVIDENCE_COLORS = ["--line-1", "--line-2", "--line-3", "--line-4", "--line-5", "--line-6"];
@@ -322,16 +322,16 @@ export class RunPage {
 
   drawStyle() {
     const { info } = this.detail;
-    const groups = [["values", "--shift", null, info.topics.filter((t) => !t.control), ""], ["controls", "--faint-strong", [6, 4], info.topics.filter((t) => t.control), ""], ["baseline", "--faint", [2, 3], info.topics, "_baseline"]];
+    const groups = [["values", "--shift", null, info.topics.filter((t) => !t.control), ""], ["controls", "--faint-strong", [6, 4], info.topics.filter((t) => t.control), ""], ["baseline", "--quiet", [2, 3], info.topics, "_baseline"]];
     const cards = STYLES.map(([part, name, text, [low, high], format]) => {
       const lines = groups.map(([label, color, dashes, topics, suffix]) => ({ label, color, dash: dashes, values: this.mean(part, topics, name + suffix) })).filter((line) => line.values);
       if (!lines.length) return null;
       const most = Math.max(...lines.flatMap((line) => line.values.map((v) => v ?? 0)));
       const chart = this.chart(`style:${name}`, () => new LineChart({ title: text, describe: (c) => `${text}. ${c.lines.map((l) => `${l.label}: ${format(lastOf(l.values))}`).join(", ")}.`, height: 120, format }));
-      chart.set(this.steps, lines, { marks: this.marks, range: [low, high ?? (1.08 * most || 1)] });
+      chart.set(this.steps, lines, { marks: this.marks, range: [low, high ?? (1.08 * most || 1)], levels: low < 0 ? [{ value: 0, solid: true }] : [] });
       return el("article", { class: "card" }, el("h3", {}, text), chart.node);
     }).filter(Boolean);
-    this.section("style", "Style, apart from values", "What changes in how the model answers, whatever it is asked. A change here on controls as well is a change of manners. The baseline, where it is drawn, answered the same draws.", [],
+    this.section("style", "Style, apart from values", "What changes in how the model answers, whatever it is asked. A change here on controls as well is a change of manners. The baseline, where it is drawn, answered the same draws; its mean is over all topics.", [],
       cards.length ? el("div", { class: "cards" }, cards) : el("p", { class: "quiet" }, "No style channel was measured in this run."));
   }
 
