@@ -211,16 +211,19 @@ def _print(
     probes = list(validity)
     # One stance below the other, so that no word and no figure is cut in a narrow terminal.
     table = Table(title=f"shift of each stance's share ({1 - 2 * alpha:.0%})" + _by(probes), show_lines=True)
-    names = [name for c in comparisons for name in (broken(c.topic) if len(c.topic) > _LONG else c.topic).splitlines()]
-    table.add_column("topic", overflow="fold", min_width=min(_LONG, max(map(len, names), default=0)))
+    names = [broken(c.topic) if len(c.topic) > _LONG else c.topic for c in comparisons]
+    widest = max((len(line) for name in names for line in name.splitlines()), default=0)
+    table.add_column("topic", overflow="fold", min_width=min(_LONG, widest))
     table.add_column("shift", no_wrap=True)
     table.add_column("items", justify="right", no_wrap=True)
     table.add_column("decision", overflow="fold", min_width=max(map(len, EXIT)))
-    for c in comparisons:
+    for name, c in zip(names, comparisons, strict=True):
         shifts = "–"
         if c.magnitude is not None and c.lower is not None and c.upper is not None:
             ends = zip(STANCES, c.magnitude, c.lower, c.upper, strict=True)
-            shifts = "\n".join(f"{name:<7} {value:+.3f} ({low:+.3f} … {high:+.3f})" for name, value, low, high in ends)
+            shifts = "\n".join(
+                f"{stance:<7} {value:+.3f} ({low:+.3f} … {high:+.3f})" for stance, value, low, high in ends
+            )
         tolerated = f"{c.max_drift:g} tolerated" if isinstance(max_drift, dict) else ""
         is_held_back = (found := validity[c.probe]) is not None and not found.is_valid  # why is said once, below
         note = (
@@ -228,7 +231,6 @@ def _print(
         )
         notes = ", ".join(filter(None, (tolerated, note)))
         words = f"[{colours[c.decision]}]{c.decision}[/]" + (f"\n{notes}" if notes else "")
-        name = broken(c.topic) if len(c.topic) > _LONG else c.topic
         table.add_row(name + (f"\nby {c.probe}" if len(probes) > 1 else ""), shifts, str(c.num_items), words)
     console = Console()
     console.print(table)
