@@ -107,13 +107,13 @@ def command(
 
 def _stances_of(source: str, pack: str) -> "Baseline":
     from driftwatch.baselines import FILE, load_baseline
+    from driftwatch.probes.load import holds_model, load_model
 
     folder = Path(source)
-    is_model = not folder.is_dir() or any((folder / name).is_file() for name in ("config.json", "adapter_config.json"))
+    is_model = not folder.is_dir() or holds_model(folder)
     if not is_model or any((folder / name).is_file() for name in (FILE, "run.json")):
         return load_baseline(folder)
     from driftwatch.asking import ask_once
-    from driftwatch.probes.load import load_model
 
     loaded = load_model(source)
     return ask_once(loaded.model, loaded.tokenizer, pack, model_name=source)
@@ -209,8 +209,9 @@ def _print(
 
     colours = {"within": "green", "drifted": "red", "unresolved": "yellow"}
     probes = list(validity)
+    by = f", by {probes[0]}" if len(probes) == 1 else ""
     # One stance below the other, so that no word and no figure is cut in a narrow terminal.
-    table = Table(title=f"shift of each stance's share ({1 - 2 * alpha:.0%})" + _by(probes), show_lines=True)
+    table = Table(title=f"shift of each stance's share ({1 - 2 * alpha:.0%}){by}", show_lines=True)
     names = [broken(c.topic) if len(c.topic) > _LONG else c.topic for c in comparisons]
     widest = max((len(line) for name in names for line in name.splitlines()), default=0)
     table.add_column("topic", overflow="fold", min_width=min(_LONG, widest))
@@ -244,10 +245,6 @@ def _print(
         else:
             continue
         console.print(f"Shares by {probe} {told}", soft_wrap=True)
-
-
-def _by(probes: Sequence[str]) -> str:
-    return f", by {probes[0]}" if len(probes) == 1 else ""
 
 
 def _junit(comparisons: list[TopicComparison]) -> str:

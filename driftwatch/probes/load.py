@@ -8,8 +8,6 @@ from driftwatch.errors import ConfigError
 
 Dtype = Literal["auto", "float32", "bfloat16", "float16"]
 
-_CONFIGS = ("config.json", "adapter_config.json")
-
 
 class Loaded(NamedTuple):
     """A model in eval mode on the best device, and its tokenizer."""
@@ -32,7 +30,7 @@ def load_model(name: str, *, dtype: Dtype = "auto") -> Loaded:
         from driftwatch.demo.model import smollm2_path
 
         source = str(smollm2_path())
-    elif Path(source).is_dir() and not any(Path(source, file).is_file() for file in _CONFIGS):
+    elif Path(source).is_dir() and not holds_model(source):
         raise ConfigError(
             f"expected a model in the folder {name} (config.json or adapter_config.json); found neither. "
             "Pass a folder written by save_pretrained, or a hub id."
@@ -52,6 +50,11 @@ def load_model(name: str, *, dtype: Dtype = "auto") -> Loaded:
         ) from err
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     return Loaded(model.to(device).eval(), tokenizer)
+
+
+def holds_model(folder: str | Path) -> bool:
+    """Whether a model, or an adapter, was saved in a folder."""
+    return any(Path(folder, file).is_file() for file in ("config.json", "adapter_config.json"))
 
 
 def is_missing(name: str) -> bool:
