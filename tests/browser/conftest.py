@@ -87,7 +87,7 @@ def look(browser):
 
     def opened(*, width=1280, height=900, scheme="light"):
         context = browser.new_context(viewport={"width": width, "height": height}, color_scheme=scheme)
-        context.set_default_timeout(15_000)
+        context.set_default_timeout(30_000)
         contexts.append(context)
         return Watched(context.new_page())
 

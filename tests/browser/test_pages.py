@@ -1,5 +1,6 @@
 """What a person sees: pages of a live, a finished, a crashed and an empty run, and of hostile ones."""
 
+import shutil
 import struct
 import subprocess
 import sys
@@ -7,6 +8,7 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
+import httpx
 import pytest
 from builders import record, run_info
 from hostile import HOSTILE
@@ -170,16 +172,57 @@ def test_a_service_without_runs_says_what_to_do(look, address):
     sound(watched)
 
 
-def test_a_folder_deleted_while_open_is_said(look, address, root):
-    import shutil
+def deleted(store, address):
+    """Delete a run's folder, and wait until the service has noticed."""
+    shutil.rmtree(store.folder)
+    while httpx.get(f"{address}/api/v1/runs/{store.folder.name}").status_code != 404:
+        time.sleep(0.05)
 
+
+def test_a_folder_deleted_while_open_is_said(look, address, root):
     store = synthetic_run(root, "gone", looks=4)
-    watched = look()
-    page = watched.open(f"{address}/runs/gone")
-    page.wait_for_selector(".part-topics canvas")
+    page = look().open(f"{address}/runs/gone")
+    page.wait_for_selector(".link.on:has-text('live')")
     shutil.rmtree(store.folder)
     page.wait_for_selector("text=has disappeared")
     assert page.locator(".part-topics canvas").count() == 8
+
+
+def test_a_folder_deleted_before_the_page_follows_it_is_said_and_its_return_is_seen(look, address, root):
+    store = synthetic_run(root, "gone", looks=4)
+    watched = look()
+
+    def late(route):
+        if store.folder.exists():
+            deleted(store, address)
+        route.continue_()
+
+    watched.page.route("**/runs/gone/events", late)
+    page = watched.open(f"{address}/runs/gone")
+    page.wait_for_selector("text=has disappeared")
+    page.unroute("**/runs/gone/events")
+    synthetic_run(root, "gone", looks=5)
+    page.wait_for_selector(".part-head:has-text('5 looks')")
+    assert page.locator("text=has disappeared").count() == 0
+
+
+def test_an_answer_from_before_the_folder_was_deleted_does_not_hide_that_it_was(look, address, root):
+    store = synthetic_run(root, "gone", looks=4)
+    watched = look()
+    page = watched.open(f"{address}/runs/gone")
+    page.wait_for_selector(".link.on:has-text('live')")
+
+    def overtaken(route):
+        answer = route.fetch()
+        deleted(store, address)
+        time.sleep(0.5)  # until the page has been told
+        route.fulfill(response=answer)
+
+    page.route("**/runs/gone", overtaken, times=1)
+    store.append_event("note", attempt=0, step=30, text="one more reason to ask")
+    page.wait_for_selector("text=has disappeared")
+    page.wait_for_timeout(1000)
+    assert page.locator("text=has disappeared").is_visible()
 
 
 def test_on_a_phone_nothing_is_cut_off(look, address, root):

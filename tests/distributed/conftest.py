@@ -31,6 +31,7 @@ def run_on_ranks(folder, scenarios, *, num_ranks=2, timeout=240, **environment):
                 "MASTER_PORT": "29500",  # read by accelerate, used by nobody: the group meets in a file
                 "OMP_NUM_THREADS": "1",
                 "TOKENIZERS_PARALLELISM": "false",
+                "PYTHONFAULTHANDLER": "1",  # a rank that crashes says where
                 **environment,
             },
             stdout=subprocess.PIPE,

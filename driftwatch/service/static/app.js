@@ -5,6 +5,7 @@ import { RunPage } from "./run.js";
 
 const main = document.getElementById("main");
 const link = document.getElementById("link");
+const REFUSED_MS = 5000; // until a refused stream is asked for again
 const wanted = decodeURIComponent((location.pathname.match(/^\/runs\/([^/]+)$/) || [])[1] || "");
 
 function connection(text, kind = "") {
@@ -67,22 +68,32 @@ async function begin() {
   const page = name ? new RunPage(name, main, { single: !!single }) : new ListPage(main);
   const update = () => page.update().then(() => connection("live", "on")).catch((problem) => connection(`cannot read: ${problem.message}`, "off"));
   await update();
-  const stream = new EventSource(name ? `/api/v1/runs/${encodeURIComponent(name)}/events` : "/api/v1/events");
+  const events = name ? `/api/v1/runs/${encodeURIComponent(name)}/events` : "/api/v1/events";
   let ended = false;
-  stream.addEventListener("open", () => { connection("live", "on"); });
-  stream.addEventListener("run", (event) => {
-    const row = JSON.parse(event.data);
-    if (!name) page.put(row);
-    else if (!page.detail || page.detail.row.version !== row.version || page.detail.row.state !== row.state) update();
-    else if (page.detail) { page.detail.row.last_seen = row.last_seen; page.tick(); }
-  });
-  stream.addEventListener("gone", (event) => (name ? page.gone() : page.drop(JSON.parse(event.data).run)));
-  stream.addEventListener("ended", (event) => {
-    ended = true;
-    stream.close();
-    connection(`training has ended (${JSON.parse(event.data).state}); this page stays as it was. “driftwatch serve” shows the run from now on.`, "off");
-  });
-  stream.addEventListener("error", () => { if (!ended) connection("the service does not answer; trying again. What is shown is what was read last.", "off"); });
+  const follow = () => {
+    const stream = new EventSource(events);
+    stream.addEventListener("open", () => { connection("live", "on"); });
+    stream.addEventListener("run", (event) => {
+      const row = JSON.parse(event.data);
+      if (!name) page.put(row);
+      else if (page.knows(row)) page.alive(row);
+      else update();
+    });
+    // Asked for once more rather than believed: an answer that is still on its way would be drawn over what is said here.
+    stream.addEventListener("gone", (event) => (name ? update() : page.drop(JSON.parse(event.data).run)));
+    stream.addEventListener("ended", (event) => {
+      ended = true;
+      stream.close();
+      connection(`training has ended (${JSON.parse(event.data).state}); this page stays as it was. “driftwatch serve” shows the run from now on.`, "off");
+    });
+    stream.addEventListener("error", () => {
+      if (ended) return;
+      connection("the service does not answer; trying again. What is shown is what was read last.", "off");
+      // A refusal (the run has gone, too many streams are open) ends a stream for good; only a lost one comes back by itself.
+      if (stream.readyState === EventSource.CLOSED) { update(); setTimeout(follow, REFUSED_MS); }
+    });
+  };
+  follow();
   setInterval(() => page.tick && !document.hidden && page.tick(), 15000);
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => page.redraw && page.redraw());
 }

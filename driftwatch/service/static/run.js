@@ -41,12 +41,17 @@ export class RunPage {
 
   get url() { return `/api/v1/runs/${encodeURIComponent(this.name)}`; }
 
+  // Whether nothing but the sign of life can be new in a row of the list.
+  knows(row) { return !this.away && this.detail?.row.version === row.version && this.detail.row.state === row.state; }
+
+  alive(row) { this.detail.row.last_seen = row.last_seen; this.tick(); }
+
   async update() {
     if (this.busy) { this.again = true; return; }
     this.busy = true;
     try {
       const [detail] = await Promise.all([ask(this.url), this.readCurves()]);
-      this.detail = detail;
+      this.detail = detail; this.away = false;
       this.draw();
       await this.readMovers();
     } catch (problem) {
@@ -59,7 +64,7 @@ export class RunPage {
   }
 
   async readCurves() {
-    let curves = await ask(`${this.url}/series?since=${this.stride === 1 ? this.length : 0}`);
+    let curves = await ask(`${this.url}/series?since=${this.stride === 1 && !this.away ? this.length : 0}`);
     if (curves.stride !== this.stride || curves.length < this.length) {
       if (curves.since) curves = await ask(`${this.url}/series`);
       this.columns = {}; this.length = 0;
@@ -74,7 +79,9 @@ export class RunPage {
     this.drawMovers(await ask(`${this.url}/movers?limit=12`));
   }
 
+  // What comes back under this name may be another run: nothing that was read before counts for it.
   gone() {
+    this.away = true; this.movedAt = null;
     this.parts.head.replaceChildren(el("h1", {}, this.name));
     this.parts.verdict.replaceChildren(el("p", { class: "notice bad", role: "alert" }, "The folder of this run has disappeared: it was deleted, moved or pruned. What is shown below is what was read last."));
   }
@@ -103,10 +110,10 @@ export class RunPage {
       ...(this.single ? [] : [el("p", { class: "crumb" }, el("a", { href: "/" }, "All runs"))]),
       el("div", { class: "titles" }, el("h1", {}, said(this.name)), stateBadge(row.state)),
       el("p", { class: "quiet" }, info ? [said(info.model), ` · pack ${info.pack} ${info.pack_version}`, info.trainer ? ` · ${info.trainer}` : "", " · "] : "",
-        row.step === null ? "no look yet" : `step ${row.step}, ${row.looks} looks`, row.attempts > 1 ? `, attempt ${row.attempts}` : "", " · last sign of life ", this.alive = el("span", {}, ago(row.last_seen))));
+        row.step === null ? "no look yet" : `step ${row.step}, ${row.looks} looks`, row.attempts > 1 ? `, attempt ${row.attempts}` : "", " · last sign of life ", this.seen = el("span", {}, ago(row.last_seen))));
   }
 
-  tick() { if (this.alive && this.detail) this.alive.textContent = ago(this.detail.row.last_seen); }
+  tick() { if (this.seen && this.detail) this.seen.textContent = ago(this.detail.row.last_seen); }
 
   drawVerdict() {
     const { verdict, info, last_measured: last } = this.detail;
