@@ -6,6 +6,7 @@ all; what is entailed is what was said. Models with stance labels (favour, again
 
 import hashlib
 import logging
+import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -151,13 +152,14 @@ def _loaded(model: Any, tokenizer: Any, device: str) -> tuple[Any, Any, str]:
     advice = (
         "Give the path of a downloaded NLI model, or read two-sided replies with the judge sides, which needs none."
     )
-    if is_missing(model):
+    source = os.path.expanduser(model)  # as text: a hub id keeps its slash everywhere
+    if is_missing(source):
         raise JudgeError(f'judge nli cannot load "{model}": there is no such folder. {advice}')
     try:
         # Loading initialises weights that the file lacks, with the generator that training uses.
         with torch.random.fork_rng():
-            loaded = AutoModelForSequenceClassification.from_pretrained(model)
-        tokenizer = AutoTokenizer.from_pretrained(model)
+            loaded = AutoModelForSequenceClassification.from_pretrained(source)
+        tokenizer = AutoTokenizer.from_pretrained(source)
     except (OSError, ValueError) as err:
         raise JudgeError(f'judge nli cannot load "{model}": {err}. {advice}') from err
     return loaded.to(device).eval(), tokenizer, model

@@ -136,6 +136,13 @@ def test_a_saved_model_loads_by_path_without_touching_the_global_generator(nli, 
     assert str(tmp_path) in judge.id
 
 
+def test_a_home_folder_may_be_written_short(nli, tmp_path, monkeypatch):
+    nli[0].save_pretrained(tmp_path / "judge")
+    nli[1].save_pretrained(tmp_path / "judge")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert "~/judge" in NliJudge("~/judge").id
+
+
 @pytest.mark.parametrize(
     ("labels", "found"),
     [
