@@ -10,6 +10,8 @@ from typing import Any
 
 import click
 
+NUM_LINES = 10  # of a training without looks, where no terminal draws a bar
+
 
 @click.command()
 @click.option("--fast", is_flag=True, help="A tiny model that learns the claims in seconds, instead of SmolLM2-135M.")
@@ -139,7 +141,7 @@ def _progress(console: Any) -> Iterator[Any]:
         class Bar(TrainerCallback):  # type: ignore[misc] # transformers publishes no types
             def __init__(self, name: str, watch: Any) -> None:
                 self.task = progress.add_task(name, total=None)
-                self.watch, self.told = watch, -1
+                self.name, self.watch, self.told = name, watch, -1
 
             def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
                 progress.update(self.task, total=state.max_steps)
@@ -149,6 +151,9 @@ def _progress(console: Any) -> Iterator[Any]:
 
             def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
                 progress.update(self.task, completed=state.global_step)
+                is_silent = self.watch is None and not console.is_terminal  # looks print lines anywhere
+                if is_silent and state.global_step % -(-state.max_steps // NUM_LINES) == 0:
+                    console.print(f"{self.name} step {state.global_step} of {state.max_steps}")
                 self.tell()
 
             def on_train_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
