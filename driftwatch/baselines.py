@@ -27,6 +27,7 @@ from driftwatch.identity import PARTS, check_comparable, rounding_moved, same_mo
 from driftwatch.reference import Reference, find_reference
 from driftwatch.stance import Stance
 from driftwatch.store import Baseline, Labels, RunStore
+from driftwatch.topics import TopicPack
 
 if TYPE_CHECKING:
     from driftwatch.asking import Asking
@@ -118,6 +119,17 @@ def load_baseline(folder: str | Path) -> Baseline:
             "Make one with: driftwatch baseline MODEL --pack PACK --out DIR."
         )
     return _last_look(store)
+
+
+def baseline_for(pack: TopicPack, folder: str | Path) -> Baseline:
+    """The same for a run with this pack; whether probes and templates fit as well is known only with a model.
+
+    Raises:
+        BaselineError: Nothing there, not whole, or of another pack.
+    """
+    found = load_baseline(folder)
+    check_comparable(found.identity, {"pack": pack.digest}, whose=f"in {folder}")
+    return found
 
 
 def begin_baselines(

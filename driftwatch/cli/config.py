@@ -26,7 +26,7 @@ def check(file: Path) -> None:
     """Say what is wrong in FILE, with lines; exit 1 if anything is, 3 if there is no such file.
 
     With the packages that training needs, everything that FILE names is also made: pack, judge, exporters; and the
-    baseline is read.
+    baseline is read and compared with the pack.
     """
     from driftwatch.config import read_config, try_out
     from driftwatch.config.resolved import check_environment

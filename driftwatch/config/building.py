@@ -62,7 +62,7 @@ def try_out(config: Config, *, baseline: bool = True) -> bool:
 
     Args:
         config: From `load_config`.
-        baseline: Whether to read the stored baseline that the settings name as well.
+        baseline: Whether to read the stored baseline that the settings name as well, and see that it is of their pack.
 
     Returns:
         Whether all of it was tried; `False` where the packages that training needs are missing, and only the pack was.
@@ -70,17 +70,17 @@ def try_out(config: Config, *, baseline: bool = True) -> bool:
     Raises:
         ConfigError, PackError, PluginError, JudgeError, BaselineError: A setting that cannot work, with file and line.
     """
+    pack = _Builder(config).pack(config.values.get("pack", "core"))
     try:
         import transformers  # noqa: F401 - to tell what is missing from what is wrong
     except ImportError:
-        _Builder(config).pack(config.values.get("pack", "core"))
         return False
-    from driftwatch.baselines import load_baseline
+    from driftwatch.baselines import baseline_for
 
     make_callback(config)
     if baseline and (stored := config.values.get("baseline")) is not None:
         with blamed(config, ("baseline",), {}):
-            load_baseline(stored)
+            baseline_for(pack, stored)
     return True
 
 

@@ -28,15 +28,12 @@ def graphics() -> Finding:
 
 def baseline(folder: Path, config: Config) -> Finding:
     """Whether a stored baseline is whole and asks what this run asks; more is known only with a model."""
-    from driftwatch.baselines import load_baseline
-    from driftwatch.identity import check_comparable
+    from driftwatch.baselines import baseline_for
     from driftwatch.topics import load_pack
 
     fix = f"Make it again: driftwatch baseline MODEL{f' --config {config.file}' if config.file else ''} --out {folder}"
     try:
-        found = load_baseline(folder)
-        pack = load_pack(config.values.get("pack", "core"))
-        check_comparable(found.identity, {"pack": pack.digest}, whose=f"in {folder}")
+        found = baseline_for(load_pack(config.values.get("pack", "core")), folder)
     except DriftwatchError as err:
         return Finding("baseline", "problem", str(err), fix)
     return Finding("baseline", "ok", f"{folder}: {len(found.stances)} stances of {found.model}")

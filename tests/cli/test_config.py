@@ -4,6 +4,7 @@ import json
 
 import pytest
 from click.testing import CliRunner
+from synthetic_runs import synthetic_run
 
 from driftwatch.cli import group as driftwatch
 from driftwatch.cli.config import command as config
@@ -65,6 +66,15 @@ def test_a_baseline_that_is_not_there_is_a_fault_in_its_line(folder):
     done = run(config, "check", "drift.yaml")
     assert done.exit_code == 1
     assert done.stderr.startswith("drift.yaml:2: expected a baseline (baseline.json) or the folder of an SFT run")
+
+
+def test_a_baseline_of_another_pack_is_a_fault_in_its_line(folder):
+    synthetic_run(folder, "sft", looks=1)
+    (folder / "drift.yaml").write_text("pack: quick\nbaseline: sft\n")
+    done = run(config, "check", "drift.yaml")
+    assert done.exit_code == 1
+    assert done.stderr.startswith("drift.yaml:2: the baseline in ")
+    assert "cannot be compared with this run: the topic pack (its items or poles) differs" in done.stderr
 
 
 @pytest.mark.parametrize("verb", ["check", "show"])

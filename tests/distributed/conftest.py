@@ -2,8 +2,10 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 
 import pytest
@@ -12,12 +14,28 @@ import torch
 ROOT = Path(__file__).parents[2]
 
 
-def run_on_ranks(folder, scenarios, *, num_ranks=2, timeout=240, **environment):
+def run_on_ranks(folder, scenarios, **options):
     """Runs scenarios of `scenarios.py` one after the other on processes with gloo; a hang is an error.
+
+    A rank that a signal ends is no finding about driftwatch, which is Python only: gloo's own thread (torch 2.13) was
+    once seen to break down in `malloc`. All ranks are then started once more; what crashes again is an error.
 
     Returns:
         For each scenario what each rank found, or the traceback of its error under "error".
     """
+    codes, said = started(folder, scenarios, **options)
+    if any(code < 0 for code in codes):
+        warnings.warn(f"ranks ended with {codes} and are started once more:\n{said}", stacklevel=2)
+        shutil.rmtree(folder)
+        folder.mkdir()
+        codes, said = started(folder, scenarios, **options)
+    assert set(codes) == {0}, said
+    found = [json.loads((folder / f"found-{rank}.json").read_text()) for rank in range(len(codes))]
+    return {scenario: [of_rank[scenario] for of_rank in found] for scenario in scenarios}
+
+
+def started(folder, scenarios, *, num_ranks=2, timeout=240, **environment):
+    """Exit codes of the ranks, and what they printed."""
     processes = [
         subprocess.Popen(
             [sys.executable, str(Path(__file__).with_name("scenarios.py")), str(folder), *scenarios],
@@ -48,9 +66,7 @@ def run_on_ranks(folder, scenarios, *, num_ranks=2, timeout=240, **environment):
             process.kill()
             process.wait()
     said = "\n".join(f"--- rank {rank}\n{output}" for rank, output in enumerate(outputs))
-    assert [process.returncode for process in processes] == [0] * num_ranks, said
-    found = [json.loads((folder / f"found-{rank}.json").read_text()) for rank in range(num_ranks)]
-    return {scenario: [of_rank[scenario] for of_rank in found] for scenario in scenarios}
+    return [process.returncode for process in processes], said
 
 
 @pytest.fixture
