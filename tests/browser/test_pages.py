@@ -257,21 +257,14 @@ def test_everything_works_by_keyboard(look, address, root):
     assert "at last" in label
 
 
-def test_the_first_chart_of_200_looks_is_there_within_a_second(look, address, root):
+def test_200_looks_are_drawn(look, address, root):
     synthetic_run(root, "long", looks=200)
-    look().open(f"{address}/runs/long").wait_for_selector(".part-topics canvas")  # files and folders are warm now
-    page = look().page
-    began = time.monotonic()
-    page.goto(f"{address}/runs/long", wait_until="commit")
-    page.wait_for_selector(".part-topics canvas")
-    assert time.monotonic() - began < 1.0 * (3 if slow_machine() else 1)
-
-
-def slow_machine():
-    """Whether others keep the processors busy, as on shared test machines."""
-    import os
-
-    return os.getloadavg()[0] > 2
+    watched = look()
+    page = watched.open(f"{address}/runs/long")
+    page.wait_for_selector(".part-movers .card")
+    assert page.locator(".part-topics canvas").count() == 8
+    assert "step 1990" in page.inner_text(".part-topics .card:first-child .readout")
+    sound(watched)
 
 
 @pytest.mark.parametrize("text", HOSTILE)
