@@ -12,6 +12,7 @@ import httpx
 import pytest
 from builders import record, run_info
 from hostile import HOSTILE
+from servers import wait_for
 from synthetic_runs import synthetic_info, synthetic_run
 
 from driftwatch.record import to_json
@@ -175,8 +176,8 @@ def test_a_service_without_runs_says_what_to_do(look, address):
 def deleted(store, address):
     """Delete a run's folder, and wait until the service has noticed."""
     shutil.rmtree(store.folder)
-    while httpx.get(f"{address}/api/v1/runs/{store.folder.name}").status_code != 404:
-        time.sleep(0.05)
+    url = f"{address}/api/v1/runs/{store.folder.name}"
+    wait_for("the service to notice", lambda: httpx.get(url).status_code == 404, seconds=60)
 
 
 def test_a_folder_deleted_while_open_is_said(look, address, root):
