@@ -73,6 +73,31 @@ def test_charts_really_have_ink(look, address, root):
     assert min(colours) > 3
 
 
+DRAWN = """async (values) => {
+    const { LineChart } = await import("/static/charts.js");
+    const chart = new LineChart({ title: "a part of the page", range: [0, 1], format: String });
+    document.querySelector("main").append(chart.node);
+    chart.set(values.map((_, at) => at), [{ label: "read", color: "--line-1", values }]);
+    await new Promise((done) => setTimeout(done, 300));
+    const canvas = chart.node.querySelector("canvas");
+    const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+    const colour = getComputedStyle(document.documentElement).getPropertyValue("--line-1").trim();
+    const wanted = [1, 3, 5].map((at) => parseInt(colour.slice(at, at + 2), 16));
+    let inked = 0;
+    for (let i = 0; i < data.length; i += 4) inked += wanted.every((part, at) => Math.abs(data[i + at] - part) < 8);
+    return inked;
+}"""
+
+
+def test_a_look_between_two_that_were_not_read_is_a_point(look, address, root):
+    synthetic_run(root, "planted", looks=4)
+    page = look().open(f"{address}/runs/planted")
+    page.wait_for_selector(".part-topics canvas")
+    assert page.evaluate(DRAWN, [None, None, None, None]) == 0
+    assert page.evaluate(DRAWN, [None, 0.5, None, None]) > 5
+    assert page.evaluate(DRAWN, [None, None, None, 0.5]) > 5
+
+
 def test_the_manner_of_replies_is_drawn_beside_that_of_the_baseline(look, address, root):
     synthetic_run(root, "mannered", looks=12, styles=True)
     watched = look()

@@ -7,6 +7,9 @@ const css = (name) => getComputedStyle(document.documentElement).getPropertyValu
 const FONT = "11px system-ui, sans-serif";
 const WHOLE = [1, 2, 5, 10, 20, 50, 100, 200, 500]; // distances of ticks where half of one has no name
 
+// Where a value has none beside it, so that no line shows it.
+const isolated = (values) => values.map((_, at) => at).filter((at) => (values[at] ?? null) !== null && (values[at - 1] ?? null) === null && (values[at + 1] ?? null) === null);
+
 // One chart of lines over steps.
 //   lines: [{ label, color (a custom property), dash, values, lower, upper, faint }]
 //   marks: [{ step, text }]   vertical, for phases
@@ -45,7 +48,7 @@ export class LineChart {
     for (const line of this.lines) {
       const color = css(line.color);
       series.push({ label: line.label, stroke: color, width: line.faint ? 1 : 2, dash: line.dash, spanGaps: false,
-                    points: { show: this.x.length < 3, size: 5, fill: color } });
+                    points: { show: this.x.length < 3, size: 5, fill: color, filter: (u, index, all) => (all ? null : isolated(u.data[index])) } });
       if (line.lower) {
         const at = series.length;
         series.push({ stroke: "transparent", width: 0, points: { show: false } },
