@@ -1,11 +1,16 @@
 """Fixtures that several parts share."""
 
 import os
+import signal
 
 import pytest
 
 # Torch reads this once a process, at the first matrix product on a GPU; tests that ask for determinism need it then.
 os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+
+# Ignored in what a shell starts in the background, and then in everything that is started from there; tests send it.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

@@ -314,9 +314,9 @@ def test_hostile_text_is_shown_as_text(look, address, root, text):
     sound(watched)
 
 
-def test_where_levels_of_the_screen_are_hidden_the_judged_replies_are_shown(look, address, root):
-    store = synthetic_run(root, "hidden", looks=3)
-    records = store.records()
+def test_where_levels_of_the_screen_are_hidden_the_judged_replies_are_shown(look, address, root, tmp_path):
+    made = synthetic_run(tmp_path, "hidden", looks=3)
+    records = made.records()
     for number, found in enumerate(records):
         screen = [
             replace(stance, probs=None, lower=None, upper=None, unscored="levels are hidden: r = 0.04")
@@ -324,7 +324,8 @@ def test_where_levels_of_the_screen_are_hidden_the_judged_replies_are_shown(look
         ]
         replies = [replace(stance, probe="confirm") for stance in found.stances]
         records[number] = replace(found, stances=(*screen, *replies))
-    (store.folder / "records.jsonl").write_bytes(b"".join(to_json(found) + b"\n" for found in records))
+    (made.folder / "records.jsonl").write_bytes(b"".join(to_json(found) + b"\n" for found in records))
+    store = RunStore(made.folder.rename(root / "hidden"))  # at once: the service must not read what is still changed
     watched = look()
     page = watched.open(f"{address}/runs/hidden")
     page.wait_for_selector(".part-topics canvas")
