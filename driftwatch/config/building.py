@@ -70,18 +70,22 @@ def try_out(config: Config, *, baseline: bool = True) -> bool:
     Raises:
         ConfigError, PackError, PluginError, JudgeError, BaselineError: A setting that cannot work, with file and line.
     """
-    pack = _Builder(config).pack(config.values.get("pack", "core"))
     try:
         import transformers  # noqa: F401 - to tell what is missing from what is wrong
     except ImportError:
+        _pack(config)
         return False
     from driftwatch.baselines import baseline_for
 
     make_callback(config)
     if baseline and (stored := config.values.get("baseline")) is not None:
         with blamed(config, ("baseline",), {}):
-            baseline_for(pack, stored)
+            baseline_for(_pack(config), stored)
     return True
+
+
+def _pack(config: Config) -> Any:
+    return _Builder(config).pack(config.values.get("pack", "core"))
 
 
 @contextmanager

@@ -6,7 +6,6 @@ all; what is entailed is what was said. Models with stance labels (favour, again
 
 import hashlib
 import logging
-import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -17,7 +16,7 @@ from driftwatch.errors import JudgeError
 from driftwatch.identity import model_identity
 from driftwatch.judges.anchors import anchor_accuracy, check_on_anchors
 from driftwatch.judges.judge import Asked, Reading
-from driftwatch.probes.load import is_missing
+from driftwatch.probes.load import in_full, is_missing
 from driftwatch.stance import Probs
 
 logger = logging.getLogger(__name__)
@@ -152,7 +151,7 @@ def _loaded(model: Any, tokenizer: Any, device: str) -> tuple[Any, Any, str]:
     advice = (
         "Give the path of a downloaded NLI model, or read two-sided replies with the judge sides, which needs none."
     )
-    source = os.path.expanduser(model)  # as text: a hub id keeps its slash everywhere
+    source = in_full(model)
     if is_missing(source):
         raise JudgeError(f'judge nli cannot load "{model}": there is no such folder. {advice}')
     try:

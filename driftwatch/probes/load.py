@@ -25,7 +25,7 @@ def load_model(name: str, *, dtype: Dtype = "auto") -> Loaded:
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    source = os.path.expanduser(name)  # as text: a hub id keeps its slash everywhere
+    source = in_full(name)
     if name == "smollm2":
         from driftwatch.demo.model import smollm2_path
 
@@ -50,6 +50,11 @@ def load_model(name: str, *, dtype: Dtype = "auto") -> Loaded:
         ) from err
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     return Loaded(model.to(device).eval(), tokenizer)
+
+
+def in_full(name: str) -> str:
+    """A model's name with a leading ~ replaced; text and no path, so that a hub id keeps its slash everywhere."""
+    return os.path.expanduser(name)
 
 
 def holds_model(folder: str | Path) -> bool:

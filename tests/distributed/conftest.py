@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import warnings
@@ -17,14 +18,14 @@ ROOT = Path(__file__).parents[2]
 def run_on_ranks(folder, scenarios, **options):
     """Runs scenarios of `scenarios.py` one after the other on processes with gloo; a hang is an error.
 
-    A rank that a signal ends is no finding about driftwatch, which is Python only: gloo's own thread (torch 2.13) was
-    once seen to break down in `malloc`. All ranks are then started once more; what crashes again is an error.
+    Where a rank ends with SIGSEGV, all are started once more; what crashes again is an error. Gloo's own thread (torch
+    2.13) was once seen to break down so, in `malloc`; driftwatch is Python only.
 
     Returns:
         For each scenario what each rank found, or the traceback of its error under "error".
     """
     codes, said = started(folder, scenarios, **options)
-    if any(code < 0 for code in codes):
+    if -signal.SIGSEGV in codes:
         warnings.warn(f"ranks ended with {codes} and are started once more:\n{said}", stacklevel=2)
         shutil.rmtree(folder)
         folder.mkdir()
