@@ -16,9 +16,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from driftwatch.errors import ProbeError
+from driftwatch.probes.configs import setting, text_config
 from driftwatch.probes.forward import Way, call, read_layout
 from driftwatch.probes.layout import lay_out
-from driftwatch.probes.memory import is_out_of_memory, text_config
+from driftwatch.probes.memory import is_out_of_memory
+from driftwatch.probes.switches import switches
 from driftwatch.probes.trie import Family, Request, shared_length
 
 logger = logging.getLogger(__name__)
@@ -56,7 +58,7 @@ def choose_way(model: Any, requests: Sequence[Request]) -> Chosen:
         ProbeError: The model returns no usable logits, or memory is too small for even one continuation.
     """
     sample = _sample(requests)
-    base = Way("plain", extras=_extras(model))
+    base = Way("plain", extras=switches(model))
     try:
         plain, logit_bytes = _trimming(model, base, sample)
         alone = [_alone(model, plain, request) for request in sample]
@@ -99,11 +101,6 @@ def _neighbours(request: Request, count: int = 3) -> tuple[tuple[int, ...], ...]
     longest = max(range(len(ordered)), key=lambda i: len(ordered[i]))
     start = max(0, min(longest - count // 2, len(ordered) - count))
     return tuple(ordered[start : start + count])
-
-
-def _extras(model: Any) -> dict[str, Any]:
-    # Mixtures of experts that return their router's logits compute a loss from them, and fail on any but a plain mask.
-    return {"output_router_logits": False} if getattr(text_config(model), "output_router_logits", False) else {}
 
 
 def _trimming(model: Any, way: Way, sample: Sequence[Request]) -> tuple[Way, int]:
@@ -157,7 +154,7 @@ def _deviation(model: Any, way: Way, sample: Sequence[Request], certain: NDArray
 
 
 def _faster_ways(model: Any, plain: Way, sample: Sequence[Request]) -> Iterator[Way]:
-    eager = getattr(text_config(model), "_attn_implementation", None) == "eager"
+    eager = setting(text_config(model), "_attn_implementation") == "eager"
     masks: tuple[Literal["bool", "additive"], ...] = ("additive", "bool") if eager else ("bool", "additive")
     for windows in _possible_windows(text_config(model), max(map(deepest, sample))):
         for mask in masks:
@@ -169,8 +166,8 @@ def _faster_ways(model: Any, plain: Way, sample: Sequence[Request]) -> Iterator[
 
 def _possible_windows(config: Any, longest: int) -> Iterator[tuple[tuple[str, int], ...]]:
     """How far attention layers may look back, by layer type where types differ; what the config says comes first."""
-    window = getattr(config, "sliding_window", None) or 0
-    kinds = sorted(set(getattr(config, "layer_types", None) or ()))
+    window = setting(config, "sliding_window", 0)
+    kinds = sorted(set(setting(config, "layer_types", ())))
     if 0 < window < longest:
         if "sliding_attention" in kinds:
             yield tuple((kind, window if kind == "sliding_attention" else 0) for kind in kinds)

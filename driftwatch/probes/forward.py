@@ -32,7 +32,7 @@ class Way:
         windows: Look-back of the attention layers by layer type, 0 for unlimited; a single one named "" holds for all.
         trims: Whether the model projects onto the vocabulary only where it is told to (`logits_to_keep`).
         cache_name: The argument that takes a cache.
-        extras: Further arguments of every call.
+        extras: Further arguments of every call, those of `switches`.
     """
 
     path: Path
@@ -158,7 +158,7 @@ def call(
     if way.trims:
         inputs["logits_to_keep"] = kept
     # Models that write "if use_cache" before they look at a cache would ignore a given one.
-    out = model(input_ids=ids, use_cache=cache is not None, return_dict=True, **inputs, **way.extras)
+    out = model(input_ids=ids, use_cache=cache is not None, **inputs, **way.extras)
     logits_BKV = getattr(out, "logits", None)
     expected = kept if way.trims else ids.shape[1]
     shape = tuple(logits_BKV.shape) if isinstance(logits_BKV, Tensor) else (0, 0)

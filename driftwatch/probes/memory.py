@@ -7,12 +7,17 @@ from typing import Any
 import torch
 
 from driftwatch.probes.batches import Fits, Size
+from driftwatch.probes.configs import setting, text_config
 
 # A look may take this share of the model's own size on top of what training holds. It leaves room, below the quarter
 # that is promised, for what the estimate does not see: buffers inside kernels and the allocator's rounding.
 SHARE_OF_MODEL = 1 / 5
 # Logits are normalized in pieces of this many bytes in float32.
 PIECE_BYTES = 2**23
+# Where a config names no such size: more than what is trained with driftwatch has.
+_UNKNOWN_LAYERS, _UNKNOWN_WIDTH = 128, 16_384
+# Heads of another size beside the ordinary ones: full-attention layers (Gemma 4), latent attention (DeepSeek).
+_FURTHER_HEADS = ("global_head_dim", "qk_head_dim", "v_head_dim")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +50,10 @@ class Footprint:
 
 
 def footprint(model: Any, *, logit_bytes: int, keeps_cache: bool, additive_mask: bool) -> Footprint:
-    """An estimate from the config, on the high side.
+    """An estimate from the config, on the high side: of the largest layer where layers differ.
+
+    A config that names nothing of the kind is no obstacle: the estimate then rests on the model's weights alone, and a
+    batch that is too large all the same is halved when memory runs out.
 
     Args:
         model: Any causal language model.
@@ -54,29 +62,58 @@ def footprint(model: Any, *, logit_bytes: int, keeps_cache: bool, additive_mask:
         additive_mask: Whether the mask has numbers instead of bits.
     """
     config = text_config(model)
-    item = model.get_input_embeddings().weight.element_size()
-    hidden = config.hidden_size
-    heads = getattr(config, "num_attention_heads", None) or 1
-    head_dim = getattr(config, "head_dim", None) or hidden // heads
-    key_heads = getattr(config, "num_key_value_heads", None) or heads
-    experts = getattr(config, "num_experts_per_tok", None) or 0
-    eager = getattr(config, "_attn_implementation", None) == "eager"
-    softcap = getattr(config, "final_logit_softcapping", None)
+    item = _item_size(model)
+    hidden = _positive(config, "hidden_size") or _widest(model)
+    heads = _positive(config, "num_attention_heads") or 1
+    head_dim = max(
+        _positive(config, "head_dim") or hidden // heads, *(_positive(config, name) or 0 for name in _FURTHER_HEADS)
+    )
+    key_heads = max(_positive(config, "num_key_value_heads") or heads, _positive(config, "num_global_key_value_heads"))
+    layers = _positive(config, "num_hidden_layers") or _UNKNOWN_LAYERS
+    vocabulary = _positive(config, "vocab_size") or _vocabulary(model) or hidden
+    experts = _positive(config, "num_experts_per_tok")
+    eager = setting(config, "_attn_implementation") == "eager"
+    softcap = setting(config, "final_logit_softcapping")
     return Footprint(
         # Residual, normed copy and attention's in- and outputs; gate, up, their product and its input; experts' copies.
-        token=item * (6 * hidden + 4 * _inner_size(config, experts) + 4 * heads * head_dim + 3 * experts * hidden),
-        logits=int(config.vocab_size) * logit_bytes * (2 if softcap else 1),
-        exact_logits=int(config.vocab_size) * 4,
+        token=item * (6 * hidden + 4 * _inner_size(config, hidden) + 4 * heads * head_dim + 3 * experts * hidden),
+        logits=vocabulary * logit_bytes * (2 if softcap else 1),
+        exact_logits=vocabulary * 4,
         pair=(item if additive_mask else 1) + (heads * (item + 8) if eager else item),
-        cached=2 * item * key_heads * head_dim * config.num_hidden_layers if keeps_cache else 0,
+        cached=2 * item * key_heads * head_dim * layers if keeps_cache else 0,
     )
 
 
-def _inner_size(config: Any, experts: int) -> int:
+def _inner_size(config: Any, hidden: int) -> int:
     """Width of the feed-forward layers that one token goes through."""
-    found = getattr(config, "intermediate_size", None) or 4 * config.hidden_size
-    dense = max(found) if isinstance(found, list) else int(found)
-    return max(dense, experts * (getattr(config, "moe_intermediate_size", None) or dense))
+    dense = _positive(config, "intermediate_size") or 4 * hidden
+    return max(dense, _positive(config, "num_experts_per_tok") * (_positive(config, "moe_intermediate_size") or dense))
+
+
+def _positive(config: Any, name: str) -> int:
+    """A size that a config names, the largest where it names one for each layer; 0 where it names none."""
+    found = setting(config, name, 0)
+    values = found if isinstance(found, (list, tuple)) else [found]
+    return max((int(value) for value in values if isinstance(value, (int, float)) and value > 0), default=0)
+
+
+def _item_size(model: Any) -> int:
+    """Bytes of one activation: those of an embedding, which no quantisation packs."""
+    weight = getattr(model.get_input_embeddings(), "weight", None)
+    return 4 if weight is None or not weight.is_floating_point() else int(weight.element_size())
+
+
+def _widest(model: Any) -> int:
+    """The widest thing that weights project to, but for the vocabulary: at least a hidden state."""
+    vocabulary = _vocabulary(model)
+    widths = [max(p.shape) for p in model.parameters() if p.dim() == 2 and vocabulary not in p.shape]
+    return max(widths, default=_UNKNOWN_WIDTH)
+
+
+def _vocabulary(model: Any) -> int:
+    """Rows of the input embeddings; 0 where they cannot be told."""
+    weight = getattr(model.get_input_embeddings(), "weight", None)
+    return 0 if weight is None or weight.dim() != 2 else int(weight.shape[0])
 
 
 def fits_within(footprint: Footprint, max_tokens: int, max_bytes: int) -> Fits:
@@ -93,12 +130,6 @@ def model_bytes(model: Any) -> int:
     # ZeRO-3 empties a parameter between its uses and keeps its size beside it.
     sizes = ((getattr(parameter, "ds_numel", parameter.numel()), parameter) for parameter in model.parameters())
     return sum(numel * parameter.element_size() for numel, parameter in sizes)
-
-
-def text_config(model: Any) -> Any:
-    """The config of the part that reads text."""
-    config = model.config
-    return config.get_text_config() if hasattr(config, "get_text_config") else config
 
 
 def is_out_of_memory(error: BaseException) -> bool:

@@ -10,7 +10,10 @@ from driftwatch.probes.capability import _resolution, choose_way
 
 
 def test_a_mixture_of_experts_is_not_asked_for_its_router_loss(build_model, requests):
-    assert choose_way(build_model("mixtral"), requests).way.extras == {"output_router_logits": False}
+    assert choose_way(build_model("mixtral"), requests).way.extras == {
+        "return_dict": True,
+        "output_router_logits": False,
+    }
 
 
 @pytest.mark.parametrize(("attention", "mask"), [("sdpa", "bool"), ("eager", "additive")])

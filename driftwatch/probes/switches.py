@@ -1,0 +1,87 @@
+"""Switches: what a model's forward computes beside logits, and how it is told not to, for the screen and the replies.
+
+Training may want more of a forward than its logits: a mixture of experts returns its router's logits and computes a
+balancing loss from them, which fails on any but the masks of training; attentions and hidden states cost memory. Some
+models return a tuple unless they are told otherwise. What is asked of a model while driftwatch looks is its logits.
+"""
+
+import inspect
+import logging
+from typing import Any
+
+import torch
+
+from driftwatch.probes.configs import all_configs, setting
+
+logger = logging.getLogger(__name__)
+
+# Outputs beside the logits that a config can turn on for every forward (transformers 4.57 to 5.24); those that a
+# model's own forward names on top of them are found by the prefix.
+_OUTPUTS = ("output_router_logits", "output_attentions", "output_hidden_states")
+_PREFIX = "output_"
+
+
+@torch.no_grad()
+def switches(model: Any) -> dict[str, Any]:
+    """Arguments for every call of a model that make it return logits and nothing else; to be called inside the guard.
+
+    Only what this model's config turns on is switched off. Each argument is tried on two tokens before it is named, so
+    that one that a forward refuses is left out.
+
+    Args:
+        model: A causal language model, plain or wrapped.
+
+    Returns:
+        Arguments by name, in a fixed order; the same on every rank of a training.
+    """
+    wanted: dict[str, Any] = {"return_dict": True, **dict.fromkeys(_turned_on(model), False)}
+    refusal = _refusal(model, wanted)
+    if refusal is None:
+        return wanted
+    # A model that cannot be called at all says so, with a better reason, where it is asked first.
+    if (without := _refusal(model, {})) is not None:
+        logger.debug("no switch could be tried: %r", without)
+        return wanted
+    accepted: dict[str, Any] = {}
+    for name, value in wanted.items():
+        refusal = _refusal(model, {**accepted, name: value})
+        if refusal is None:
+            accepted[name] = value
+        else:
+            logger.debug("%s refuses %s=%s: %r", type(model).__name__, name, value, refusal)
+    return accepted
+
+
+def _turned_on(model: Any) -> list[str]:
+    """Outputs beside the logits that the config of some part turns on."""
+    configs = all_configs(model)
+    own = [name for name in _parameters(model) if name.startswith(_PREFIX) and name not in _OUTPUTS]
+    return [name for name in (*_OUTPUTS, *own) if any(setting(config, name) is True for config in configs)]
+
+
+def _parameters(model: Any) -> list[str]:
+    """Names of the arguments of the innermost forward."""
+    for _ in range(8):  # wrappers in wrappers; more than this is none that anybody trains
+        inner = getattr(model, "_orig_mod", None) or getattr(model, "module", None)
+        if inner is None and hasattr(model, "get_base_model"):
+            inner = model.get_base_model()
+        if inner is None or inner is model:
+            break
+        model = inner
+    try:
+        return list(inspect.signature(model.forward).parameters)
+    except (TypeError, ValueError):
+        return []
+
+
+def _refusal(model: Any, arguments: dict[str, Any]) -> Exception | None:
+    """The error of a call with some arguments; `None` where there is none."""
+    weight = next(model.parameters())
+    device = getattr(model.get_input_embeddings(), "weight", weight).device
+    # Twice the first id: every vocabulary has it, and the same token twice is the start of no image.
+    ids_BT = torch.zeros(1, 2, dtype=torch.long, device=device)
+    try:
+        model(input_ids=ids_BT, **arguments)
+    except Exception as err:  # noqa: BLE001 - a forward may refuse an argument with any error
+        return err
+    return None
