@@ -4,6 +4,7 @@ What is recorded, switched for the look, and restored whatever happens:
 
 ================================  ===================================================================================
 random state                      python, numpy's global generator, torch on the CPU and on every device
+torch's own settings              default dtype and device, determinism, precision of matrix products, threads
 module modes                      `training` of each module by itself: a submodule that was deliberately in eval mode
                                   stays so, which `model.train(flag)` would not respect
 gradient checkpointing            switched off module by module; its function, and with it the original kwargs, is
@@ -11,7 +12,9 @@ gradient checkpointing            switched off module by module; its function, a
 arithmetic                        autocast off, gradients off, inference mode off
 compilation                       compiled modules run their original code
 4-bit layers                      not repacked for inference; the dtype they compute in
-buffers                           rotary frequencies that depend on the longest sequence seen, and the like
+buffers                           rotary frequencies that depend on the longest sequence seen, running statistics,
+                                  whatever their size and shape (`module_state.py`)
+plain attributes                  what a forward notes on a module for the next one: offsets of positions, counters
 hooks                             those added during the look go, those removed come back
 parameters                        `requires_grad`, which disabling an adapter flips
 configuration                     `config` with its parts (`use_cache`, attention), `generation_config`
@@ -33,6 +36,9 @@ import numpy as np
 import torch
 from torch import nn
 
+from driftwatch.module_state import kept_attributes as _attributes
+from driftwatch.module_state import kept_buffers as _buffers
+from driftwatch.module_state import restore_dict
 from driftwatch.probes.sharding import is_fsdp2, reset_forward
 
 _HOOKS = (
@@ -44,13 +50,13 @@ _HOOKS = (
     "_backward_hooks",
     "_backward_pre_hooks",
 )
-# Kept whole: anything larger is a weight in disguise (quantised layers), which no forward changes. Rotary frequencies
-# of the largest models have a few hundred elements.
-_BUFFER_ELEMENTS = 65_536
 # 4-bit layers of bitsandbytes. In eval mode on a CPU with bfloat16 instructions they repack their weights in place, for
 # good and for a kernel that has no backward pass; and some settle at the first forward on the dtype of its input.
 _REPACKS = "support_avx512bf16_for_cpu"
 _QUANTISED = (_REPACKS, "compute_dtype", "compute_type_is_set")
+_MODES = ("training", "gradient_checkpointing", "_gradient_checkpointing_func", "_compiled_call_impl", *_QUANTISED)
+_CONFIGS = ("config", "generation_config")
+_KEPT_BY_NAME = frozenset((*_HOOKS, *_MODES, *_CONFIGS))
 _TOKENIZER = ("padding_side", "truncation_side", "model_max_length", "chat_template")
 
 
@@ -72,12 +78,14 @@ def undisturbed(model: Any, *, tokenizer: Any = None, optimizer: Any = None) -> 
     modules = list(model.modules())
     with ExitStack() as stack:
         stack.enter_context(_random_state())
+        stack.enter_context(_global_settings())
         if tokenizer is not None:
             stack.enter_context(_tokenizer_settings(tokenizer))
         stack.enter_context(_configuration(modules))
         stack.enter_context(_hooks(modules))
         stack.enter_context(_requires_grad(model))
         stack.enter_context(_buffers(modules))
+        stack.enter_context(_attributes(modules, _KEPT_BY_NAME))
         stack.enter_context(_modes(modules))
         stack.enter_context(_averaged_weights(optimizer))
         stack.enter_context(_sharded(modules))
@@ -120,6 +128,54 @@ def _random_state() -> Iterator[None]:
         for step in undo:
             stack.callback(step)
         yield
+
+
+@contextmanager
+def _global_settings() -> Iterator[None]:
+    """What a forward may set for the whole process. A look computes with what the training has set."""
+    found = [(value, get, put) for get, put in _SETTINGS if (value := _told(get)) is not None]
+    try:
+        yield
+    finally:
+        with ExitStack() as stack:
+            for value, get, put in found:
+                if _told(get) != value:
+                    stack.callback(put, value)
+
+
+def _told(get: Callable[[], Any]) -> Any | None:
+    """A setting; `None` where this version of torch has none, or does not tell it."""
+    try:
+        return get()
+    except (AttributeError, RuntimeError):
+        return None
+
+
+def _determinism() -> tuple[bool, bool]:
+    return torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
+
+
+def _cudnn() -> tuple[bool, bool, bool]:
+    return torch.backends.cudnn.enabled, torch.backends.cudnn.benchmark, torch.backends.cudnn.deterministic
+
+
+def _set_cudnn(flags: tuple[bool, bool, bool]) -> None:
+    cudnn: Any = torch.backends.cudnn
+    cudnn.enabled, cudnn.benchmark, cudnn.deterministic = flags
+
+
+def _set_default_device(device: torch.device) -> None:
+    torch.set_default_device(None if device.type == "cpu" else device)  # None is the CPU, and costs nothing a call
+
+
+_SETTINGS: tuple[tuple[Callable[[], Any], Callable[[Any], object]], ...] = (
+    (torch.get_default_dtype, torch.set_default_dtype),
+    (lambda: torch.get_default_device(), _set_default_device),
+    (_determinism, lambda flags: torch.use_deterministic_algorithms(flags[0], warn_only=flags[1])),
+    (lambda: torch.get_float32_matmul_precision(), lambda name: torch.set_float32_matmul_precision(name)),
+    (_cudnn, _set_cudnn),
+    (torch.get_num_threads, torch.set_num_threads),
+)
 
 
 def _device_generators() -> Iterator[tuple[Any, Callable[..., Any], Callable[..., Any]]]:
@@ -170,7 +226,7 @@ def _force_eager() -> Iterator[None]:
 @contextmanager
 def _modes(modules: list[nn.Module]) -> Iterator[None]:
     """Eval mode without `Module.train`, whose overrides have side effects (merged adapters, frozen parts)."""
-    names = ("training", "gradient_checkpointing", "_gradient_checkpointing_func", "_compiled_call_impl", *_QUANTISED)
+    names = _MODES
     # In vars(): what the class defines as its default must not become an attribute of the instance.
     found = [(vars(module), {n: vars(module)[n] for n in names if n in vars(module)}) for module in modules]
     try:
@@ -189,40 +245,13 @@ def _modes(modules: list[nn.Module]) -> Iterator[None]:
 
 
 @contextmanager
-def _buffers(modules: list[nn.Module]) -> Iterator[None]:
-    """Buffers and the lengths they were made for: dynamic rotary embeddings shrink when they see a short sequence."""
-    found = []
-    for module in modules:
-        lengths = {n: v for n, v in vars(module).items() if n.endswith("max_seq_len_cached")}
-        tensors = dict(module._buffers)
-        if tensors or lengths:
-            small = {n: t.detach().clone() for n, t in tensors.items() if t is not None and _is_small(t)}
-            found.append((module, lengths, tensors, small))
-    try:
-        yield
-    finally:
-        with torch.no_grad():
-            for module, lengths, tensors, copies in found:
-                vars(module).update(lengths)
-                _restore_dict(module._buffers, tensors)
-                for name, copy in copies.items():
-                    buffer = tensors[name]
-                    if buffer is not None and not torch.equal(buffer, copy):
-                        buffer.copy_(copy)
-
-
-def _is_small(buffer: torch.Tensor) -> bool:
-    return buffer.device.type != "meta" and buffer.numel() <= _BUFFER_ELEMENTS
-
-
-@contextmanager
 def _hooks(modules: list[nn.Module]) -> Iterator[None]:
     found = [(getattr(module, name), dict(getattr(module, name))) for module in modules for name in _HOOKS]
     try:
         yield
     finally:
         for hooks, before in found:
-            _restore_dict(hooks, before)
+            restore_dict(hooks, before)
 
 
 @contextmanager
@@ -239,7 +268,7 @@ def _requires_grad(model: nn.Module) -> Iterator[None]:
 @contextmanager
 def _configuration(modules: list[nn.Module]) -> Iterator[None]:
     """Configs, their sub-configs and generation configs: the objects, and what is in them."""
-    names = ("config", "generation_config")
+    names = _CONFIGS
     held = [(vars(module), {n: vars(module)[n] for n in names if n in vars(module)}) for module in modules]
     configs: dict[int, Any] = {}
     for _, objects in held:
@@ -250,7 +279,7 @@ def _configuration(modules: list[nn.Module]) -> Iterator[None]:
         yield
     finally:
         for contents, before in found:
-            _restore_dict(contents, before)
+            restore_dict(contents, before)
         for attributes, objects in held:
             attributes.update(objects)
 
@@ -318,16 +347,6 @@ def _sharded(modules: list[nn.Module]) -> Iterator[None]:
     finally:
         for module in sharded:
             module.reshard()
-
-
-def _restore_dict(contents: dict[Any, Any], before: dict[Any, Any]) -> None:
-    """In place, in the original order, and only if something changed."""
-    same = len(contents) == len(before) and all(
-        name == old and contents[name] is before[old] for name, old in zip(contents, before, strict=True)
-    )
-    if not same:
-        contents.clear()
-        contents.update(before)
 
 
 def _put_back(attributes: dict[str, Any], before: dict[str, Any], names: tuple[str, ...]) -> None:

@@ -15,7 +15,7 @@ LAYERS = (
     ("record", "metrics", "samples", "alerts"),
     ("store", "folder", "exporters", "delivery"),
     ("mixin", "report", "service", "grafana", "stack"),
-    ("guard", "reference", "identity", "probes", "judges", "testing", "demo.model"),
+    ("guard", "module_state", "reference", "identity", "probes", "judges", "testing", "demo.model"),
     (
         "asking",
         "baselines",
