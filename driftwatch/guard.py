@@ -36,6 +36,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from driftwatch.averaging import averaged_weights as _averaged_weights
 from driftwatch.module_state import kept_attributes as _attributes
 from driftwatch.module_state import kept_buffers as _buffers
 from driftwatch.module_state import restore_dict
@@ -307,30 +308,6 @@ def _tokenizer_settings(tokenizer: Any) -> Iterator[None]:
             stack.callback(lambda: backend.enable_padding(**padding) if padding else backend.no_padding())
             stack.callback(lambda: backend.enable_truncation(**truncation) if truncation else backend.no_truncation())
         yield
-
-
-@contextmanager
-def _averaged_weights(optimizer: Any) -> Iterator[None]:
-    """Schedule-free optimizers train one point and evaluate another; the look sees the one that will be saved."""
-    inner = optimizer
-    while not _is_schedule_free(inner) and getattr(inner, "optimizer", None) is not None:
-        inner = inner.optimizer
-    groups = getattr(inner, "param_groups", [])
-    is_training = any(group.get("train_mode", True) for group in groups)
-    if not (_is_schedule_free(inner) and is_training):
-        yield
-        return
-    try:
-        inner.eval()
-        yield
-    finally:
-        inner.train()
-
-
-def _is_schedule_free(optimizer: Any) -> bool:
-    """Has modes of its own; the wrapper of accelerate has the methods whatever it wraps."""
-    is_wrapper = isinstance(getattr(optimizer, "optimizer", None), torch.optim.Optimizer)
-    return not is_wrapper and callable(getattr(optimizer, "eval", None)) and callable(getattr(optimizer, "train", None))
 
 
 @contextmanager

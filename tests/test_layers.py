@@ -15,7 +15,7 @@ LAYERS = (
     ("record", "metrics", "samples", "alerts"),
     ("store", "folder", "exporters", "delivery"),
     ("mixin", "report", "service", "grafana", "stack"),
-    ("guard", "module_state", "reference", "identity", "probes", "judges", "testing", "demo.model"),
+    ("averaging", "guard", "module_state", "reference", "identity", "probes", "judges", "testing", "demo.model"),
     (
         "asking",
         "baselines",
