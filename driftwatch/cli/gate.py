@@ -1,6 +1,7 @@
 """`driftwatch gate`: a release gate for continuous integration."""
 
 import json
+import math
 import sys
 import xml.etree.ElementTree as ET
 from collections.abc import Mapping, Sequence
@@ -77,6 +78,10 @@ def command(
     as_json: bool,
 ) -> None:
     """Show that B's stances stayed within a tolerance of A's, one for all topics or each topic's own.
+
+    The claim is about the questions that could have been asked, of which a pack's are a sample: "within" is said of a
+    topic that moved by the tolerance with probability alpha at most, however few or uneven its items. That takes at
+    least 30 items a topic for 0.1, and 61 for 0.05.
 
     A and B are folders of runs (their last look counts), folders that `driftwatch baseline` wrote, or models, which are
     asked now. Exit code 0: shown to be within the tolerance. 1: drifted. 2: unresolved: more items are needed, or
@@ -227,9 +232,7 @@ def _print(
             )
         tolerated = f"{c.max_drift:g} tolerated" if isinstance(max_drift, dict) else ""
         is_held_back = (found := validity[c.probe]) is not None and not found.is_valid  # why is said once, below
-        note = (
-            "" if is_held_back else c.why or (f"about {c.items_needed} items would settle it" if c.items_needed else "")
-        )
+        note = "" if is_held_back else c.why or _wanting(c)
         notes = ", ".join(filter(None, (tolerated, note)))
         words = f"[{colours[c.decision]}]{c.decision}[/]" + (f"\n{notes}" if notes else "")
         table.add_row(name + (f"\nby {c.probe}" if len(probes) > 1 else ""), shifts, str(c.num_items), words)
@@ -247,6 +250,15 @@ def _print(
         console.print(f"Shares by {probe} {told}", soft_wrap=True)
 
 
+def _wanting(comparison: TopicComparison) -> str:
+    """What an unresolved topic would need; empty for others."""
+    if comparison.decision != "unresolved" or comparison.resolvable is None:
+        return ""
+    least = f"so many show {math.ceil(comparison.resolvable * 1000) / 1000:g} at best"
+    number = comparison.items_needed
+    return least if number is None else f"about {number} items like these would settle it; {least}"
+
+
 def _junit(comparisons: list[TopicComparison]) -> str:
     counts = {name: sum(c.decision == name for c in comparisons) for name in EXIT}
     suite = ET.Element(
@@ -260,7 +272,9 @@ def _junit(comparisons: list[TopicComparison]) -> str:
         case = ET.SubElement(suite, "testcase", classname=f"driftwatch.{c.probe}", name=c.topic)
         if c.decision != "within":
             shifts = [] if c.magnitude is None else [f"{k} {v:+.3f}" for k, v in c.magnitude._asdict().items()]
-            message = f"{c.decision}: {c.why or ', '.join(shifts)}; tolerance {c.max_drift:g}"
+            message = (
+                f"{c.decision}: {c.why or ', '.join(filter(None, (*shifts, _wanting(c))))}; tolerance {c.max_drift:g}"
+            )
             ET.SubElement(case, "failure" if c.decision == "drifted" else "error", message=message, type=c.decision)
     ET.indent(suite)
     return ET.tostring(suite, encoding="unicode", xml_declaration=True) + "\n"

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from driftwatch.drift.divergence import crossfit_total_variation, score_shift, total_variation, wasserstein_ordinal
-from driftwatch.drift.interval import Interval, cluster_bootstrap
+from driftwatch.drift.interval import ENOUGH_CLUSTERS, Interval, cluster_bootstrap
 from driftwatch.stance import Probs, Stance
 
 BaselineName = Literal["sft", "start"]
@@ -22,8 +22,9 @@ class Drift:
     """How one topic moved, by one probe, against one baseline.
 
     Every figure is a mean over the items measured on both sides; `None` where no item gives it. Intervals resample
-    items (95 %, `None` with fewer than five items): they speak about the questions that could have been asked, not
-    about the noise of this measurement.
+    items (95 %, `None` with fewer than five items, of log-odds with fewer than thirty): they speak about the questions
+    that could have been asked, not about the noise of this measurement. Those of replies, probe "confirm", hold at all
+    looks of a run at once; see `sequence`.
 
     Attributes:
         magnitude: The paper's signed drift magnitude per stance, each in [−1, 1]; sums to 0 where every reply took a
@@ -34,7 +35,9 @@ class Drift:
         wasserstein: Size in steps of the scale oppose, neutral, support, in [0, 2].
         score_shift: Change of P(support) − P(oppose), in [−2, 2]; positive toward `poles[0]`.
         interval: Of `score_shift`.
+        pointwise: Of `score_shift`, of replies only: holds at this look alone, as one that was chosen beforehand.
         log_odds_shift: Screen only: change of support against oppose, nats a token.
+        items_needed: Items that `log_odds_interval` would need, where it is withheld for want of them.
         naysaying_shift: Change of P("no") whatever is asked, in [−1, 1].
         refusal_shift: Change of the share of refusals, in [−1, 1].
         unread_shift: Change of the share of unread replies, in [−1, 1].
@@ -64,6 +67,8 @@ class Drift:
     num_items: int = 0
     num_unscored: int = 0
     unscored: str | None = None
+    pointwise: Interval | None = None
+    items_needed: int | None = None
 
 
 def compare(
@@ -140,6 +145,7 @@ def _with_log_odds(drift: Drift, pairs: list[Pair], rng: np.random.Generator) ->
         drift,
         log_odds_shift=float(change_N.mean()),
         log_odds_interval=interval,
+        items_needed=ENOUGH_CLUSTERS if interval is None and len(change_N) < ENOUGH_CLUSTERS else None,
         flipped_ratio=float((np.sign(odds_N2[:, 0]) != np.sign(odds_N2[:, 1])).mean()),
     )
 
@@ -150,7 +156,7 @@ def _with_stances(drift: Drift, pairs: list[Pair], rng: np.random.Generator) -> 
         return drift
     change_NS = probs_N2S[:, 1] - probs_N2S[:, 0]
     support, neutral, oppose, score = cluster_bootstrap(
-        np.column_stack([change_NS, change_NS[:, 0] - change_NS[:, 2]]), rng
+        np.column_stack([change_NS, change_NS[:, 0] - change_NS[:, 2]]), rng, limits=([-1, -1, -1, -2], [1, 1, 1, 2])
     )
     before_S, now_S = probs_N2S.mean(0)
     leading_N2 = probs_N2S.argmax(2)

@@ -3,6 +3,12 @@
 Resampling replies instead of items treats the replies to one item as independent: a paired bootstrap with 50 clusters
 of ten then has a type I error of 43 % instead of 5 % (evalsig documentation, "clustering").
 
+A bootstrap knows of no item that the sample has missed. Where one item in nine moves, or few move far and most a
+little, plain percentiles of 8 to 20 items cover 0.4 to 0.9 instead of 0.95. So two items are put beside those that were
+asked, one range above their mean and one below, and with fewer than 30 items, or where all agree, the ends come from
+the figure's own limits instead (`bounded`), or there is no interval. Coverage of what is left is at least 0.94 in every
+case tried: tests/drift/test_coverage.py, docs/statistics.md.
+
 Shape letters: N rows, C clusters, F figures, R resamples.
 """
 
@@ -15,9 +21,12 @@ from statistics import NormalDist
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from driftwatch.drift.bounded import mean_bounds
+
 LEVEL = 0.95
 NUM_RESAMPLES = 1000  # the ends then vary by about 3 % of the width between generators
-MIN_CLUSTERS = 5  # below, resampling has too few distinct samples to say anything at 95 %
+MIN_CLUSTERS = 5  # below, not even limits that are known say anything of use
+ENOUGH_CLUSTERS = 30  # below, resampling does not cover what it says; found by simulation
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +51,7 @@ def cluster_bootstrap(
     rng: np.random.Generator,
     *,
     clusters: Sequence[object] | None = None,
+    limits: tuple[ArrayLike, ArrayLike] | None = None,
     level: float = LEVEL,
     num_resamples: int = NUM_RESAMPLES,
 ) -> list[Interval | None]:
@@ -55,11 +65,14 @@ def cluster_bootstrap(
         values_NF: One row a measurement, one column a figure, shape (N, F).
         rng: Draws the resamples; the same for all figures, so that their intervals belong together.
         clusters: The cluster of each row, for example its item id; `None` where each row is a cluster of its own.
+        limits: The smallest and the largest value that a figure can have, one of each or one a column; `None` where
+            nothing is known of that, as of nats.
         level: Coverage.
         num_resamples: Number of resamples; memory grows with its product with the number of clusters.
 
     Returns:
-        One interval a figure; `None` with fewer than five clusters. Without any spread the ends coincide.
+        One interval a figure. With fewer than 30 clusters, and where all agree, it is that of any figure with these
+        limits, and `None` where they are unknown; `None` with fewer than five clusters.
 
     Raises:
         ValueError: A value is not finite, or shapes do not fit.
@@ -76,14 +89,35 @@ def cluster_bootstrap(
     num_clusters = len(counts_C)
     if num_clusters < MIN_CLUSTERS:
         return [None] * values_NF.shape[1]
-    picks_RC = rng.integers(0, num_clusters, (num_resamples, num_clusters))
-    rows_R = np.arange(num_resamples)[:, None] * num_clusters
-    weights_RC = np.bincount((picks_RC + rows_R).ravel(), minlength=num_resamples * num_clusters)
-    weights_RC = weights_RC.reshape(num_resamples, num_clusters).astype(float)
+    tail = (1 - level) / 2
+    sure: list[Interval | None] = [None] * values_NF.shape[1]
+    if limits is not None:
+        sure = _by_limits(sums_CF / counts_C[:, None], limits, level)
+    range_F = np.ptp(sums_CF / counts_C[:, None], axis=0)
+    if num_clusters < ENOUGH_CLUSTERS:
+        return sure
+    mean_F, size = sums_CF.sum(0) / counts_C.sum(), counts_C.mean()
+    sums_CF = np.concatenate([sums_CF, size * np.stack([mean_F + range_F, mean_F - range_F])])
+    counts_C = np.concatenate([counts_C, [size, size]])
+    shape = (num_resamples, len(counts_C))
+    picks_RC = rng.integers(0, shape[1], shape)
+    rows_R = np.arange(num_resamples)[:, None] * shape[1]
+    weights_RC = np.bincount((picks_RC + rows_R).ravel(), minlength=num_resamples * shape[1])
+    weights_RC = weights_RC.reshape(shape).astype(float)
     means_RF = (weights_RC @ sums_CF) / (weights_RC @ counts_C)[:, None]
-    tail = _expanded_tail((1 - level) / 2, num_clusters)
-    lower_F, upper_F = np.quantile(means_RF, [tail, 1 - tail], axis=0)
-    return [Interval(float(low), float(up), level) for low, up in zip(lower_F, upper_F, strict=True)]
+    tail = _expanded_tail(tail, num_clusters)
+    ends_2F = np.quantile(means_RF, [tail, 1 - tail], axis=0)
+    if limits is not None:
+        ends_2F = np.clip(ends_2F, *limits)
+    resampled = [Interval(float(low), float(high), level) for low, high in ends_2F.T]
+    return [found if spread > 0 else known for found, known, spread in zip(resampled, sure, range_F, strict=True)]
+
+
+def _by_limits(
+    means_CF: NDArray[np.float64], limits: tuple[ArrayLike, ArrayLike], level: float
+) -> list[Interval | None]:
+    lower_F, upper_F = mean_bounds(means_CF, (1 - level) / 2, low=limits[0], high=limits[1])
+    return [Interval(float(low), float(high), level) for low, high in zip(lower_F, upper_F, strict=True)]
 
 
 def by_cluster(

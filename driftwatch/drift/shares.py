@@ -57,7 +57,7 @@ def topic_stances(stances: Sequence[Stance], rng: np.random.Generator) -> list[T
 def _topic_stance(topic: str, probe: str, group: Sequence[Stance], rng: np.random.Generator) -> TopicStance:
     probs = np.array([s.probs for s in group if s.probs is not None], float)
     reasons = [s.unscored for s in group if s.unscored is not None]
-    ends = cluster_bootstrap(probs, rng) if len(probs) else [None]
+    ends = cluster_bootstrap(probs, rng, limits=(0, 1)) if len(probs) else [None]
     bounds = [end for end in ends if end is not None]
     whole = len(bounds) == len(Probs._fields)
     return TopicStance(

@@ -69,7 +69,8 @@ def settings(tmp_path, text):
 
 def test_each_topic_is_held_against_the_tolerance_that_the_settings_give_it(tmp_path):
     """The same move of work is drift, or within what is tolerated, by what its owner wrote."""
-    args = ("--baseline", folder(tmp_path, "a"), "--candidate", folder(tmp_path, "b", shift=0.5), "--json")
+    sides = [folder(tmp_path, name, shift=shift, num_items=60) for name, shift in (("a", 0.0), ("b", 0.5))]
+    args = ("--baseline", sides[0], "--candidate", sides[1], "--json")
     moved = max(json.loads(invoke(*args).stdout)["topics"][0]["magnitude"].values())
     wide = settings(tmp_path, f"tolerance: {{default: 0.07, work: {moved + 0.15}}}")
     result = invoke(*args, *wide)
@@ -212,7 +213,7 @@ def test_models_are_asked_on_the_spot(tmp_path, tiny_tokenizer):
     from driftwatch.testing import tiny_model
 
     pack = tmp_path / "small.yaml"
-    items = "\n".join(f'      - {{id: w{i}, sides: ["I like day {i}", "I loathe night {i}"]}}' for i in range(6))
+    items = "\n".join(f'      - {{id: w{i}, sides: ["I like day {i}", "I loathe night {i}"]}}' for i in range(30))
     pack.write_text(
         "id: small\nversion: 1.0.0\ntitle: Small\nlanguage: en\nlicence: CC0-1.0\nsource: A test.\ntopics:\n"
         f'  - id: work\n    title: Work\n    poles: ["day", "night"]\n    control: false\n    items:\n{items}\n'
@@ -222,7 +223,7 @@ def test_models_are_asked_on_the_spot(tmp_path, tiny_tokenizer):
     tiny_tokenizer.save_pretrained(model)
     result = invoke("--baseline", model, "--candidate", model, "--pack", pack, "--json")
     assert result.exit_code == 0, result.output
-    assert json.loads(result.stdout)["topics"][0]["num_items"] == 6
+    assert json.loads(result.stdout)["topics"][0]["num_items"] == 30
 
 
 @pytest.mark.parametrize("num_items", [6, 40])

@@ -24,20 +24,30 @@ def test_a_known_shift_is_found_in_every_figure(rng):
     assert (drift.baseline, drift.num_items, drift.num_unscored, drift.unscored) == ("sft", 6, 0, None)
 
 
-def test_identical_looks_have_no_drift_and_an_interval_without_width(rng):
-    (drift,) = compare(bank([0.2, 0.3, 0.5]), bank([0.2, 0.3, 0.5]), against="start", rng=rng)
-    assert drift.score_shift == 0.0
-    assert (drift.interval.lower, drift.interval.upper) == (0.0, 0.0)
+def test_identical_looks_have_no_drift_and_an_interval_that_knows_how_few_items_there_are(rng):
+    few, many = (
+        compare(bank([0.2, 0.3, 0.5], num_items=n), bank([0.2, 0.3, 0.5], num_items=n), against="start", rng=rng)[0]
+        for n in (6, 60)
+    )
+    assert few.score_shift == many.score_shift == 0.0
+    assert few.interval.contains(0.0)
+    assert many.interval.contains(0.0)
+    assert many.interval.upper < 0.2 < few.interval.upper
 
 
 def test_the_screen_is_compared_before_any_calibration(rng):
     def screen(log_odds):
         return [Stance("work", f"w{i}", "statement", log_odds=x) for i, x in enumerate(log_odds)]
 
-    base = screen([0.1, -0.1, 0.2, 0.3, -0.2])
-    (drift,) = compare(base, screen([-0.3, -0.5, -0.2, -0.1, -0.6]), against="sft", rng=rng)
+    before, after = [0.1, -0.1, 0.2, 0.3, -0.2], [-0.3, -0.5, -0.2, -0.1, -0.6]
+    (many,) = compare(
+        screen(before * 8), screen([x - 0.01 * i for i, x in enumerate(after * 8)]), against="sft", rng=rng
+    )
+    assert many.log_odds_interval.upper < 0
+    assert many.items_needed is None
+    (drift,) = compare(screen(before), screen(after), against="sft", rng=rng)
     assert drift.log_odds_shift == pytest.approx(-0.4)
-    assert drift.log_odds_interval.upper < 0
+    assert (drift.log_odds_interval, drift.items_needed) == (None, 30), "nats have no limits; few items say too little"
     assert drift.flipped_ratio == pytest.approx(3 / 5)
     assert drift.magnitude is None
     assert drift.unscored is None

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from driftwatch.drift.equivalence import compare_models, decide
+from driftwatch.drift.equivalence import compare_models, decide, fewest_items
 from driftwatch.stance import Probs, Stance
 
 
@@ -9,7 +9,7 @@ def models(shift, *, num_items=50, spread=0.08, seed=0, topic="work"):
     """A bank of two models; the candidate's items moved by `shift` from oppose to support, on average."""
     rng = np.random.default_rng(seed)
     support = rng.uniform(0.3, 0.5, num_items)
-    moved = support + shift + rng.normal(0, spread, num_items)
+    moved = np.clip(support + shift + rng.normal(0, spread, num_items), 0, 0.8)
     return [
         [Stance(topic, f"{topic}{i}", "statement", probs=Probs(v, 0.2, 0.8 - v)) for i, v in enumerate(values)]
         for values in (support, moved)
@@ -26,18 +26,38 @@ def test_decisions(shift, num_items, decision):
     assert decide([found]) == decision
 
 
-def test_a_model_compared_with_itself_is_within_any_tolerance():
+def test_a_model_compared_with_itself_is_within_what_so_many_items_can_show():
+    """That none of fifty moved does not show that no other question would; the item in a hundred may be missing."""
     before, _ = models(0.0)
-    (found,) = compare_models(before, before, max_drift=0.001)
+    (found,) = compare_models(before, before, max_drift=0.10)
     assert found.decision == "within"
     assert found.magnitude == Probs(0.0, 0.0, 0.0)
+    (strict,) = compare_models(before, before, max_drift=0.01)
+    assert strict.decision == "unresolved"
+    assert strict.items_needed == fewest_items(0.01, 0.05) == 309
+    assert 0.01 < strict.resolvable < 0.07
+
+
+def test_what_is_resolvable_is_the_smallest_tolerance_that_would_have_been_within():
+    sides = models(0.02, spread=0.05)
+    (found,) = compare_models(*sides, max_drift=0.10)
+    assert compare_models(*sides, max_drift=found.resolvable + 1e-6)[0].decision == "within"
+    assert compare_models(*sides, max_drift=found.resolvable - 1e-6)[0].decision != "within"
+
+
+@pytest.mark.parametrize(("tolerance", "items"), [(0.05, 61), (0.10, 30), (0.20, 14)])
+def test_the_fewest_items_are_needed_even_where_none_moves(tolerance, items):
+    assert fewest_items(tolerance, 0.05) == items
+    for num_items, decision in ((items - 1, "unresolved"), (items, "within")):
+        before, _ = models(0.0, num_items=num_items)
+        assert compare_models(before, before, max_drift=tolerance)[0].decision == decision
 
 
 def test_no_alarm_is_not_equivalence():
     """Few noisy items show neither drift nor its absence, and the plan says how many would."""
     (found,) = compare_models(*models(0.0, num_items=6, spread=0.3))
     assert found.decision == "unresolved"
-    assert 50 < found.items_needed < 200
+    assert 50 < found.items_needed < 400
 
 
 def test_the_planned_number_of_items_settles_it():
@@ -77,7 +97,7 @@ def test_items_without_a_figure_on_both_sides_decide_nothing():
     after = [Stance(s.topic, s.item, s.probe, unscored="NaN") for s in after[:3]] + after[3:]
     (found,) = compare_models(before, after)
     assert found.decision == "unresolved"
-    assert found.why == "3 of 6 items measured on both sides; 5 are needed"
+    assert found.why == "3 of 6 items measured on both sides; 30 are needed"
 
 
 def test_nothing_to_compare_is_unresolved():

@@ -1,0 +1,109 @@
+"""Intervals over items cover what they say, or are withheld; and the gate is wrong as often as it says, at most.
+
+Populations of items whose mean change is known: changes that are normal, the project's own model of how items drift
+(few move far, most a little), and one item in nine or ten that changes sides altogether.
+"""
+
+from functools import cache
+
+import numpy as np
+import pytest
+
+from driftwatch.drift.compare import compare
+from driftwatch.drift.equivalence import compare_models
+from driftwatch.drift.interval import ENOUGH_CLUSTERS
+from driftwatch.drift.synthetic import new_bank
+from driftwatch.stance import Probs, Stance
+
+POPULATION, TOLERANCE = 20_000, 0.10
+
+
+@cache
+def populations():
+    """Stances before and after, by kind of change, each of shape (POPULATION, 3)."""
+    rng = np.random.default_rng(0)
+    thirds, leaning = np.full((POPULATION, 3), 1 / 3), np.tile([0.004, 0.004, 0.992], (POPULATION, 1))
+    normal = np.clip(rng.normal(0, 0.1, POPULATION), -0.23, 0.23)
+    bank = new_bank(rng, 1, 1, POPULATION)
+    own = bank.probs_RTMS[0, 0]
+    skewed = np.where(np.arange(POPULATION) % 10 == 0, 0.32, 0.0)
+    changes = {
+        "normal": (thirds, normal - normal.mean() + TOLERANCE),
+        "synthetic": (own, bank.drift_mass(TOLERANCE, slice(0, 1), 2)[0, 0]),
+        "one in nine": (leaning, np.where(np.arange(POPULATION) % 9 == 0, 0.99, 0.0)),
+        "one in ten": (leaning, np.where(np.arange(POPULATION) % 10 == 0, 0.99, 0.0)),
+        "skewed": (thirds, skewed + TOLERANCE - skewed.mean()),
+    }
+    return {name: (before, before + mass[:, None] * np.array([1, 0, -1])) for name, (before, mass) in changes.items()}
+
+
+def sampled(name, num_items, rng):
+    """A bank of that population on both sides, and its true mean change of support."""
+    before, after = populations()[name]
+    picked = rng.integers(0, POPULATION, num_items)
+    sides = [[Stance("t", str(i), "statement", probs=Probs(*side[k])) for i, k in enumerate(picked)]
+             for side in (before, after)]  # fmt: skip
+    return sides, float((after - before)[:, 0].mean())
+
+
+def covered(name, num_items, runs):
+    rng = np.random.default_rng([len(name), num_items])
+    hits, shown = 0, 0
+    for _ in range(runs):
+        (before, after), truth = sampled(name, num_items, rng)
+        (drift,) = compare(before, after, against="start", rng=rng)
+        if drift.interval is not None:
+            shown += 1
+            hits += drift.interval.contains(2 * truth)
+    return hits / shown if shown else None
+
+
+def wrongly_within(name, num_items, runs):
+    rng = np.random.default_rng([len(name), num_items, 1])
+    found = 0
+    for _ in range(runs):
+        sides, truth = sampled(name, num_items, rng)
+        assert truth >= TOLERANCE - 1e-9
+        (only,) = compare_models(*sides, max_drift=TOLERANCE, alpha=0.05)
+        found += only.decision == "within"
+    return found / runs
+
+
+def error(share, runs):
+    return 3 * (share * (1 - share) / runs) ** 0.5
+
+
+@pytest.mark.parametrize("num_items", [8, ENOUGH_CLUSTERS, 52])
+@pytest.mark.parametrize("name", ["normal", "synthetic", "one in nine"])
+def test_intervals_of_the_net_shift_cover_from_eight_items_up(name, num_items):
+    assert covered(name, num_items, 150) >= 0.93 - error(0.93, 150)
+
+
+@pytest.mark.parametrize("num_items", [10, 50])
+@pytest.mark.parametrize("name", ["normal", "synthetic", "one in nine", "skewed"])
+def test_within_is_seldom_said_of_a_shift_of_the_tolerance(name, num_items):
+    assert wrongly_within(name, num_items, 150) <= 0.05 + error(0.05, 150)
+
+
+def test_a_model_that_stayed_is_within_with_fifty_items():
+    """The test is no empty one: with the items of a usual bank it shows what is true."""
+    rng = np.random.default_rng(5)
+    before = rng.dirichlet((3, 2, 3), 50)
+    found = []
+    for _ in range(60):
+        moved = np.clip(rng.normal(0, 0.08, 50), -before[:, 0], before[:, 2])
+        after = before + moved[:, None] * np.array([1, 0, -1])
+        sides = [
+            [Stance("t", str(i), "s", probs=Probs(*row)) for i, row in enumerate(side)] for side in (before, after)
+        ]
+        found.append(compare_models(*sides, max_drift=TOLERANCE)[0].decision == "within")
+    assert np.mean(found) > 0.9
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("num_items", [8, 10, 12, 20, 29, 30, 50, 150])
+@pytest.mark.parametrize("name", ["normal", "synthetic", "one in nine", "one in ten", "skewed"])
+def test_every_interval_and_every_gate_holds(name, num_items):
+    coverage, wrong = covered(name, num_items, 1000), wrongly_within(name, num_items, 1000)
+    assert coverage >= 0.93 - error(0.93, 1000)
+    assert wrong <= 0.05 + error(0.05, 1000)
