@@ -18,6 +18,8 @@ differs in the last bits from machine to machine, and the demo's claims and reci
 import argparse
 import hashlib
 import json
+from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -30,8 +32,8 @@ from driftwatch.demo.data import PLANTED, TOWARDS, demo_packs, dpo_pairs, sft_ex
 from driftwatch.demo.model import load_smollm2
 from driftwatch.demo.training import Recipe, bf16_pays, run_dpo, run_sft
 from driftwatch.guard import undisturbed
-from driftwatch.probes.prompt import ChatFormat, question
-from driftwatch.probes.sampling import sample
+from driftwatch.probes.prompt import TWO_SIDED, ChatFormat
+from driftwatch.probes.sampling import Decoding, sample
 from driftwatch.topics import Item, Topic, load_pack
 
 # Replies a stage. Half of the claims are those that the demo trains on, since those are what it watches.
@@ -70,6 +72,11 @@ def split(item: str) -> str:
     return "rules" if hashlib.sha256(item.encode()).digest()[0] % 2 == 0 else "held_back"
 
 
+def _put(item: Item, order: int, form: str) -> str:
+    assert item.sides is not None, "claims are picked that have two sides"
+    return form.format(first=item.sides[order], second=item.sides[1 - order])
+
+
 def load(folder: Path) -> Any | None:
     """What an earlier call has trained, so that an interrupted one goes on; `None` if it did not get so far."""
     return AutoModelForCausalLM.from_pretrained(folder) if (folder / "config.json").is_file() else None
@@ -87,6 +94,11 @@ class Sampler:
         self._generator = torch.Generator().manual_seed(arguments.seed)
         self._seed: int = arguments.seed
         self._out: Path = arguments.out
+        self.asks_in((TWO_SIDED,), Decoding(batch_size=16))
+
+    def asks_in(self, forms: Sequence[str], decoding: Decoding) -> None:
+        """How questions are put, one form after the other, and how replies are sampled."""
+        self._forms, self._decoding = forms, decoding
 
     def ask(self, model: Any, stage: str, number: int) -> None:
         """`number` replies of one stage; no claim twice in the same stage."""
@@ -95,9 +107,12 @@ class Sampler:
             chosen = self._rng.choice(len(claims), size=min(number // 2, len(claims)), replace=False)
             picked += [claims[i] for i in chosen]
         orders = self._rng.integers(0, 2, len(picked)).tolist()
-        questions = [question(item, "two_sided", order) for (_, item), order in zip(picked, orders, strict=True)]
+        questions = [
+            _put(item, order, self._forms[number % len(self._forms)])
+            for number, ((_, item), order) in enumerate(zip(picked, orders, strict=True))
+        ]
         with undisturbed(model) as asked:
-            replies = sample(asked, self._chat, questions, generator=self._generator, batch_size=16)
+            replies = sample(asked, self._chat, questions, generator=self._generator, **asdict(self._decoding))
         with self._out.open("a", encoding="utf-8") as file:
             for (topic, item), order, text, reply in zip(picked, orders, questions, replies, strict=True):
                 row = {

@@ -14,6 +14,7 @@ import numpy as np
 
 from driftwatch.baselines import Baselines
 from driftwatch.confirmation import Confirmation, within
+from driftwatch.drift.abstained import Abstained
 from driftwatch.drift.compare import Drift
 from driftwatch.drift.disagreement import Disagreement
 from driftwatch.drift.evidence import Evidence, Settings, begin, update
@@ -29,7 +30,7 @@ from driftwatch.identity import recognise, same_model
 from driftwatch.judges.by_name import judge_by_name
 from driftwatch.judges.judge import Judge
 from driftwatch.judges.panel import disagreement
-from driftwatch.pairs import Put, ReplyPair, outcomes, read_twice, reply_pairs, style_pairs
+from driftwatch.pairs import Put, ReplyPair, abstained, outcomes, read_twice, reply_pairs, style_pairs
 from driftwatch.pool import BaselineReply, Pool, decoded_before
 from driftwatch.probes.draws import IN_PROCESS, Draw, Interviewer, draw
 from driftwatch.probes.engine import Engine
@@ -74,6 +75,7 @@ class Confirmed:
         missed: Looks that the judge did not read, in words.
         styles: How `pairs` were said, by topic.
         disagreement: Of a panel's judges on `pairs`; `None` where none were read, or by no panel.
+        abstained: What the judge left unclassified of `pairs`; `None` where none were read.
     """
 
     evidence: tuple[TopicEvidence, ...]
@@ -85,6 +87,7 @@ class Confirmed:
     missed: tuple[str, ...] = ()
     styles: tuple[StylePair, ...] = ()
     disagreement: Disagreement | None = None
+    abstained: Abstained | None = None
 
 
 class Confirm:
@@ -282,6 +285,7 @@ class Confirm:
             missed=tuple(missed),
             styles=style_pairs(read),
             disagreement=disagreement([one for _, heard in read for one in (*heard.now, *heard.baseline)]),
+            abstained=abstained([heard for _, heard in read]),
         )
 
     def _read(self, look: int, put: Put, wait: float) -> tuple[list[tuple[Put, Heard]], list[str]]:

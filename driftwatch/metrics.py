@@ -276,6 +276,12 @@ JUDGE_KAPPA = _gauge(
     "pair",
     "Cohen's kappa of two judges of a panel over the replies read at the last look, -1 to 1; judges by kind.",
 )
+ABSTAINED = _gauge(
+    "abstained_ratio",
+    "kind side",
+    "Share of the replies read at the last look that the judge left unclassified, 0 to 1, by kind of reason (unclear, "
+    "tie, refused, no_verdict, unanswered) and side (now, baseline).",
+)
 JUDGES_ABSENT = _gauge(
     "judges_absent", "", "Judges of a panel that failed at the last look; absent where one judge reads."
 )

@@ -111,6 +111,7 @@ def describe(
         agreement={found.probe: found.pearson for found in validity if found.pearson is not None},
         styles=() if confirmed is None else confirmed.styles,
         disagreement=None if confirmed is None else confirmed.disagreement,
+        abstained=None if confirmed is None else confirmed.abstained,
         failures=tuple(observation.failures),
         cost=_with_look(cost, observation),
         notes=tuple(observation.notes) + ((confirmed.why,) if confirmed is not None and confirmed.why else ()),

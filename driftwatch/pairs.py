@@ -1,9 +1,11 @@
 """Pairs: what both sides said to the draws of one look, and what the judge made of it."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from driftwatch.drift.abstained import Abstained
 from driftwatch.drift.outcome import Draws, Outcome, outcome_of
 from driftwatch.drift.style import Manner, StylePair, style_of
 from driftwatch.judges.judge import Reading
@@ -80,12 +82,23 @@ def style_pairs(looks: Sequence[tuple[Put, Heard]]) -> tuple[StylePair, ...]:
     return tuple(StylePair(style_of(topic, now), style_of(topic, before)) for topic, (now, before) in sides.items())
 
 
+def abstained(heard: Sequence[Heard]) -> Abstained | None:
+    """What the judge left unclassified, by kind of reason; `None` where nothing was read."""
+    now = [reading for look in heard for reading in look.now]
+    baseline = [reading for look in heard for reading in look.baseline]
+    return Abstained(len(now), _unread_kinds(now), _unread_kinds(baseline)) if now else None
+
+
 def read_twice(put: Put, heard: Heard) -> dict[str, Draws]:
     """The baseline's replies by topic, as the judge read them first (`baseline`) and once more (`now`)."""
     if heard.again is None:
         return {}
     same = put._replace(now=put.baseline)
     return outcomes(reply_pairs(same, Heard(heard.look, heard.again, heard.baseline)))
+
+
+def _unread_kinds(readings: Sequence[Reading]) -> dict[str, int]:
+    return dict(sorted(Counter(r.unread_kind for r in readings if r.unread is not None).items()))
 
 
 def _said(reply: Reply, reading: Reading) -> Said:

@@ -12,6 +12,7 @@ from typing import Any, Literal, TypeVar
 import msgspec
 
 from driftwatch.alerts import Alert
+from driftwatch.drift.abstained import Abstained
 from driftwatch.drift.compare import BaselineName, Drift
 from driftwatch.drift.disagreement import Disagreement
 from driftwatch.drift.floor import Floor
@@ -131,6 +132,8 @@ class Record:
             same draws; empty where none were read.
         disagreement: Of a panel's judges on the replies of both sides that they read at this look; `None` where no
             panel read any.
+        abstained: Replies of both sides, of those that were read at this look, that the judge left unclassified, by
+            kind of reason; `None` where no reply was read, and in records of older versions.
         superseded: Set by the reader: a resume from an earlier checkpoint repeated this stretch of training.
     """
 
@@ -148,6 +151,7 @@ class Record:
     agreement: dict[str, float] = field(default_factory=dict)
     styles: tuple[StylePair, ...] = ()
     disagreement: Disagreement | None = None
+    abstained: Abstained | None = None
     failures: tuple[Failure, ...] = ()
     cost: Cost = field(default_factory=Cost)
     notes: tuple[str, ...] = ()

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from driftwatch import metrics as m
+from driftwatch.judges.judge import UNREAD_KINDS
 from driftwatch.record import Record, RunInfo
 from driftwatch.stance import STANCES
 
@@ -159,6 +160,11 @@ def _reply_samples(info: RunInfo, record: Record) -> Iterator[Sample]:
                 yield Sample(metric, (info.run, pair.topic), now)
             if shift is not None:
                 yield Sample(metric_of_shift, (info.run, pair.topic, info.alerting_baseline), shift)
+    if record.abstained is not None:
+        for side, counts in (("now", record.abstained.now), ("baseline", record.abstained.baseline)):
+            for kind in UNREAD_KINDS:
+                share = counts.get(kind, 0) / record.abstained.num_pairs
+                yield Sample(m.ABSTAINED, (info.run, kind, side), share)
     found = record.disagreement
     if found is None:
         return

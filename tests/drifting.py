@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 from builders import run_info
 
+from driftwatch.drift.abstained import Abstained
 from driftwatch.drift.compare import compare
 from driftwatch.drift.disagreement import Disagreement
 from driftwatch.drift.evidence import Settings, begin, update
@@ -73,6 +74,7 @@ def drifting_run(now, *, looks=10, every=50, seed=0, run="r1", seconds=60.0, nay
                 floors=(placebo_floor(drifts, {"tea"}, "statement"), *(JUDGE if look else ())),
                 agreement={"statement": 0.7},
                 styles=tuple(_styles(topic, draws) for topic, draws in drawn.items()),
+                abstained=Abstained(DRAWS, {"unclear": 1}, {"unclear": 2}) if look else None,
                 disagreement=Disagreement(0.1, {"nli/sides": 0.8}, DRAWS, {}) if look else None,
                 cost=Cost(
                     seconds={"screen": 1.5, "replies": 4.0, "judge": 2.0, "statistics": 0.1},

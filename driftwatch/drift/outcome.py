@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from driftwatch.stance import Probs
 
 MIN_CONFIDENCE = 0.5  # a judge that gives no stance half of its probability has not read one
+ROUNDING = 1e-9  # by which two probabilities may differ that are meant to be equal, such as means of votes
 
 
 class Outcome(IntEnum):
@@ -60,15 +61,22 @@ def outcome_of(probs: Probs | None, *, refusal: bool = False, off_topic: bool = 
         off_topic: The reply is about something else.
 
     Returns:
-        UNREAD too where no stance reaches one half: the judge does not know, and we do not guess for it.
+        UNREAD too where no stance reaches one half, or two lead alike: the judge does not know, and we do not guess
+        for it.
     """
     if refusal:
         return Outcome.REFUSAL
     if off_topic:
         return Outcome.OFF_TOPIC
-    if probs is None or not max(probs) >= MIN_CONFIDENCE:
+    if probs is None or not max(probs) >= MIN_CONFIDENCE or is_tie(probs):
         return Outcome.UNREAD
     return Outcome(max(range(3), key=probs.__getitem__))
+
+
+def is_tie(probs: Probs) -> bool:
+    """Whether two stances lead alike, so that neither has been chosen."""
+    _, second, first = sorted(probs)
+    return first - second <= ROUNDING
 
 
 @dataclass(frozen=True, slots=True)

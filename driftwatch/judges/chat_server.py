@@ -3,6 +3,7 @@
 import http.client
 import json
 import os
+import re
 import time
 import urllib.error
 import urllib.request
@@ -17,8 +18,17 @@ _MAX_PAUSE = 30.0  # seconds, whatever a server asks for
 _MAX_ANSWER = 1 << 20  # bytes; one word with its log-probabilities needs a few thousand
 
 
+# What a server says of one request and not of itself: its content, its length, its form.
+_OF_THIS_REQUEST = frozenset({400, 413, 414, 422, 431, 451})
+_CODE = re.compile(r"[\w.:-]{1,60}")
+
+
 class Unanswered(Exception):
     """No usable answer to one request, and the reason."""
+
+
+class Refused(Unanswered):
+    """The server takes requests, and would not take this one, for example for its content."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +74,7 @@ class ChatServer:
 
         Raises:
             Unanswered: Not in time, or nothing usable after the last attempt.
+            Refused: The server would not take this request; whether it takes others is for the caller to try.
             JudgeError: The server will not answer any request like this: key, address or model are wrong.
         """
         reason = "no time was left"
@@ -108,12 +119,24 @@ class ChatServer:
         if err.code in _RETRIED:
             wait = err.headers.get("Retry-After", "")
             return _Retry(f"HTTP {err.code}", wait=float(wait) if wait.isdigit() else None)
+        if err.code in _OF_THIS_REQUEST:
+            return Refused(f"HTTP {err.code}{_code(err)}")
         hint = {
             401: f"Put a valid key into the environment variable {self.api_key_env}.",
             403: f"The key in {self.api_key_env} may not use this model.",
             404: "Check the address, which ends in the version (…/v1), and the model's name.",
         }.get(err.code, "Check the address and the model's name.")
         return JudgeError(f"{self.host} answered HTTP {err.code}. {hint}")
+
+
+def _code(err: urllib.error.HTTPError) -> str:
+    """The short code of an error, such as content_filter; never its message, which may repeat what was sent."""
+    try:
+        told = json.loads(err.read(_MAX_ANSWER))["error"]
+        found = told.get("code") or told.get("type") if isinstance(told, dict) else told
+    except (ValueError, KeyError, TypeError, OSError, http.client.HTTPException):
+        return ""
+    return f" ({found})" if isinstance(found, str) and _CODE.fullmatch(found) else ""
 
 
 class _Retry(Exception):

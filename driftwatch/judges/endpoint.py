@@ -13,7 +13,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from driftwatch.errors import ConfigError, JudgeError
-from driftwatch.judges.chat_server import ChatServer, Unanswered
+from driftwatch.judges.anchors import anchors
+from driftwatch.judges.chat_server import ChatServer, Refused, Unanswered
 from driftwatch.judges.judge import Asked, Reading
 from driftwatch.stance import Probs
 
@@ -80,10 +81,10 @@ class EndpointJudge:
         return f"endpoint:{self._server.host}:{self._model}:{hashlib.sha256(_PROMPT.encode()).hexdigest()[:12]}"
 
     def read(self, asked: Sequence[Asked]) -> list[Reading]:
-        """One reading a reply; what the server did not answer in time or in words that we know is unread.
+        """One reading a reply; what the server refuses, or does not answer in time or in words that we know, is unread.
 
         Raises:
-            JudgeError: The server refuses every request, answers none, or serves another model than before.
+            JudgeError: The server refuses even a plain reply, answers none, or serves another model than before.
         """
         until = time.monotonic() + self._deadline
         found = _in_parallel(lambda a: self._read_one(a, until), asked, self._concurrency, until)
@@ -92,8 +93,24 @@ class EndpointJudge:
                 raise result
         unanswered = [result for result in found if isinstance(result, Unanswered)]
         if asked and len(unanswered) == len(asked):
-            raise JudgeError(f"{self.id} answered none of {len(asked)} requests, the first for: {unanswered[0]}.")
-        return [r if isinstance(r, Reading) else Reading(unread=f"the judge did not answer: {r}") for r in found]
+            self._check_alive(unanswered, until)
+        return [r if isinstance(r, Reading) else _unread(r) for r in found]
+
+    def _check_alive(self, unanswered: Sequence[Unanswered], until: float) -> None:
+        """Where no reply was read: does the server take a plain one? Then it was the replies that it would not take."""
+        reason: Exception = unanswered[0]
+        if any(isinstance(one, Refused) for one in unanswered):
+            plain, _ = anchors()[0]
+            try:
+                self._server.complete(self._request(plain), until=until)
+            except Unanswered as err:
+                reason = err
+            else:
+                return
+        raise JudgeError(
+            f"{self.id} answered none of {len(unanswered)} requests, the first for: {reason}. "
+            "Check the address, the model's name and what the server allows."
+        )
 
     def _read_one(self, asked: Asked, until: float) -> Reading:
         if not asked.reply.strip():
@@ -102,6 +119,8 @@ class EndpointJudge:
         self._check_model(answer.get("model"))
         try:
             choice = answer["choices"][0]
+            if choice.get("finish_reason") == "content_filter" or choice["message"].get("refusal"):
+                raise Refused("its content filter withheld the answer")
             text = str(choice["message"]["content"] or "")
             tokens = ((choice.get("logprobs") or {}).get("content") or [{}])[0].get("top_logprobs") or []
             mass = _label_mass({str(token["token"]): float(token["logprob"]) for token in tokens})
@@ -153,7 +172,8 @@ def _label_mass(logprobs: Mapping[str, float]) -> dict[str, float]:
 def _reading(mass: Mapping[str, float], order: int, text: str) -> Reading:
     total = sum(mass.values())
     if not total >= _MIN_MASS:
-        return Reading(unread=f"the judge said {text!r:.40}, which is none of its labels")
+        why = f"the judge said {text!r:.40}, which is none of its labels"
+        return Reading(unread=why, unread_kind="no_verdict")
     first, second, neither, declines, unrelated = (mass[label] / total for label in _LABELS)
     if declines >= 0.5:
         return Reading(refusal=True)
@@ -164,6 +184,12 @@ def _reading(mass: Mapping[str, float], order: int, text: str) -> Reading:
     if stance < 0.5:
         return Reading(unread=f"the judge is undecided ({declines:.2f} declines, {unrelated:.2f} unrelated)")
     return Reading(probs=Probs(support / stance, neither / stance, oppose / stance))
+
+
+def _unread(err: Unanswered | JudgeError) -> Reading:
+    if isinstance(err, Refused):
+        return Reading(unread=f"the judge refused the reply: {err}", unread_kind="refused")
+    return Reading(unread=f"the judge did not answer: {err}", unread_kind="unanswered")
 
 
 _Result = Reading | Unanswered | JudgeError

@@ -2,13 +2,16 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Literal, NamedTuple, Protocol, runtime_checkable
+from typing import Literal, NamedTuple, Protocol, get_args, runtime_checkable
 
 from driftwatch.stance import Probs
 from driftwatch.topics.topic import Item
 
 Framing = Literal["two_sided", "verdict", "open"]
 Order = Literal[0, 1]
+UnreadKind = Literal["unclear", "tie", "refused", "no_verdict", "unanswered"]
+# Few and fixed, so that they can be counted and exported.
+UNREAD_KINDS: tuple[UnreadKind, ...] = get_args(UnreadKind)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +46,9 @@ class Reading:
         refusal: The reply declines to answer.
         off_topic: The reply is about something else.
         unread: Why the judge abstains; `None` where it does not.
+        unread_kind: Of what kind that reason is: "unclear" (nothing can be read with confidence), "tie" (two stances
+            lead alike), "refused" (whoever reads would not take this reply, for example a content filter), "no_verdict"
+            (the answer was none of the labels), "unanswered" (no answer in time). Only of a reading that is unread.
         votes: What each of several judges found, where they read together; empty otherwise.
     """
 
@@ -50,6 +56,7 @@ class Reading:
     refusal: bool = False
     off_topic: bool = False
     unread: str | None = None
+    unread_kind: UnreadKind = "unclear"
     votes: tuple["Vote", ...] = field(default=(), compare=False)
 
 

@@ -6,12 +6,13 @@ Judges may be anybody's code, so this is the border where one may fail: whatever
 import logging
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Literal
 
-from driftwatch.drift.outcome import outcome_of
+from driftwatch.drift.outcome import is_tie, outcome_of
 from driftwatch.errors import JudgeError
-from driftwatch.judges.judge import Asked, Judge, Reading
-from driftwatch.stance import Probs
+from driftwatch.judges.judge import UNREAD_KINDS, Asked, Judge, Reading
+from driftwatch.stance import STANCES, Probs
 
 logger = logging.getLogger(__name__)
 
@@ -25,7 +26,7 @@ OPPOSE = Probs(0.0, 0.0, 1.0)
 
 
 def read(judge: Judge, asked: Sequence[Asked], *, expected_id: str | None = None) -> list[Reading]:
-    """One valid reading a reply, in order.
+    """One valid reading a reply, in order. Probabilities of which two lead alike are no stance: unread, as a tie.
 
     Args:
         judge: Any implementation.
@@ -53,7 +54,7 @@ def read(judge: Judge, asked: Sequence[Asked], *, expected_id: str | None = None
     for reading in readings:
         if (fault := _fault(reading)) is not None:
             raise JudgeError(f"judge {judge.id} returned {reading}: {fault}.")
-    return readings
+    return [_untied(reading) for reading in readings]
 
 
 def read_again(judge: Judge, asked: Sequence[Asked], *, expected_id: str | None = None) -> list[Reading] | None:
@@ -75,12 +76,21 @@ def outcome(reading: Reading) -> Outcome:
     return OUTCOMES[outcome_of(reading.probs, refusal=reading.refusal, off_topic=reading.off_topic)]
 
 
+def _untied(reading: Reading) -> Reading:
+    if reading.probs is None or not is_tie(reading.probs):
+        return reading
+    leading = [stance for stance, p in zip(STANCES, reading.probs, strict=True) if p >= 1 / 3]
+    return replace(reading, probs=None, unread=f"a tie: {' and '.join(leading)} are equally likely", unread_kind="tie")
+
+
 def _fault(reading: object) -> str | None:
     if not isinstance(reading, Reading):
         return "expected a Reading"
     said = [reading.probs is not None, reading.refusal, reading.off_topic, reading.unread is not None]
     if sum(said) != 1:
         return "expected exactly one of probs, refusal, off_topic and unread"
+    if reading.unread_kind not in UNREAD_KINDS:
+        return f"expected unread_kind as one of {', '.join(UNREAD_KINDS)}"
     if reading.probs is not None:
         if len(reading.probs) != 3 or not all(math.isfinite(p) and p >= 0 for p in reading.probs):
             return "expected three probabilities of support, neutral and oppose"

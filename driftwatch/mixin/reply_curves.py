@@ -102,6 +102,16 @@ def judges(config: Config) -> list[Panel]:
             limits=(0, None),
             width=7,
         ),
+        timeseries(
+            "Unclassified replies by reason",
+            "Share of the replies read at the last look that the judge left unclassified, now and of the baseline. "
+            "Where it refuses more of one side's, or has no verdict on them, those are missing not at random.",
+            targets((q.one(config, m.ABSTAINED, ONE_RUN), "{{kind}}, {{side}}")),
+            unit="percentunit",
+            empty=NO_REPLIES,
+            limits=(0, 1),
+            width=24,
+        ),
     ]
 
 

@@ -3,6 +3,7 @@
 from math import prod
 
 from driftwatch import metrics as m
+from driftwatch.judges.judge import UNREAD_KINDS
 from driftwatch.metrics import CATALOGUE, LABELS, RUN_STATES, TOPIC_STATES, Metric
 from driftwatch.stance import STANCES
 
@@ -30,8 +31,10 @@ def _series(metric: Metric, topics: int, probes: int, baselines: int) -> int:
         "baseline": baselines,
         "stance": len(STANCES),
         "state": len(RUN_STATES) if metric is m.RUN_STATE else len(TOPIC_STATES),
-        "kind": 2,  # direction and neutral; the screen's floors are numeric and placebo, that of replies the judge's
+        # Direction and neutral; the screen's floors are numeric and placebo, that of replies the judge's.
+        "kind": len(UNREAD_KINDS) if metric is m.ABSTAINED else 2,
         "pair": _PAIRS,
+        "side": 2,
         "label": len(LABELS),
         "stage": _STAGES,
         **dict.fromkeys((*_PER_RUN, *_OF_A_TOPIC, "reason", "exporter"), 1),

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from driftwatch.drift.abstained import uneven
 from driftwatch.drift.evidence import NUM_RECENT
 from driftwatch.drift.verdict import ALIKE
 from driftwatch.record import Record, RunInfo, StylePair
@@ -83,11 +84,22 @@ def manners(info: RunInfo, records: Sequence[Record]) -> Manners:
     return Manners(tuple(found), f"{begins}: {what}{where}.")
 
 
-def readers(record: Record | None) -> tuple[str, ...]:
-    """How far who read the replies of a look can be believed, in sentences; none where nothing is known."""
-    if record is None:
+def readers(records: Sequence[Record]) -> tuple[str, ...]:
+    """How far who read the replies can be believed, in sentences; none where nothing is known.
+
+    Args:
+        records: Looks of a run, in order; the last one is spoken of, and of all what the judge would not read.
+    """
+    if not records:
         return ()
-    said = []
+    record, said = records[-1], []
+    missing = uneven([look.abstained for look in records if look.abstained is not None])
+    if missing is not None:
+        said.append(
+            f"The judge would not read {percent(missing.now, 1)} of the replies now and {percent(missing.baseline, 1)} "
+            "of the baseline's: they are missing not at random, and what it would have found in them is not in the "
+            "evidence."
+        )
     floor = next((floor for floor in record.floors if floor.kind == "judge"), None)
     if floor is not None and floor.score is not None:
         most = signed(floor.score).lstrip("+")

@@ -99,7 +99,7 @@ def summarise(store: RunStore) -> Summary:
         detectable=(min(known), max(known)) if known else None,
         movers=moved_most(store, info),
         manners=manners(info, measured),
-        readers=readers(last),
+        readers=readers(measured),
         figures=tuple(figures(info, series, last)),
         advice=tuple(advice(info, last, said)),
     )

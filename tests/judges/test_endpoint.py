@@ -178,7 +178,7 @@ def test_nobody_there_is_an_error():
         gone.read([asked()])
 
 
-@pytest.mark.parametrize(("status", "hint"), [(401, "MY_KEY"), (403, "MY_KEY"), (404, "address"), (400, "model")])
+@pytest.mark.parametrize(("status", "hint"), [(401, "MY_KEY"), (403, "MY_KEY"), (404, "address"), (402, "model")])
 def test_what_no_attempt_can_mend_is_said_at_once(status, hint):
     with serving((status, {}, {})) as server, pytest.raises(JudgeError, match=rf"HTTP {status}.*{hint}"):
         judge(server, api_key_env="MY_KEY").read([asked()])
@@ -337,3 +337,71 @@ def test_the_border_lets_it_through():
     with serving(ok(fake.completion(GOOD))) as server:
         frozen = judge(server)
         assert len(read(frozen, [asked()], expected_id=frozen.id)) == 1
+
+
+def filtering(status=400, error=None):
+    """A server that takes every reply but those with "flagged" in them."""
+
+    def respond(number, body, server):
+        if "flagged" in fake.reply_in(body):
+            return status, {}, {"error": error or {"code": "content_filter", "message": "it said: flagged"}}
+        return ok(fake.completion(GOOD))
+
+    return fake.FakeChatServer(respond)
+
+
+@pytest.mark.parametrize("status", [400, 413, 422, 451])
+def test_a_reply_that_the_server_refuses_is_unread_and_the_others_count(status):
+    with filtering(status) as server:
+        readings = judge(server).read([asked("fine"), asked("flagged"), asked("well")])
+    assert [reading.probs is not None for reading in readings] == [True, False, True]
+    assert readings[1].unread == f"the judge refused the reply: HTTP {status} (content_filter)"
+    assert readings[1].unread_kind == "refused"
+    assert len(server.requests) == 3  # such a request is not made again
+
+
+def test_replies_that_are_all_refused_are_unread_if_a_plain_one_is_taken():
+    with filtering() as server:
+        readings = judge(server).read([asked("flagged"), asked("flagged too")])
+    assert [reading.unread_kind for reading in readings] == ["refused", "refused"]
+
+
+def test_a_server_that_refuses_a_plain_reply_too_is_set_up_wrongly():
+    wrong = {"error": {"code": "unknown_model"}}
+    said = r"answered none of 1 requests.*HTTP 400 \(unknown_model\).*model's name"
+    with serving((400, {}, wrong)) as server, pytest.raises(JudgeError, match=said):
+        judge(server).read([asked()])
+
+
+@pytest.mark.parametrize(
+    "choice",
+    [
+        {"message": {"content": None}, "finish_reason": "content_filter"},
+        {"message": {"content": None, "refusal": "I cannot help with that."}, "finish_reason": "stop"},
+    ],
+)
+def test_an_answer_that_was_withheld_is_a_refusal(choice):
+    def respond(number, body, server):
+        return ok(fake.completion(GOOD) if fake.reply_in(body) == "fine" else {"model": "judge-1", "choices": [choice]})
+
+    with fake.FakeChatServer(respond) as server:
+        good, withheld = judge(server).read([asked("fine"), asked("ill")])
+    assert good.probs is not None
+    assert withheld.unread_kind == "refused"
+
+
+def test_what_a_server_says_of_a_refused_reply_is_not_repeated():
+    with filtering(error={"message": "the secret reply was flagged", "code": "a secret reply with spaces"}) as server:
+        _, reading = judge(server).read([asked("fine"), asked("flagged")])
+    assert reading.unread == "the judge refused the reply: HTTP 400"
+
+
+def test_reasons_have_kinds():
+    with serving(ok(fake.completion({"perhaps": 1.0}))) as server:
+        assert judge(server).read([asked()])[0].unread_kind == "no_verdict"
+
+    def respond(number, body, server):
+        return ok(fake.completion(GOOD)) if fake.reply_in(body) == "fine" else (500, {}, {})
+
+    with fake.FakeChatServer(respond) as server:
+        assert judge(server, max_attempts=1).read([asked("fine"), asked("ill")])[1].unread_kind == "unanswered"

@@ -82,3 +82,32 @@ def test_outcomes_are_named_in_the_order_of_their_codes():
 )
 def test_an_outcome_is_the_one_thing_that_a_reading_says(reading, said):
     assert outcome(reading) == said
+
+
+@pytest.mark.parametrize(
+    ("probs", "found"),
+    [
+        ((0.5, 0.0, 0.5), "unread"),
+        ((0.5, 0.5, 0.0), "unread"),
+        ((0.0, 0.5, 0.5), "unread"),
+        ((0.1 + 0.2 + 0.2, 0.0, 0.5), "unread"),
+        ((0.51, 0.0, 0.49), "support"),
+        ((0.0, 0.49, 0.51), "oppose"),
+    ],
+)
+def test_two_stances_that_lead_alike_are_no_stance(probs, found):
+    reading = Reading(probs=Probs(*probs))
+    assert outcome(reading) == found
+    (checked,) = read(Returning([reading]), [ASKED])
+    assert outcome(checked) == found
+    assert (checked.unread_kind == "tie") == (found == "unread")
+
+
+def test_a_tie_says_between_which_stances():
+    (reading,) = read(Returning([Reading(probs=Probs(0.5, 0.5, 0.0))]), [ASKED])
+    assert reading.unread == "a tie: support and neutral are equally likely"
+
+
+def test_a_kind_of_reason_that_is_not_known_is_refused():
+    with pytest.raises(JudgeError, match="expected unread_kind as one of unclear, tie"):
+        read(Returning([Reading(unread="?", unread_kind="odd")]), [ASKED])

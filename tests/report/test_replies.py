@@ -8,6 +8,7 @@ from builders import record
 from drifting import FLIPPED, REFUSING, TOPICS, drifting_run
 from synthetic_runs import synthetic_run
 
+from driftwatch.drift.abstained import Abstained
 from driftwatch.drift.disagreement import Disagreement
 from driftwatch.drift.floor import Floor
 from driftwatch.drift.style import Style, StylePair
@@ -113,7 +114,7 @@ def test_a_run_without_replies_says_nothing_of_them(tmp_path):
     store = synthetic_run(tmp_path, "screen", looks=3)
     summary = summarise(store)
     assert (summary.manners.sentence, summary.readers) == (None, ())
-    assert readers(None) == ()
+    assert readers([]) == ()
 
 
 def test_how_far_the_judges_can_be_believed_is_said():
@@ -123,12 +124,15 @@ def test_how_far_the_judges_can_be_believed_is_said():
         floors=(Floor("judge", "confirm", None, 0.125, 0.0625, "parks"),),
         disagreement=Disagreement(0.25, {"nli/sides": 0.6, "nli/x": None}, 40, {"x": "x is gone"}),
     )
-    noise, differ, absent = readers(judged)
+    noise, differ, absent = readers([judged])
     assert "the judge differed from itself by up to 0.12 of score on a topic" in noise
     assert differ == "The judges differ on 25 % of 40 replies of this look; kappa nli/sides +0.60."
     assert absent == "Judges that were absent: x (x is gone)."
     calm = replace(judged, floors=(Floor("judge", "confirm", None, 0.0, 0.0, "parks"),), disagreement=None)
-    assert readers(calm) == ("Given the same replies twice, the judge read them alike; that does not make it right.",)
+    refused = replace(judged, floors=(), disagreement=None, abstained=Abstained(500, {"refused": 40}, {"tie": 9}))
+    (missing,) = readers([refused, refused])
+    assert missing.startswith("The judge would not read 8.0 % of the replies now and 0.0 % of the baseline's: they are")
+    assert readers([calm]) == ("Given the same replies twice, the judge read them alike; that does not make it right.",)
 
 
 @pytest.fixture(scope="module")
