@@ -1,0 +1,56 @@
+"""A checksum tells one set of weights from another."""
+
+import pytest
+import torch
+
+from driftwatch.testing import tiny_model
+from driftwatch.weights import checksum
+
+
+@pytest.fixture
+def model(tiny_tokenizer):
+    return tiny_model(tiny_tokenizer)
+
+
+def test_the_same_weights_have_the_same_checksum(model, tiny_tokenizer):
+    twin = tiny_model(tiny_tokenizer)
+    twin.load_state_dict(model.state_dict())
+    assert checksum(twin) == checksum(model)
+    assert len(checksum(model)) == 16
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16, torch.float16])
+def test_one_bit_makes_another_one(model, dtype):
+    model.to(dtype)
+    before = checksum(model)
+    weight = model.model.layers[1].mlp.up_proj.weight.data
+    old = weight[1, 2].clone()
+    weight[1, 2] = torch.nextafter(old, old + 1) if dtype in (torch.float32, torch.float64) else old * 1.01 + 0.01
+    assert checksum(model) != before
+    weight[1, 2] = old
+    assert checksum(model) == before
+
+
+def test_parts_of_a_larger_tensor_are_read_wherever_they_lie():
+    whole = torch.arange(40, dtype=torch.float16)
+    module = torch.nn.Module()
+    found = set()
+    for start in (0, 1, 3, 4):
+        module.part = torch.nn.Parameter(whole[start : start + 9])
+        found.add(checksum(module))
+        whole[start + 8] += 1
+        found.add(checksum(module))
+    assert len(found) == 8
+
+
+def test_what_is_not_finite_or_not_there_is_no_obstacle(model):
+    model.lm_head.weight.data[0, 0] = float("nan")
+    assert checksum(model) == checksum(model)
+    assert checksum(torch.nn.Linear(3, 3, device="meta")) == checksum(torch.nn.Linear(3, 3, device="meta"))
+
+
+def test_it_leaves_gradients_and_random_numbers_alone(model):
+    state = torch.get_rng_state()
+    checksum(model)
+    assert torch.equal(torch.get_rng_state(), state)
+    assert all(parameter.grad is None and parameter.requires_grad for parameter in model.parameters())
