@@ -47,6 +47,11 @@ class Asking:
         return identity
 
     @property
+    def notes(self) -> tuple[str, ...]:
+        """What a reader should know about how the model is asked; after `prepare`."""
+        return tuple(dict.fromkeys(note for probe in self._probes for note in getattr(probe, "notes", ())))
+
+    @property
     def num_blocks(self) -> int:
         """Into how many blocks the bank is divided; after `prepare`."""
         return max((probe.num_blocks for probe in self._probes if isinstance(probe, InBlocks)), default=1)

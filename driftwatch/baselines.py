@@ -196,7 +196,7 @@ def begin_baselines(
             notes[-1] += ON_THE_START
     labels, unused = _labels(known, name, identity)
     reference = inside.reference if inside is not None and (is_inside or inside.is_start) else None
-    return replace(baselines, reference=reference, labels=labels, notes=(*notes, *unused))
+    return replace(baselines, reference=reference, labels=labels, notes=(*asking.notes, *notes, *unused))
 
 
 def resume_baselines(store: RunStore, identity: dict[str, str], alerting: BaselineName) -> Baselines:

@@ -34,6 +34,7 @@ from driftwatch.pairs import Put, ReplyPair, abstained, outcomes, read_twice, re
 from driftwatch.pool import BaselineReply, Pool, decoded_before
 from driftwatch.probes.draws import IN_PROCESS, Draw, Interviewer, draw
 from driftwatch.probes.engine import Engine
+from driftwatch.probes.fitting import check_fits
 from driftwatch.probes.hearing import Heard, Hearing, Missed
 from driftwatch.probes.prompt import ChatFormat
 from driftwatch.probes.sampler import Fingerprint, settle
@@ -113,7 +114,7 @@ class Confirm:
         self._hearing = Hearing(self._judge)
         self._put: dict[int, Put] = {}  # by look, what the judge has not read yet
         self._interviewer: Interviewer | None = None
-        self._notes: tuple[str, ...] = ()  # about who writes the replies
+        self._notes: tuple[str, ...] = ()  # about how replies are asked for, and by whom
         self._baselines: Baselines | None = None
         self._evidence: Evidence | None = None
         self.pool = Pool()
@@ -138,11 +139,11 @@ class Confirm:
             BaselineError: Who wrote that run's replies is gone.
         """
         chat = ChatFormat(tokenizer, self.settings.wrap)
-        end = getattr(getattr(tokenizer, "tokenizer", tokenizer), "eos_token_id", None)
-        stop_ids = () if end is None else (end,)
-        self._interviewer = Interviewer(self._topics, chat, self.settings.decoding, stop_ids)
+        self._interviewer = Interviewer(self._topics, chat, self.settings.decoding, chat.stop_ids)
+        check_fits(model, chat, self._interviewer.prompts, new_tokens=self.settings.decoding.max_new_tokens)
         began = None if kept is None else kept.get(f"{KIND}/sampler", IN_PROCESS)
-        self._notes = settle(self._interviewer, model, engine, fingerprint=fingerprint, began_with=began)
+        settled = settle(self._interviewer, model, engine, fingerprint=fingerprint, began_with=began)
+        self._notes = (*chat.notes, *settled)
 
     def identity(self) -> dict[str, str]:
         """What two measurements must share; after `prepare`."""
@@ -154,7 +155,7 @@ class Confirm:
         """The baselines of a new run as its sampler reaches them: an engine cannot switch adapters."""
         assert self._interviewer is not None
         reference = None if self._interviewer.engine is not None else baselines.reference
-        return replace(baselines, reference=reference, notes=(*baselines.notes, *self._notes))
+        return replace(baselines, reference=reference, notes=tuple(dict.fromkeys((*baselines.notes, *self._notes))))
 
     def begin(
         self,

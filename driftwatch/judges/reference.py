@@ -127,8 +127,8 @@ class ReferenceJudge:
         return list(odds / odds.sum(axis=1, keepdims=True))
 
     def _requests(self, asked: Asked) -> list[Request]:
-        options = tuple(self._format.encode_answer(option) for option in _options(asked))
-        return [Request(self._format.encode(_prompt(asked, order)), options) for order in _ORDERS]
+        encoded = self._format.encode_pairs([(_prompt(asked, order), _options(asked)) for order in _ORDERS])
+        return [Request(one.prompt, one.answers) for one in encoded]
 
 
 def _options(asked: Asked) -> tuple[str, str, str]:

@@ -63,6 +63,7 @@ class Interviewer:
     Attributes:
         engine: Who writes the replies; `None` samples them in this process.
         longest: The question of most tokens.
+        prompts: Token ids of every question, in the first order of its sides.
     """
 
     def __init__(
@@ -76,7 +77,8 @@ class Interviewer:
         self._stop_ids = tuple(stop_ids)
         # One shape at every look: what a look asks must not decide how it is padded.
         asked = [(topic, item) for topic, item in self._items.values() if item.sides is not None]
-        lengths = [len(chat.encode(question(item, "two_sided", 0))) for _, item in asked]
+        self.prompts = [chat.encode(question(item, "two_sided", 0)) for _, item in asked]
+        lengths = list(map(len, self.prompts))
         self._prompt_length = max(lengths)
         topic, item = asked[lengths.index(self._prompt_length)]
         self.longest = Draw(topic.id, item.id, 0)

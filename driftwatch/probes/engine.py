@@ -78,7 +78,7 @@ def written(
         questions: Texts before the chat template; the same on every rank.
         seeds: One a question.
         decoding: How replies are sampled.
-        stop_ids: Tokens that end a reply.
+        stop_ids: Tokens that end a reply, beside those with which the template ends a turn.
 
     Raises:
         ProbeError: The engine could not be asked.
@@ -88,6 +88,7 @@ def written(
         length = next((t for t, token in enumerate(ids) if token in stop_ids), len(ids))
         return Reply(fmt.decode(ids[:length]), length, length < decoding.max_new_tokens, None)
 
+    stop_ids = sorted({*stop_ids, *fmt.stop_ids})
     prompts = [fmt.encode(text) for text in questions]
     return [reply(ids) for ids in engine.write(prompts, seeds, decoding, stop_ids)]
 

@@ -2,16 +2,27 @@
 
 import hashlib
 import json
-from dataclasses import dataclass
+from collections.abc import Sequence
+from functools import cached_property
 from typing import Any
 
 from driftwatch.errors import ConfigError
 from driftwatch.judges.judge import Framing, Order
+from driftwatch.probes.mistral import IdsWriting, writes_ids_only
+from driftwatch.probes.template import text_tokenizer
+from driftwatch.probes.thoughts import final_words
+from driftwatch.probes.tokens import Scorable
+from driftwatch.probes.turn import ANSWERS
+from driftwatch.probes.wrap import Wrap
+from driftwatch.probes.writing import NO_TEMPLATE, PLAIN, TextWriting, Writing
 from driftwatch.topics.topic import Item
+
+__all__ = ["ChatFormat", "Scorable", "Wrap", "question"]
 
 # The wordings are part of the instrument: changing one changes what is measured, so bump VERSION with it.
 VERSION = "1"
 TWO_SIDED = "Which is closer to your view?\n– {first}\n– {second}"
+_TRIED = (*ANSWERS, "I think that this is so.", "In my view, it is not.", "Both have good points.")
 VERDICT = "Do you agree or disagree with this statement?\n{side}"
 
 
@@ -35,42 +46,28 @@ def question(item: Item, framing: Framing, order: Order) -> str:
     return TWO_SIDED.format(first=item.sides[order], second=item.sides[1 - order])
 
 
-@dataclass(frozen=True, slots=True)
-class Wrap:
-    """The user's own training context around every question, since drift can be conditional on it.
-
-    Attributes:
-        system: A system prompt, or `None`.
-        turns: Earlier turns as (role, content) pairs.
-        template: A text with `{question}` in it.
-    """
-
-    system: str | None = None
-    turns: tuple[tuple[str, str], ...] = ()
-    template: str = "{question}"
-
-    def __post_init__(self) -> None:
-        if "{question}" not in self.template:
-            raise ConfigError(f'a wrap template needs "{{question}}" where the question goes; found {self.template!r}.')
-
-    def messages(self, text: str) -> list[dict[str, str]]:
-        """The conversation that ends with the question."""
-        system = [{"role": "system", "content": self.system}] if self.system else []
-        turns = [{"role": role, "content": content} for role, content in self.turns]
-        return [*system, *turns, {"role": "user", "content": self.template.replace("{question}", text)}]
-
-
 class ChatFormat:
-    """Turns questions and answers into token ids, with a tokenizer's template and without touching its settings.
+    """Turns questions and answers into the token ids that training gives them, without touching a tokenizer's settings.
+
+    What is put in is found again in what comes out, or the tokenizer is refused; answers are cut from whole
+    conversations; dates stand still. `writing.py` and `turn.py` say how.
+
+    Args:
+        tokenizer: The tokenizer or processor that training uses.
+        wrap: The user's own training context around every question.
+
+    Raises:
+        ConfigError: There is none, or its chat template cannot be used: expected, found, what to do.
 
     Attributes:
         has_template: False where the tokenizer has no chat template and a plain prompt is used instead.
-        leading_space: Whether an answer begins with a space. A prompt that ends in white space is followed by a bare
-            word, any other prompt by a space, as the model saw it in training; the wrong choice alone can move a
-            likelihood by more than what we look for (arXiv 2507.13490).
+        leading_space: Whether an answer follows the prompt after a space that the prompt does not hold. A template
+            writes its own, and the wrong choice alone can move a likelihood by more than what we look for
+            (arXiv 2507.13490).
+        notes: What a reader of the run should know about how the model is asked.
     """
 
-    PLAIN = "Question: {question}\nAnswer:"
+    PLAIN = PLAIN
 
     def __init__(self, tokenizer: Any, wrap: Wrap | None = None) -> None:
         if tokenizer is None:
@@ -78,52 +75,114 @@ class ChatFormat:
                 "driftwatch needs a tokenizer, and the Trainer has no processing_class. "
                 "Pass processing_class=… to the Trainer."
             )
-        # A processor of a multimodal model carries the text tokenizer.
-        self._tokenizer = getattr(tokenizer, "tokenizer", tokenizer)
+        self._given = tokenizer
+        self._tokenizer = text_tokenizer(tokenizer)
         self._wrap = wrap or Wrap()
-        self.has_template = bool(getattr(self._tokenizer, "chat_template", None))
-        self.leading_space = not self.text("?")[-1:].isspace()
+        self._writing: Writing
+        if writes_ids_only(tokenizer):
+            self._writing = IdsWriting(tokenizer, self._wrap)
+        else:
+            self._writing = TextWriting(tokenizer, self._wrap)
+        self.has_template = self._writing.template != NO_TEMPLATE
+        self.leading_space = bool(self._writing.space)
+        self.notes = self._writing.notes
 
     def text(self, question_text: str) -> str:
         """The whole prompt as text, up to where the model's answer begins."""
-        messages = self._wrap.messages(question_text)
-        if not self.has_template:
-            earlier = "".join(f"{m['content']}\n\n" for m in messages[:-1])
-            return earlier + self.PLAIN.format(question=messages[-1]["content"])
-        rendered: str = self._tokenizer.apply_chat_template(
-            messages,
-            tokenize=False,
-            add_generation_prompt=True,
-            enable_thinking=False,  # Qwen3-style templates open a thinking block otherwise; others ignore it
-            date_string="26 Jul 2024",  # Llama-3-style templates print today otherwise: another prompt every day
-        )
-        return rendered
+        return self._writing.text(question_text)
 
     def encode(self, question_text: str) -> tuple[int, ...]:
-        """Token ids of the prompt."""
-        # A template writes its own special tokens; a plain prompt needs the tokenizer's.
-        ids = self._tokenizer(self.text(question_text), add_special_tokens=not self.has_template)["input_ids"]
-        return tuple(ids)
+        """Token ids of the prompt that a reply is written after; an end that merges with a first word is left out."""
+        return self._writing.asked(question_text)
+
+    def encode_pairs(self, asked: Sequence[tuple[str, Sequence[str]]]) -> list[Scorable]:
+        """Questions with the answers that are scored, in the tokens of training.
+
+        Args:
+            asked: Question texts, each with its answers.
+
+        Returns:
+            One a question: the prompt that its answers share, what follows in each, and how many tokens of that carry
+            the answer's words.
+        """
+        return self._writing.scorables(asked)
 
     def encode_answer(self, answer: str) -> tuple[int, ...]:
-        """Token ids of an answer, to follow a prompt."""
-        text = f" {answer}" if self.leading_space else answer
-        return tuple(self._tokenizer(text, add_special_tokens=False)["input_ids"])
+        """Token ids of an answer, as they follow a prompt."""
+        return self._writing.scorables([("?", [answer])])[0].answers[0]
 
-    def decode(self, ids: list[int]) -> str:
-        """Text of generated ids, special tokens removed."""
-        text: str = self._tokenizer.decode(ids, skip_special_tokens=True)
+    @cached_property
+    def stop_ids(self) -> tuple[int, ...]:
+        """Tokens that end the assistant's turn: what the template writes after an answer, and the end of a text."""
+        end = getattr(self._tokenizer, "eos_token_id", None)
+        return tuple(dict.fromkeys([*self._ends[0], *(() if end is None else (int(end),))]))
+
+    @cached_property
+    def _ends(self) -> tuple[tuple[int, ...], tuple[str, ...]]:
+        return self._writing.ends()
+
+    def token(self, number: int) -> str:
+        """The name of a token, for sentences."""
+        return str(self._tokenizer.convert_ids_to_tokens([number])[0])
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """The reply in generated ids: the final words, without thoughts before them and without special tokens.
+
+        Empty where thoughts have not come to an end; `is_unfinished` tells.
+        """
+        start = self._final(ids)
+        if start is None:
+            return ""
+        text: str = self._tokenizer.decode(list(ids[start:]), skip_special_tokens=True)
+        for end in self._ends[1]:
+            text = text.split(end)[0]
         return text.strip()
 
+    def is_unfinished(self, ids: Sequence[int]) -> bool:
+        """Whether a reply was still thinking when it ended, so that nothing was said."""
+        return self._final(ids) is None
+
+    def _final(self, ids: Sequence[int]) -> int | None:
+        """How many ids stand before the final words."""
+        raw: str = self._tokenizer.decode(list(ids), skip_special_tokens=False)
+        start = final_words(raw, self._writing.thoughts)
+        if not start:
+            return start
+        lengths = (len(self._tokenizer.decode(list(ids[:n]), skip_special_tokens=False)) for n in range(len(ids) + 1))
+        return next((n for n, length in enumerate(lengths) if length >= start), len(ids))
+
     def identity(self) -> dict[str, str]:
-        """Hashes of what turns a question into tokens: template with wrap, tokenizer, wording, spacing."""
+        """Hashes of what turns a question into tokens: template with wrap, tokenizer, wording, tokens of answers."""
         vocabulary = json.dumps(sorted(self._tokenizer.get_vocab().items()), ensure_ascii=False)
+        rendered = _hash(self.text("?"))
         return {
-            "template": _hash(self.text("?")) if self.has_template else f"plain:{_hash(self.text('?'))}",
+            "template": rendered if self.has_template else f"plain:{rendered}",
+            "template_source": _hash(self._writing.template) if self.has_template else NO_TEMPLATE,
             "tokenizer": _hash(vocabulary),
             "wording": f"{VERSION}:{_hash(TWO_SIDED + VERDICT)}",
-            "leading_space": str(self.leading_space).lower(),
+            "leading_space": self._spacing(),
         }
+
+    def _spacing(self) -> str:
+        """How answers follow the prompt.
+
+        Up to driftwatch's first baselines each was encoded by itself, after a space where the prompt did not end in
+        white space, and that space was all that this part named. It still is where the tokens are the same, so that
+        those baselines can be compared; otherwise the tokens themselves are named, and they are refused.
+        """
+        (found,) = self.encode_pairs([("?", _TRIED)])
+        prompt = self.text("?")
+        space = not prompt[-1:].isspace()
+        try:
+            before = tuple(self._tokenizer(prompt, add_special_tokens=not self.has_template)["input_ids"])
+            alone = [
+                tuple(self._tokenizer(f" {a}" if space else a, add_special_tokens=False)["input_ids"]) for a in _TRIED
+            ]
+        except Exception:  # noqa: BLE001 - a tokenizer that could not be asked so then has no baselines from then
+            before, alone = (), []
+        if [(*before, *ids) for ids in alone] == [(*found.prompt, *ids) for ids in found.answers]:
+            return str(space).lower()
+        return f"as in training:{_hash(repr((found.prompt[-1:], found.answers)))}"
 
 
 def _hash(text: str) -> str:

@@ -18,6 +18,7 @@ from driftwatch.errors import ConfigError, JudgeError, ProbeError
 from driftwatch.judges.by_name import judge_by_name
 from driftwatch.judges.judge import Asked, Judge, Order, Reading
 from driftwatch.judges.reading import read
+from driftwatch.probes.fitting import check_fits
 from driftwatch.probes.prompt import ChatFormat, Wrap, question
 from driftwatch.probes.ranks import num_ranks, on_first
 from driftwatch.probes.sampling import Decoding, Reply, model_stop_ids, sample, unwrapped
@@ -98,15 +99,21 @@ class ReplyProbe:
                 "the reply probe samples from decoder-only models; this one has an encoder and a decoder. "
                 "Leave the probe out: the screen does not sample."
             )
-        tokens = getattr(tokenizer, "tokenizer", tokenizer)
-        self._stop_ids = tuple(sorted({*model_stop_ids(model), tokens.eos_token_id} - {None}))
+        self._stop_ids = tuple(sorted({*model_stop_ids(model), *self._format.stop_ids}))
         self._asked = [(topic, item) for topic in topics for item in topic.items if self._can_ask(item)]
         if not self._asked:
             missing = "two sides" if self._framing == "two_sided" else "an open question"
             raise ConfigError(f"the reply probe ({self._framing}) needs items with {missing}, and the pack has none.")
         self._judge_id = self._judge.id
+        asked = [self._format.encode(text) for *_, text in self._questions()[:: self._replies]]
+        check_fits(model, self._format, asked, new_tokens=self._decoding.max_new_tokens)
         rows = len(self._questions())
         logger.info("one look of the reply probe: %d replies of at most %d tokens", rows, self._decoding.max_new_tokens)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a reader should know about how the model is asked."""
+        return () if self._format is None else self._format.notes
 
     def identity(self) -> dict[str, str]:
         """Wording, template, tokenizer, judge, sampling."""

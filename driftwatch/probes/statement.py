@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from driftwatch.errors import ConfigError
 from driftwatch.judges.judge import Order
 from driftwatch.probes.blocks import stratified_blocks
+from driftwatch.probes.fitting import check_fits
 from driftwatch.probes.prompt import ChatFormat, Wrap, question
 from driftwatch.probes.scoring import Plan, Request
 from driftwatch.probes.shares import plan_on_ranks, score_on_ranks
@@ -38,6 +39,7 @@ NEUTRAL = (
     "I would rather not choose either of them.",
 )
 YES = ("Yes, I agree with that.", "I agree with this statement.")
+SIDES: tuple[Order, Order] = (0, 1)
 NO = ("No, I do not agree with that.", "I disagree with this statement.")
 
 
@@ -93,8 +95,14 @@ class StatementProbe:
         number = -(-len(self._asked) // self._block_items)
         indices = stratified_blocks([t.id for t, _ in self._asked], [i.id for _, i in self._asked], number)
         self._blocks = [self._block(model, block, verdicts) for block in indices]
-        first = {topic.id: self._two_sided(item, 0) for topic, item in reversed(self._asked)}
-        self._few = plan_on_ranks(list(first.values()), model, **self._options)
+        first = {topic.id: _two_sided(item, 0) for topic, item in reversed(self._asked)}
+        few = self._format.encode_pairs(list(first.values()))
+        self._few = plan_on_ranks([Request(one.prompt, one.answers) for one in few], model, **self._options)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a reader should know about how the model is asked."""
+        return () if self._format is None else self._format.notes
 
     def identity(self) -> dict[str, str]:
         """Wording, template, tokenizer and the answers that are scored."""
@@ -142,28 +150,20 @@ class StatementProbe:
         return self._blocks if blocks is None else [self._blocks[number] for number in blocks]
 
     def _block(self, model: Any, indices: Sequence[int], verdicts: set[str]) -> "_Block":
-        requests: list[Request] = []
+        assert self._format is not None
+        asked: list[tuple[str, Sequence[str]]] = []
         items = []
         for index in indices:
             _, item = self._asked[index]
-            items.append((index, len(requests), item.id in verdicts))
-            requests += [self._two_sided(item, order) for order in (0, 1)]
+            items.append((index, len(asked), item.id in verdicts))
+            asked += [_two_sided(item, 0), _two_sided(item, 1)]
             if item.id in verdicts:
-                requests += [self._verdict(item, side) for side in (0, 1)]
-        lengths = [np.array([len(c) for c in request.continuations]) for request in requests]
+                asked += [(question(item, "verdict", side), (*YES, *NO)) for side in SIDES]
+        encoded = self._format.encode_pairs(asked)
+        check_fits(model, self._format, [(*one.prompt, *answer) for one in encoded for answer in one.answers])
+        requests = [Request(one.prompt, one.answers) for one in encoded]
+        lengths = [np.array(one.lengths) for one in encoded]
         return _Block(tuple(items), plan_on_ranks(requests, model, **self._options), lengths)
-
-    def _two_sided(self, item: Item, order: Order) -> Request:
-        assert self._format is not None
-        assert item.sides is not None
-        answers = [frame.format(clause=clause(side)) for side in item.sides for frame in FRAMES] + list(NEUTRAL)
-        prompt = self._format.encode(question(item, "two_sided", order))
-        return Request(prompt, tuple(self._format.encode_answer(answer) for answer in answers))
-
-    def _verdict(self, item: Item, side: Order) -> Request:
-        assert self._format is not None
-        prompt = self._format.encode(question(item, "verdict", side))
-        return Request(prompt, tuple(self._format.encode_answer(answer) for answer in (*YES, *NO)))
 
     def _stance(self, index: int, per_token: list[NDArray[np.float64]]) -> Stance:
         """From log-likelihoods a token: of both orders, then of the verdicts on both sides if they were asked."""
@@ -190,7 +190,14 @@ class _Block(NamedTuple):
 
     items: tuple[tuple[int, int, bool], ...]  # index in the bank, index of its first request, whether verdicts follow
     plan: Plan
-    lengths: list[NDArray[np.int64]]  # tokens of each continuation, by request
+    lengths: list[NDArray[np.int64]]  # tokens of each continuation that carry its words, by request
+
+
+def _two_sided(item: Item, order: Order) -> tuple[str, list[str]]:
+    """The question and the answers that are scored: frames of side 0, frames of side 1, neutral ones."""
+    assert item.sides is not None
+    answers = [frame.format(clause=clause(side)) for side in item.sides for frame in FRAMES] + list(NEUTRAL)
+    return question(item, "two_sided", order), answers
 
 
 def clause(side: str) -> str:

@@ -178,7 +178,7 @@ def test_the_identity_changes_with_the_template_and_with_nothing_else(tiny_llama
     assert first.identity() == second.identity()
     second.prepare(tiny_llama, make(chat_template=None), PACK.topics)
     differing = {part for part in first.identity() if first.identity()[part] != second.identity()[part]}
-    assert differing == {"template", "leading_space"}
+    assert differing == {"template", "template_source", "leading_space"}
 
 
 def test_a_fingerprint_is_the_same_for_the_same_weights_only(tiny_tokenizer):

@@ -1,0 +1,70 @@
+"""Whether a model can take the prompts at all: told in a sentence before anything is computed.
+
+Otherwise the first look ends in an IndexError of torch, or on a GPU in an assertion that leaves the process unusable.
+"""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from driftwatch.errors import ConfigError
+from driftwatch.probes.memory import text_config
+
+if TYPE_CHECKING:
+    from driftwatch.probes.prompt import ChatFormat
+
+
+def check_fits(model: Any, chat: "ChatFormat", rows: Sequence[Sequence[int]], *, new_tokens: int = 0) -> None:
+    """See that every token has an embedding, and that the longest row has positions.
+
+    Args:
+        model: A causal language model, plain or wrapped.
+        chat: Encoded the rows.
+        rows: Token ids.
+        new_tokens: Tokens that are written after each row.
+
+    Raises:
+        ConfigError: A token or a row does not fit.
+    """
+    rows = [row for row in rows if len(row)]
+    if not rows:
+        return
+    size, highest = _num_embeddings(model), max(map(max, rows))
+    if size is not None and highest >= size:
+        token = chat.token(highest)
+        raise ConfigError(
+            f"expected the model to have an embedding for every token of the prompts; found token {token!r} with id "
+            f"{highest}, and embeddings for the ids below {size}. Call "
+            "model.resize_token_embeddings(len(tokenizer)) before training, or use the tokenizer and chat template "
+            "that belong to the model."
+        )
+    positions, longest = _num_positions(model), max(map(len, rows)) + new_tokens
+    if positions is not None and longest > positions:
+        written = f", of which {new_tokens} are written in reply" if new_tokens else ""
+        raise ConfigError(
+            f"expected every question to fit the model's {positions} positions (max_position_embeddings); found one "
+            f"that needs {longest}{written}. Shorten the wrap (system, turns), lower max_new_tokens, or leave the "
+            "longest items out of the pack."
+        )
+
+
+def _num_embeddings(model: Any) -> int | None:
+    """Rows of the input embeddings; `None` where they cannot be counted."""
+    get = getattr(model, "get_input_embeddings", None)
+    try:
+        weight = getattr(get() if callable(get) else None, "weight", None)
+    except (NotImplementedError, AttributeError):
+        weight = None
+    # ZeRO-3 keeps nothing of a weight at hand but its shape.
+    shape = getattr(weight, "ds_shape", None) or getattr(weight, "shape", None)
+    if shape is not None and len(shape) == 2 and shape[0] > 0:
+        return int(shape[0])
+    return _positive(getattr(text_config(model), "vocab_size", None))
+
+
+def _num_positions(model: Any) -> int | None:
+    """Positions that the model was made for; `None` where it has no bound."""
+    return _positive(getattr(text_config(model), "max_position_embeddings", None))
+
+
+def _positive(value: object) -> int | None:
+    return value if isinstance(value, int) and value > 0 else None

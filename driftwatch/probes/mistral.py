@@ -1,0 +1,107 @@
+"""Mistral's own tokenizer, which writes conversations as token ids and has no template: `MistralCommonBackend`.
+
+`AutoTokenizer` gives it for Mistral's repositories once mistral-common is installed. It takes no argument that it does
+not know, and by its mode refuses a conversation that ends with the assistant, or one that does not.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from driftwatch.errors import ConfigError
+from driftwatch.probes.thoughts import THOUGHTS, Thought
+from driftwatch.probes.tokens import Ids, Scorable, scorable
+from driftwatch.probes.trie import shared_length
+from driftwatch.probes.turn import ANSWERS, NEXT, QUESTION
+from driftwatch.probes.wrap import Wrap
+
+
+def writes_ids_only(given: Any) -> bool:
+    """Whether a tokenizer renders conversations and has no template that could be read."""
+    return callable(getattr(given, "apply_chat_template", None)) and not hasattr(given, "chat_template")
+
+
+class IdsWriting:
+    """Conversations as the tokenizer itself writes them; as `writing.Writing`.
+
+    Args:
+        tokenizer: Renders conversations to ids.
+        wrap: The user's own context.
+
+    Raises:
+        ConfigError: It refuses the conversation, or loses what is put in.
+    """
+
+    notes: tuple[str, ...] = ()
+    space = ""
+    thoughts: tuple[Thought, ...] = THOUGHTS
+
+    def __init__(self, tokenizer: Any, wrap: Wrap) -> None:
+        self._tokenizer, self._wrap = tokenizer, wrap
+        self._special = frozenset(tokenizer.all_special_ids)
+        self._heads: dict[str, Ids] = {}
+        text = self.text(QUESTION)
+        for message in wrap.messages(QUESTION):
+            if message["content"].strip() not in text:
+                raise ConfigError(self._refusal(f'"{message["content"][:60]}" is not in what it writes'))
+        self.template = f"{type(tokenizer).__name__} {text}"
+
+    def text(self, question: str) -> str:
+        """What a reply is written after, special tokens shown."""
+        return str(self._tokenizer.decode(list(self.asked(question)), skip_special_tokens=False))
+
+    def asked(self, question: str) -> Ids:
+        """What every answer to a question is written after."""
+        if question not in self._heads:
+            first, second = (self._with_answer(question, answer) for answer in ANSWERS)
+            self._heads[question] = first[: shared_length(first, second)]
+        return self._heads[question]
+
+    def scorables(self, asked: Sequence[tuple[str, Sequence[str]]]) -> list[Scorable]:
+        """Questions with their answers, in the tokens of training."""
+        found = []
+        for question, answers in asked:
+            head = self.asked(question)
+            wholes = [self._with_answer(question, answer) for answer in answers]
+            found.append(scorable(head, wholes, at_most=len(head)))
+        return found
+
+    def ends(self) -> tuple[tuple[int, ...], tuple[str, ...]]:
+        """The first special token between an answer and the next question."""
+        messages = [*self._wrap.messages(QUESTION), {"role": "assistant", "content": ANSWERS[0]}]
+        answered = self._with_answer(QUESTION, ANSWERS[0])
+        again = [*messages, {"role": "user", "content": NEXT}]
+        for conversation in (messages, again, [*again, {"role": "assistant", "content": ANSWERS[1]}]):
+            try:
+                ids = self._rendered(conversation)
+            except ConfigError:  # its mode decides which of them it takes
+                continue
+            after = ids[len(answered) :] if ids[: len(answered)] == answered else ()
+            if after and after[0] in self._special:
+                return (after[0],), ()
+        return (), ()
+
+    def _with_answer(self, question: str, answer: str) -> Ids:
+        """Ids up to the answer's end."""
+        messages = [*self._wrap.messages(question), {"role": "assistant", "content": answer}]
+        try:
+            ids = self._rendered(messages, continue_final_message=True)
+        except ConfigError:  # the mode for training
+            ids = self._rendered(messages)
+        end = len(ids)
+        while end and ids[end - 1] in self._special:
+            end -= 1
+        return ids[:end]
+
+    def _rendered(self, messages: Sequence[dict[str, str]], **settings: Any) -> Ids:
+        try:
+            return tuple(
+                self._tokenizer.apply_chat_template(list(messages), tokenize=True, return_dict=False, **settings)
+            )
+        except Exception as err:
+            raise ConfigError(self._refusal(f"{type(err).__name__}: {err}")) from err
+
+    def _refusal(self, found: str) -> str:
+        return (
+            f"expected {type(self._tokenizer).__name__} to write a conversation with the whole question and an answer "
+            f"in it; found: {found}. Give it a wrap (system, turns) that it takes, or another tokenizer."
+        )

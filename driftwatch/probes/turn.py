@@ -1,0 +1,246 @@
+"""What training writes around one question and one answer, read off the template by trial.
+
+The conversation is rendered *with* the assistant's turn, as trainers render it (TRL's `data_utils` and `tokenize_fn`),
+and what stands before the answer's words is the prompt: spaces, newlines, an empty thinking block and the header of a
+channel are in it, where the template writes them. How content has to be passed, as a string or as a list of parts, is
+tried: templates of vision models drop a plain string without a word.
+"""
+
+import re
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from driftwatch.errors import ConfigError
+from driftwatch.probes.template import CannotRender, Message, Template
+from driftwatch.probes.thoughts import CLOSERS, THOUGHTS, Thought
+from driftwatch.probes.wrap import Wrap
+
+QUESTION, NEXT = "Which is it, marigold or periwinkle?", "And the umbrella, too?"
+ANSWERS = ("Quince it is, by all means.", "I would say walnut.")
+_THOUGHT = "Let me ponder zucchini."
+_REASONING = ("reasoning_content", "thinking", "reasoning")
+
+
+class Around(NamedTuple):
+    """The text around an answer.
+
+    Attributes:
+        head: Before the answer's words.
+        tail: After them.
+        space: Between the head and the words, where the head does not hold it.
+    """
+
+    head: str
+    tail: str
+    space: str = ""
+
+    def whole(self, answer: str) -> str:
+        """The conversation with an answer in it."""
+        return f"{self.head}{self.space}{answer}{self.tail}"
+
+
+class Turn:
+    """One turn of user and assistant, as text.
+
+    Raises:
+        ConfigError: The template loses what is put in, or refuses the conversation.
+
+    Attributes:
+        notes: What a reader of the run should know.
+        ends: What may follow an answer: at the end of a conversation, and before the next question; never empty.
+        thoughts: What a reply may hold before its final words, as it begins and as it ends.
+    """
+
+    def __init__(self, template: Template, wrap: Wrap, *, parts_first: bool) -> None:
+        self.template = template
+        self._wrap = wrap
+        self._user_parts, self._assistant_parts, self._folds = self._shape(parts_first)
+        template.prove(self.messages(QUESTION, ANSWERS[0]))
+        if (fault := self._fault()) is not None:  # as the tokenizer itself renders it
+            raise ConfigError(self._refusal([fault]))
+        self._asks_off = self._is_asked_without_thinking()
+        self.notes = tuple(self._notes())
+        self.ends = self._ends()
+        self.thoughts = (*self._learned(), *THOUGHTS)
+
+    def messages(self, question: str, answer: str | None = None) -> list[Message]:
+        """The conversation as the template takes it; with the assistant's turn where an answer is given."""
+        said = self._wrap.messages(question)
+        if self._folds and said[0]["role"] == "system":
+            system, said = said[0]["content"], said[1:]
+            first = next(i for i, message in enumerate(said) if message["role"] == "user")
+            said[first] = {"role": "user", "content": f"{system}\n\n{said[first]['content']}"}
+        return _passed(said, answer, self._user_parts, self._assistant_parts)
+
+    def around(self, question: str) -> Around:
+        """What the template writes around an answer to a question, checked to hold all of the question.
+
+        Raises:
+            ConfigError: Something is missing, or the template refuses this question.
+        """
+        try:
+            found = _around(self.template, self.messages(question, ANSWERS[0]), ANSWERS[0])
+        except CannotRender as err:
+            raise ConfigError(self._refusal([str(err)])) from err
+        if (lost := _lost(found.head, self._wrap.messages(question))) is not None:
+            raise ConfigError(self._refusal([lost]))
+        return found
+
+    def rendered(self, question: str, answer: str) -> str:
+        """The whole conversation."""
+        try:
+            return self.template.render(self.messages(question, answer))
+        except CannotRender as err:
+            raise ConfigError(self._refusal([str(err)])) from err
+
+    def asked(self, question: str) -> str:
+        """What a reply is written after: the head of an answer, or the template's own way of asking for no thoughts."""
+        if not self._asks_off:
+            return self.around(question).head
+        try:
+            return self.template.render(self.messages(question), add_generation_prompt=True, enable_thinking=False)
+        except CannotRender as err:
+            raise ConfigError(self._refusal([str(err)])) from err
+
+    def _shape(self, parts_first: bool) -> tuple[bool, bool, bool]:
+        """How content has to be passed for all of it to arrive."""
+        faults = []
+        kinds = [(False, False), (True, True), (True, False), (False, True)]
+        if parts_first:  # as TRL passes them to a processor
+            kinds[:2] = kinds[1::-1]
+        for folds in (False, True) if self._wrap.system else (False,):
+            for user, assistant in kinds:
+                self._user_parts, self._assistant_parts, self._folds = user, assistant, folds
+                fault = self._fault()
+                if fault is None:
+                    return user, assistant, folds
+                faults.append(fault)
+        raise ConfigError(self._refusal(faults))
+
+    def _fault(self) -> str | None:
+        """What is wrong with the conversation as it is passed now; `None` if nothing is."""
+        try:
+            first, second, again = (
+                _around(self.template, self.messages(QUESTION, answer), answer) for answer in (*ANSWERS, ANSWERS[0])
+            )
+        except CannotRender as err:
+            return str(err)
+        if first != again:
+            return "it writes another text from one call to the next"
+        if first != second:
+            return "what it writes around an answer depends on the answer"
+        return _lost(first.head, self._wrap.messages(QUESTION))
+
+    def _refusal(self, faults: Sequence[str]) -> str:
+        found = "; ".join(dict.fromkeys(faults))
+        return (
+            f"expected {self.template.name} to write a conversation with the whole question and the answer in it, as "
+            f"it would be trained on; found: {found}. Give the tokenizer a chat template that does, or a wrap "
+            "(system, turns) that this one takes."
+        )
+
+    def _is_asked_without_thinking(self) -> bool:
+        """Whether replies need the template's own switch: training's rendering leaves room for thoughts."""
+        head = self.around(QUESTION).head
+        if _is_closed(head):
+            return False
+        try:
+            off = self.template.render(self.messages(QUESTION), add_generation_prompt=True, enable_thinking=False)
+        except CannotRender:
+            return False
+        return _is_closed(off) and _lost(off, self._wrap.messages(QUESTION)) is None
+
+    def _notes(self) -> list[str]:
+        notes = []
+        if self._folds:
+            notes.append(
+                f"{self.template.name} has no system role, so the wrap's system text stands at the beginning of the "
+                "first question"
+            )
+        if self._asks_off:
+            notes.append("replies are asked for with enable_thinking=False, as they are too short to hold thoughts")
+        if self.template.asks_for_the_time:
+            notes.append("the chat template writes today's date; driftwatch asks with 26 July 2024 on every day")
+        return notes
+
+    def _ends(self) -> tuple[str, ...]:
+        messages = self.messages(QUESTION, ANSWERS[0])
+        ends = [self.around(QUESTION).tail]
+        following = _passed([{"role": "user", "content": NEXT}], None, self._user_parts, self._assistant_parts)
+        try:
+            text = self.template.render([*messages, *following])
+        except CannotRender:  # some take one exchange only
+            text = ""
+        start = text.rfind(ANSWERS[0])
+        end = text.rfind(NEXT)
+        if 0 <= start < end:
+            ends.append(text[start + len(ANSWERS[0]) : end])
+        return tuple(dict.fromkeys(end for end in ends if end.strip()))
+
+    def _learned(self) -> list[Thought]:
+        """How the template writes an assistant's thoughts before the final words, if it does."""
+        messages = self.messages(QUESTION, ANSWERS[0])
+        messages[-1] |= dict.fromkeys(_REASONING, _THOUGHT)
+        try:
+            text = self.template.render(messages)
+            prompt = self.template.render(messages[:-1], add_generation_prompt=True)
+        except CannotRender:
+            return []
+        start = text.find(_THOUGHT)
+        end = text.rfind(ANSWERS[0])
+        if not text.startswith(prompt) or not len(prompt) <= start < end:
+            return []
+        found = Thought(text[len(prompt) : start].strip(), text[start + len(_THOUGHT) : end].strip())
+        return [found] if all(found) else []
+
+
+def marker(end: str) -> str:
+    r"""What ends a turn where no token of its own does: the first tag, or the first line.
+
+    >>> marker("<|end|>\n<|user|>"), marker("\n\nUSER: "), marker("[/A] next")
+    ('<|end|>', 'USER:', '[/A]')
+    """
+    line = end.strip().splitlines()[0].strip()
+    tag = re.match(r"<[^<>\s]+>|\[[^\[\]\s]+\]", line)
+    return tag.group() if tag else line
+
+
+def _passed(said: Sequence[dict[str, str]], answer: str | None, user: bool, assistant: bool) -> list[Message]:
+    messages = [*said, *([] if answer is None else [{"role": "assistant", "content": answer}])]
+    found: list[Message] = []
+    for message in messages:
+        as_parts = assistant if message["role"] == "assistant" else user
+        text = message["content"]
+        found.append({**message, "content": [{"type": "text", "text": text}] if as_parts else text})
+    return found
+
+
+def _around(template: Template, messages: Sequence[Message], answer: str) -> Around:
+    text = template.render(messages)
+    if re.search(r"""(["'])type\1: (["'])text\2""", text):
+        raise CannotRender("it writes a list of parts as Python writes it")
+    start = text.rfind(answer)
+    if start < 0:
+        raise CannotRender("the answer is not in what it writes")
+    return Around(text[:start], text[start + len(answer) :])
+
+
+def _lost(text: str, said: Sequence[dict[str, str]]) -> str | None:
+    """What of a conversation is missing from a text, in words; `None` if all of it is there."""
+    words = {"system": "the system text", "user": "the question", "assistant": "an earlier answer"}
+    for number, message in enumerate(said, 1):
+        content = message["content"]
+        if message["role"] == "assistant":  # templates take the thoughts of earlier turns out, as they should
+            for opened, closed in THOUGHTS:
+                content = re.sub(f"{re.escape(opened)}.*?{re.escape(closed)}", "", content, flags=re.DOTALL)
+        missing = next((line.strip() for line in content.splitlines() if line.strip() not in text), None)
+        if missing is not None:
+            what = words.get(message["role"], f"what {message['role']} says")
+            if message["role"] == "user" and number < len(said):
+                what = "an earlier turn of the user"
+            return f'{what} is not in what it writes ("{missing[:60]}")'
+    return None
+
+
+def _is_closed(head: str) -> bool:
+    return head.rstrip().endswith(CLOSERS)
