@@ -4,10 +4,13 @@ One daemon thread takes looks from a bounded queue, appends them to the store fi
 after that. A slow disk, a dead server or a raising exporter costs the training nothing: what cannot be written is kept
 and tried again, what an exporter cannot deliver is counted, and only a queue that has been full for long loses looks,
 which is said.
+
+The thread also ends the run, when it is told to (`close`, `end`) or sees by itself that training is over, and leaves
+nothing behind then: no thread, no port, no lock.
 """
 
-import contextlib
 import logging
+import os
 import queue
 import threading
 import time
@@ -16,7 +19,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from driftwatch import life
 from driftwatch.exporters.exporter import Exporter
+from driftwatch.life import End, TrainingLoop
 from driftwatch.record import Record, RunInfo
 from driftwatch.store import RunStore
 
@@ -24,6 +29,7 @@ logger = logging.getLogger(__name__)
 
 CAPACITY = 64  # looks that may wait; at one a minute this is an hour of a hanging disk
 BEAT_SECONDS = 15.0
+LOOP_SECONDS = 1.0  # between two glances at whether the training loop still runs
 
 
 class Line(NamedTuple):
@@ -67,11 +73,14 @@ class Parcel:
 
 
 class Delivery:
-    """Carries looks to the store and the exporters on a thread of its own.
+    """Carries looks to the store and the exporters on a thread of its own, and ends the run.
 
     Args:
         store: Where the run is kept.
         exporters: Asked in this order, after the store.
+        attempt: Of the run.
+        step: Optimizer steps done when it begins.
+        loop: The training loop whose end ends the run; `None` where nobody knows it.
         beat_seconds: Between two signs of life.
     """
 
@@ -80,17 +89,26 @@ class Delivery:
         store: RunStore,
         exporters: Sequence[Exporter],
         *,
+        attempt: int = 0,
+        step: int = 0,
+        loop: TrainingLoop | None = None,
         capacity: int = CAPACITY,
         beat_seconds: float = BEAT_SECONDS,
     ) -> None:
         self._store = store
         self._exporters = list(exporters)
-        self._queue: queue.Queue[Parcel | None] = queue.Queue(capacity)
+        # One whose `put` may come from a finaliser or a signal handler, in whatever that has interrupted.
+        self._queue: queue.SimpleQueue[Parcel | End] = queue.SimpleQueue()
+        self._capacity = capacity
         self._unwritten: deque[Line | Whole | Expired] = deque()
         self._beat_seconds = beat_seconds
+        self._attempt_number = attempt
+        self._step = step
+        self._loop = loop
+        self._process = os.getpid()
         self._thread: threading.Thread | None = None
         self._said: set[str] = set()
-        self._state = "failed"
+        self._has_ended = False  # the event is written
         self.failures: Counter[str] = Counter()  # by exporter; "store" and "queue" for what never reached a file
 
     def start(self, info: RunInfo) -> None:
@@ -100,43 +118,82 @@ class Delivery:
                 self._exporters.remove(exporter)
         self._thread = threading.Thread(target=self._run, name="driftwatch-delivery", daemon=True)
         self._thread.start()
+        life.begin(self)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the run has ended, also by what the thread saw itself."""
+        return self._thread is None or self._has_ended
 
     def submit(self, parcel: Parcel) -> None:
         """Take over one look; never waits."""
-        try:
-            self._queue.put_nowait(parcel)
-        except queue.Full:
-            self._count("queue", f"look {parcel.record.look} was lost: the run folder has not taken a look for long")
-
-    def close(self, state: str, *, timeout: float) -> None:
-        """Deliver what waits, tell the exporters how the run ended, and stop; gives up after `timeout` seconds."""
-        if self._thread is None:
+        if self._process != os.getpid():
             return
-        self._state = state
-        with contextlib.suppress(queue.Full):
-            self._queue.put(None, timeout=timeout)
-        self._thread.join(timeout)
-        if self._thread.is_alive():
+        if self._queue.qsize() >= self._capacity:
+            self._count("queue", f"look {parcel.record.look} was lost: the run folder has not taken a look for long")
+            return
+        self._queue.put(parcel)
+
+    def end(self, state: End) -> None:
+        """Have the run end once what waits is delivered; waits for nothing, so that a finaliser can say it."""
+        if self._process == os.getpid():
+            self._queue.put(state)
+
+    def close(self, state: End, *, timeout: float) -> None:
+        """Deliver what waits, tell the exporters how the run ended, and stop; gives up after `timeout` seconds."""
+        thread, self._thread = self._thread, None
+        if thread is None or self._process != os.getpid():
+            return
+        life.end(self)
+        self._queue.put(state)
+        thread.join(timeout)
+        if thread.is_alive():
             logger.warning("looks of run %s were not all delivered within %.0f s", self._store.folder.name, timeout)
+            self._write_end(state)
+
+    def abandon(self) -> None:
+        """In a forked child, where the thread is not: close what listens, and write nothing."""
         self._thread = None
+        for exporter in self._exporters:
+            if (leave := getattr(exporter, "abandon", None)) is not None:
+                self._attempt(exporter.name, leave)
 
     def _run(self) -> None:
+        patience = min(self._beat_seconds, LOOP_SECONDS)
+        beaten = time.monotonic()
         while True:
             try:
-                parcel = self._queue.get(timeout=self._beat_seconds)
+                parcel = self._queue.get(timeout=patience)
             except queue.Empty:
-                self._beat()
+                if self._loop is not None and not self._loop.is_running:
+                    state = life.how_it_ended(self._loop.thread)
+                    break
+                if time.monotonic() - beaten >= self._beat_seconds:
+                    self._beat()
+                    beaten = time.monotonic()
                 continue
-            if parcel is None:
+            if not isinstance(parcel, Parcel):
+                state = parcel
                 break
             # The record comes last: a look that readers can see has everything that it refers to.
             self._unwritten.extend([*parcel.changes, Line("records.jsonl", parcel.record)])
+            self._step = parcel.record.step
             self._beat()
+            beaten = time.monotonic()
             for exporter in self._exporters:
                 self._attempt(exporter.name, exporter.export, parcel.record)
         self._write()
         for exporter in self._exporters:
-            self._attempt(exporter.name, exporter.close, self._state)
+            self._attempt(exporter.name, exporter.close, state)
+        self._write_end(state)
+        life.end(self)
+
+    def _write_end(self, state: End) -> None:
+        """Once, whoever comes first."""
+        if not self._has_ended:
+            self._has_ended = True
+            write = self._store.append_event
+            self._attempt("store", lambda: write("end", attempt=self._attempt_number, step=self._step, text=state))
 
     def _beat(self) -> None:
         """Write what waits to be written and say that the process lives."""

@@ -4,6 +4,9 @@ With a fresh LoRA the base weights are the SFT model, so adapters off gives it b
 adapter, TRL keeps a frozen copy of it under the name "ref". Adapters off is *not* the SFT model when biases are
 trained, when an initialisation changed the base weights (PiSSA and its like), or when an adapter is continued without
 that copy; whoever uses a reference therefore compares it with the start of training before believing it.
+
+Several adapters can be active at once, and each layer keeps its own list of them, which what PEFT says of the whole
+model does not tell. So what is put back afterwards is what every layer held, not the name of the active adapter.
 """
 
 from collections.abc import Iterator
@@ -12,6 +15,8 @@ from dataclasses import dataclass
 from typing import Any
 
 TRL_REFERENCE = "ref"  # the name that TRL's trainers give to the frozen copy of a continued adapter
+# What PEFT's layers, tuners and wrappers keep of which adapters are active, in its own attributes.
+_SWITCHES = ("_active_adapter", "active_adapter", "_disable_adapters", "_adapters_disabled")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,16 +42,13 @@ class Reference:
         """
         peft_model = find_peft(model)
         assert peft_model is not None, "a reference is made from a PEFT model only"
-        if self.adapter is None:
-            with peft_model.disable_adapter():
+        with _put_back(peft_model):
+            if self.adapter is not None:
+                peft_model.set_adapter(self.adapter)
                 yield model
-            return
-        previous = peft_model.active_adapter
-        try:
-            peft_model.set_adapter(self.adapter)
-            yield model
-        finally:
-            peft_model.set_adapter(previous)
+            else:
+                with peft_model.disable_adapter():
+                    yield model
 
 
 def find_reference(model: Any) -> Reference | str:
@@ -62,6 +64,26 @@ def find_reference(model: Any) -> Reference | str:
         if bias != "none":
             return f'the adapter "{name}" trains biases (bias="{bias}"), which stay when it is switched off'
     return Reference(None)
+
+
+@contextmanager
+def _put_back(peft_model: Any) -> Iterator[None]:
+    """Leave every switch of every module as it was."""
+    held = [(vars(module), _switches(module)) for module in peft_model.modules()]
+    try:
+        yield
+    finally:
+        for attributes, before in held:
+            for name in _SWITCHES:
+                if name in before:
+                    attributes[name] = before[name]
+                else:  # the class's own default
+                    attributes.pop(name, None)
+
+
+def _switches(module: Any) -> dict[str, Any]:
+    kept = {name: vars(module)[name] for name in _SWITCHES if name in vars(module)}
+    return {name: list(value) if isinstance(value, list) else value for name, value in kept.items()}
 
 
 def find_peft(model: Any) -> Any | None:

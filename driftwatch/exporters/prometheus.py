@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from threading import Event, Thread
-from typing import Protocol
+from typing import Any, Protocol
 
 from prometheus_client import CollectorRegistry, pushadd_to_gateway, start_http_server, write_to_textfile
 
@@ -30,6 +30,7 @@ LINGER_SECONDS = 60.0  # how long the end of the run can be scraped at most, whe
 USUAL_INTERVAL = 15.0  # of a scraper that has come only once
 REPLY_SECONDS = 0.5  # for the reply to leave, once it is made
 PUSH_SECONDS = 5.0  # a gateway that answers later than this has lost this push, not the training
+_OF_A_RUN = ("_server", "_info", "_record", "_state", "_heartbeat", "_scrapes", "_told", "registry", "_scraped", "url")
 
 
 class Server(Protocol):
@@ -42,6 +43,10 @@ class Server(Protocol):
 
     def close(self, state: str) -> None:
         """Stop listening, within seconds; `state` is what became of the run."""
+        ...
+
+    def abandon(self) -> None:
+        """In a forked child: close the socket that it has inherited, and nothing else."""
         ...
 
 
@@ -75,6 +80,10 @@ class MetricsServer:
         self._server.server_close()
         self._thread.join(timeout=PUSH_SECONDS)
 
+    def abandon(self) -> None:
+        """Close the socket that a forked child has inherited."""
+        self._server.socket.close()
+
 
 class PrometheusExporter:
     """Serves the last look at http://address:port/metrics.
@@ -106,6 +115,10 @@ class PrometheusExporter:
         self._textfile = Path(textfile) if textfile else None
         self._pushgateway = pushgateway
         self._serve = serve
+        self._begin()
+
+    def _begin(self) -> None:
+        """Everything that is no setting."""
         self._server: Server | None = None
         self._info: RunInfo | None = None
         self._record: Record | None = None
@@ -118,6 +131,15 @@ class PrometheusExporter:
         self._scraped = CollectorRegistry()  # the same, for those who come and ask
         self._scraped.register(RunCollector(self._noting_a_scrape))
         self.url: str | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Of a copy, in this process or another one: the settings; it has neither a port nor a run."""
+        return {name: value for name, value in vars(self).items() if name not in _OF_A_RUN}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """As `__getstate__` has left it."""
+        vars(self).update(state)
+        self._begin()
 
     def open(self, info: RunInfo, store: RunStore) -> None:
         """Start listening and say where."""
@@ -160,6 +182,12 @@ class PrometheusExporter:
             self._hand_over()
         finally:
             self._linger()
+
+    def abandon(self) -> None:
+        """In a forked child: the port is its parent's."""
+        server, self._server = self._server, None
+        if server is not None:
+            server.abandon()
 
     def close_server(self) -> None:
         """Stop listening; safe to repeat."""

@@ -76,6 +76,10 @@ class ServiceExporter:
         self._files_sent = False
         self._kept = 0
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Of a copy: the settings, without a run."""
+        return {**vars(self), "_info": None, "_store": None, "_sent": {}, "_pause": Pause(self._clock), "_kept": 0}
+
     def open(self, info: RunInfo, store: RunStore) -> None:
         """Note the run, and how far an earlier attempt came."""
         self._info, self._store = info, store

@@ -64,6 +64,10 @@ class TrackersExporter:
         self._writers: dict[str, Write] = {}
         self._board: Any = None
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Of a copy: the settings, without what is open."""
+        return {**vars(self), "_info": None, "_history": None, "_writers": {}, "_board": None}
+
     def attach(self, args: Any, state: Any) -> None:
         """Name the Trainer's settings and state, before `open`.
 

@@ -88,6 +88,11 @@ class WebhookExporter:
         self._waiting: deque[_Message] = deque()
         self._pause = Pause(clock)
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Of a copy: the settings, without a run and what waits in it."""
+        state = {**vars(self), "_info": None, "_store": None, "_waiting": deque()}
+        return {**state, "_pause": Pause(self._clock)}
+
     def open(self, info: RunInfo, store: RunStore) -> None:
         """Note the run, and which of its alerts an earlier attempt has left."""
         self._info, self._store = info, store

@@ -73,6 +73,10 @@ class PageServer:
         self._thread.join(timeout=2 * STOP_SECONDS)
         self._socket.close()
 
+    def abandon(self) -> None:
+        """Close the socket that a forked child has inherited."""
+        self._socket.close()
+
     def _run(self) -> None:
         try:
             self._server.run(sockets=[self._socket])
