@@ -10,9 +10,10 @@
 
 After `on_train_begin` nothing of ours raises into training (`on_error="warn"`): a failed look is logged once a cause
 with its traceback, counted in a metric, and kept in the record.
+
+`on_train_end` never comes where training ends by an error or by Ctrl-C. The run ends all the same, as `life` says.
 """
 
-import atexit
 import logging
 import weakref
 from collections.abc import Callable, Mapping, Sequence
@@ -26,10 +27,13 @@ from driftwatch import plugins
 from driftwatch.actions import Action, is_called_for
 from driftwatch.arguments import check_lists, check_trainer
 from driftwatch.confirmation import Confirmation
+from driftwatch.copying import renewed
 from driftwatch.drift.compare import BaselineName
 from driftwatch.drift.tolerance import TOLERATED
 from driftwatch.errors import ConfigError
 from driftwatch.exporters.exporter import Exporter
+from driftwatch.folder import absolute
+from driftwatch.life import nothing, training_loop, weakly
 from driftwatch.monitor import Monitor
 from driftwatch.probes.engine import Engine, find_engine
 from driftwatch.probes.probe import Probe
@@ -117,10 +121,17 @@ class DriftCallback(TrainerCallback, ExportableState):  # type: ignore[misc] # t
             exporters=exporters,
             seed=seed,
         )
+        ours = {name: value for name, value in self.monitor.settings.items() if name != "clock"}
+        self._settings: dict[str, Any] = {
+            **ours,
+            "output_dir": ours["output_dir"] if output_dir is not None else None,
+            "actions": tuple(actions),
+            "on_error": on_error,
+        }
         self.progress: dict[str, Any] = {}
         self._actions: list[Action] = [plugins.made("actions", action) for action in actions]
         self._draws_replies = confirm is not None
-        self._trainer: Callable[[], Any] = lambda: None
+        self._trainer: Callable[[], Any] = nothing
         self._asked_to_stop: int | None = None
         self._own_output_dir = output_dir is not None
         self._on_error = on_error
@@ -128,6 +139,12 @@ class DriftCallback(TrainerCallback, ExportableState):  # type: ignore[misc] # t
         self._seen_step = -1
         self._said: set[str] = set()
         DriftCallback._newest = weakref.ref(self)
+        self._own = frozenset(vars(self)) | {"_own"}
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """A copy, in this process or another one, has the same settings and no run."""
+        extras = {name: value for name, value in vars(self).items() if name not in self._own}
+        return renewed, (type(self), self._settings, extras)
 
     def use_engine(self, trainer: Any) -> None:
         """Have the replies written by the vLLM of a TRL trainer that samples with it (`use_vllm=True`); before `train`.
@@ -146,7 +163,7 @@ class DriftCallback(TrainerCallback, ExportableState):  # type: ignore[misc] # t
             ConfigError: This is no trainer.
         """
         check_trainer(trainer)
-        self._trainer = weakref.ref(trainer)
+        self._trainer = weakly(trainer)
 
     # Trainer events
 
@@ -162,7 +179,7 @@ class DriftCallback(TrainerCallback, ExportableState):  # type: ignore[misc] # t
         monitor, model, trainer = self.monitor, policy_of(kwargs["model"]), trainer_of(args)
         self._check(model, trainer)
         if not self._own_output_dir:
-            monitor.output_dir = Path(args.output_dir) / "driftwatch"
+            monitor.output_dir = absolute(args.output_dir) / "driftwatch"
         if monitor.run is None and args.run_name and args.run_name != args.output_dir:
             monitor.run = _as_run_name(args.run_name)
         monitor.attach(args, state)
@@ -175,10 +192,11 @@ class DriftCallback(TrainerCallback, ExportableState):  # type: ignore[misc] # t
             optimizer=kwargs.get("optimizer"),
             engine=self._engine(args),
             resume=self._resumed_folder(state),
+            loop=training_loop(),
         )
+        monitor.end_with(model)
         self._running, self._seen_step = True, state.global_step
         self.progress = monitor.progress
-        atexit.register(monitor.close, "failed")
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         """Look, if the schedule says so. Some trainers call this more than once a step."""
@@ -202,7 +220,6 @@ class DriftCallback(TrainerCallback, ExportableState):  # type: ignore[misc] # t
         self._running = False
         finished = state.max_steps <= 0 or state.global_step >= state.max_steps
         self._guarded(state.global_step, lambda: self.monitor.close("finished" if finished else "stopped"))
-        atexit.unregister(self.monitor.close)
 
     def _check(self, model: Any, trainer: TrainerSupport | None) -> None:
         """Refuse what cannot be asked, and say beforehand what a trainer will not do."""

@@ -214,6 +214,11 @@ class Confirm:
         self._judge_screen()
         return known.note
 
+    def release(self) -> None:
+        """End the judge's thread and let go of whoever writes the replies; what was found stays."""
+        self._hearing.close()
+        self._interviewer = None
+
     def _forget(self) -> None:
         """Nothing of an earlier training may reach this one, least of all replies that its judge still reads."""
         self._hearing.close()

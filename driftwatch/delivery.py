@@ -161,20 +161,20 @@ class Delivery:
     def _run(self) -> None:
         patience = min(self._beat_seconds, LOOP_SECONDS)
         beaten = time.monotonic()
-        while True:
+        state: End | None = None
+        while state is None:
             try:
                 parcel = self._queue.get(timeout=patience)
             except queue.Empty:
                 if self._loop is not None and not self._loop.is_running:
                     state = life.how_it_ended(self._loop.thread)
-                    break
-                if time.monotonic() - beaten >= self._beat_seconds:
+                elif time.monotonic() - beaten >= self._beat_seconds:
                     self._beat()
                     beaten = time.monotonic()
                 continue
             if not isinstance(parcel, Parcel):
                 state = parcel
-                break
+                continue
             # The record comes last: a look that readers can see has everything that it refers to.
             self._unwritten.extend([*parcel.changes, Line("records.jsonl", parcel.record)])
             self._step = parcel.record.step

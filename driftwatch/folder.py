@@ -1,4 +1,4 @@
-"""Folder: a place of its own for each run, however many begin at once under one name."""
+"""Folder: a place of its own for each run, however many begin at once under one name, and wherever the process goes."""
 
 import os
 from pathlib import Path
@@ -43,3 +43,8 @@ def _claimed(folder: Path) -> bool:
     except OSError:
         return True
     return True
+
+
+def absolute(path: str | Path) -> Path:
+    """A path that stays what it is when the process changes its folder; symbolic links in it are left alone."""
+    return Path(os.path.abspath(Path(path).expanduser()))

@@ -18,6 +18,7 @@ import os
 import signal
 import sys
 import threading
+from collections.abc import Callable
 from types import CodeType, FrameType
 from typing import Any, Literal, Protocol
 from weakref import ReferenceType, ref
@@ -26,6 +27,18 @@ End = Literal["finished", "stopped", "failed"]
 
 EXIT_SECONDS = 20.0  # how long the end of the process waits for the last look to be delivered
 TERM_SECONDS = 5.0  # after SIGTERM: whoever sends it sends another signal soon
+
+
+def nothing() -> None:
+    """A way to an object that there is not."""
+
+
+def weakly(thing: Any) -> Callable[[], Any]:
+    """A way to an object that does not keep it alive; for one that cannot be referred to so, the object itself."""
+    try:
+        return nothing if thing is None else ref(thing)
+    except TypeError:
+        return lambda: thing
 
 
 class Living(Protocol):
@@ -90,7 +103,7 @@ _hooked = False
 
 def begin(one: Living) -> None:
     """See to the end of what has begun."""
-    global _hooked  # noqa: PLW0603 - hooks of a process can be set once only
+    global _hooked
     if not _hooked:
         _hooked = True
         atexit.register(_at_exit)

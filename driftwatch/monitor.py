@@ -7,6 +7,7 @@ Nothing here catches errors: `callback.py` holds the one guard.
 
 import logging
 import time
+import weakref
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -20,13 +21,16 @@ from driftwatch.asking import Asking
 from driftwatch.baselines import Baselines, begin_baselines, load_baseline
 from driftwatch.budget import Books, Controller, Decision, Spent
 from driftwatch.confirmation import Confirmation
+from driftwatch.copying import renewed
 from driftwatch.delivery import Delivery, Parcel
 from driftwatch.drift.compare import BaselineName
 from driftwatch.drift.tolerance import TOLERATED, tolerated
 from driftwatch.errors import ConfigError
 from driftwatch.exporters.exporter import BesideTrainer, Exporter
+from driftwatch.folder import absolute
 from driftwatch.guard import undisturbed
 from driftwatch.keeping import BASELINE_REPLIES, BUDGET_FILE, kept_books, kept_evidence, left_by
+from driftwatch.life import End, TrainingLoop, how_it_ended, nothing, weakly
 from driftwatch.observation import Observation, describe, log_line, watched
 from driftwatch.opening import Opened, opened, reopened
 from driftwatch.probes.engine import Engine
@@ -65,6 +69,9 @@ class Monitor:
         seed: Of everything that is drawn.
         clock: Seconds, monotonic; a parameter for tests.
 
+    A run ends with `close`, and also when the monitor is collected, the process ends or SIGTERM stops it. A copy, by
+    `copy` or `pickle`, has the same settings and no run.
+
     Raises:
         ConfigError, PackError, PluginError: A setting that cannot work.
     """
@@ -90,15 +97,31 @@ class Monitor:
         if not 0 < alpha < 1:
             raise ConfigError(f"alpha is a probability between 0 and 1, for example 0.01; found {alpha}.")
         self.run = valid_run_name(run) if run is not None else None
-        self.output_dir = Path(output_dir)
+        self.output_dir = absolute(output_dir)
         self.store: RunStore | None = None
         self.info: RunInfo | None = None
         self.attempt = 0
         self.last: Record | None = None
         self._asking = Asking(pack, probes)
+        # What a copy is made with; a path stays what it is, wherever that is.
+        self.settings: dict[str, Any] = {
+            "pack": self._asking.pack,
+            "baseline": None if baseline is None else absolute(baseline),
+            "alerting_baseline": alerting_baseline,
+            "probes": tuple(probes),
+            "confirm": confirm,
+            "schedule": schedule,
+            "alpha": alpha,
+            "tolerance": tolerance,
+            "run": run,
+            "output_dir": self.output_dir,
+            "exporters": tuple(exporters),
+            "seed": seed,
+            "clock": clock,
+        }
         self._replies = Replies(confirm, self._asking, seed=seed)
         self._exporters: list[Exporter] = [plugins.made("exporters", exporter) for exporter in exporters]
-        self._source = baseline
+        self._source = self.settings["baseline"]
         self._alerting = alerting_baseline
         self._schedule = schedule or Schedule()
         self._alpha = alpha
@@ -107,9 +130,10 @@ class Monitor:
         self._tolerance = tolerated(tolerance, values, controls)
         self._seed = seed
         self._clock = clock
-        self._optimizer: Any = None
+        self._find_optimizer: Callable[[], Any] = nothing
         self._baselines: Baselines | None = None
         self._delivery: Delivery | None = None
+        self._loop: TrainingLoop | None = None
         self._controller = Controller(self._schedule, clock=clock)
         self._decision: Decision | None = None
         self._open: Observation | None = None  # a look that is being made
@@ -118,6 +142,9 @@ class Monitor:
         self._observations = 0
         self._failures: Counter[str] = Counter()
         self._export_failures: Counter[str] = Counter()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return renewed, (Monitor, self.settings, {})
 
     # The life of a run: begin, observe, …, close
 
@@ -139,6 +166,7 @@ class Monitor:
         optimizer: Any = None,
         engine: Engine | str | None = None,
         resume: str | Path | None = None,
+        loop: TrainingLoop | None = None,
     ) -> Record | None:
         """Prepare the probes, find the baselines, and take the first look; on every rank.
 
@@ -152,6 +180,7 @@ class Monitor:
             optimizer: Schedule-free optimizers need it.
             engine: What `find_engine` says of the trainer: who writes the replies in place of this process.
             resume: Folder of the run that goes on under a new attempt number; `None` begins a new run.
+            loop: The training loop; where it is known, its end ends the run, whatever has ended it.
 
         Returns:
             The record of the first look; `None` on a resume, which goes on from the looks that are there.
@@ -159,8 +188,9 @@ class Monitor:
         Raises:
             ConfigError, BaselineError, StoreError: What cannot work, said before any training time is spent.
         """
-        self.close("failed")  # of an earlier training with this monitor; nothing if there was none
-        self._optimizer, self._last_step, self._decision = optimizer, step, None
+        self.close(how_it_ended())  # of an earlier training with this monitor; nothing if there was none
+        self._find_optimizer, self._last_step, self._decision = weakly(optimizer), step, None
+        self._loop = loop
         is_first = rank() == 0
         before = Books() if resume is None or not is_first else kept_books(RunStore(resume))
         self._controller = Controller(
@@ -183,8 +213,7 @@ class Monitor:
             for reply in self._replies.pool if resume is None else ():
                 self.store.append_line(BASELINE_REPLIES, reply)
             self.store.append_event("begin", attempt=self.attempt, step=step)
-            self._delivery = Delivery(self.store, self._exporters)
-            self._delivery.start(self.info)
+            self._start_delivery(self.store, self.info)
         if resume is None:
             return self._hand_over(first)
         self._controller.record(Spent(first.seconds, 0, 0))
@@ -210,7 +239,7 @@ class Monitor:
         if phase == "end":
             self._decide(step, is_last=True)
         self._open = observation = Observation(self._next_look, step, phase, self._clock)
-        with undisturbed(model, optimizer=self._optimizer) as asked:
+        with undisturbed(model, optimizer=self._find_optimizer()) as asked:
             self._ask(asked, observation)
         return self._hand_over(observation)
 
@@ -226,13 +255,21 @@ class Monitor:
         observation.failures.append(Failure("monitor", f"{reason}: {err}"))
         self._hand_over(observation)
 
-    def close(self, reason: str) -> None:
-        """End the run: deliver what waits and say how it ended ("finished", "stopped" or "failed"). Safe to repeat."""
+    def close(self, reason: End) -> None:
+        """End the run: deliver what waits and say how it ended ("finished", "stopped" or "failed"). Safe to repeat.
+
+        Nothing of the model or the trainer is held afterwards.
+        """
         delivery, self._delivery = self._delivery, None
-        if delivery is None or self.store is None:
-            return
-        delivery.close(reason, timeout=CLOSE_SECONDS)
-        self.store.append_event("end", attempt=self.attempt, step=self._last_step, text=reason)
+        if delivery is not None:
+            delivery.close(reason, timeout=CLOSE_SECONDS)
+        self._find_optimizer, self._open = nothing, None
+        self._replies.release()
+
+    def end_with(self, one: Any) -> None:
+        """Have the run end when an object is collected, such as the model of a training that was given up."""
+        if self._delivery is not None:
+            _end_when_collected(one, self._delivery)
 
     @property
     def url(self) -> str | None:
@@ -252,6 +289,11 @@ class Monitor:
 
     # Stages
 
+    def _start_delivery(self, store: RunStore, info: RunInfo) -> None:
+        self._delivery = Delivery(store, self._exporters, attempt=self.attempt, step=self._last_step, loop=self._loop)
+        self._delivery.start(info)
+        _end_when_collected(self, self._delivery)
+
     def _decide(self, step: int, *, is_last: bool = False) -> Decision:
         """Whether and how much to ask, as rank 0 sees it."""
         controller = self._controller
@@ -267,7 +309,7 @@ class Monitor:
         """Take the first look, and find what all others will be compared with."""
         source = self._source
         given = None if source is None else on_first(lambda: load_baseline(source), "reading the baseline")
-        with undisturbed(model, optimizer=self._optimizer) as asked:
+        with undisturbed(model, optimizer=self._find_optimizer()) as asked:
             self._ask(asked, first)
             with first.stage("baseline"):
                 baselines = begin_baselines(
@@ -341,7 +383,7 @@ class Monitor:
             return
         if not is_resumed:
             planned = self._schedule.planned_looks(self._last_step, self._controller.planned_steps)
-            with undisturbed(model, optimizer=self._optimizer) as asked:
+            with undisturbed(model, optimizer=self._find_optimizer()) as asked:
                 self._replies.begin(
                     asked,
                     self._baselines,
@@ -353,7 +395,7 @@ class Monitor:
             return
         store = self.store
         left = on_first(lambda: kept_evidence(store), "reading the evidence")
-        with undisturbed(model, optimizer=self._optimizer) as asked:
+        with undisturbed(model, optimizer=self._find_optimizer()) as asked:
             self._baselines, note = self._replies.resume(asked, self._baselines, left)
         if note is not None and store is not None:
             logger.warning("%s", note)
@@ -380,6 +422,10 @@ class Monitor:
         )
         draws = 0 if observation.confirmed is None else observation.confirmed.draws
         self._controller.record(Spent(record.cost.seconds, observation.blocks, draws))
+        if self._delivery is not None and self._delivery.is_over and self.store is not None:
+            # What was taken for the end was none, since here is another look.
+            self.store.append_event("begin", attempt=self.attempt, step=observation.step)
+            self._start_delivery(self.store, self.info)
         if self._delivery is not None:
             books, keep = self._controller.books, self._replies.are_kept
             left = left_by(observation, self.attempt, self._replies.saved, books, keep_replies=keep)
@@ -404,6 +450,11 @@ class Monitor:
     def _rng(self, look: int, part: int) -> np.random.Generator:
         """A generator of its own for each purpose, so that a record can be recomputed in any order."""
         return np.random.default_rng(np.random.SeedSequence([self._seed, self.attempt, look, part]))
+
+
+def _end_when_collected(one: Any, delivery: Delivery) -> None:
+    # Where nobody has an error to look at any more, only a person's interruption is told apart.
+    weakref.finalize(one, lambda: delivery.end(how_it_ended())).atexit = False
 
 
 def _name_of(model: Any) -> str:

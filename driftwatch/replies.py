@@ -210,6 +210,12 @@ class Replies:
         """What a resumed run needs; `None` in a run without replies."""
         return None if self._confirm is None else self._confirm.saved()
 
+    def release(self) -> None:
+        """Let go of whoever writes: an engine leads to the trainer. The next training prepares anew."""
+        self._engine = None
+        if self._confirm is not None:
+            self._confirm.release()
+
     def _fingerprint(self, model: Any, baselines: Baselines) -> tuple[float, ...]:
         """Of the baseline model, where switching adapters reaches it."""
         if baselines.reference is None:

@@ -10,7 +10,7 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "driftwatch"
 # From the vocabulary up; a module imports from its own layer and those before it.
 LAYERS = (
-    ("errors", "plugins", "schedule", "stance", "topics", "judges.judge", "__init__"),
+    ("errors", "plugins", "schedule", "stance", "life", "copying", "topics", "judges.judge", "__init__"),
     ("drift",),
     ("record", "metrics", "samples", "alerts"),
     ("store", "folder", "exporters", "delivery"),
@@ -53,6 +53,7 @@ LAYERS = (
 )
 # Named for what they are allowed to need; everything below the model side runs without torch.
 TORCH_FREE = {"errors", "plugins", "schedule", "stance", "topics", "drift", "record", "metrics", "samples", "alerts"}
+TORCH_FREE |= {"life", "copying"}
 TORCH_FREE |= {"store", "folder", "exporters", "delivery", "mixin", "report", "service", "grafana", "stack"}
 
 

@@ -14,12 +14,12 @@ import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
 from importlib import import_module
 from typing import Any, Protocol, runtime_checkable
 
 from driftwatch.errors import ProbeError
 from driftwatch.guard import model_to_ask
+from driftwatch.life import weakly
 from driftwatch.probes.in_step import is_sharded
 from driftwatch.probes.prompt import ChatFormat
 from driftwatch.probes.ranks import everywhere, num_ranks, on_first, rank, together
@@ -151,19 +151,35 @@ def _version(generation: Any) -> str:
     return on_first(ask, "asking the vLLM server for its version")
 
 
-@dataclass(slots=True)
 class TrainerEngine:
     """The vLLM of one trainer, in this process ("colocate") or on a server.
 
+    Args:
+        name: Kind and version.
+        generation: TRL's `VLLMGeneration`, which holds the engine and gives it weights. It leads to the trainer and
+            its model, so it is not kept alive.
+
     Attributes:
         name: Kind and version.
-        generation: TRL's `VLLMGeneration`, which holds the engine and gives it weights.
         fixed_seconds: As `Engine.fixed_seconds`.
     """
 
-    name: str
-    generation: Any
-    fixed_seconds: float = 0.0
+    def __init__(self, name: str, generation: Any) -> None:
+        self.name = name
+        self.fixed_seconds = 0.0
+        self._find = weakly(generation)
+
+    @property
+    def generation(self) -> Any:
+        """TRL's own.
+
+        Raises:
+            ProbeError: The trainer is gone.
+        """
+        found = self._find()
+        if found is None:
+            raise ProbeError("the trainer whose vLLM wrote the replies is gone")
+        return found
 
     def write(
         self, prompts: Sequence[Sequence[int]], seeds: Sequence[int], decoding: Decoding, stop_ids: Sequence[int]
