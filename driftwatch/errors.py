@@ -7,6 +7,7 @@
     ├── PackError          a topic pack that cannot be used; names file and line
     ├── BaselineError      a baseline that is missing, torn, or not comparable
     ├── StoreError         a run folder that cannot be read or written
+    │   └── NewerSchemaError   it was written by a newer driftwatch
     ├── PluginError        a name that no installed package provides
     ├── ProbeError         the model could not be asked
     ├── JudgeError         a reply could not be read
@@ -34,6 +35,10 @@ class BaselineError(DriftwatchError):
 
 class StoreError(DriftwatchError):
     """A run folder that cannot be read or written."""
+
+
+class NewerSchemaError(StoreError):
+    """What a newer driftwatch has written."""
 
 
 class PluginError(DriftwatchError):

@@ -20,7 +20,7 @@ from driftwatch.drift.interval import Interval
 from driftwatch.drift.shares import TopicStance
 from driftwatch.drift.style import StylePair
 from driftwatch.drift.verdict import TopicEvidence
-from driftwatch.errors import StoreError
+from driftwatch.errors import NewerSchemaError, StoreError
 
 SCHEMA = 1
 _MIGRATIONS: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {}  # from schema n to n + 1, in order
@@ -203,7 +203,7 @@ def _decode(text: bytes | str, kind: type[Stored], name: str) -> Stored:
         if not isinstance(found, int):
             raise StoreError(f"expected a {name} with a schema number; found {text[:60]!r}.")
         if found > SCHEMA:
-            raise StoreError(
+            raise NewerSchemaError(
                 f"this {name} has schema {found}, and this driftwatch reads up to {SCHEMA}. "
                 "Install the version that wrote it, or a newer one."
             )

@@ -15,7 +15,8 @@
       replies/, evidence.jsonl, baseline-replies.jsonl     what alerts rest on
 
 A line is written with its end in one call and flushed; a torn last line (the process died in it) is dropped by readers
-and cut by the next writer, both with a warning. Nothing is ever rewritten.
+and cut by the next writer, both with a warning. Any other line that cannot be read costs itself alone. Nothing is ever
+rewritten.
 """
 
 import logging
@@ -25,19 +26,20 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import msgspec
 
 from driftwatch.drift.calibration import Calibration, LabelFit
 from driftwatch.drift.validity import Tally, Validity
-from driftwatch.errors import StoreError
+from driftwatch.errors import NewerSchemaError, StoreError
 from driftwatch.record import BaselineName, Record, RunInfo, record_from_json, run_info_from_json, to_json
 from driftwatch.stance import Stance
 from driftwatch.topics.topic import TopicPack
 
 logger = logging.getLogger(__name__)
 
+Value = TypeVar("Value")
 RunState = Literal["running", "finished", "stopped", "failed", "crashed"]
 STALE_SECONDS = 90.0  # heartbeats come every 15 s; six missed ones are a dead process, not a slow disk
 MAX_NAME = 128  # characters of a run's name
@@ -134,12 +136,16 @@ class RunStore:
     Args:
         folder: The run's folder; its name is the run's name.
         clock: Unix time in seconds; a parameter for tests.
+
+    Attributes:
+        damaged: Lines that could not be read, by file, of the files that were read so far.
     """
 
     def __init__(self, folder: str | Path, *, clock: Callable[[], float] = time.time) -> None:
         self.folder = Path(folder)
         self._clock = clock
         self._whole: set[Path] = set()
+        self.damaged: dict[str, int] = {}
 
     @property
     def exists(self) -> bool:
@@ -238,8 +244,7 @@ class RunStore:
         """
         resumed = [(e.attempt, e.step) for e in self.events() if e.kind == "begin"]
         found = []
-        for line in self.lines("records.jsonl"):
-            record = record_from_json(line)
+        for record in self.values("records.jsonl", record_from_json):
             if any(attempt > record.attempt and step < record.step for attempt, step in resumed):
                 record = replace(record, superseded=True)
             if superseded or not record.superseded:
@@ -248,12 +253,11 @@ class RunStore:
 
     def events(self) -> list[Event]:
         """Everything that happened to the run, oldest first."""
-        return [msgspec.json.decode(line, type=Event) for line in self.lines("events.jsonl")]
+        return list(self.values("events.jsonl", msgspec.json.Decoder(Event).decode))
 
     def look_stances(self) -> Iterator[LookStances]:
         """The items' stances look by look, oldest first."""
-        for line in self.lines("stances.jsonl"):
-            yield msgspec.json.decode(line, type=LookStances)
+        yield from self.values("stances.jsonl", msgspec.json.Decoder(LookStances).decode)
 
     def baseline(self, name: BaselineName) -> Baseline | None:
         """A baseline that the run keeps, or `None`."""
@@ -292,6 +296,32 @@ class RunStore:
         except OSError:
             return "crashed"
         return "running" if age < STALE_SECONDS else "crashed"
+
+    def values(self, name: str, decode: Callable[[bytes], Value]) -> Iterator[Value]:
+        """What the lines of a file of the run say; a line that is damaged costs itself, is counted and reported.
+
+        Lines are damaged by a power cut (file systems leave holes of NUL bytes), a disk that was full, or two writers.
+
+        Args:
+            name: Of the file, in the run's folder.
+            decode: Of one line.
+
+        Raises:
+            StoreError: A newer driftwatch wrote it.
+        """
+        damaged = 0
+        for line in self.lines(name):
+            try:
+                found = decode(line.lstrip(b"\0"))
+            except (msgspec.DecodeError, msgspec.ValidationError, StoreError, UnicodeDecodeError) as err:
+                if isinstance(err, NewerSchemaError):
+                    raise
+                damaged += 1
+                if damaged > self.damaged.get(name, 0):
+                    logger.warning("%s: a line cannot be read and is passed over (%s)", self.folder / name, err)
+                continue
+            yield found
+        self.damaged[name] = damaged
 
     def lines(self, name: str) -> Iterator[bytes]:
         """The whole lines of a file of the run; a torn last one is dropped and reported."""

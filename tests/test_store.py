@@ -10,8 +10,10 @@ import pytest
 from builders import record, run_info
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from synthetic_runs import synthetic_run
 
 from driftwatch.errors import StoreError
+from driftwatch.opening import reopened
 from driftwatch.store import STALE_SECONDS, LookStances, RunStore, find_runs, valid_run_name
 
 
@@ -165,3 +167,29 @@ def test_a_small_file_is_written_whole_or_not_at_all(store, monkeypatch):
         store.write_json("endpoint.json", {"port": 2})
     assert json.loads((store.folder / "endpoint.json").read_text()) == {"port": 1}
     assert sorted(p.name for p in store.folder.iterdir()) == ["endpoint.json", "heartbeat", "run.json"]
+
+
+@pytest.mark.parametrize("name", ["records.jsonl", "events.jsonl", "stances.jsonl"])
+@pytest.mark.parametrize("damage", [b"\0" * 400, b"\0" * 400 + b"\n", b"{]\n", b"\xff\xfe\n", b"[1, 2]\n"])
+def test_a_damaged_line_costs_itself_and_a_resume_goes_on(tmp_path, name, damage, caplog):
+    store = synthetic_run(tmp_path, "r", looks=12, state="running")
+    whole = len(store.records()), len(store.events()), len(list(store.look_stances()))
+    path = store.folder / name
+    lines = path.read_bytes().splitlines(keepends=True)
+    at = len(lines) // 2
+    path.write_bytes(b"".join([*lines[:at], damage, *lines[at:]]))
+    again = RunStore(store.folder)
+    assert (len(again.records()), len(again.events()), len(list(again.look_stances()))) == whole
+    assert again.damaged.get(name, 0) == (
+        0 if damage == b"\0" * 400 else 1
+    )  # NUL bytes before a whole line cost nothing
+    assert caplog.text.count("is passed over") == again.damaged.get(name, 0)
+    assert reopened(store.folder, again.info().identity).attempt == 1
+
+
+def test_what_a_newer_driftwatch_wrote_is_not_passed_over(tmp_path):
+    store = synthetic_run(tmp_path, "r", looks=2)
+    with (store.folder / "records.jsonl").open("ab") as file:
+        file.write(b'{"schema": 99}\n')
+    with pytest.raises(StoreError, match="Install the version that wrote it"):
+        store.records()
