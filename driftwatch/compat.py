@@ -9,6 +9,8 @@ from pathlib import Path
 import click
 import msgspec
 
+from driftwatch.templates import HEAD as TEMPLATE_HEAD
+from driftwatch.templates import table as template_table
 from driftwatch.trainers import TRAINERS, TrainerSupport
 
 RESULTS = Path(__file__).resolve().parents[1] / "docs" / "compat"
@@ -56,6 +58,19 @@ replies, too: [vllm.md](vllm.md).
 ## By model, template and weights
 
 {by_model}
+
+## By chat template
+
+What a run finds out when it begins, for every template that TRL {trl} ships (`python -m driftwatch.templates`): the
+conversation is rendered with the assistant's turn, as trainers render it, and encoded whole; a reply is written, and an
+answer scored, behind what training renders before an answer. What ends a turn ends a reply. Dates stand still at 26
+July 2024. A template that loses the question is given content as a list of parts, and refused if that does not help.
+
+{by_template}
+
+"Before an answer" compares that rendering with the template's own generation prompt: "without" names the end of the
+prompt that training leaves out, and what follows is what it renders there. Thoughts before the final words are no
+reply; where only `enable_thinking=False` keeps a model from them, replies are asked for so, and the run says it.
 
 ## Versions
 
@@ -131,7 +146,10 @@ def read_results(folder: Path = RESULTS) -> dict[str, list[Row]]:
 def trainers_page(folder: Path = RESULTS) -> str:
     """docs/trainers.md, from the table in the code and the results of real runs."""
     results = read_results(folder)
+    trl, by_template = template_table()
     tables = {
+        "trl": [trl],
+        "by_template": _table(list(TEMPLATE_HEAD), by_template),
         "by_trainer": _by_trainer(results),
         "by_model": _by_model(results),
         "versions": _versions(results),

@@ -49,7 +49,7 @@ LAYERS = (
         "config",
         "demo",
     ),
-    ("cli", "generate", "compat", "launch", "doctor", "config.making", "config.page", "__main__"),
+    ("cli", "generate", "compat", "templates", "launch", "doctor", "config.making", "config.page", "__main__"),
 )
 # Named for what they are allowed to need; everything below the model side runs without torch.
 TORCH_FREE = {"errors", "plugins", "schedule", "stance", "topics", "drift", "record", "metrics", "samples", "alerts"}

@@ -49,6 +49,7 @@ def dry_look(name: str, config: Config, given: Path | None, steps: int | None) -
         steps: Optimizer steps of the training; `None` if unknown.
     """
     from driftwatch.doctor.replies import decoding
+    from driftwatch.doctor.template import template
     from driftwatch.probes.load import load_model
     from driftwatch.schedule import Schedule
 
@@ -58,6 +59,7 @@ def dry_look(name: str, config: Config, given: Path | None, steps: int | None) -
     except DriftwatchError as err:
         yield Finding("model", "problem", str(err), "Name a causal language model, as training will load it.")
         return
+    yield template(loaded.tokenizer, getattr(arguments.get("confirm"), "wrap", None))
     schedule = arguments.get("schedule") or Schedule()
     arguments |= {"exporters": (), "run": "doctor"} | ({"baseline": given} if given is not None else {})
     with tempfile.TemporaryDirectory(prefix="driftwatch-doctor-") as folder, _quietly():

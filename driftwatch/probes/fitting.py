@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from driftwatch.errors import ConfigError
-from driftwatch.probes.memory import text_config
+from driftwatch.probes.configs import text_config
 
 if TYPE_CHECKING:
     from driftwatch.probes.prompt import ChatFormat

@@ -13,6 +13,7 @@ from driftwatch.probes.tokens import Ids, Scorable, scorable
 from driftwatch.probes.trie import shared_length
 from driftwatch.probes.turn import ANSWERS, NEXT, QUESTION
 from driftwatch.probes.wrap import Wrap
+from driftwatch.probes.writing import Rendering
 
 
 def writes_ids_only(given: Any) -> bool:
@@ -31,6 +32,7 @@ class IdsWriting:
         ConfigError: It refuses the conversation, or loses what is put in.
     """
 
+    rendering: Rendering | None = Rendering(proved=True)  # by the tokenizer itself
     notes: tuple[str, ...] = ()
     space = ""
     thoughts: tuple[Thought, ...] = THOUGHTS

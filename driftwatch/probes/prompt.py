@@ -65,6 +65,7 @@ class ChatFormat:
             writes its own, and the wrong choice alone can move a likelihood by more than what we look for
             (arXiv 2507.13490).
         notes: What a reader of the run should know about how the model is asked.
+        rendering: What was found out about the chat template by trying it; `None` where there is none.
     """
 
     PLAIN = PLAIN
@@ -86,6 +87,7 @@ class ChatFormat:
         self.has_template = self._writing.template != NO_TEMPLATE
         self.leading_space = bool(self._writing.space)
         self.notes = self._writing.notes
+        self.rendering = self._writing.rendering
 
     def text(self, question_text: str) -> str:
         """The whole prompt as text, up to where the model's answer begins."""
@@ -116,6 +118,12 @@ class ChatFormat:
         """Tokens that end the assistant's turn: what the template writes after an answer, and the end of a text."""
         end = getattr(self._tokenizer, "eos_token_id", None)
         return tuple(dict.fromkeys([*self._ends[0], *(() if end is None else (int(end),))]))
+
+    @property
+    def ends(self) -> tuple[str, ...]:
+        """What the template ends the assistant's turn with: names of tokens, or text where no token does."""
+        ids, texts = self._ends
+        return (*map(self.token, ids), *texts)
 
     @cached_property
     def _ends(self) -> tuple[tuple[int, ...], tuple[str, ...]]:

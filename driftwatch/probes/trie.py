@@ -161,8 +161,8 @@ def _by_token(requests: Sequence[Request], members: list[int], place: int) -> It
         yield branch
 
 
-def shared_length(a: Tokens, b: Tokens) -> int:
-    """How many first tokens are equal."""
+def shared_length(a: Sequence[object], b: Sequence[object]) -> int:
+    """How many first tokens, or characters, are equal."""
     length = min(len(a), len(b))
     return next((i for i in range(length) if a[i] != b[i]), length)
 

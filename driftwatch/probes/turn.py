@@ -13,6 +13,7 @@ from typing import NamedTuple
 from driftwatch.errors import ConfigError
 from driftwatch.probes.template import CannotRender, Message, Template
 from driftwatch.probes.thoughts import CLOSERS, THOUGHTS, Thought
+from driftwatch.probes.trie import shared_length
 from driftwatch.probes.wrap import Wrap
 
 QUESTION, NEXT = "Which is it, marigold or periwinkle?", "And the umbrella, too?"
@@ -102,6 +103,21 @@ class Turn:
         except CannotRender as err:
             raise ConfigError(self._refusal([str(err)])) from err
 
+    @property
+    def content(self) -> str:
+        """How content has to be passed."""
+        return "parts" if self._user_parts else "text"
+
+    def against_prompt(self) -> tuple[str, str]:
+        """What training's rendering leaves out of the template's own generation prompt, and what it has instead."""
+        head = self.around(QUESTION).head
+        try:
+            prompt = self.template.render(self.messages(QUESTION), add_generation_prompt=True)
+        except CannotRender:
+            return "", ""
+        shared = shared_length(prompt, head)
+        return prompt[shared:], head[shared:]
+
     def _shape(self, parts_first: bool) -> tuple[bool, bool, bool]:
         """How content has to be passed for all of it to arrive."""
         faults = []
@@ -159,8 +175,6 @@ class Turn:
             )
         if self._asks_off:
             notes.append("replies are asked for with enable_thinking=False, as they are too short to hold thoughts")
-        if self.template.asks_for_the_time:
-            notes.append("the chat template writes today's date; driftwatch asks with 26 July 2024 on every day")
         return notes
 
     def _ends(self) -> tuple[str, ...]:

@@ -1,10 +1,10 @@
 """Prompts and answers as token ids, from a template's text or from a base model's plain prompt."""
 
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from driftwatch.errors import ConfigError
-from driftwatch.probes.template import Template, find_template, text_tokenizer
+from driftwatch.probes.template import find_template, text_tokenizer
 from driftwatch.probes.thoughts import THOUGHTS, Thought
 from driftwatch.probes.tokens import Encoder, Ids, Scorable, Text, scorable
 from driftwatch.probes.turn import ANSWERS, QUESTION, Around, Turn, marker
@@ -12,6 +12,27 @@ from driftwatch.probes.wrap import Wrap
 
 NO_TEMPLATE = "none"
 PLAIN = "Question: {question}\nAnswer:"
+
+
+class Rendering(NamedTuple):
+    """What was found out about a chat template by trying it.
+
+    Attributes:
+        content: How content has to be passed, "text" or "parts".
+        dropped: The end of the template's generation prompt that training does not render before an answer.
+        added: What training renders there in its place, or behind the prompt.
+        dated: Whether it writes the date, which stands still.
+        proved: Whether the tokenizer's own `apply_chat_template` gives the same tokens; `None` where it could not be
+            called to compare with.
+    """
+
+    content: str = "text"
+    dropped: str = ""
+    added: str = ""
+    dated: bool = False
+    proved: bool | None = None
+
+
 # How answers may begin: some first words merge with the end of the prompt, and some do not.
 _BEGINNINGS = (*ANSWERS, "Tea.", "a", "It", "My", "Both", "Yes", "No", "1", "“", '"', "É", "茶")
 
@@ -24,8 +45,10 @@ class Writing(Protocol):
         notes: What a reader of the run should know.
         space: What stands between the prompt and an answer that the prompt does not hold.
         thoughts: How thoughts before a reply's final words begin and end.
+        rendering: What was found out about the template; `None` where there is none.
     """
 
+    rendering: Rendering | None
     template: str
     notes: tuple[str, ...]
     space: str
@@ -88,8 +111,10 @@ class TextWriting:
         tokenizer = text_tokenizer(given)
         found = find_template(given)
         self._tokenizer = tokenizer
+        self.rendering: Rendering | None
         self._turn: Turn | PlainTurn
         special = True
+        self.rendering = None
         notes: tuple[str, ...] = ()
         if found is None:
             self._turn, self.template = PlainTurn(wrap), NO_TEMPLATE
@@ -97,7 +122,10 @@ class TextWriting:
             # TRL passes content to a processor as parts.
             self._turn = turn = Turn(found, wrap, parts_first=tokenizer is not given)
             self.template = found.source
-            special, notes = _adds_special_tokens(given, tokenizer, found, turn)
+            special, proved = _adds_special_tokens(given, tokenizer, turn)
+            if proved is False:
+                notes = (f"{found.name}: training encodes it in a way of its own, and answers may be scored in others",)
+            self.rendering = Rendering(turn.content, *turn.against_prompt(), found.asks_for_the_time, proved)
         self._encoder = Encoder(tokenizer, special=special)
         self.notes = (*self._turn.notes, *notes)
         self.space = self._turn.around("?").space
@@ -183,18 +211,19 @@ class TextWriting:
         return None
 
 
-def _adds_special_tokens(given: Any, tokenizer: Any, template: Template, turn: Turn) -> tuple[bool, tuple[str, ...]]:
-    """Whether training lets the tokenizer add special tokens to what the template wrote: tried on one conversation."""
+def _adds_special_tokens(given: Any, tokenizer: Any, turn: Turn) -> tuple[bool, bool | None]:
+    """Whether training lets the tokenizer add special tokens to what the template wrote, and whether that is proved.
+
+    Tried on one conversation by today's clock. `None` where it could not be tried: the usual way is taken.
+    """
     messages = turn.messages(QUESTION, ANSWERS[0])
     try:
         text = given.apply_chat_template(messages, tokenize=False)
         theirs = given.apply_chat_template(messages, tokenize=True, return_dict=True)["input_ids"]
-    except Exception:  # noqa: BLE001 - anybody's code; without a truth to compare with, the usual way is taken
-        return False, ()
+    except Exception:  # noqa: BLE001 - anybody's code
+        return False, None
     theirs = list(theirs[0]) if len(theirs) and not isinstance(theirs[0], int) else list(theirs)
     for special in (False, True):
         if list(Encoder(tokenizer, special=special).encode(text)) == theirs:
-            return special, ()
-    return False, (
-        f"{template.name}: training encodes it in a way of its own, so answers may be scored in other tokens",
-    )
+            return special, True
+    return False, False

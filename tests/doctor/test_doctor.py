@@ -323,3 +323,18 @@ def test_a_look_on_a_gpu_says_what_memory_it_takes(folder, model):
     checks = found(folder, model=model)
     assert "GiB free" in checks["gpu"].text
     assert "a look takes" in checks["memory"].text
+
+
+def test_the_template_has_a_line_of_its_own():
+    from driftwatch.doctor.template import template
+    from driftwatch.testing import CHAT_TEMPLATE, tiny_tokenizer
+
+    dated = "{{ strftime_now('%Y') }}" + CHAT_TEMPLATE
+    found = template(tiny_tokenizer(chat_template=dated))
+    assert found.level == "ok"
+    assert found.text == "question found, answers in training's tokens, ends with <|im_end|>, clock frozen"
+    assert template(tiny_tokenizer(chat_template=None)).level == "ok"
+    endless = "{% for m in messages %}{{ m['content'] }}{% endfor %}"
+    assert template(tiny_tokenizer(chat_template=endless)).level == "warning"
+    lost = template(tiny_tokenizer(chat_template="{{ messages[-1]['content'] }}"))
+    assert (lost.level, "the question is not in what it writes" in lost.text) == ("problem", True)
