@@ -17,8 +17,20 @@ from driftwatch.probes.writing import Rendering
 
 
 def writes_ids_only(given: Any) -> bool:
-    """Whether a tokenizer renders conversations and has no template that could be read."""
-    return callable(getattr(given, "apply_chat_template", None)) and not hasattr(given, "chat_template")
+    """Whether a tokenizer without a template writes conversations all the same: tried, as a base model's raises."""
+    if getattr(given, "chat_template", None) or not callable(getattr(given, "apply_chat_template", None)):
+        return False
+    user, assistant = {"role": "user", "content": QUESTION}, {"role": "assistant", "content": ANSWERS[0]}
+    # Its mode decides which of the two it takes.
+    return _writes(given, [user]) or _writes(given, [user, assistant])
+
+
+def _writes(given: Any, messages: list[dict[str, str]]) -> bool:
+    try:
+        ids = given.apply_chat_template(messages, tokenize=True, return_dict=False)
+        return _holds(given.decode(ids, skip_special_tokens=True), QUESTION)
+    except Exception:  # noqa: BLE001 - anybody's code, and a refusal is the answer
+        return False
 
 
 class IdsWriting:
@@ -41,15 +53,15 @@ class IdsWriting:
         self._tokenizer, self._wrap = tokenizer, wrap
         self._special = frozenset(tokenizer.all_special_ids)
         self._heads: dict[str, Ids] = {}
-        text = self.text(QUESTION)
+        text = tokenizer.decode(list(self.asked(QUESTION)), skip_special_tokens=True)
         for message in wrap.messages(QUESTION):
-            if message["content"].strip() not in text:
+            if not _holds(text, message["content"]):
                 raise ConfigError(self._refusal(f'"{message["content"][:60]}" is not in what it writes'))
-        self.template = f"{type(tokenizer).__name__} {text}"
+        self.template = f"{type(tokenizer).__name__} {self.text(QUESTION)}"
 
     def text(self, question: str) -> str:
         """What a reply is written after, special tokens shown."""
-        return str(self._tokenizer.decode(list(self.asked(question)), skip_special_tokens=False))
+        return str(self._tokenizer.decode(list(self.asked(question)), skip_special_tokens=False)).replace("▁", " ")
 
     def asked(self, question: str) -> Ids:
         """What every answer to a question is written after."""
@@ -70,14 +82,15 @@ class IdsWriting:
     def ends(self) -> tuple[tuple[int, ...], tuple[str, ...]]:
         """The first special token between an answer and the next question."""
         messages = [*self._wrap.messages(QUESTION), {"role": "assistant", "content": ANSWERS[0]}]
-        answered = self._with_answer(QUESTION, ANSWERS[0])
+        words = self._with_answer(QUESTION, ANSWERS[0])[len(self.asked(QUESTION)) :]
         again = [*messages, {"role": "user", "content": NEXT}]
         for conversation in (messages, again, [*again, {"role": "assistant", "content": ANSWERS[1]}]):
             try:
                 ids = self._rendered(conversation)
             except ConfigError:  # its mode decides which of them it takes
                 continue
-            after = ids[len(answered) :] if ids[: len(answered)] == answered else ()
+            at = next((i for i in range(len(ids)) if ids[i : i + len(words)] == words), len(ids))
+            after = ids[at + len(words) :]
             if after and after[0] in self._special:
                 return (after[0],), ()
         return (), ()
@@ -107,3 +120,8 @@ class IdsWriting:
             f"expected {type(self._tokenizer).__name__} to write a conversation with the whole question and an answer "
             f"in it; found: {found}. Give it a wrap (system, turns) that it takes, or another tokenizer."
         )
+
+
+def _holds(text: str, words: str) -> bool:
+    """Whether words are in decoded text; SentencePiece's own sign for a space may stand in it."""
+    return "".join(words.split()) in "".join(text.replace("▁", " ").split())

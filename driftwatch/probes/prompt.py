@@ -9,7 +9,7 @@ from typing import Any
 from driftwatch.errors import ConfigError
 from driftwatch.judges.judge import Framing, Order
 from driftwatch.probes.mistral import IdsWriting, writes_ids_only
-from driftwatch.probes.template import text_tokenizer
+from driftwatch.probes.template import find_template, text_tokenizer
 from driftwatch.probes.thoughts import final_words
 from driftwatch.probes.tokens import Scorable
 from driftwatch.probes.turn import ANSWERS
@@ -80,7 +80,7 @@ class ChatFormat:
         self._tokenizer = text_tokenizer(tokenizer)
         self._wrap = wrap or Wrap()
         self._writing: Writing
-        if writes_ids_only(tokenizer):
+        if find_template(tokenizer) is None and writes_ids_only(tokenizer):
             self._writing = IdsWriting(tokenizer, self._wrap)
         else:
             self._writing = TextWriting(tokenizer, self._wrap)

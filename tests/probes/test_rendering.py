@@ -434,3 +434,74 @@ def test_probes_refuse_what_does_not_fit_before_they_call_the_model():
     for probe in (StatementProbe(), ReplyProbe(ExactJudge())):
         with pytest.raises(ConfigError, match="48 positions"):
             probe.prepare(model, tokenizer, tiny_pack().topics)
+
+
+class MistralLike:
+    """As transformers' `MistralCommonBackend`: ids only, no template, strict about arguments and the last role."""
+
+    chat_template = None
+    is_fast = False
+    bos_token_id, eos_token_id = 1, 2
+
+    def __init__(self, mode):
+        self._inner, self._mode = border_tokenizer("bytes"), mode
+        self._inner.add_special_tokens({"additional_special_tokens": ["[INST]", "[/INST]"]})
+        self.tokenizer = object()  # Mistral's own, which is no tokenizer of transformers
+        self.all_special_ids = self._inner.all_special_ids
+
+    def apply_chat_template(
+        self,
+        conversation,
+        *,
+        tokenize=True,
+        return_dict=True,
+        add_generation_prompt=False,
+        continue_final_message=False,
+    ):
+        last, ids = conversation[-1]["role"], [1]
+        if continue_final_message and (self._mode == "finetuning" or last != "assistant"):
+            raise ValueError("cannot continue")
+        if not continue_final_message and (last == "assistant") != (self._mode == "finetuning"):
+            raise ValueError(f"wrong last role {last} for {self._mode}")
+        start, end = self._inner.convert_tokens_to_ids(["[INST]", "[/INST]"])
+        system = [m["content"] + "\n\n" for m in conversation if m["role"] == "system"]
+        users = [i for i, m in enumerate(conversation) if m["role"] == "user"]
+        for number, message in enumerate(conversation):
+            text = "".join(system if number == users[-1] else []) + message["content"]
+            words = self._inner(text, add_special_tokens=False)["input_ids"]
+            if message["role"] == "user":
+                ids += [start, *words, end]
+            elif message["role"] == "assistant":
+                ids += words if continue_final_message and number == len(conversation) - 1 else [*words, 2]
+        return {"input_ids": ids} if return_dict else ids
+
+    def decode(self, ids, skip_special_tokens=False):
+        return self._inner.decode(ids, skip_special_tokens=skip_special_tokens)
+
+    def convert_ids_to_tokens(self, ids):
+        return self._inner.convert_ids_to_tokens(ids)
+
+    def get_vocab(self):
+        return self._inner.get_vocab()
+
+    def __call__(self, text, add_special_tokens=True):
+        return self._inner(text, add_special_tokens=add_special_tokens)
+
+
+@pytest.mark.parametrize("mode", ["test", "finetuning"])
+def test_a_tokenizer_that_writes_ids_and_has_no_template_is_asked_in_its_ids(mode):
+    tokenizer = MistralLike(mode)
+    chat = ChatFormat(tokenizer, Wrap(system="Be brief.\nBe kind."))
+    assert chat.has_template
+    assert (chat.ends, chat.stop_ids) == (("</s>",), (2,))
+    (found,) = chat.encode_pairs([(QUESTION, ANSWERS)])
+    for answer, ids in zip(ANSWERS, found.answers, strict=True):
+        roles = {"system": "Be brief.\nBe kind.", "user": QUESTION, "assistant": answer}
+        messages = [{"role": role, "content": content} for role, content in roles.items()]
+        whole = tokenizer.apply_chat_template(
+            messages, return_dict=False, **({"continue_final_message": True} if mode == "test" else {})
+        )
+        assert [*found.prompt, *ids] == whole[: len(whole) - (mode == "finetuning")]
+    assert chat.encode(QUESTION) == found.prompt
+    assert chat.decode([*found.answers[0], 2]) == ANSWERS[0]
+    assert set(chat.identity()) == set(ChatFormat(tiny_tokenizer()).identity())
