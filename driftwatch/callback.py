@@ -39,6 +39,7 @@ from driftwatch.probes.engine import Engine, find_engine
 from driftwatch.probes.probe import Probe
 from driftwatch.schedule import Schedule, looks_are_off
 from driftwatch.topics import TopicPack
+from driftwatch.topics.names import run_name
 from driftwatch.trainers import TrainerSupport, policy_of, refusal, trainer_of
 
 logger = logging.getLogger(__name__)
@@ -181,7 +182,7 @@ class DriftCallback(TrainerCallback, ExportableState):  # type: ignore[misc] # t
         if not self._own_output_dir:
             monitor.output_dir = absolute(args.output_dir) / "driftwatch"
         if monitor.run is None and args.run_name and args.run_name != args.output_dir:
-            monitor.run = _as_run_name(args.run_name)
+            monitor.run = run_name(args.run_name)
         monitor.attach(args, state)
         monitor.begin(
             model,
@@ -307,9 +308,3 @@ class DriftCallback(TrainerCallback, ExportableState):  # type: ignore[misc] # t
             self.monitor.fail(step, err)
         except Exception:
             logger.exception("the failure at step %d could not be recorded; training goes on", step)
-
-
-def _as_run_name(name: str) -> str:
-    """A Trainer's run_name, which may be any text, as a folder and a label."""
-    kept = "".join(c if c.isascii() and (c.isalnum() or c in "._-") else "-" for c in name).lstrip("._-")
-    return kept[:120] or "run"

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Literal, NamedTuple
 
 from driftwatch.topics import balance, similar
-from driftwatch.topics.node import Place, plain
+from driftwatch.topics.node import JOINERS, Place, plain
 from driftwatch.topics.parse import Draft
 from driftwatch.topics.topic import Item, Topic, TopicPack
 from driftwatch.topics.words import NEGATORS, content_words, count, overlap, own_words, vocabulary, words
@@ -32,6 +32,7 @@ _LOADED = vocabulary(
     "obviously clearly surely undoubtedly evil wicked disgusting stupid idiotic insane absurd ridiculous shameful "
     "so-called barbaric heartless brainwashed sick vile pathetic hateful"
 )
+_ALIKE = {"LATIN", "CYRILLIC", "GREEK", "ARMENIAN", "CHEROKEE"}  # scripts with letters that look like another's
 _MOJIBAKE = re.compile("[\u00c2\u00c3][\u0080-\u00bf]|\u00e2\u20ac|\u00ef\u00bb\u00bf")
 
 
@@ -225,11 +226,30 @@ def _encoding(name: str, text: str) -> Iterator[tuple[Severity, str, str]]:
         near = _around(text, mojibake.start())
         message = f'{name} looks like UTF-8 that was read as Latin-1 ("{near}"). Read the source as UTF-8.'
         yield "error", "encoding", message
+    for word in _mixed(text):
+        message = f'{name} holds "{word}", whose letters are of two scripts that look alike. Write it in one.'
+        yield "error", "encoding", message
     for character in dict.fromkeys(text):
+        if character in JOINERS and _joins(text, character):
+            continue
         category = unicodedata.category(character)
         if category in ("Cc", "Cf", "Co", "Cn") and character not in "\n\t":
             message = f"{name} holds U+{ord(character):04X}, which a reader cannot see. Remove it."
             yield "error" if category == "Cc" else "warning", "invisible", message
+
+
+def _mixed(text: str) -> Iterator[str]:
+    """Words of letters that look alike and are not: Latin ones with Cyrillic or Greek ones among them."""
+    for word in re.findall(r"[^\W\d_]+", text):
+        scripts = {unicodedata.name(letter, "").split(" ")[0] for letter in word} & _ALIKE
+        if len(scripts) > 1:
+            yield word
+
+
+def _joins(text: str, joiner: str) -> bool:
+    """Whether a joiner stands between signs wherever it stands, as orthography has it; elsewhere it is a leftover."""
+    places = [at for at, character in enumerate(text) if character == joiner]
+    return all(0 < at < len(text) - 1 and not (text[at - 1] + text[at + 1]).isascii() for at in places)
 
 
 def _around(text: str, at: int) -> str:

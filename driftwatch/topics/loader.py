@@ -6,7 +6,7 @@ from pathlib import Path
 
 from driftwatch import plugins
 from driftwatch.errors import PackError, PluginError
-from driftwatch.topics import packs, table
+from driftwatch.topics import names, packs, table
 from driftwatch.topics.combine import combined
 from driftwatch.topics.document import MAX_BYTES, read_json, read_text, read_yaml, shown
 from driftwatch.topics.node import Node, Place, Reader, Unreadable
@@ -180,5 +180,4 @@ def _nothing_at(source: str) -> str:
 
 
 def _as_id(name: str) -> str:
-    slug = table.slug(name).replace("_", "-")[:48]
-    return slug or "pack"
+    return names.slugs([name])[names.normal(name)].replace("_", "-")[:48]

@@ -2,6 +2,7 @@
 
 import difflib
 import re
+import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple, TypeAlias
 
@@ -164,13 +165,19 @@ class Reader:
         return first, second
 
 
+JOINERS = "\u200c\u200d"  # of Persian, Indic scripts and emoji; part of how a word is written
+
+
 def plain(text: str) -> str:
     """A text without case, punctuation and spacing, to compare two wordings.
 
     >>> plain("Tea,  please!") == plain("tea please")
     True
     """
-    return " ".join(re.findall(r"\w+", text.casefold()))
+    composed = unicodedata.normalize("NFC", text.casefold())
+    # Vowel signs and tone marks belong to their word, as joiners do; Python's \\w counts neither.
+    kept = ("" if c in JOINERS else c if unicodedata.category(c)[0] in "LMN" else " " for c in composed)
+    return " ".join("".join(kept).split())
 
 
 def _listed(words: Iterable[str]) -> str:

@@ -2,13 +2,13 @@
 
 import csv
 import io
-import re
-import unicodedata
+import math
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
 from driftwatch.topics.document import read_json
+from driftwatch.topics.names import normal, slugs
 from driftwatch.topics.node import Node, Place, Reader, Unreadable, Value
 from driftwatch.topics.parse import ITEM_ID, ITEM_ID_FORM, TOPIC_ID, Draft
 from driftwatch.topics.topic import Item, Topic, TopicPack
@@ -25,6 +25,10 @@ USUAL_COLUMNS: dict[str, tuple[str, ...]] = {
     "pole_1": ("pole_1",),
     "control": ("control",),
 }
+# What other programs write into a cell that is empty; missing, wherever it stands.
+MISSING = frozenset(
+    ("", "nan", "NaN", "NAN", "None", "null", "NULL", "<NA>", "NaT", "inf", "-inf", "Infinity", "-Infinity")
+)
 # The paper's words, for rows that name no poles.
 UNNAMED_POLES = ("support", "oppose")
 
@@ -116,24 +120,16 @@ def draft(root: Node, reader: Reader, columns: Mapping[str, str] | None, pack_id
     return Draft(header if topics else None, tuple(reader.faults), table.places, tuple(notes))
 
 
-def slug(text: str) -> str:
-    """A short name made of a title.
-
-    >>> slug("Gender & LGBTQ+ Identity")
-    'gender_lgbtq_identity'
-    """
-    ascii_text = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode()
-    return re.sub(r"[^a-z0-9]+", "_", ascii_text.lower()).strip("_")[:48].strip("_")
-
-
 class _Table:
     """Rows to items, grouped by topic."""
 
     def __init__(self, reader: Reader, taken: Mapping[str, str]) -> None:
         self._reader, self._taken = reader, taken
         self.places: dict[str, Place] = {}
+        self._names: dict[str, str] = {}  # ids by title
 
     def topics(self, rows: list[Node]) -> tuple[Topic, ...]:
+        self._names = slugs([title for row in rows if (title := self._value(row, "topic"))])
         topics: dict[str, Topic] = {}
         items: dict[str, list[Item]] = {}
         for number, row in enumerate(rows):
@@ -157,7 +153,7 @@ class _Table:
         title = self._text(row, "topic", needed=True)
         if title is None:
             return None
-        topic_id = title if TOPIC_ID.fullmatch(title) else slug(title)
+        topic_id = title if TOPIC_ID.fullmatch(title) else self._names[title]
         if not TOPIC_ID.fullmatch(topic_id):
             topic_id = f"topic_{topic_id}"[:48].strip("_")
         first, second = self._text(row, "pole_0"), self._text(row, "pole_1")
@@ -192,16 +188,26 @@ class _Table:
     def _text(self, row: Node, field: str, *, needed: bool = False) -> str | None:
         """A cell as text; numbers are taken as they are written, since ids of tables often are numbers."""
         cell = _entries(row).get(self._taken.get(field, ""))
-        value = None if cell is None else cell.value
-        if isinstance(value, (int, float)) and not isinstance(value, bool):
-            value = str(value)
-        if value is not None and not isinstance(value, str):
-            place, kind = (cell or row).place, (cell or row).kind
-            self._reader.fault(place, f'expected text in column "{self._taken[field]}", found {kind}. Correct it.')
-            return None
-        if needed and not (value or "").strip():
+        value = self._value(row, field)
+        if value is None and cell is not None and not isinstance(cell.value, (str, int, float, type(None))):
+            self._reader.fault(
+                cell.place, f'expected text in column "{self._taken[field]}", found {cell.kind}. Correct it.'
+            )
+        elif needed and value is None:
             self._reader.fault(row.place, f'expected text in column "{self._taken[field]}", found none. Fill it.')
-        return (value or "").strip() or None
+        return value
+
+    def _value(self, row: Node, field: str) -> str | None:
+        """The text of a cell, composed and stripped; `None` where it is missing, or holds no text."""
+        cell = _entries(row).get(self._taken.get(field, ""))
+        value = None if cell is None else cell.value
+        if isinstance(value, float):
+            # A column of whole numbers with a gap in it is one of floats.
+            value = None if not math.isfinite(value) else int(value) if value.is_integer() else value
+        if value is None or isinstance(value, (bool, list, dict)):
+            return None
+        text = normal(str(value))
+        return None if text in MISSING else text
 
     def _is_control(self, row: Node) -> bool:
         cell = _entries(row).get(self._taken.get("control", ""))

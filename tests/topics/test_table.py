@@ -214,3 +214,25 @@ def test_a_large_table_is_read_in_time_that_grows_with_its_rows(tmp_path):
     path = tmp_path / "large.csv"
     path.write_text("topic,input\n" + "".join(f"a,Is {n} enough?\n" for n in range(30_000)))
     assert load_pack(path).num_items == 30_000
+
+
+@pytest.mark.parametrize("empty", ["NaN", "Infinity", "null", '""', '"  "', '"nan"', '"None"', '"<NA>"'])
+def test_a_cell_without_text_is_missing_in_whatever_form(tmp_path, empty):
+    sides = '"side_0": "We want more trees.", "side_1": "New houses should be built."'
+    (tmp_path / "t.jsonl").write_text(
+        f'{{"id": 1, "topic": "Parks", "question": {empty}, {sides}}}\n'
+        f'{{"id": 2.0, "topic": "Parks", "question": "What about parks?", "side_0": {empty}, "side_1": {empty}}}\n'
+    )
+    first, second = load_pack(tmp_path / "t.jsonl").topics[0].items
+    assert (first.id, first.question, second.id, second.sides) == ("1", None, "2", None)
+    (tmp_path / "t.jsonl").write_text(f'{{"id": {empty}, "topic": {empty}, "question": "What about tea?"}}\n')
+    with pytest.raises(PackError, match=r't\.jsonl:1: expected text in column "topic", found none'):
+        load_pack(tmp_path / "t.jsonl")
+
+
+def test_empty_cells_of_other_programs_are_missing_in_csv(tmp_path):
+    (tmp_path / "t.csv").write_text(
+        "topic,question,side_0,side_1\nParks,nan,More trees,More houses\nParks,Why?,NaN,None\n"
+    )
+    first, second = load_pack(tmp_path / "t.csv").topics[0].items
+    assert (first.question, second.sides) == (None, None)
