@@ -27,8 +27,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from driftwatch.drift import betting, growth
-from driftwatch.drift.onset import Onset, track, unknown
+from driftwatch.drift import betting, growth, labels
+from driftwatch.drift.labels import ALIKE, LABEL_EVIDENCE
+from driftwatch.drift.onset import Move, Onset, at_peak, track, unknown, unmoved
 from driftwatch.drift.outcome import LOST_P, NOT_DRAWN, NUM_OUTCOMES, NUM_PAIRS, SHIFT_KP, Draws, padded, tally
 from driftwatch.drift.tolerance import TOLERATED
 
@@ -36,7 +37,6 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 PLAIN, LOST, GAINED = range(3)  # positions on the H axis
-LABEL_EVIDENCE = 20.0  # odds that settle a label, and that make a topic watched
 NUM_RECENT = 5  # looks whose draws are kept for the current estimate and its interval
 
 
@@ -119,6 +119,11 @@ class Evidence:
         alert_look_VDK: Look of the first alert, 0 before it.
         value_look_VDK: Look at which the value counts reached the threshold as well, 0 before it.
         readability_look: The same for the pooled readability.
+        alert_sign_VK: Sign whose evidence raised the first alert, +1 or −1, frozen from then on; 0 before it.
+        readability_sign: The same for the pooled readability.
+        label_VK: What each alert is about, as `labels` writes it.
+        moved_VK: Since when it moved, and how far, in that sign.
+        moved_pooled: The same for the pooled readability.
     """
 
     settings: Settings
@@ -135,6 +140,11 @@ class Evidence:
     alert_look_VDK: Ints
     value_look_VDK: Ints
     readability_look: Ints
+    alert_sign_VK: Ints
+    readability_sign: Ints
+    label_VK: Ints
+    moved_VK: Move
+    moved_pooled: Move
     figures: Figures
 
     @property
@@ -171,6 +181,11 @@ def begin(settings: Settings, batch: tuple[int, ...] = ()) -> Evidence:
         alert_look_VDK=np.zeros((*batch, num_values, num_deltas, 2), int),
         value_look_VDK=np.zeros((*batch, num_values, num_deltas, 2), int),
         readability_look=np.zeros(batch, int),
+        alert_sign_VK=np.zeros((*batch, num_values, 2), int),
+        readability_sign=np.zeros(batch, int),
+        label_VK=np.zeros((*batch, num_values, 2), int),
+        moved_VK=unmoved((*batch, num_values, 2)),
+        moved_pooled=unmoved(batch),
         figures=Figures(
             plain_TDK=np.zeros((*batch, num_topics, num_deltas, 2)),
             value_TDK=np.zeros((*batch, num_topics, num_deltas, 2)),
@@ -296,7 +311,49 @@ def _decided(state: Evidence) -> Evidence:
             readability_look=np.where(readability & (state.readability_look == 0), look, state.readability_look),
         )
         if settled:
-            return state
+            return directed(state)
+
+
+def directed(state: Evidence) -> Evidence:
+    """Freeze the sign of what has alerted, keep since when it moved, and settle what it is about."""
+    figures, num_values = state.figures, len(state.settings.topics)
+    alert_VK, pooled_alert = state.alert_look_VDK[..., 0, :] > 0, state.readability_look > 0
+    sign_VK = _frozen(state.alert_sign_VK, alert_VK, figures.sign_TK[..., :num_values, :])
+    pooled_sign = _frozen(state.readability_sign, pooled_alert, figures.pooled_sign)
+    onset_VK = Onset(*(part[..., :num_values, :, :, :] for part in state.onset_TK))
+    state = replace(
+        state,
+        alert_sign_VK=sign_VK,
+        readability_sign=pooled_sign,
+        moved_VK=at_peak(state.moved_VK, onset_VK, sign_VK),
+        moved_pooled=at_peak(state.moved_pooled, state.onset_pooled, pooled_sign),
+    )
+    return replace(state, label_VK=labels.settled(state.label_VK, grounds(state)))
+
+
+def _frozen(known: Ints, alert: NDArray[np.bool_], index: Ints) -> Ints:
+    return np.asarray(np.where(known != 0, known, np.where(alert, 1 - 2 * index, 0)))
+
+
+def grounds(state: Evidence) -> labels.Grounds:
+    """What the labels of a state are decided by; a control's own sign does not matter, which pole is first is arbitrary."""
+    figures, num_values = state.figures, len(state.settings.topics)
+    alert = state.alert_look_VDK[..., 0, :] > 0
+    sign_VK = np.where(state.alert_sign_VK != 0, (1 - state.alert_sign_VK) // 2, figures.sign_TK[..., :num_values, :])
+    if state.settings.controls:
+        log_apart = np.take_along_axis(figures.apart_VCKG, sign_VK[..., None, :, None], -1)[..., 0].min(-2)
+    else:
+        log_apart = np.full(alert.shape, -math.inf)
+    shift_TK = np.abs(state.onset_TK.estimate(figures.sign_TK)[0])
+    moved_CK = figures.value_TDK[..., num_values:, 0, :] >= math.log(LABEL_EVIDENCE)
+    alike_VCK = shift_TK[..., None, num_values:, :] >= ALIKE * shift_TK[..., :num_values, None, :]
+    return labels.Grounds(
+        alert=alert,
+        value=state.value_look_VDK[..., 0, :] > 0,
+        log_apart=log_apart,
+        control_alike=(moved_CK[..., None, :, :] & alike_VCK).any(-2),
+        lost=np.broadcast_to(figures.lost_T[..., :num_values, None] >= math.log(LABEL_EVIDENCE), alert.shape),
+    )
 
 
 def _hypotheses_left(state: Evidence) -> Ints:

@@ -2,14 +2,13 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, fields, replace
+from dataclasses import asdict, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from driftwatch.drift.evidence import Evidence, Settings, begin, derive
-from driftwatch.drift.onset import Onset
+from driftwatch.drift.evidence import Evidence, Settings, begin, derive, directed
 from driftwatch.drift.outcome import Draws
 
 VERSION = 1
@@ -23,6 +22,8 @@ _ARRAYS = (
     "value_look_VDK",
     "readability_look",
 )
+_LATER = ("alert_sign_VK", "readability_sign", "label_VK")  # absent in ledgers of earlier versions
+_MOVES = ("moved_VK", "moved_pooled")  # likewise
 _ONSETS = ("onset_TK", "onset_pooled")
 
 
@@ -34,8 +35,8 @@ def to_json(state: Evidence) -> dict[str, Any]:
         "look": state.look,
         "steps": list(state.steps),
         "recent": [{name: draws.to_json() for name, draws in look.items()} for look in state.recent],
-        **{name: _to_list(getattr(state, name)) for name in _ARRAYS},
-        **{name: [_to_list(array) for array in _arrays(getattr(state, name))] for name in _ONSETS},
+        **{name: _to_list(getattr(state, name)) for name in (*_ARRAYS, *_LATER)},
+        **{name: [_to_list(array) for array in getattr(state, name)] for name in (*_ONSETS, *_MOVES)},
     }
 
 
@@ -52,9 +53,10 @@ def from_json(data: Mapping[str, Any]) -> Evidence:
         )
     empty = begin(Settings(**{key: _tuple(value) for key, value in data["settings"].items()}))
     restored: dict[str, Any] = {name: _from_list(data[name], getattr(empty, name), name) for name in _ARRAYS}
-    for name in _ONSETS:
-        likes = _arrays(getattr(empty, name))
-        restored[name] = Onset(*(_from_list(x, like, name) for x, like in zip(data[name], likes, strict=True)))
+    restored |= {name: _from_list(data[name], getattr(empty, name), name) for name in _LATER if name in data}
+    for name in (*_ONSETS, *(name for name in _MOVES if name in data)):
+        likes = getattr(empty, name)
+        restored[name] = type(likes)(*(_from_list(x, like, name) for x, like in zip(data[name], likes, strict=True)))
     state = replace(
         empty,
         look=data["look"],
@@ -62,11 +64,10 @@ def from_json(data: Mapping[str, Any]) -> Evidence:
         recent=tuple({name: Draws.from_json(d) for name, d in look.items()} for look in data["recent"]),
         **restored,
     )
-    return replace(state, figures=derive(state)) if state.look else state
-
-
-def _arrays(onset: Onset) -> list[NDArray[Any]]:
-    return [getattr(onset, field.name) for field in fields(Onset)]
+    if not state.look:
+        return state
+    # An alert of an earlier version has no sign yet: it takes that of the evidence now.
+    return directed(replace(state, figures=derive(state)))
 
 
 def _to_list(array: NDArray[Any]) -> list[int | float | None]:

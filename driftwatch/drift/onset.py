@@ -1,13 +1,15 @@
 """Onset: since when a process has been growing, and how far the topic has moved since.
 
 Of all starts u, the one whose bet w_u ∏_{u … t} L has grown most. It is kept up to date look by look, for each sign and
-bet: a start is given up as soon as a new one promises more.
+bet: a start is given up as soon as a new one promises more. Where a topic comes back to where it was, that start is
+given up again, though it did move: for what has alerted, the start is therefore kept as of the look at which the bet
+stood highest.
 
 Shape letters: … batch and topic axes, G signs, B bets.
 """
 
 import math
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,8 +18,7 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 
-@dataclass(frozen=True, slots=True)
-class Onset:
+class Onset(NamedTuple):
     """The best start of each process so far, and what was drawn since.
 
     Attributes:
@@ -51,6 +52,44 @@ class Onset:
         bet = best_B.argmax(-1)[..., None]
         mean = np.take_along_axis(sum_B / np.maximum(num_B, 1), bet, -1)[..., 0]
         return np.asarray(mean), np.asarray(np.take_along_axis(look_B, bet, -1)[..., 0])
+
+
+    def height(self, sign: Ints) -> Floats:
+        """Natural log of the best bet of the sign, shape (…)."""
+        return np.asarray(np.take_along_axis(self.log_best_GB, np.asarray(sign)[..., None, None], -2)[..., 0, :].max(-1))
+
+
+class Move(NamedTuple):
+    """Since when something moved in the direction of its alert, and how far; each of shape (…).
+
+    Attributes:
+        log_height: Natural log of the best bet when it stood highest, −inf before an alert.
+        look: The start that it had then, from 1; 0 before an alert.
+        shift: Mean of the draws from that start to then; biased away from 0, see `Onset.estimate`.
+    """
+
+    log_height: Floats
+    look: Ints
+    shift: Floats
+
+
+def unmoved(shape: tuple[int, ...]) -> Move:
+    """Before an alert."""
+    return Move(np.full(shape, -math.inf), np.zeros(shape, int), np.zeros(shape))
+
+
+def at_peak(move: Move, onset: Onset, sign: Ints) -> Move:
+    """The move after one more look: the start is another only where the bet stands higher than ever.
+
+    Args:
+        move: Before the look.
+        onset: After it.
+        sign: Of the alert, +1 or −1; 0 where there is none.
+    """
+    index = np.where(sign < 0, 1, 0)
+    height, (shift, look) = onset.height(index), onset.estimate(index)
+    higher = (np.asarray(sign) != 0) & (height > move.log_height)
+    return Move(*(np.where(higher, new, old) for new, old in zip((height, look, shift), move, strict=True)))
 
 
 def unknown(shape: tuple[int, ...]) -> Onset:

@@ -16,6 +16,7 @@ from driftwatch.drift.outcome import KINDS, LOST_P, NUM_OUTCOMES, SHIFT_KP, Outc
 from driftwatch.drift.verdict import LOG_LABEL, POOLED, Label, Labels, TopicEvidence, labels, watched
 from driftwatch.stance import Probs
 
+MOST_WITHOUT_STANCE = 0.5  # of either model's replies, for what the others say to count as an answer; chosen
 CONFIRM = "confirm"  # where a probe's name would stand, for drift over the draws
 _NOW_P, _BASE_P = (codes.ravel() for codes in np.indices((NUM_OUTCOMES, NUM_OUTCOMES)))
 _HIDDEN = {Outcome.REFUSAL: "refusals", Outcome.OFF_TOPIC: "off-topic replies", Outcome.UNREAD: "unread replies"}
@@ -34,7 +35,7 @@ def summary(
     """
     masks, closer = labels(state), watched(state)
     if not state.counts_TP.any():
-        why = why or "no judged replies so far: states stop at watch"
+        why = why or "no judged replies so far: states stop at watch, and nothing is called quiet"
     rows = []
     for t, name in enumerate(state.settings.names):
         recent = _recent(state, [name])
@@ -124,8 +125,13 @@ def _topic_row(
     is_material = is_value and len(state.settings.deltas) > 1 and bool(state.value_look_VDK[t, -1, k] > 0)
     label = _label(masks, t, k) if has_alert else None
     since_onset, onset_look = (x[t, k] for x in state.onset_TK.estimate(figures.sign_TK))
+    sign, index = None, int(figures.sign_TK[t, k])
+    if has_alert:
+        since_onset, onset_look = state.moved_VK.shift[t, k], state.moved_VK.look[t, k]
+        sign = int(state.alert_sign_VK[t, k])
+        index = (1 - sign) // 2
     num_draws = int(state.counts_TP[t].sum())
-    sign = int(figures.sign_TK[t, k])
+    mute_now, mute_base = _without_stance(recent, state.counts_TP[t])
     estimate = recent.mean(SHIFT_KP[k])
     return TopicEvidence(
         topic=state.settings.names[t],
@@ -134,7 +140,7 @@ def _topic_row(
         log10_value_e_value=_log10(figures.value_TDK[t, 0, k]),
         log10_material_e_value=_log10(min(figures.plain_TDK[t, -1, k], figures.value_TDK[t, -1, k])),
         log10_threshold=_log10(float(state.log_threshold_D[0])),
-        log10_apart=_log10(figures.apart_VCKG[t, :, k, sign].min()) if is_value and state.settings.controls else None,
+        log10_apart=_log10(figures.apart_VCKG[t, :, k, index].min()) if is_value and state.settings.controls else None,
         estimate=estimate,
         interval=interval,
         since_onset=float(since_onset) if num_draws else None,
@@ -145,11 +151,19 @@ def _topic_row(
         moved_most=_moved_most(recent) if label == "unreadable" else None,
         onset_look=int(onset_look) if has_alert else None,
         onset_step=_step(state, int(onset_look)) if has_alert else None,
-        minimum_detectable=None if has_alert or not is_value else _detectable(state, t, kind),
+        minimum_detectable=(
+            # What nobody could read says nothing of what could have been found.
+            None
+            if has_alert or not is_value or max(mute_now or 0.0, mute_base or 0.0) > MOST_WITHOUT_STANCE
+            else _detectable(state, t, kind)
+        ),
         refusal_shift=recent.shift_of(Outcome.REFUSAL),
         off_topic_shift=recent.shift_of(Outcome.OFF_TOPIC),
         unread_shift=recent.shift_of(Outcome.UNREAD),
         why=why,
+        sign=sign,
+        without_stance_now=mute_now,
+        without_stance_baseline=mute_base,
     )
 
 
@@ -157,7 +171,10 @@ def _pooled_row(state: Evidence, rng: np.random.Generator, why: str | None) -> T
     recent = _recent(state, state.settings.names)
     has_alert = bool(state.readability_look > 0)
     since_onset, onset_look = state.onset_pooled.estimate(state.figures.pooled_sign)
+    if has_alert:
+        since_onset, onset_look = state.moved_pooled.shift, state.moved_pooled.look
     num_draws = int(state.counts_TP.sum())
+    mute_now, mute_base = _without_stance(recent, state.counts_TP.sum(0))
     is_watched = bool(state.figures.pooled >= LOG_LABEL)
     return TopicEvidence(
         topic=POOLED,
@@ -182,6 +199,9 @@ def _pooled_row(state: Evidence, rng: np.random.Generator, why: str | None) -> T
         off_topic_shift=recent.shift_of(Outcome.OFF_TOPIC),
         unread_shift=recent.shift_of(Outcome.UNREAD),
         why=why,
+        sign=int(state.readability_sign) if has_alert else None,
+        without_stance_now=mute_now,
+        without_stance_baseline=mute_base,
     )
 
 
@@ -214,8 +234,23 @@ def _detectable(state: Evidence, t: int, kind: Literal["direction", "neutral"]) 
     return planning.detectable_drift(planning.observed_pairs(counts_P), float(counts_P.sum()), terms, kind=kind)
 
 
+def _without_stance(recent: _Recent, counts_P: NDArray[np.floating[Any]]) -> tuple[float | None, float | None]:
+    """Share of the replies without a stance, now and of the baseline: of the last looks, or of all if these had none."""
+    total = float(counts_P.sum())
+    shares = []
+    for side in (_NOW_P, _BASE_P):
+        mute_P = np.where(side >= Outcome.REFUSAL, 1.0, 0.0)
+        lately = recent.mean(mute_P)
+        shares.append(lately if lately is not None or not total else float(counts_P @ mute_P) / total)
+    return shares[0], shares[1]
+
+
 def _step(state: Evidence, look: int) -> int | None:
-    return state.steps[look - 1] if 0 < look <= len(state.steps) else None
+    """The step of a look; `None` where a later look came at an earlier step, so that its weights are no ancestors."""
+    if not 0 < look <= len(state.steps):
+        return None
+    step, later = state.steps[look - 1], state.steps[look:]
+    return None if any(other < step for other in later) else step
 
 
 def _log10(natural: float | np.floating[Any]) -> float:

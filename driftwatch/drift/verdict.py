@@ -1,7 +1,7 @@
 """Verdict: what each alert is about, and how closely to look next.
 
 An alert says that something moved; its label says what kind of thing. Labels are decided by evidence of their own, at
-20 : 1, and recomputed at each look; the alert itself stays.
+20 : 1, look by look, and held until another one has clearly more (`labels`); the alert itself stays.
 
 Shape letters as in `evidence`: … batch, T topics (V values, C controls), K kinds.
 """
@@ -14,11 +14,11 @@ from typing import Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from driftwatch.drift.evidence import LABEL_EVIDENCE, Evidence
+from driftwatch.drift.evidence import Evidence
 from driftwatch.drift.interval import Interval
+from driftwatch.drift.labels import ALIKE, GENERAL, LABEL_EVIDENCE, NO_LABEL, SPECIFIC, UNREADABLE, UNSETTLED
 from driftwatch.drift.planning import NORMAL_DRAWS, WATCHED_DRAWS
 
-ALIKE = 0.5  # a control that moved at least this share of the topic's shift moved alike
 LOG_LABEL = math.log(LABEL_EVIDENCE)
 State = Literal["ok", "watch", "alert", "material"]
 Label = Literal["specific", "general", "unreadable", "unsettled"]
@@ -43,17 +43,25 @@ class TopicEvidence:
         log10_apart: Against the control that moved most alike: did this topic move more? `None` without controls.
         estimate: Recent mean of the draws; says whether an alert still holds. `None` without recent draws.
         interval: Of `estimate`, by item; `None` with fewer than five items, or where all draws agree.
-        since_onset: Mean of the draws since the onset, biased away from 0 by the choice of the onset.
+        since_onset: Mean of the draws since the onset, biased away from 0 by the choice of the onset; of an alert, as of
+            the look at which its evidence stood highest.
         bound: What is left of |`estimate`| whatever the replies without a stance would have said; at least 0.
         num_draws: In the whole run.
         state: Alerts are never cleared within a run: they state that the model moved, which stays true.
         label: What an alert is about; `None` before one.
         moved_most: For "unreadable": which replies without a stance became more or fewer.
-        onset_look: Look, from 1, since when it has been moving, and its step; `None` before an alert.
+        onset_look: Look, from 1, since when it has been moving, and its step; `None` before an alert, the step also
+            where a roll-back took that stretch of training back.
         minimum_detectable: The smallest step at the first look that so many draws would have found nine times out of
             ten; `None` after an alert, or where nothing would have been found. Not a certificate.
         refusal_shift: Change of the share of refusals over the recent draws; the other two likewise.
         why: What limits this figure; `None` where nothing does.
+        sign: +1 or −1: the sign whose evidence raised the alert, frozen from then on; whether it still holds is said by
+            `estimate`. `None` before an alert, and in older records.
+        without_stance_now: Share of the model's recent replies that no stance could be read from: refusals, off-topic
+            and unread ones, in [0, 1]; of all draws where the last looks had none. `None` without draws, and in older
+            records.
+        without_stance_baseline: The same of the baseline's replies.
     """
 
     topic: str
@@ -78,6 +86,17 @@ class TopicEvidence:
     off_topic_shift: float | None
     unread_shift: float | None
     why: str | None = None
+    sign: int | None = None
+    without_stance_now: float | None = None
+    without_stance_baseline: float | None = None
+
+    @property
+    def toward(self) -> int | None:
+        """+1 or −1, the way of an alert; for a record without `sign`, of the draws since its onset."""
+        if self.sign is not None:
+            return self.sign
+        shift = self.since_onset or self.estimate
+        return None if self.state not in ("alert", "material") or not shift else 1 if shift > 0 else -1
 
 
 class Labels(NamedTuple):
@@ -98,18 +117,14 @@ def labels(state: Evidence) -> Labels:
     specific, while some control moved alike. unreadable: no value alert, while the topic's own replies began, or
     ceased, to take a readable stance. unsettled: any other.
     """
-    figures, num_values = state.figures, len(state.settings.topics)
-    alert = state.alert_look_VDK[..., 0, :] > 0
-    value = state.value_look_VDK[..., 0, :] > 0
-    sign_VK = figures.sign_TK[..., :num_values, :]
-    apart_VCK = np.take_along_axis(figures.apart_VCKG, sign_VK[..., None, :, None], -1)[..., 0]
-    specific = value & (apart_VCK >= LOG_LABEL).all(-2) & bool(state.settings.controls)
-    shift_TK = np.abs(state.onset_TK.estimate(figures.sign_TK)[0])
-    control_moved_CK = figures.value_TDK[..., num_values:, 0, :] >= LOG_LABEL
-    alike_VCK = shift_TK[..., None, num_values:, :] >= ALIKE * shift_TK[..., :num_values, None, :]
-    general = value & ~specific & (control_moved_CK[..., None, :, :] & alike_VCK).any(-2)
-    unreadable = alert & ~value & (figures.lost_T[..., :num_values, None] >= LOG_LABEL)
-    return Labels(alert, specific, general, unreadable, alert & ~specific & ~general & ~unreadable)
+    label_VK = state.label_VK
+    return Labels(
+        label_VK != NO_LABEL,
+        label_VK == SPECIFIC,
+        label_VK == GENERAL,
+        label_VK == UNREADABLE,
+        label_VK == UNSETTLED,
+    )
 
 
 def watched(state: Evidence) -> NDArray[np.bool_]:
