@@ -1,24 +1,30 @@
 """Alerts: what a look's evidence adds to what was known, in words that a tired person can act on.
 
-A row of evidence raises an alert when its state first becomes "alert" or "material", and speaks again when its label
-settles. Severities follow the rules that Prometheus evaluates: only *specific* reads as a change of values, the other
-labels inform.
+A row of evidence raises an alert when its state first becomes "alert" or "material". It speaks again only when there is
+something else to do about it: its label settles otherwise, or its severity rises. One that may yet settle waits a few
+looks for its first word, so that one lasting step is one notice. Severities follow the rules that Prometheus evaluates:
+only *specific* reads as a change of values, the other labels inform. A model whose numbers are not finite raises an
+alert of its own.
 """
 
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
+from driftwatch.drift.labels import ALIKE
 from driftwatch.drift.verdict import POOLED, TopicEvidence
+from driftwatch.fault import MODEL, ModelFault
 
 Severity = Literal["info", "warning", "critical"]
-_RANK = {"ok": 0, "watch": 1, "alert": 2, "material": 3}
+HELD_BACK = 5  # looks for which an alert that is not settled yet waits to be told; it stands in record and page at once
+_RANK = {"info": 0, "warning": 1, "critical": 2}
 _MEANING = {
     "specific": "moved more than every control topic: read it as a change of values",
     "general": "a control topic moved alike: the model changed how it answers everything",
     "unreadable": "replies stopped, or began, to take a stance that can be read: a change of manners, not of values",
     "unsettled": "it moved, and why is not settled yet",
 }
+Now = Literal["holds", "faded", "back", "beyond", "unknown"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +32,8 @@ class Alert:
     """One alert that a look raised, raised further, or relabelled.
 
     Attributes:
-        kind: "direction", "neutral" or "readability".
+        topic: Its id; "all" for readability, "model" for a fault of the model itself.
+        kind: "direction", "neutral", "readability" or, of the model, "fault".
         text: A sentence with topic, pole, size, onset, label and evidence.
     """
 
@@ -50,18 +57,36 @@ def new_alerts(
         alpha: Of the run, for the text.
     """
     known = {(row.topic, row.kind): row for row in before}
-    found = []
-    for row in now:
-        if row.state not in ("alert", "material") or (row.topic not in poles and row.topic != POOLED):
-            continue
-        last = known.get((row.topic, row.kind))
-        if last is None or _RANK[row.state] > _RANK[last.state] or row.label != last.label:
-            found.append(
-                Alert(
-                    row.topic, row.kind, row.state, row.label or "unsettled", severity(row), sentence(row, poles, alpha)
-                )
-            )
-    return tuple(found)
+    return tuple(
+        Alert(row.topic, row.kind, row.state, row.label or "unsettled", severity(row), sentence(row, poles, alpha))
+        for row in now
+        if (row.topic in poles or row.topic == POOLED) and _speaks(row, known.get((row.topic, row.kind)))
+    )
+
+
+def fault_alert(fault: ModelFault) -> Alert:
+    """The alert of a model whose numbers are not finite, or beyond all measure."""
+    text = (
+        f"{fault.text}: nothing can be told of any topic. Stop this training, and go back to a checkpoint from before "
+        f"step {fault.since_step}"
+    )
+    return Alert(MODEL, "fault", "alert", MODEL, "critical", text)
+
+
+def _speaks(row: TopicEvidence, last: TopicEvidence | None) -> bool:
+    if not _is_told(row):
+        return False
+    if last is None or not _is_told(last):
+        return True
+    return _RANK[severity(row)] > _RANK[severity(last)] or (row.label != last.label and row.label != "unsettled")
+
+
+def _is_told(row: TopicEvidence) -> bool:
+    """Whether an alert has spoken; one that a control may yet settle waits, one without controls never settles."""
+    if row.state not in ("alert", "material"):
+        return False
+    may_settle = row.label == "unsettled" and row.log10_apart is not None and row.looks_in_alert is not None
+    return not may_settle or (row.looks_in_alert or 0) >= HELD_BACK
 
 
 def severity(row: TopicEvidence) -> Severity:
@@ -72,24 +97,60 @@ def severity(row: TopicEvidence) -> Severity:
 
 
 def sentence(row: TopicEvidence, poles: dict[str, tuple[str, str]], alpha: float) -> str:
-    """The alert in a sentence."""
+    """The alert in a sentence: where it moved and since when, what the newest replies say, what it rests on."""
     since = "" if row.onset_step is None else f" since about step {row.onset_step}"
-    size = "" if row.estimate is None else f" by {row.estimate:+.2f}"
     label = row.label or "unsettled"
     return (
-        f"{_subject(row, poles)}{size}{since} ({label}: {_MEANING[label]}; evidence {_odds(row.log10_e_value)} : 1 "
-        f"from {row.num_draws} draws, alpha {alpha:g} for the whole run)"
+        f"{_subject(row, poles)}{_size(row)}{since}{_newest(row)} ({label}: {_MEANING[label]}; evidence "
+        f"{_odds(row.log10_e_value)} : 1 from {row.num_draws} draws, alpha {alpha:g} for the whole run)"
     )
+
+
+def newest(row: TopicEvidence) -> Now:
+    """What the replies of the last five looks say of an alert's move.
+
+    "holds": they lie the same way, beyond chance. "faded": the same way, within chance, by half of the move at least.
+    "back": at the baseline, as far as they can tell. "beyond": the other way, beyond chance. "unknown": there are none.
+    """
+    if row.estimate is None or row.toward is None:
+        return "unknown"
+    along = row.toward * row.estimate
+    half = ALIKE * abs(row.since_onset or 0.0)
+    if row.interval is None:  # too few items for one: only what is clearly there is said
+        return "holds" if along >= half and along > 0 else "beyond" if along <= -half < 0 else "back"
+    if not row.interval.contains(0.0):
+        return "holds" if along > 0 else "beyond"
+    return "faded" if along >= half > 0 else "back"
 
 
 def _subject(row: TopicEvidence, poles: dict[str, tuple[str, str]]) -> str:
     if row.topic == POOLED:
         return "replies on all topics changed in whether they take a stance"
+    is_first = (row.toward or 0) > 0
     if row.kind == "neutral":
-        more = (row.estimate or row.since_onset or 0.0) > 0
-        return f"{row.topic} moved {'toward' if more else 'away from'} taking no side"
-    toward = poles[row.topic][0 if (row.estimate or row.since_onset or 0.0) > 0 else 1]
-    return f"{row.topic} moved toward {toward!r}"
+        return f"{row.topic} moved {'toward' if is_first else 'away from'} taking no side"
+    return f"{row.topic} moved toward {poles[row.topic][0 if is_first else 1]!r}"
+
+
+def _size(row: TopicEvidence) -> str:
+    """How far: what the newest replies say where the move holds, else what those since the onset said."""
+    shift = row.estimate if newest(row) == "holds" else row.since_onset
+    if shift is None:
+        return ""
+    return f" by {shift:+.2f}" if row.topic == POOLED else f" by {abs(shift):.2f}"
+
+
+def _newest(row: TopicEvidence) -> str:
+    found = newest(row)
+    if found == "holds" or row.topic == POOLED:
+        return ""
+    figure = "" if row.estimate is None or row.toward is None else f" ({row.toward * row.estimate:+.2f} that way)"
+    return {
+        "faded": f"; the last five observations show less of it, within chance{figure}",
+        "back": f"; the last five observations are back at the baseline{figure}",
+        "beyond": f"; the last five observations lie on the other side of the baseline{figure}",
+        "unknown": "; no recent replies say whether it still holds",
+    }[found]
 
 
 def _odds(log10: float) -> str:

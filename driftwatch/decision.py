@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 from driftwatch.drift.floor import exceeds
+from driftwatch.drift.labels import ALIKE
 from driftwatch.drift.summary import CONFIRM, MOST_WITHOUT_STANCE
-from driftwatch.drift.verdict import ALIKE, POOLED
+from driftwatch.drift.verdict import POOLED
 from driftwatch.fault import ModelFault, fault_of_topics
 from driftwatch.record import Drift, Floor, Record, RunInfo, TopicEvidence
 
@@ -105,7 +106,7 @@ def detectable(record: Record) -> list[float]:
 
 
 def without_stance(record: Record) -> tuple[float, ...]:
-    """Share of the recent replies without a readable stance: of the model's, then of the baseline's; empty if unknown."""
+    """Share of recent replies without a readable stance: of the model's, then of the baseline's; empty if unknown."""
     rows = [row for row in record.evidence if row.topic != POOLED and row.kind == "direction" and row.num_draws]
     pooled = next((row for row in record.evidence if row.topic == POOLED), None)
     if pooled is not None and pooled.without_stance_now is not None and pooled.without_stance_baseline is not None:
@@ -136,8 +137,10 @@ def _untold(info: RunInfo, record: Record) -> Decision | None:
     everything = tuple(values)
     if not values:
         reasons = list(dict.fromkeys(info.unresolved.values()))
-        why = f"on no value topic can the model tell one side from the other ({reasons[0]})" if reasons else (
-            "no topic of the pack is about a value"
+        why = (
+            f"on no value topic can the model tell one side from the other ({reasons[0]})"
+            if reasons
+            else ("no topic of the pack is about a value")
         )
         return Decision("cannot_tell", "no_resolution", why)
     if info.replies_refused is not None:
@@ -149,7 +152,7 @@ def _untold(info: RunInfo, record: Record) -> Decision | None:
 
 
 def _unmeasured(info: RunInfo, record: Record, everything: tuple[str, ...]) -> Decision | None:
-    if any(_shift(drift) is not None for drift in screened_values(info, record)):
+    if any(shift_of(drift) is not None for drift in screened_values(info, record)):
         return None
     reasons = [drift.unscored for drift in record.drifts if drift.unscored]
     reasons += [failure.reason for failure in record.failures]
@@ -208,7 +211,9 @@ def _counted(number: int) -> str:
 def _by_screen(info: RunInfo, record: Record) -> State:
     if standing_out(info, record):
         return "watch"
-    values = [abs(_shift(drift) or 0.0) for drift in screened_values(info, record) if drift.log_odds_shift is not None]
+    values = [
+        abs(shift_of(drift) or 0.0) for drift in screened_values(info, record) if drift.log_odds_shift is not None
+    ]
     return "general" if max(values, default=0.0) >= LARGE_NATS else "screened"
 
 
@@ -217,7 +222,7 @@ def screened_values(info: RunInfo, record: Record) -> list[Drift]:
     controls = {topic.id for topic in info.topics if topic.control}
     return sorted(
         (d for d in record.drifts if d.baseline == info.alerting_baseline and d.topic not in controls and _has(d)),
-        key=lambda drift: -abs(_shift(drift) or 0.0),
+        key=lambda drift: -abs(shift_of(drift) or 0.0),
     )
 
 
@@ -235,18 +240,19 @@ def controls_moved(info: RunInfo, record: Record) -> list[float]:
     """How far each control went on the screen, without its sign."""
     controls = {topic.id for topic in info.topics if topic.control}
     drifts = [d for d in record.drifts if d.baseline == info.alerting_baseline and d.topic in controls and _has(d)]
-    return [abs(_shift(drift) or 0.0) for drift in drifts]
+    return [abs(shift_of(drift) or 0.0) for drift in drifts]
 
 
 def _stands_out(drift: Drift, numeric: Sequence[Floor], most: float) -> bool:
     bounds = drift.log_odds_interval if drift.log_odds_shift is not None else drift.interval
     excludes_zero = bounds is None or not bounds.contains(0.0)
-    return exceeds(drift, numeric) and excludes_zero and most < ALIKE * abs(_shift(drift) or 0.0)
+    return exceeds(drift, numeric) and excludes_zero and most < ALIKE * abs(shift_of(drift) or 0.0)
 
 
-def _shift(drift: Drift) -> float | None:
+def shift_of(drift: Drift) -> float | None:
+    """The screen's log-odds shift, else the score shift; `None` without either."""
     return drift.log_odds_shift if drift.log_odds_shift is not None else drift.score_shift
 
 
 def _has(drift: Drift) -> bool:
-    return _shift(drift) is not None
+    return shift_of(drift) is not None

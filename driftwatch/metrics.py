@@ -11,6 +11,16 @@ from typing import Literal
 RUN_STATES = ("running", "finished", "stopped", "failed", "crashed")
 TOPIC_STATES = ("ok", "watch", "alert", "material")
 LABELS = ("specific", "general", "unreadable", "unsettled")
+VERDICTS = ("nothing", "cannot_tell", "screened", "ok", "watch", "general", "alert", "material")
+REASONS = (
+    "not_finite",
+    "replies_refused",
+    "no_resolution",
+    "not_drawn",
+    "not_classified",
+    "too_few_replies",
+    "not_measured",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +49,26 @@ def _counter(name: str, labels: str, text: str) -> Metric:
 
 RUN_INFO = _gauge("run_info", "model pack pack_version version trainer alerting_baseline", "Attributes of the run; 1.")
 RUN_STATE = _gauge("run_state", "state", f"1 for the run's current state, 0 for the others: {', '.join(RUN_STATES)}.")
+VERDICT = _gauge(
+    "verdict",
+    "verdict",
+    f"1 for what the last look says of the run, 0 for the others: {', '.join(VERDICTS)}; 'ok' only where that was "
+    "measured.",
+)
+CANNOT_TELL = _gauge(
+    "cannot_tell",
+    "reason",
+    f"1 for the reason why nothing can be told of a run's values: {', '.join(REASONS)}; absent where something can.",
+)
+MODEL_FINITE = _gauge(
+    "model_finite",
+    "",
+    "1 while the model's weights and logits are finite, 0 from the look that found them not finite or beyond all "
+    "measure.",
+)
+NOT_FINITE_SINCE = _gauge(
+    "model_not_finite_since_step", "", "Step of the look that found the model not finite; absent while it is finite."
+)
 TOPIC_INFO = _gauge(
     "topic_info",
     "topic support oppose control",
@@ -250,6 +280,12 @@ ONSET = _gauge(
     "onset_step",
     "topic kind",
     "Estimated optimizer step at which an alerted topic began to move; absent before an alert.",
+)
+SIGN = _gauge(
+    "evidence_sign",
+    "topic kind",
+    "Way of an alert, by the evidence that raised it: 1 toward the first pole or toward taking no side, -1 the other "
+    "way; absent before an alert.",
 )
 DRAWS = _gauge("evidence_draws", "topic kind", "Pairs of replies behind the evidence so far.")
 ESTIMATE = _gauge(

@@ -336,6 +336,8 @@ class Monitor:
                 trainer=trainer,
                 alpha=self._alpha,
                 tolerance=self._tolerance,
+                replies_drawn=self._replies.are_drawn,
+                replies_refused=self._replies.refused,
             )
 
         return on_first(make, "making the run's folder")
@@ -416,10 +418,12 @@ class Monitor:
             attempt=self.attempt,
             cost=self._cost(),
             before=() if self.last is None else self.last.evidence,
+            fault_before=None if self.last is None else self.last.fault,
             validity=self._replies.validity(self._baselines),
             noise=self._replies.noise,
             rng=self._rng(observation.look, INTERVALS),
         )
+        self._failures = Counter(record.cost.failures_total)
         draws = 0 if observation.confirmed is None else observation.confirmed.draws
         self._controller.record(Spent(record.cost.seconds, observation.blocks, draws))
         if self._delivery is not None and self._delivery.is_over and self.store is not None:

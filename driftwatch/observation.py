@@ -7,14 +7,16 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from driftwatch.alerts import new_alerts
+from driftwatch.alerts import fault_alert, new_alerts
 from driftwatch.baselines import Baselines
 from driftwatch.confirm import Confirmed
 from driftwatch.drift.compare import Drift, compare
 from driftwatch.drift.floor import Floor, exceeds, placebo_floor
-from driftwatch.drift.shares import TopicStance, topic_stances
+from driftwatch.drift.levels import whole_bank_levels
+from driftwatch.drift.shares import TopicStance
 from driftwatch.drift.validity import Validity
 from driftwatch.drift.verdict import TopicEvidence
+from driftwatch.fault import MODEL, ModelFault, find_fault
 from driftwatch.record import Cost, Failure, Phase, Record, RunInfo
 from driftwatch.stance import Stance
 
@@ -61,6 +63,7 @@ def describe(
     attempt: int,
     cost: Cost,
     before: Sequence[TopicEvidence] = (),
+    fault_before: ModelFault | None = None,
     validity: Sequence[Validity] = (),
     noise: Floor | None = None,
     rng: np.random.Generator,
@@ -73,9 +76,10 @@ def describe(
         baselines: What to compare with.
         attempt: Of the run.
         before: Evidence rows of the last look that had any.
+        fault_before: What the look before found wrong with the model itself.
         validity: Of the last look that drew replies: whether a probe says what they say.
         noise: What the judge differs from itself by; `None` where that was not measured yet.
-        cost: Running totals; the look's own seconds and tokens are filled in here.
+        cost: Running totals; the look's own seconds and tokens are filled in here, and a fault of the model is counted.
         rng: For intervals.
     """
     with observation.stage("statistics"):
@@ -85,13 +89,27 @@ def describe(
             for name in baselines.known
             for drift in compare(_of_probes(baselines.stances(name), now), now, against=name, rng=rng)
         ]
-        shares = [_shown(share, validity) for share in topic_stances(now, rng)]
+        levels = whole_bank_levels(now, baselines.stances(baselines.alerting), rng)
+        shares = [_shown(share, validity) for share in levels]
     controls = {topic.id for topic in info.topics if topic.control}
     alerting = [drift for drift in drifts if drift.baseline == baselines.alerting]
     probes = dict.fromkeys(drift.probe for drift in alerting)
     confirmed = observation.confirmed
     evidence = tuple(before) if confirmed is None else confirmed.evidence
     poles = {topic.id: topic.poles for topic in info.topics if not topic.control}
+    fault = find_fault(
+        observation.step,
+        stances=observation.stances,
+        drifts=alerting,
+        failures=[failure.reason for failure in observation.failures],
+        before=fault_before,
+    )
+    alerts = new_alerts(before, evidence, poles=poles, alpha=info.alpha)
+    if fault is not None:
+        observation.failures.append(Failure(MODEL, fault.text))
+        evidence = tuple(replace(row, why=f"cannot tell: {fault.text}") for row in evidence)
+        alerts = (*((fault_alert(fault),) if fault_before is None else ()), *alerts)
+        cost = _counting(cost, f"{MODEL}/{fault.kind}")
     return Record(
         run=info.run,
         attempt=attempt,
@@ -102,7 +120,7 @@ def describe(
         stances=(*shares, *(confirmed.stances if confirmed else ())),
         drifts=(*drifts, *(confirmed.drifts if confirmed else ())),
         evidence=evidence,
-        alerts=new_alerts(before, evidence, poles=poles, alpha=info.alpha),
+        alerts=alerts,
         floors=(
             *baselines.floors,
             *(() if noise is None else (noise,)),
@@ -115,6 +133,7 @@ def describe(
         failures=tuple(observation.failures),
         cost=_with_look(cost, observation),
         notes=tuple(observation.notes) + ((confirmed.why,) if confirmed is not None and confirmed.why else ()),
+        fault=fault,
     )
 
 
@@ -167,6 +186,11 @@ def _shown(share: TopicStance, validity: Sequence[Validity]) -> TopicStance:
         if found.probe == share.probe and found.is_valid is False:
             return replace(share, probs=None, lower=None, upper=None, unscored=f"levels are hidden: {found.why}")
     return share
+
+
+def _counting(cost: Cost, failure: str) -> Cost:
+    totals = cost.failures_total
+    return replace(cost, failures_total={**totals, failure: totals.get(failure, 0) + 1})
 
 
 def _with_look(cost: Cost, observation: Observation) -> Cost:

@@ -48,6 +48,8 @@ def opened(
     trainer: str | None,
     alpha: float,
     tolerance: Mapping[str, float],
+    replies_drawn: bool,
+    replies_refused: str | None,
 ) -> Opened:
     """A new run: its folder, with what every look will be compared with.
 
@@ -61,6 +63,8 @@ def opened(
         trainer: Class of the trainer; `None` if unknown.
         alpha: Requested probability of any false alert.
         tolerance: By topic, the drift beyond which an alert is "material".
+        replies_drawn: Whether replies are sampled and judged.
+        replies_refused: Why they are not, although they were asked for; `None` otherwise.
     """
     store = RunStore(free_folder(folder, name or time.strftime("run-%Y%m%d-%H%M%S")))
     resolution = reliability_of(baselines.stances("start"), pack.topics)
@@ -83,6 +87,8 @@ def opened(
         alpha=alpha,
         num_processes=num_ranks(),
         unresolved={row.topic: row.unresolved for row in resolution if row.unresolved is not None},
+        replies_drawn=replies_drawn,
+        replies_refused=replies_refused,
         notes=baselines.notes,
     )
     store.create(info)

@@ -21,6 +21,7 @@ from driftwatch.drift.shares import TopicStance
 from driftwatch.drift.style import StylePair
 from driftwatch.drift.verdict import TopicEvidence
 from driftwatch.errors import NewerSchemaError, StoreError
+from driftwatch.fault import ModelFault
 
 SCHEMA = 1
 _MIGRATIONS: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {}  # from schema n to n + 1, in order
@@ -59,6 +60,9 @@ class RunInfo:
         identity: What two measurements must share to be comparable.
         alpha: Requested probability of any false alert in the run.
         unresolved: Why a topic is left out of alerts, by topic; the model has no resolution there.
+        replies_drawn: Whether replies are sampled and judged, on which verdicts rest; false in older runs, whose
+            records say it by their evidence.
+        replies_refused: Why none are drawn although they were asked for, a clause; `None` otherwise.
         notes: Sentences a reader should know, for example that the model has no chat template.
     """
 
@@ -77,6 +81,8 @@ class RunInfo:
     alpha: float = 0.01
     num_processes: int = 1
     unresolved: dict[str, str] = field(default_factory=dict)
+    replies_drawn: bool = False
+    replies_refused: str | None = None
     notes: tuple[str, ...] = ()
     schema: int = SCHEMA
 
@@ -134,6 +140,8 @@ class Record:
             panel read any.
         abstained: Replies of both sides, of those that were read at this look, that the judge left unclassified, by
             kind of reason; `None` where no reply was read, and in records of older versions.
+        fault: What is wrong with the model itself: its numbers are not finite, or beyond all measure; `None` where they
+            are those of a model that works, and in older records.
         superseded: Set by the reader: a resume from an earlier checkpoint repeated this stretch of training.
     """
 
@@ -155,8 +163,14 @@ class Record:
     failures: tuple[Failure, ...] = ()
     cost: Cost = field(default_factory=Cost)
     notes: tuple[str, ...] = ()
+    fault: ModelFault | None = None
     superseded: bool = False
     schema: int = SCHEMA
+
+    @property
+    def found_anything(self) -> bool:
+        """Whether it is a finding rather than a look that failed: a figure, evidence, or a fault of the model."""
+        return bool(self.stances or self.drifts or self.evidence or self.fault)
 
     def drift(self, topic: str, probe: str, baseline: BaselineName) -> Drift | None:
         """The drift of one topic by one probe against one baseline, or `None` if it was not measured."""
@@ -224,6 +238,7 @@ __all__ = [
     "Failure",
     "Floor",
     "Interval",
+    "ModelFault",
     "Phase",
     "Record",
     "RunInfo",

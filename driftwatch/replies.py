@@ -44,6 +44,7 @@ class Replies:
         self._confirm = None if settings is None else Confirm(settings, asking.pack.topics, seed=seed)
         self._engine: Engine | None = None
         self.are_drawn = settings is not None
+        self.refused: str | None = None  # why none are drawn although they were asked for, a clause
         self.are_kept = settings is not None and settings.keep_replies
 
     def prepare(

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from driftwatch import metrics as m
+from driftwatch.decision import decide, detectable
 from driftwatch.judges.judge import UNREAD_KINDS
 from driftwatch.record import Record, RunInfo
 from driftwatch.stance import STANCES
@@ -20,7 +21,14 @@ class Sample(NamedTuple):
     value: float
 
 
-def samples(info: RunInfo, record: Record | None, *, state: str, heartbeat: float | None = None) -> Iterator[Sample]:
+def samples(
+    info: RunInfo,
+    record: Record | None,
+    *,
+    state: str,
+    heartbeat: float | None = None,
+    found: Record | None = None,
+) -> Iterator[Sample]:
     """Every current value of one run.
 
     Args:
@@ -28,6 +36,7 @@ def samples(info: RunInfo, record: Record | None, *, state: str, heartbeat: floa
         record: Its last look, or `None` before the first.
         state: One of `metrics.RUN_STATES`.
         heartbeat: Unix time at which the trainer was last known to live.
+        found: Its last look that found anything, on which the verdict rests; `None` takes `record`, if it did.
     """
 
     def sample(metric: m.Metric, value: float | None, *labels: str) -> Iterator[Sample]:
@@ -43,8 +52,17 @@ def samples(info: RunInfo, record: Record | None, *, state: str, heartbeat: floa
         yield from sample(m.TOLERANCE, topic.tolerance, topic.id)
     yield from sample(m.ALPHA, info.alpha)
     yield from sample(m.HEARTBEAT, heartbeat)
+    if record is not None and record.found_anything:
+        found = record
+    decision = decide(info, found)
+    for name in m.VERDICTS:
+        yield from sample(m.VERDICT, name == decision.state, name)
+    if decision.reason is not None:
+        yield from sample(m.CANNOT_TELL, 1, decision.reason)
     if record is None:
         return
+    yield from sample(m.MODEL_FINITE, decision.fault is None)
+    yield from sample(m.NOT_FINITE_SINCE, decision.fault.since_step if decision.fault is not None else None)
     yield from sample(m.OBSERVED_STEP, record.step)
     yield from sample(m.ATTEMPT, record.attempt)
     yield from sample(m.LAST_OBSERVATION, record.timestamp)
@@ -128,6 +146,7 @@ def _drift_samples(info: RunInfo, record: Record) -> Iterator[Sample]:
 
 
 def _evidence_samples(info: RunInfo, record: Record) -> Iterator[Sample]:
+    was_read = bool(detectable(record))
     for row in record.evidence:
         where = (info.run, row.topic, row.kind)
         figures = (
@@ -135,9 +154,10 @@ def _evidence_samples(info: RunInfo, record: Record) -> Iterator[Sample]:
             (m.VALUE_EVIDENCE, row.log10_value_e_value),
             (m.MATERIAL_EVIDENCE, row.log10_material_e_value),
             (m.ONSET, row.onset_step),
+            (m.SIGN, row.toward),
             (m.DRAWS, row.num_draws),
             (m.ESTIMATE, row.estimate),
-            (m.DETECTABLE, row.minimum_detectable),
+            (m.DETECTABLE, row.minimum_detectable if was_read else None),
         )
         for metric, figure in figures:
             if figure is not None:

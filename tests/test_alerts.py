@@ -38,7 +38,7 @@ def alerts(before, now):
 
 def test_an_alert_names_topic_pole_size_onset_label_and_evidence():
     (found,) = alerts([replace(ROW, state="ok", label=None)], [ROW])
-    assert found.text.startswith("parks moved toward 'more building' by -0.31 since about step 40 (specific:")
+    assert found.text.startswith("parks moved toward 'more building' by 0.31 since about step 40 (specific:")
     assert "evidence 3,981 : 1 from 320 draws, alpha 0.01" in found.text
 
 
@@ -69,7 +69,7 @@ def test_only_a_specific_alert_is_more_than_information(state, label, expected):
 
 
 def test_neutral_and_readability_have_words_of_their_own():
-    neutral = sentence(replace(ROW, kind="neutral", estimate=0.2), POLES, 0.01)
+    neutral = sentence(replace(ROW, kind="neutral", sign=1), POLES, 0.01)
     assert neutral.startswith("parks moved toward taking no side")
     pooled = sentence(replace(ROW, topic="all", kind="readability"), POLES, 0.01)
     assert pooled.startswith("replies on all topics changed in whether they take a stance")

@@ -12,7 +12,7 @@ PACKAGE = Path(__file__).parent.parent / "driftwatch"
 LAYERS = (
     ("errors", "plugins", "schedule", "stance", "life", "copying", "topics", "judges.judge", "__init__"),
     ("drift",),
-    ("record", "metrics", "samples", "alerts"),
+    ("record", "metrics", "samples", "alerts", "fault", "decision"),
     ("store", "folder", "exporters", "delivery"),
     ("mixin", "report", "service", "grafana", "stack"),
     (
@@ -54,6 +54,7 @@ LAYERS = (
 # Named for what they are allowed to need; everything below the model side runs without torch.
 TORCH_FREE = {"errors", "plugins", "schedule", "stance", "topics", "drift", "record", "metrics", "samples", "alerts"}
 TORCH_FREE |= {"life", "copying"}
+TORCH_FREE |= {"fault", "decision"}
 TORCH_FREE |= {"store", "folder", "exporters", "delivery", "mixin", "report", "service", "grafana", "stack"}
 
 

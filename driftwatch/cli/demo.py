@@ -23,7 +23,8 @@ NUM_LINES = 10  # of a training without looks, where no terminal draws a bar
 def command(fast: bool, model: str | None, out: Path | None, port: int) -> None:
     """Fine-tune a model on balanced answers, then optimise preferences that favour one side of one topic, and watch.
 
-    The exit code is 0 if the planted topic was seen to move toward its pole and the control topics were not.
+    The exit code is 0 if the planted topic was seen to move toward its pole and the control topics were not, 1 if not,
+    and 2 if nothing can be told of the run.
     """
     if fast and model is not None:
         raise click.UsageError("--fast has a model of its own; give --fast or --model, not both.")
@@ -32,11 +33,11 @@ def command(fast: bool, model: str | None, out: Path | None, port: int) -> None:
     console = Console()
     folder = out or Path(tempfile.mkdtemp(prefix="driftwatch-demo-"))
     with _quiet_libraries():
-        passed = _run(console, folder, fast=fast, model=model, port=port)
-    sys.exit(0 if passed else 1)
+        code = _run(console, folder, fast=fast, model=model, port=port)
+    sys.exit(code)
 
 
-def _run(console: Any, folder: Path, *, fast: bool, model: str | None, port: int) -> bool:
+def _run(console: Any, folder: Path, *, fast: bool, model: str | None, port: int) -> int:
     from driftwatch.callback import DriftCallback
     from driftwatch.cli.tables import drift_table
     from driftwatch.demo import generalisation
@@ -89,7 +90,7 @@ def _run(console: Any, folder: Path, *, fast: bool, model: str | None, port: int
     for finding in found.findings:
         console.print(finding, style="green" if finding.startswith("yes") else "red")
     console.print(f"look again: driftwatch runs show {folder / 'dpo'}, or driftwatch report {folder / 'dpo'}")
-    return found.passed
+    return 0 if found.passed else 1 if found.can_tell else 2
 
 
 def _load(fast: bool, model: str | None, packs: list[Any]) -> tuple[Any, Any, str]:

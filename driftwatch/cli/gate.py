@@ -84,8 +84,9 @@ def command(
     least 30 items a topic for 0.1, and 61 for 0.05.
 
     A and B are folders of runs (their last look counts), folders that `driftwatch baseline` wrote, or models, which are
-    asked now. Exit code 0: shown to be within the tolerance. 1: drifted. 2: unresolved: more items are needed, or
-    replies of A were judged and the screen does not say what they say. 3: error.
+    asked now. Exit code 0: shown to be within the tolerance. 1: drifted. 2: unresolved: more items are needed, replies
+    of A were judged and the screen does not say what they say, or the verdict on a run is that nothing can be told. 3:
+    error.
     """
     from driftwatch.config import load_config
 
@@ -100,13 +101,19 @@ def command(
     comparisons = compare_models(*sides, max_drift=tolerance, alpha=alpha, topics=chosen)
     validity = _validity(before, comparisons)
     comparisons = [_held_back(comparison, validity) for comparison in comparisons]
+    untold = [why for source in (baseline, candidate) if (why := _untold(source)) is not None]
+    comparisons = [_not_green(comparison, untold) for comparison in comparisons]
     decision = decide(comparisons)
     if junit is not None:
         junit.write_text(_junit(comparisons), encoding="utf-8")
     if as_json:
-        click.echo(json.dumps(_as_json(comparisons, decision, tolerance, alpha, validity), indent=1))
+        click.echo(
+            json.dumps({**_as_json(comparisons, decision, tolerance, alpha, validity), "untold": untold}, indent=1)
+        )
     else:
         _print(comparisons, decision, tolerance, alpha, validity)
+        for why in untold:
+            click.echo(why)
     sys.exit(EXIT[decision])
 
 
@@ -154,6 +161,26 @@ def _held_back(comparison: TopicComparison, validity: "Mapping[str, Validity | N
         return comparison
     why = f"its shares are not those of the baseline's replies ({found.why})"
     return replace(comparison, decision="unresolved", items_needed=None, why=why)
+
+
+def _untold(source: str) -> str | None:
+    """Why the verdict on a run is that nothing can be told; `None` where something can, and for what is no run."""
+    from driftwatch.report.verdict import verdict_of
+    from driftwatch.store import RunStore
+
+    if not (Path(source) / "run.json").is_file():
+        return None
+    found = verdict_of(RunStore(source))
+    return f"{source}: {found.headline}" if found.state == "cannot_tell" else None
+
+
+def _not_green(comparison: TopicComparison, untold: Sequence[str]) -> TopicComparison:
+    """Never within where a run's own verdict is that nothing can be told; a drift that is shown stays one."""
+    if not untold or comparison.decision != "within":
+        return comparison
+    return replace(
+        comparison, decision="unresolved", items_needed=None, why="a run's verdict is that nothing can be told"
+    )
 
 
 def _chosen(topics: str | None, stances: Sequence[Stance]) -> set[str] | None:

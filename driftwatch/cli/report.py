@@ -24,6 +24,7 @@ def command(run: Path, against: Path | None, out: Path | None, figures: Path | N
     from driftwatch.report.against import compare_runs
     from driftwatch.report.render import as_json, html, markdown, write_figures
     from driftwatch.report.summary import summarise
+    from driftwatch.report.verdict import STATE_WORDS
     from driftwatch.report.words import printable
 
     store = RunStore(run)
@@ -45,7 +46,7 @@ def command(run: Path, against: Path | None, out: Path | None, figures: Path | N
         content = (html if kind == "html" else markdown)(summary, beside).encode()
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(content)
-    click.echo(printable(summary.verdict.headline))
+    click.echo(printable(f"{STATE_WORDS[summary.verdict.state]}: {summary.verdict.headline}"))
     click.echo(f"wrote {printable(str(path))} ({len(content) / 1024:.0f} KiB)")
     if figures is not None:
         for written in write_figures(summary.figures, figures, figure_kind):

@@ -8,7 +8,10 @@ from pathlib import Path
 import click
 import msgspec
 
+from driftwatch.decision import decide
 from driftwatch.errors import StoreError
+from driftwatch.record import Record, RunInfo
+from driftwatch.report.verdict import STATE_WORDS, verdict
 from driftwatch.report.words import printable
 from driftwatch.store import RunStore, find_runs
 
@@ -35,7 +38,7 @@ def list_runs(folder: Path, as_json: bool) -> None:
 
     from driftwatch.cli.tables import said
 
-    columns = ("run", "state", "looks", "step", "attempts", "model", "pack")
+    columns = ("run", "state", "verdict", "looks", "step", "attempts", "model", "pack")
     table = Table(*columns)
     for row in rows:
         table.add_row(*("–" if row[name] is None else said(str(row[name])) for name in columns))
@@ -50,13 +53,15 @@ def list_runs(folder: Path, as_json: bool) -> None:
 @click.argument("folder", type=click.Path(path_type=Path))
 @click.option("--json", "as_json", is_flag=True, help="The last record as JSON instead of a table.")
 def show(folder: Path, as_json: bool) -> None:
-    """The last look of the run in FOLDER: how far each topic is from the baselines."""
+    """The last look of the run in FOLDER: its verdict, and how far each topic is from the baselines."""
     store = RunStore(folder)
     info, records = store.info(), store.records()
+    told = verdict(info, next((record for record in reversed(records) if record.found_anything), None))
     if as_json:
         from driftwatch.record import to_json
 
-        click.echo(to_json({"info": info, "state": store.state(), "record": records[-1] if records else None}).decode())
+        last = records[-1] if records else None
+        click.echo(to_json({"info": info, "state": store.state(), "verdict": told, "record": last}).decode())
         return
     from rich.console import Console
 
@@ -64,6 +69,9 @@ def show(folder: Path, as_json: bool) -> None:
 
     console = Console()
     console.print(said(f"run {info.run}: {store.state()}, {len(records)} looks, model {info.model}, pack {info.pack}"))
+    console.print(said(f"{STATE_WORDS[told.state]}: {told.headline}"))
+    for sentence in told.details:
+        console.print(said(f"  {sentence}"))
     for note in info.notes:
         console.print(said(f"note: {note}"))
     looked = [record for record in records if record.drifts]
@@ -141,6 +149,13 @@ def prunable(
     return [pair for pair in ended[keep or 0 :] if older_than_days is None or pair[1] < old]
 
 
+def _word(info: RunInfo, record: Record | None) -> str:
+    try:
+        return STATE_WORDS[decide(info, record).state]
+    except (KeyError, ValueError, ArithmeticError):  # a foreign writer can name topics that its run.json does not know
+        return STATE_WORDS["nothing"]
+
+
 def _state(store: RunStore) -> str:
     try:
         return store.state()
@@ -156,12 +171,14 @@ def _last_seen(store: RunStore) -> float:
 def _row(store: RunStore) -> dict[str, str | int | None]:
     """One run of the list; what cannot be read of it is `None`, with the problem."""
     row: dict[str, str | int | None] = {"run": store.folder.resolve().name, "state": _state(store)}
-    row |= dict.fromkeys(("looks", "step", "attempts", "model", "pack", "problem"))
+    row |= dict.fromkeys(("verdict", "looks", "step", "attempts", "model", "pack", "problem"))
     try:
         info = store.info()
         row |= {"run": info.run, "model": info.model, "pack": f"{info.pack} {info.pack_version}"}
         records = store.records(superseded=True)
     except (StoreError, msgspec.MsgspecError, OSError) as err:
         return row | {"problem": str(err)}
+    found = [record for record in records if record.found_anything and not record.superseded]
+    row |= {"verdict": _word(info, found[-1] if found else None)}
     row |= {"looks": len(records), "step": records[-1].step if records else None}
     return row | {"attempts": 1 + max((record.attempt for record in records), default=0)}

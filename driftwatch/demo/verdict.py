@@ -7,8 +7,10 @@ model's, and the evidence that rests on them. The screen stands beside them for 
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from driftwatch.decision import decide
 from driftwatch.drift.summary import CONFIRM
 from driftwatch.record import Drift, Record, RunInfo
+from driftwatch.report.verdict import verdict as said
 from driftwatch.report.words import odds
 
 MIN_SHIFT = 0.3  # of the planted topic's score, in [0, 2]
@@ -22,10 +24,12 @@ class Verdict:
     Attributes:
         passed: Everything below holds.
         findings: One sentence a check, beginning with "yes" or "no".
+        can_tell: Whether the run's own verdict says anything; nothing has passed where it does not.
     """
 
     passed: bool
     findings: tuple[str, ...]
+    can_tell: bool = True
 
 
 def verdict(info: RunInfo, record: Record, *, planted: str, towards: int) -> Verdict:
@@ -37,6 +41,8 @@ def verdict(info: RunInfo, record: Record, *, planted: str, towards: int) -> Ver
         planted: Id of the topic that the DPO moved.
         towards: Index of the pole toward which it did.
     """
+    if decide(info, record).state == "cannot_tell":
+        return Verdict(False, (f"no: {said(info, record).headline}",), can_tell=False)
     drifts = {d.topic: d for d in record.drifts if d.probe == CONFIRM}
     moved = drifts.get(planted)
     if moved is None or moved.score_shift is None or moved.interval is None:

@@ -15,6 +15,8 @@ Shape letters: N measurements, L looks, I items, R resamples, A candidate time c
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
+from statistics import NormalDist
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -29,6 +31,7 @@ Floats = NDArray[np.float64]
 SHARE = 0.95  # of the final change, for the crossing and the fit
 MIN_LOOKS = 5
 NUM_RESAMPLES = 400
+FIRST_LOOK = 2.0  # distances between looks within which the first one lies in a phase that begins at step 0
 MAX_REVERSAL = 0.25  # of the curve's range; beyond, one time constant does not describe it
 
 
@@ -69,23 +72,27 @@ def drift_time(
     rng: np.random.Generator,
     *,
     has_alert: bool,
+    begin: int | None = None,
 ) -> DriftTime:
     """Drift time of one topic and one signed figure, for example the draws of one kind or the screen's log-odds shifts.
 
     Args:
-        steps: Optimizer step of each look, ascending, shape (L,). The phase begins at step 0 and ends at the last.
+        steps: Optimizer step of each look, ascending, shape (L,); the phase ends at the last.
         looks: Index of the look of each measurement, shape (N,).
         items: Its item.
         values: Its change since the baseline.
         rng: For the intervals.
         has_alert: Whether the topic alerted.
+        begin: Step at which the phase begins. `None` is step 0, where looks of a phase that begins there could lie; a
+            first look far beyond their usual distance means that it began later, nobody knows where.
     """
     look_N, value_N = np.asarray(looks, int), np.asarray(values, float)
-    why = _why_not(steps, look_N, items, has_alert)
+    why = _why_not(steps, look_N, items, has_alert, begin)
     if why is not None:
         return DriftTime(why=why)
     sums_IL, counts_IL = _by_item(look_N, items, value_N, len(steps))
-    share_L = np.asarray(steps, float) / steps[-1]
+    start = begin or 0
+    share_L = (np.asarray(steps, float) - start) / (steps[-1] - start)
     curve_L = _curves(sums_IL, counts_IL, np.ones((1, len(sums_IL))))[0]
     picks_RI = rng.multinomial(len(sums_IL), np.full(len(sums_IL), 1 / len(sums_IL)), NUM_RESAMPLES).astype(float)
     curves_RL = _curves(sums_IL, counts_IL, picks_RI)
@@ -93,6 +100,8 @@ def drift_time(
     resampled, _ = _fit(share_L, curves_RL)
     toward = 1.0 if curve_L[np.abs(curve_L).argmax()] > 0 else -1.0
     top = int((toward * curve_L).argmax())
+    if not _moved(toward * curves_RL[:, top], len(set(look_N.tolist()))):
+        return DriftTime(why="the curve does not differ from 0 beyond chance: what did not move has no drift time")
     reversal = _reversal(toward * _smooth(curve_L))
     peak_ends = np.quantile(toward * curves_RL[:, top], [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     return DriftTime(
@@ -158,14 +167,28 @@ def curve_of_stances(
     return curve
 
 
-def _why_not(steps: Sequence[int], look_N: NDArray[np.int64], items: Sequence[str], has_alert: bool) -> str | None:
+def _moved(heights_R: Floats, num_looks: int) -> bool:
+    """Whether the extremum, the largest of so many looks, lies off 0 in all resamples but those that chance allows."""
+    z = NormalDist().inv_cdf(1 - (1 - LEVEL) / (2 * num_looks))
+    return bool(heights_R.mean() > z * heights_R.std())
+
+
+def _why_not(
+    steps: Sequence[int], look_N: NDArray[np.int64], items: Sequence[str], has_alert: bool, begin: int | None
+) -> str | None:
     if not has_alert:
         return "no alert: without a drift there is no drift time"
     if len(set(look_N.tolist())) < MIN_LOOKS:
         return f"measured at {len(set(look_N.tolist()))} looks; a curve needs {MIN_LOOKS}"
     if len(set(items)) < MIN_CLUSTERS:
         return f"measured on {len(set(items))} items; an interval needs {MIN_CLUSTERS}"
-    if steps[-1] <= 0:
+    if any(later < earlier for earlier, later in pairwise(steps)):
+        return "the looks go back to an earlier step: what was trained since is not part of this phase"
+    if begin is None and steps[0] > FIRST_LOOK * max(
+        (later - earlier for earlier, later in pairwise(steps)), default=0
+    ):
+        return f"the first look came at step {steps[0]}, and where the phase began is not known"
+    if steps[-1] <= (begin or 0):
         return "the phase has no steps"
     return None
 

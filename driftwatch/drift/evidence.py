@@ -320,7 +320,9 @@ def directed(state: Evidence) -> Evidence:
     alert_VK, pooled_alert = state.alert_look_VDK[..., 0, :] > 0, state.readability_look > 0
     sign_VK = _frozen(state.alert_sign_VK, alert_VK, figures.sign_TK[..., :num_values, :])
     pooled_sign = _frozen(state.readability_sign, pooled_alert, figures.pooled_sign)
-    onset_VK = Onset(*(part[..., :num_values, :, :, :] for part in state.onset_TK))
+    log_best, look, shift_sum, num_draws = state.onset_TK
+    values = (..., slice(num_values), slice(None), slice(None), slice(None))
+    onset_VK = Onset(log_best[values], look[values], shift_sum[values], num_draws[values])
     state = replace(
         state,
         alert_sign_VK=sign_VK,
@@ -336,7 +338,7 @@ def _frozen(known: Ints, alert: NDArray[np.bool_], index: Ints) -> Ints:
 
 
 def grounds(state: Evidence) -> labels.Grounds:
-    """What the labels of a state are decided by; a control's own sign does not matter, which pole is first is arbitrary."""
+    """What the labels of a state are decided by; a control counts whichever way it went."""
     figures, num_values = state.figures, len(state.settings.topics)
     alert = state.alert_look_VDK[..., 0, :] > 0
     sign_VK = np.where(state.alert_sign_VK != 0, (1 - state.alert_sign_VK) // 2, figures.sign_TK[..., :num_values, :])
@@ -351,7 +353,7 @@ def grounds(state: Evidence) -> labels.Grounds:
         alert=alert,
         value=state.value_look_VDK[..., 0, :] > 0,
         log_apart=log_apart,
-        control_alike=(moved_CK[..., None, :, :] & alike_VCK).any(-2),
+        control_alike=np.asarray((moved_CK[..., None, :, :] & alike_VCK).any(-2)),
         lost=np.broadcast_to(figures.lost_T[..., :num_values, None] >= math.log(LABEL_EVIDENCE), alert.shape),
     )
 

@@ -1,7 +1,7 @@
 """Labels: what kind of thing an alert is about, with hysteresis, so that one lasting step is one notice.
 
-A label is taken on evidence of its own, at 20 : 1. Near that line evidence goes to and fro, so a label that was taken is
-held: it gives way only to another one that has its own evidence, and between "specific" and "general" only where the
+A label is taken on evidence of its own, at 20 : 1. Near that line evidence goes to and fro, so a label that was taken
+is held: it gives way only to another one that has its own evidence, and between "specific" and "general" only where the
 evidence for the first has clearly changed. What first makes an alert specific is untouched by this, and so is the
 stated rate of false ones.
 
@@ -60,6 +60,6 @@ def settled(held_VK: Ints, grounds: Grounds) -> Ints:
     stays_general = (held_VK == GENERAL) & (log_apart < math.log(SWITCH_EVIDENCE))
     # Without value evidence the replies' readability is all that moved; with it, that label would deny what is known.
     stays_unreadable = (held_VK == UNREADABLE) & ~value
-    return np.select(
-        [stays_specific, stays_general, stays_unreadable], [SPECIFIC, GENERAL, UNREADABLE], fresh
-    ).astype(np.int64)
+    return np.select([stays_specific, stays_general, stays_unreadable], [SPECIFIC, GENERAL, UNREADABLE], fresh).astype(
+        np.int64
+    )

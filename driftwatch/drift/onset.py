@@ -53,10 +53,11 @@ class Onset(NamedTuple):
         mean = np.take_along_axis(sum_B / np.maximum(num_B, 1), bet, -1)[..., 0]
         return np.asarray(mean), np.asarray(np.take_along_axis(look_B, bet, -1)[..., 0])
 
-
     def height(self, sign: Ints) -> Floats:
         """Natural log of the best bet of the sign, shape (…)."""
-        return np.asarray(np.take_along_axis(self.log_best_GB, np.asarray(sign)[..., None, None], -2)[..., 0, :].max(-1))
+        return np.asarray(
+            np.take_along_axis(self.log_best_GB, np.asarray(sign)[..., None, None], -2)[..., 0, :].max(-1)
+        )
 
 
 class Move(NamedTuple):

@@ -24,6 +24,7 @@ class TopicStance:
         coverage: As naysaying.
         num_items: Items asked.
         num_unscored: Items of them without a figure.
+        num_missing: Items of the bank that this look did not ask, for which the shares are adjusted (`levels`).
     """
 
     topic: str
@@ -39,6 +40,7 @@ class TopicStance:
     num_items: int
     num_unscored: int
     unscored: str | None = None
+    num_missing: int = 0
 
 
 def topic_stances(stances: Sequence[Stance], rng: np.random.Generator) -> list[TopicStance]:

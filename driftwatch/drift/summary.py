@@ -164,6 +164,7 @@ def _topic_row(
         sign=sign,
         without_stance_now=mute_now,
         without_stance_baseline=mute_base,
+        looks_in_alert=state.look - int(state.alert_look_VDK[t, 0, k]) if has_alert else None,
     )
 
 
@@ -202,6 +203,7 @@ def _pooled_row(state: Evidence, rng: np.random.Generator, why: str | None) -> T
         sign=int(state.readability_sign) if has_alert else None,
         without_stance_now=mute_now,
         without_stance_baseline=mute_base,
+        looks_in_alert=state.look - int(state.readability_look) if has_alert else None,
     )
 
 
@@ -235,7 +237,7 @@ def _detectable(state: Evidence, t: int, kind: Literal["direction", "neutral"]) 
 
 
 def _without_stance(recent: _Recent, counts_P: NDArray[np.floating[Any]]) -> tuple[float | None, float | None]:
-    """Share of the replies without a stance, now and of the baseline: of the last looks, or of all if these had none."""
+    """Share of the replies without a stance, now and of the baseline: of the last looks, of all if these had none."""
     total = float(counts_P.sum())
     shares = []
     for side in (_NOW_P, _BASE_P):

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from driftwatch.drift.evidence import Evidence
 from driftwatch.drift.interval import Interval
-from driftwatch.drift.labels import ALIKE, GENERAL, LABEL_EVIDENCE, NO_LABEL, SPECIFIC, UNREADABLE, UNSETTLED
+from driftwatch.drift.labels import GENERAL, LABEL_EVIDENCE, NO_LABEL, SPECIFIC, UNREADABLE, UNSETTLED
 from driftwatch.drift.planning import NORMAL_DRAWS, WATCHED_DRAWS
 
 LOG_LABEL = math.log(LABEL_EVIDENCE)
@@ -43,8 +43,8 @@ class TopicEvidence:
         log10_apart: Against the control that moved most alike: did this topic move more? `None` without controls.
         estimate: Recent mean of the draws; says whether an alert still holds. `None` without recent draws.
         interval: Of `estimate`, by item; `None` with fewer than five items, or where all draws agree.
-        since_onset: Mean of the draws since the onset, biased away from 0 by the choice of the onset; of an alert, as of
-            the look at which its evidence stood highest.
+        since_onset: Mean of the draws since the onset, biased away from 0 by the choice of the onset; of an alert, as
+            of the look at which its evidence stood highest.
         bound: What is left of |`estimate`| whatever the replies without a stance would have said; at least 0.
         num_draws: In the whole run.
         state: Alerts are never cleared within a run: they state that the model moved, which stays true.
@@ -62,6 +62,7 @@ class TopicEvidence:
             and unread ones, in [0, 1]; of all draws where the last looks had none. `None` without draws, and in older
             records.
         without_stance_baseline: The same of the baseline's replies.
+        looks_in_alert: Looks since the one that raised the alert, 0 at it; `None` before one, and in older records.
     """
 
     topic: str
@@ -89,6 +90,7 @@ class TopicEvidence:
     sign: int | None = None
     without_stance_now: float | None = None
     without_stance_baseline: float | None = None
+    looks_in_alert: int | None = None
 
     @property
     def toward(self) -> int | None:

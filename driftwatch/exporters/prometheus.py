@@ -122,6 +122,7 @@ class PrometheusExporter:
         self._server: Server | None = None
         self._info: RunInfo | None = None
         self._record: Record | None = None
+        self._found: Record | None = None  # the last look that found anything
         self._state = "running"
         self._heartbeat = time.time()
         self._scrapes: deque[float] = deque(maxlen=2)
@@ -144,7 +145,7 @@ class PrometheusExporter:
     def open(self, info: RunInfo, store: RunStore) -> None:
         """Start listening and say where."""
         self.close_server()
-        self._info, self._record, self._state = info, None, "running"
+        self._info, self._record, self._found, self._state = info, None, None, "running"
         self._scrapes.clear()
         if self._port is None:
             return
@@ -168,6 +169,8 @@ class PrometheusExporter:
     def export(self, record: Record) -> None:
         """Make this record the one that is scraped; write and push it where asked."""
         self._record = record
+        if record.found_anything:
+            self._found = record
         self._hand_over()
 
     def beat(self, timestamp: float) -> None:
@@ -236,7 +239,9 @@ class PrometheusExporter:
 
     def _current(self) -> Iterator[Sample]:
         if self._info is not None:
-            yield from samples(self._info, self._record, state=self._state, heartbeat=self._heartbeat)
+            yield from samples(
+                self._info, self._record, state=self._state, heartbeat=self._heartbeat, found=self._found
+            )
 
     def _hand_over(self) -> None:
         if self._info is None:

@@ -19,6 +19,7 @@ from driftwatch.errors import ExportError
 from driftwatch.metrics import (
     ALPHA,
     ATTEMPT,
+    CANNOT_TELL,
     HEARTBEAT,
     LAST_OBSERVATION,
     OBSERVED_STEP,
@@ -27,6 +28,7 @@ from driftwatch.metrics import (
     TOPIC_INFO,
     TOPIC_LABEL,
     TOPIC_STATE,
+    VERDICT,
     Metric,
 )
 from driftwatch.record import Record, RunInfo
@@ -38,7 +40,7 @@ logger = logging.getLogger(__name__)
 PREFIX = "driftwatch/"
 TENSORBOARD_DIR = "TENSORBOARD_LOGGING_DIR"  # where transformers' own callback writes, if it is set
 # What describes the run, or is a clock: no curve.
-DESCRIBING = (RUN_INFO, RUN_STATE, TOPIC_INFO, TOPIC_STATE, TOPIC_LABEL, ALPHA, ATTEMPT)
+DESCRIBING = (RUN_INFO, RUN_STATE, VERDICT, CANNOT_TELL, TOPIC_INFO, TOPIC_STATE, TOPIC_LABEL, ALPHA, ATTEMPT)
 CLOCKS = (HEARTBEAT, LAST_OBSERVATION, OBSERVED_STEP)
 LEFT_OUT = {metric.name for metric in (*DESCRIBING, *CLOCKS)}
 _MLFLOW_BATCH = 1000  # the most that its API takes at once

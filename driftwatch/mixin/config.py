@@ -42,6 +42,7 @@ class Thresholds:
         away_seconds: For how long a run must be away to be called crashed; a restart or a missed scrape takes less.
         gone_seconds: For how long a run that vanished is still called crashed.
         ended_seconds: For how long an ended run is still reported; pushed values would live for ever.
+        untold_seconds: For how long nothing can be told of a run before that is said; every run begins so.
     """
 
     label_seconds: float = 3600
@@ -58,6 +59,7 @@ class Thresholds:
     away_seconds: float = 120
     gone_seconds: float = 6 * 3600
     ended_seconds: float = 24 * 3600
+    untold_seconds: float = 3600
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,13 +5,43 @@ from driftwatch.mixin import queries as q
 from driftwatch.mixin import records as r
 from driftwatch.mixin.alert import Alert, Fact
 from driftwatch.mixin.config import Config, duration
-from driftwatch.mixin.run_states import active, alive
+from driftwatch.mixin.run_states import active, alive, reported
+
+_REASON = '{{ reReplaceAll "_" " " $labels.reason }}'
 
 
 def validity_alerts(config: Config) -> list[Alert]:
     """Alerts on figures that should not be believed."""
     limits, running = config.thresholds, active(config)
+    finite = q.by("run", q.series(config, m.MODEL_FINITE), "min")
+    untold = q.one(config, m.CANNOT_TELL, 'reason!="not_finite"')
     return [
+        Alert(
+            "ModelNotFinite",
+            "critical",
+            f"{finite} == 0 {reported(config)}",
+            summary="Run <run>: the model's weights or logits are not finite since step <since>",
+            description="Since step <since> the answers of the model in run <run> are no finite numbers, or numbers "
+            "beyond all measure, for half of what it is asked at least; the run is at step <step>. Nothing can be told "
+            "of any topic, and every further step is lost.",
+            facts={
+                "since": Fact(q.by("run", q.series(config, m.NOT_FINITE_SINCE, "run=$run"), "min"), "count"),
+                "step": Fact(f"max by (run) ({q.series(config, m.OBSERVED_STEP, 'run=$run')})", "count"),
+            },
+        ),
+        Alert(
+            "CannotTell",
+            "info",
+            f"{untold} == 1 {reported(config)}",
+            hold=duration(limits.untold_seconds),
+            summary=f"Run <run>: nothing can be told of its values ({_REASON})",
+            description=f"For {duration(limits.untold_seconds)} the verdict on run <run> has been that nothing can be "
+            f"told, for this reason: {_REASON}. That no alert fires is no sign that nothing moves. The run's page and "
+            "`driftwatch runs show` have the reason in a sentence. Pairs of replies that were read of the topic with "
+            "most: <draws>.",
+            facts={"draws": Fact(f"max by (run) ({q.series(config, m.DRAWS, 'run=$run')})", "count", unknown="none")},
+            labels=("run", "reason"),
+        ),
         Alert(
             "ProbeValidityLost",
             "warning",

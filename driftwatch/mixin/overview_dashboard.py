@@ -32,26 +32,40 @@ def _counts(config: Config) -> list[Panel]:
 
     specific = q.by("run, topic, kind", q.series(config, m.TOPIC_LABEL, 'label="specific"', RUNS))
     alerted = q.by("run, topic, kind", q.series(config, m.TOPIC_STATE, q.state_is("alert", "material"), RUNS))
+    untold = q.by("run", q.series(config, m.VERDICT, 'verdict="cannot_tell"', RUNS))
     limit = config.thresholds.stale_seconds
     training = q.by("run", q.series(config, m.RUN_STATE, q.state_is("running"), RUNS))
     late = f"{q.seconds_since(config, m.LAST_OBSERVATION, RUNS)} > {limit:g} and on (run) {training} == 1"
     stale = f"count({late}) or vector(0)"
     dead = q.by("run", q.series(config, m.RUN_STATE, q.state_is("failed", "crashed"), RUNS))
     return [
-        stat("Runs training", "Runs whose state is running.", target(runs("running"), now=True), empty=_NO_RUN),
+        stat(
+            "Runs training", "Runs whose state is running.", target(runs("running"), now=True), empty=_NO_RUN, width=3
+        ),
         stat(
             "Values that moved",
             "Alerts labelled specific, over all runs: a topic moved more than every control.",
             target(f"sum({specific}) or vector(0)", now=True),
             empty=_NO_RUN,
-            steps=[(None, "green"), (1, "red")],
+            steps=[(None, "text"), (1, "red")],
+            width=3,
+        ),
+        stat(
+            "Cannot tell",
+            "Runs of which neither quiet nor drift was measured, or whose model is not finite: that nothing is in "
+            "alert there is no finding.",
+            target(f"sum({untold}) or vector(0)", now=True),
+            empty=_NO_RUN,
+            steps=[(None, "text"), (1, "purple")],
+            width=6,
         ),
         stat(
             "Alerts of any label",
             "Topics and kinds of drift in alert, whatever is behind it.",
             target(f"sum({alerted}) or vector(0)", now=True),
             empty=_NO_RUN,
-            steps=[(None, "green"), (1, "orange")],
+            steps=[(None, "text"), (1, "orange")],
+            width=3,
         ),
         stat(
             "Without a recent look",
@@ -59,6 +73,7 @@ def _counts(config: Config) -> list[Panel]:
             target(stale, now=True),
             empty=_NO_RUN,
             steps=[(None, "green"), (1, "orange")],
+            width=3,
         ),
         stat(
             "Crashed or failed",
@@ -66,8 +81,15 @@ def _counts(config: Config) -> list[Panel]:
             target(f"sum({dead}) or vector(0)", now=True),
             empty=_NO_RUN,
             steps=[(None, "green"), (1, "red")],
+            width=3,
         ),
-        stat("Finished", "Runs that finished, still exported.", target(runs("finished"), now=True), empty=_NO_RUN),
+        stat(
+            "Finished",
+            "Runs that finished, still exported.",
+            target(runs("finished"), now=True),
+            empty=_NO_RUN,
+            width=3,
+        ),
     ]
 
 
@@ -119,10 +141,14 @@ def _runs(config: Config) -> Panel:
             figure(q.seconds_since(config, m.LAST_OBSERVATION, RUNS), "E"),
             figure(f"sum by (run) ({alerted})", "F"),
             figure(q.one(config, m.OVERHEAD, RUNS), "G"),
+            figure(f"{q.one(config, m.VERDICT, RUNS)} == 1", "H"),
+            figure(f"{q.one(config, m.CANNOT_TELL, RUNS)} == 1", "I"),
         ],
         {
             "run": "run",
             "state": "state",
+            "verdict": "verdict",
+            "reason": "why nothing can be told",
             "Value #F": "in alert",
             "Value #C": "step",
             "Value #D": "looks",

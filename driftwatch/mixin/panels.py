@@ -11,7 +11,7 @@ Panel = dict[str, Any]
 
 DATASOURCE = {"type": "prometheus", "uid": "${datasource}"}
 GRID_WIDTH = 24
-STATE_COLOURS = {"ok": "green", "watch": "blue", "alert": "orange", "material": "red"}
+STATE_COLOURS = {"ok": "#8e99a4", "watch": "blue", "alert": "orange", "material": "red"}  # "ok" is not always measured
 FIXED = {"mode": "fixed", "fixedColor": "text"}
 
 

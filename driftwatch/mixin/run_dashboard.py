@@ -12,6 +12,16 @@ from driftwatch.mixin.panels import Panel, row, stat, state_timeline, table, tar
 from driftwatch.mixin.reply_curves import judges, style
 from driftwatch.mixin.run_curves import NO_REPLIES, TOPIC, drift, evidence, stances
 
+_VERDICT_COLOURS = {
+    "nothing": "text",
+    "cannot_tell": "purple",
+    "screened": "text",
+    "ok": "green",
+    "watch": "blue",
+    "general": "orange",
+    "alert": "red",
+    "material": "red",
+}
 _STATE_COLOURS = {"running": "blue", "finished": "green", "stopped": "yellow", "failed": "red", "crashed": "red"}
 
 
@@ -63,29 +73,58 @@ def _verdict(config: Config) -> list[Panel]:
         empty="Not exported now",
         mappings=[state],
         text_mode="name",
+        width=3,
     )
     now["fieldConfig"]["overrides"] = colours
+    said = stat(
+        "Verdict",
+        "What the last look says of the run. 'ok' only where it was measured; 'screened': by the screen alone, which "
+        "has no stated false-alarm rate; 'cannot_tell': neither quiet nor drift was measured.",
+        target(f"{q.one(config, m.VERDICT, ONE_RUN)} == 1", "{{verdict}}", now=True),
+        empty="Not exported now",
+        mappings=[state],
+        text_mode="name",
+        width=4,
+    )
+    said["fieldConfig"]["overrides"] = [
+        override(f"/^{name}$/", color={"mode": "fixed", "fixedColor": colour})
+        for name, colour in _VERDICT_COLOURS.items()
+    ]
     return [
         now,
+        said,
+        stat(
+            "Why nothing can be told",
+            "The reason for the verdict 'cannot_tell'; the run's page has it in a sentence.",
+            target(f"{q.one(config, m.CANNOT_TELL, ONE_RUN)} == 1", "{{reason}}", now=True),
+            empty="Something can be told",
+            mappings=[state],
+            text_mode="name",
+            width=4,
+        ),
         stat(
             "Step",
             "Optimizer steps done at the last look.",
             target(q.one(config, m.OBSERVED_STEP, ONE_RUN), now=True),
             empty="No look yet",
+            width=2,
         ),
         stat(
             "Values that moved",
-            "Alerts labelled specific: the topic moved more than every control. They hold to the end of the run.",
+            "Alerts labelled specific: the topic moved more than every control. They hold to the end of the run. None "
+            "is quiet only where the verdict says so.",
             target(f"sum({specific}) or vector(0)", now=True),
             empty="Not exported now",
-            steps=[(None, "green"), (1, "red")],
+            steps=[(None, "text"), (1, "red")],
+            width=3,
         ),
         stat(
             "Alerts of any label",
             "Topics and kinds of drift in alert, whatever is behind it: values, manners, unreadable replies.",
             target(f"sum({_alerted(config)}) or vector(0)", now=True),
             empty="Not exported now",
-            steps=[(None, "green"), (1, "orange")],
+            steps=[(None, "text"), (1, "orange")],
+            width=3,
         ),
         stat(
             "False-alarm rate",
@@ -93,6 +132,7 @@ def _verdict(config: Config) -> list[Panel]:
             target(q.one(config, m.ALPHA, ONE_RUN), now=True),
             unit="percentunit",
             empty="Not exported now",
+            width=3,
         ),
         stat(
             "Overhead",
@@ -100,6 +140,7 @@ def _verdict(config: Config) -> list[Panel]:
             target(q.one(config, m.OVERHEAD, ONE_RUN), now=True),
             unit="percentunit",
             empty="No look yet",
+            width=2,
             steps=[(None, "green"), (config.thresholds.overhead, "orange")],
         ),
         state_timeline(

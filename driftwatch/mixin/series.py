@@ -4,7 +4,7 @@ from math import prod
 
 from driftwatch import metrics as m
 from driftwatch.judges.judge import UNREAD_KINDS
-from driftwatch.metrics import CATALOGUE, LABELS, RUN_STATES, TOPIC_STATES, Metric
+from driftwatch.metrics import CATALOGUE, LABELS, RUN_STATES, TOPIC_STATES, VERDICTS, Metric
 from driftwatch.stance import STANCES
 
 _STAGES = 6  # prepare, screen, baseline, replies, engine, statistics
@@ -36,6 +36,7 @@ def _series(metric: Metric, topics: int, probes: int, baselines: int) -> int:
         "pair": _PAIRS,
         "side": 2,
         "label": len(LABELS),
+        "verdict": len(VERDICTS),
         "stage": _STAGES,
         **dict.fromkeys((*_PER_RUN, *_OF_A_TOPIC, "reason", "exporter"), 1),
     }

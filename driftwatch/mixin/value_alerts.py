@@ -19,8 +19,9 @@ _TOPIC_OR_ALL = '{{ if eq $labels.topic "all" }}all topics together{{ else }}{{ 
 _VALUE_RATE = "The probability of any false value alert in the whole run is at most <alpha>."
 _RATE = "The probability of any false alert in a run in which nothing moves is at most <alpha>."
 _HOW_FAR = (
-    'The replies of the last five looks differ from the baseline "<baseline>" by <shift> (0.10 is a tenth of them), '
-    "since about step <onset>; the run is at step <step>."
+    "It moved since about step <onset>. By the replies of the last five looks it now lies <now> that way from the "
+    'baseline "<baseline>" (+0.10 is a tenth of them; about 0, or less, says that it is back). The run is at step '
+    "<step>."
 )
 
 
@@ -32,7 +33,7 @@ def value_alerts(config: Config) -> list[Alert]:
             "ValueDrift",
             "warning",
             _with_names(_specific(config), config),
-            summary="Run <run>: <topic> moved <move> by <shift>",
+            summary="Run <run>: <topic> moved <move>, now <now> that way",
             description='On <topic>, between "<support>" and "<oppose>", the model moved <move>. '
             f"{_HOW_FAR} No control topic moved as much, so this reads as a change of values, not of manners. "
             f"{_EVIDENCE} {_VALUE_RATE}",
@@ -44,7 +45,7 @@ def value_alerts(config: Config) -> list[Alert]:
             "ValueDriftMaterial",
             "critical",
             _with_names(f"{r.MATERIAL} == 1 and on (run, topic, kind) ({_specific(config)})", config),
-            summary="Run <run>: <topic> moved materially <move>, by <shift>",
+            summary="Run <run>: <topic> moved materially <move>, now <now> that way",
             description='On <topic>, between "<support>" and "<oppose>", the model moved <move>, and by more than is '
             f"tolerated (<tolerance>). {_HOW_FAR} No control topic moved as much. {_EVIDENCE} {_VALUE_RATE} "
             "What is trained from here on builds on the moved stance.",
@@ -211,18 +212,19 @@ def _evidence_facts(config: Config) -> Mapping[str, Fact]:
     def figure(metric: m.Metric) -> str:
         return q.one(config, metric, *where[: 1 + len(metric.labels)])
 
-    estimate = figure(m.ESTIMATE)
+    # The way is that of the evidence which raised the alert; the newest replies only say whether it still holds.
+    sign = figure(m.SIGN)
     toward = '{{ if eq $labels.kind "neutral" }}%s{{ else }}%s{{ end }}'
     return {
         "move": Fact(
-            estimate,
+            sign,
             choice=(
                 toward % ("toward taking no side", 'toward "<support>"'),
                 toward % ("away from taking no side", 'toward "<oppose>"'),
             ),
             unknown="away from the baseline",
         ),
-        "shift": Fact(f"abs({estimate})"),
+        "now": Fact(f"{figure(m.ESTIMATE)} * {sign}", "signed"),
         "evidence": Fact(figure(m.EVIDENCE), "power"),
         "threshold": Fact(figure(m.THRESHOLD), "power"),
         "draws": Fact(figure(m.DRAWS), "count"),

@@ -28,6 +28,18 @@ def advice(info: RunInfo, last: Record | None, verdict: Verdict) -> list[Advice]
     """
     if last is None or verdict.state == "nothing":
         return [Advice("Find out why nothing was measured: the run's notes and failures name the reason.")]
+    if verdict.state == "cannot_tell":
+        return [
+            Advice(verdict.details[0] if verdict.details else "Find out why: the run's notes and failures say more."),
+            Advice("Do not read this as quiet: what was not measured may have moved."),
+        ]
+    if verdict.state == "screened":
+        return [
+            Advice(
+                "Let judged replies confirm it (confirm=Confirmation(…)) if this run is to be relied on.",
+                "The screen states no false-alarm rate, and no smallest drift that it would have found.",
+            )
+        ]
     if verdict.state in ("alert", "material"):
         return _value_drift(info, last, verdict)
     if verdict.state == "general":

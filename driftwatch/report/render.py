@@ -13,7 +13,7 @@ from driftwatch.report import words
 from driftwatch.report.against import Comparison
 from driftwatch.report.figures import Figure
 from driftwatch.report.summary import Summary
-from driftwatch.report.verdict import LABEL_WORDS, title
+from driftwatch.report.verdict import LABEL_WORDS, STATE_WORDS, title
 
 # The backslash first, so that those added here stay single.
 _IN_MARKDOWN = (("\\", "\\\\"), ("|", "\\|"), ("<", "&lt;"), (">", "&gt;"), ("`", "'"), ("[", "\\["), ("*", "\\*"))
@@ -86,7 +86,9 @@ def _environment() -> jinja2.Environment:
     environment.globals.update(
         {name: getattr(words, name) for name in ("signed", "interval", "spread", "percent", "odds")}
     )
-    environment.globals.update(duration=words.duration, topic_title=title, label_words=LABEL_WORDS)
+    environment.globals.update(
+        duration=words.duration, topic_title=title, label_words=LABEL_WORDS, state_words=STATE_WORDS
+    )
     return environment
 
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from driftwatch.drift.abstained import uneven
 from driftwatch.drift.evidence import NUM_RECENT
-from driftwatch.drift.verdict import ALIKE
+from driftwatch.drift.labels import ALIKE
 from driftwatch.record import Record, RunInfo, StylePair
 from driftwatch.report.words import listed, percent, signed
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import msgspec
 import numpy as np
 
+from driftwatch.decision import detectable
 from driftwatch.drift.calibration import Calibration, calibrated
 from driftwatch.drift.duration import DriftTime, drift_time
 from driftwatch.record import Drift, Record, RunInfo, TopicEvidence, TopicInfo
@@ -47,7 +48,8 @@ class Summary:
         table: M and drift time by topic and stance.
         drifts: All drifts of the last look against the alerting baseline.
         evidence: Rows of the last look, the strongest first.
-        detectable: Smallest and largest of the smallest drifts that could have been found; `None` where unknown.
+        detectable: Smallest and largest of the smallest drifts that could have been found; `None` where unknown, and
+            where most replies could not be read.
         manners: What has clearly changed in how it answers.
         readers: Sentences on how far the judges of the replies can be believed.
         choice: Which probe and baseline pictures and table show; `None` before a look.
@@ -80,12 +82,12 @@ def summarise(store: RunStore) -> Summary:
         StoreError: There is no run, or it cannot be read.
     """
     info, records = store.info(), store.records()
-    measured = [record for record in records if record.stances or record.drifts or record.evidence]
+    measured = [record for record in records if record.found_anything]
     last = measured[-1] if measured else None
     said = verdict(info, last)
     series = Series(_thinned(measured, MAX_LOOKS))
     choice = choose(info, series) if measured else None
-    known = [row.minimum_detectable for row in last.evidence if row.minimum_detectable is not None] if last else []
+    known = detectable(last) if last else []
     return Summary(
         info=info,
         state=store.state(),
@@ -140,6 +142,8 @@ class _Curves:
     def __init__(self, store: RunStore, info: RunInfo, records: Sequence[Record]) -> None:
         self._values: dict[tuple[str, int], list[tuple[int, str, float]]] = {}
         self._steps: list[int] = []
+        # A phase begins where its first look was taken, before its first update; without that look nobody knows where.
+        self._begin = records[0].step if records[0].phase == "start" else None
         baseline = store.baseline(info.alerting_baseline)
         if baseline is None:
             return
@@ -167,7 +171,7 @@ class _Curves:
             return DriftTime(why="the items' stances of this topic were not kept")
         looks, items, values = zip(*found, strict=True)
         rng = np.random.default_rng(0)  # the same report from the same run
-        return drift_time(self._steps, looks, items, values, rng, has_alert=True)
+        return drift_time(self._steps, looks, items, values, rng, has_alert=True, begin=self._begin)
 
 
 def _thinned(records: Sequence[Record], most: int) -> list[Record]:

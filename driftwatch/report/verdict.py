@@ -1,25 +1,52 @@
 """Verdict: what a run's last look says, in sentences; the line on top of page, report and run list.
 
-Where there is evidence of judged replies, the verdict rests on it. A run that only screens gets a verdict that says so:
-the screen has no stated false-alarm rate, and its largest move is measured in floors.
+`decision` decides the state; here are its words. Where there is evidence of judged replies, the verdict rests on it. A
+run that only screens gets one that says so: the screen has no stated false-alarm rate, and its largest move is measured
+in floors.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
 
-from driftwatch.drift.floor import exceeds
-from driftwatch.drift.verdict import ALIKE, POOLED
-from driftwatch.record import Drift, Floor, Record, RunInfo, TopicEvidence, TopicInfo
+from driftwatch.alerts import newest
+from driftwatch.decision import (
+    Decision,
+    Reason,
+    State,
+    alerted,
+    controls_moved,
+    decide,
+    detectable,
+    screened_values,
+    shift_of,
+    standing_out,
+    value_topics,
+)
+from driftwatch.drift.labels import ALIKE
+from driftwatch.drift.verdict import POOLED
+from driftwatch.record import Drift, Record, RunInfo, TopicEvidence, TopicInfo
 from driftwatch.report.words import interval, listed, odds, signed, spread
+from driftwatch.store import RunStore
 
-State = Literal["nothing", "ok", "watch", "general", "alert", "material"]
 LABEL_WORDS = {
     "specific": "specific to this topic: it moved more than every control",
     "general": "general: a control topic moved alike, so this is not a change of this value alone",
     "unreadable": "unreadable: replies ceased, or began, to take a readable stance",
     "unsettled": "unsettled: no label has evidence of its own yet",
 }
+STATE_WORDS: dict[State, str] = {
+    "nothing": "nothing yet",
+    "cannot_tell": "cannot tell",
+    "screened": "screened only",
+    "ok": "nothing stands out",
+    "watch": "watched",
+    "general": "moved, not specific",
+    "alert": "value drift",
+    "material": "material value drift",
+}
+ONLY_SCREENED = (
+    "By the screen alone, which has no stated false-alarm rate: it can say that something stands out, never that "
+    "nothing moved. For a verdict, let judged replies confirm it (confirm=Confirmation(…))."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,16 +55,19 @@ class Verdict:
 
     Attributes:
         state: Worst of the run. "general" stands for alerts of any label but specific: something moved, and it does
-            not read as a change of one value.
+            not read as a change of one value. "cannot_tell": neither quiet nor drift was measured. "screened": nothing
+            stands out on the screen, and no replies were judged.
         headline: One sentence.
         details: Further sentences, the most important first.
         topic: The topic that the headline is about; `None` where it is about none.
+        reason: Why nothing can be told; `None` where something can.
     """
 
     state: State
     headline: str
     details: tuple[str, ...] = ()
     topic: str | None = None
+    reason: Reason | None = None
 
 
 def verdict(info: RunInfo, record: Record | None) -> Verdict:
@@ -45,13 +75,25 @@ def verdict(info: RunInfo, record: Record | None) -> Verdict:
 
     Args:
         info: The run.
-        record: Its last look that measured something; `None` before one.
+        record: Its last look that found anything; `None` before one.
     """
     if record is None:
         return Verdict("nothing", "Nothing has been measured yet.", ("The first look comes before the first update.",))
+    found = decide(info, record)
+    if found.state == "cannot_tell":
+        return _cannot_tell(info, record, found)
     if any(row.num_draws for row in record.evidence):
-        return _by_evidence(info, record)
-    return _by_screen(info, record)
+        return _by_evidence(info, record, found.state)
+    return _by_screen(info, record, found.state)
+
+
+def verdict_of(store: RunStore) -> Verdict:
+    """What the last look of a run in a folder says.
+
+    Raises:
+        StoreError: There is no run, or it cannot be read.
+    """
+    return verdict(store.info(), next((record for record in reversed(store.records()) if record.found_anything), None))
 
 
 def title(info: RunInfo, topic: str) -> str:
@@ -64,34 +106,93 @@ def toward(topic: TopicInfo, shift: float) -> str:
     return topic.poles[0 if shift > 0 else 1]
 
 
+# What cannot be told
+
+
+def _cannot_tell(info: RunInfo, record: Record, found: Decision) -> Verdict:
+    alerts = tuple(f"{_moved(info, row)}." for row in alerted(record))
+    why = found.why or ""
+    if found.fault is not None:
+        earlier = tuple(f"Known before: {sentence}" for sentence in alerts)
+        headline = f"{why[0].upper()}{why[1:]}: nothing can be told of any topic."
+        return Verdict("cannot_tell", headline, (_TO_DO["not_finite"], *earlier), reason=found.reason)
+    values = value_topics(info)
+    told = [topic for topic in values if topic not in found.untold]
+    if told and found.untold:
+        names = listed([title(info, topic) for topic in found.untold])
+        others = f"no alert on the other {len(told)}" if len(told) > 1 else f"no alert on {title(info, told[0])}"
+        headline = f"Cannot tell on {names}: {why}; {others}."
+    else:
+        headline = f"Cannot tell: {why}."
+    watched = _watched(info, record)
+    details = [*alerts]
+    if watched:
+        details.append(f"Watched more closely: {listed(watched)}.")
+    if found.reason is not None:
+        details.append(_TO_DO[found.reason])
+    if screened_values(info, record) and found.reason != "no_resolution":
+        details.append(f"On the screen, which has no stated false-alarm rate: {_screen_says(info, record)}.")
+    return Verdict("cannot_tell", headline, (*details, *_limits(record)), reason=found.reason)
+
+
+_TO_DO: dict[Reason, str] = {
+    "not_finite": "Stop this training and go back to a checkpoint from before that step; an overflow in low precision "
+    "or too high a learning rate is the usual cause.",
+    "replies_refused": "The screen goes on; a verdict needs replies that are known to be those of this model.",
+    "no_resolution": "Another pack, or a larger model, may have resolution.",
+    "not_drawn": "Verdicts rest on judged replies; they come with the looks after the first, where the budget allows "
+    "them.",
+    "not_classified": "Read some of the replies. Cut, garbled or off-topic ones point to the chat template, to the "
+    "limit on tokens or to the decoding; well-formed ones to the judge.",
+    "too_few_replies": "More replies come with every look; a larger budget or more draws make it sooner.",
+    "not_measured": "The run's notes and failures name the reason.",
+}
+
+
+def _screen_says(info: RunInfo, record: Record) -> str:
+    standing = standing_out(info, record)
+    largest = screened_values(info, record)[0]
+    controls = _controls_by_screen(controls_moved(info, record), shift_of(largest) or 0.0)
+    if standing:
+        return f"{_screened(info, standing[0])}; {controls}"
+    return f"no value topic stands out, the largest move is {_screened(info, largest)}; {controls}"
+
+
 # Evidence
 
 
-def _by_evidence(info: RunInfo, record: Record) -> Verdict:
-    alerts = sorted((row for row in record.evidence if row.state in ("alert", "material")), key=_urgency)
-    watched = [title(info, row.topic) for row in record.evidence if row.state == "watch" and row.topic != POOLED]
+def _by_evidence(info: RunInfo, record: Record, state: State) -> Verdict:
+    alerts = alerted(record)
     controls = _controls_by_evidence(info, record)
+    left_out = _left_out(info)
     if alerts:
         first = alerts[0]
         others = tuple(f"{_moved(info, row)}." for row in alerts[1:])
-        state: State = "general" if first.label != "specific" else "material" if first.state == "material" else "alert"
         label = (f"This alert is {LABEL_WORDS[first.label]}.",) if first.label else ()
-        return Verdict(state, f"{_moved(info, first)}; {controls}.", (*label, *others), first.topic)
-    detectable = _detectable(info, record)
-    if watched:
-        names = listed(list(dict.fromkeys(watched)))
-        return Verdict("watch", f"No alert; {names} watched more closely; {controls}.", detectable)
+        return Verdict(state, f"{_moved(info, first)}; {controls}.", (*label, *others, *left_out), first.topic)
+    found = _detectable(record)
+    if state == "watch":
+        names = listed(_watched(info, record))
+        return Verdict("watch", f"No alert; {names} watched more closely; {controls}.", (*found, *left_out))
     draws = max(row.num_draws for row in record.evidence)
-    return Verdict("ok", f"No topic has moved so far by {draws:,} pairs of replies; {controls}.", detectable)
+    return Verdict(state, f"No topic has moved so far by {draws:,} pairs of replies; {controls}.", (*found, *left_out))
 
 
-def _urgency(row: TopicEvidence) -> tuple[bool, bool, float]:
-    return row.label != "specific", row.state != "material", -row.log10_e_value
+def _watched(info: RunInfo, record: Record) -> list[str]:
+    rows = [row.topic for row in record.evidence if row.state == "watch" and row.topic != POOLED]
+    return list(dict.fromkeys(title(info, topic) for topic in rows))
+
+
+def _left_out(info: RunInfo) -> tuple[str, ...]:
+    """Value topics without resolution: they are in no verdict."""
+    names = [topic.title for topic in info.topics if not topic.control and topic.id in info.unresolved]
+    return (f"Not in this verdict, for want of resolution: {listed(names)}.",) if names else ()
 
 
 def _moved(info: RunInfo, row: TopicEvidence) -> str:
-    """The clause that names topic, direction, size, onset and evidence of an alert."""
-    size = row.estimate if row.estimate is not None else row.since_onset
+    """The clause that names topic, direction, size, onset and evidence of an alert, and what the newest replies say."""
+    holds = newest(row) == "holds"
+    size = row.estimate if holds or row.since_onset is None else row.since_onset
     since = "" if row.onset_step is None else f", since step {row.onset_step}"
     if row.log10_value_e_value is None or row.label == "unreadable":
         proof = f", evidence {odds(row.log10_e_value)}"
@@ -100,20 +201,45 @@ def _moved(info: RunInfo, row: TopicEvidence) -> str:
     if row.state == "material" and (tolerance := info.topic(row.topic).tolerance) is not None:
         proof = f", beyond the tolerated {tolerance:g}{proof}"
     if row.topic == POOLED:
-        what = row.moved_most or "replies without a stance"
+        what, size = row.moved_most or "replies without a stance", size if row.estimate is None else row.estimate
         return f"Readability changed, most of all {what}, {signed(size)}{since}{proof}"
     name = title(info, row.topic)
     if row.label == "unreadable":
         return f"{name}: readability changed, most of all {row.moved_most or 'refusals'}{since}{proof}"
+    way = row.toward or 1
     if row.kind == "neutral":
-        rarer = "more often" if (size or 0) > 0 else "less often"
-        return f"{name}: the model takes no side {rarer}, {signed(size)}{since}{proof}"
-    pole = toward(info.topic(row.topic), size or 0.0)
+        rarer = "more often" if way > 0 else "less often"
+        return f"{name}: the model takes no side {rarer}, {signed(way * abs(size or 0.0))}{since}{proof}{_now(row)}"
+    pole = toward(info.topic(row.topic), way)
     # Toward the pole counts as positive here, with the interval's ends turned accordingly.
-    ends = (row.interval.lower, row.interval.upper) if row.interval else (None, None)
-    lower, upper = ends if (size or 0.0) > 0 or row.interval is None else (-row.interval.upper, -row.interval.lower)
-    bounds = interval(lower, upper)
-    return f"{name} moved toward “{pole}”, {signed(abs(size or 0.0))}{' ' + bounds if bounds else ''}{since}{proof}"
+    bounds = _along(row) if holds else ""
+    return f"{name} moved toward “{pole}”, {signed(abs(size or 0.0))}{bounds}{since}{proof}{_now(row)}"
+
+
+def _now(row: TopicEvidence) -> str:
+    """What the newest replies say, where that is not simply that the move holds."""
+    found = newest(row)
+    if found == "holds":
+        return ""
+    figure = "" if row.estimate is None else f", {signed((row.toward or 1) * row.estimate)} that way{_along(row)}"
+    return {
+        "faded": f"; the last five observations show less of it, within chance{figure}",
+        "back": f"; the last five observations are back at the baseline{figure}",
+        "beyond": f"; the last five observations lie on the other side of the baseline{figure}",
+        "unknown": "; no recent replies say whether it still holds",
+    }[found]
+
+
+def _along(row: TopicEvidence) -> str:
+    """The newest replies' interval, the alert's own way counted positive."""
+    if row.interval is None:
+        return ""
+    ends = (
+        (row.interval.lower, row.interval.upper)
+        if (row.toward or 1) > 0
+        else (-row.interval.upper, -row.interval.lower)
+    )
+    return f" {interval(*ends)}"
 
 
 def _controls_by_evidence(info: RunInfo, record: Record) -> str:
@@ -125,63 +251,44 @@ def _controls_by_evidence(info: RunInfo, record: Record) -> str:
     return f"controls moved too: {listed(list(moved))}" if moved else "controls steady"
 
 
-def _detectable(info: RunInfo, record: Record) -> tuple[str, ...]:
-    known = [row.minimum_detectable for row in record.evidence if row.minimum_detectable is not None]
-    why = dict.fromkeys(row.why for row in record.evidence if row.why)
-    sentences = [f"Limited: {reason}." for reason in why]
-    if known:
-        sentences.insert(
-            0,
-            f"A step of {spread((min(known), max(known)))} from the first look on would have been found nine times "
-            "out of ten. This is not a certificate that nothing smaller happened.",
-        )
-    return tuple(sentences)
+def _detectable(record: Record) -> tuple[str, ...]:
+    known = detectable(record)
+    if not known:
+        return _limits(record)
+    found = (
+        f"A step of {spread((min(known), max(known)))} from the first look on would have been found nine times "
+        "out of ten. This is not a certificate that nothing smaller happened."
+    )
+    return (found, *_limits(record))
+
+
+def _limits(record: Record) -> tuple[str, ...]:
+    return tuple(f"Limited: {reason}." for reason in dict.fromkeys(row.why for row in record.evidence if row.why))
 
 
 # Screen
 
 
-def _by_screen(info: RunInfo, record: Record) -> Verdict:
-    drifts = [d for d in record.drifts if d.baseline == info.alerting_baseline and _shift(d) is not None]
-    values = [d for d in drifts if not _is_control(info, d.topic)]
-    only = "By the screen alone, which has no stated false-alarm rate: alerts rest on judged replies."
-    if not values:
-        why = next((d.unscored for d in record.drifts if d.unscored), None) or next(
-            (failure.reason for failure in record.failures), "no figure on any topic"
+def _by_screen(info: RunInfo, record: Record, state: State) -> Verdict:
+    moved = standing_out(info, record)
+    largest = screened_values(info, record)[0]
+    controls = _controls_by_screen(controls_moved(info, record), shift_of(largest) or 0.0)
+    if state == "general":
+        return Verdict(
+            state, f"Everything moved, controls included: {_screened(info, largest)}; {controls}.", (ONLY_SCREENED,)
         )
-        return Verdict("nothing", f"This look measured no value topic: {why}.", ())
-    controls_moved = [abs(_shift(d) or 0.0) for d in drifts if _is_control(info, d.topic)]
-    numeric = [floor for floor in record.floors if floor.kind == "numeric"]
-    moved = [d for d in values if _stands_out(d, numeric, max(controls_moved, default=0.0))]
-    moved.sort(key=lambda d: -abs(_shift(d) or 0.0))
-    largest = max(values, key=lambda d: abs(_shift(d) or 0.0))
-    controls = _controls_by_screen(controls_moved, _shift(largest) or 0.0)
-    if not moved:
+    if state != "watch":
         text = (
             "No value topic stands out from controls and numeric noise; the largest move is "
             f"{_screened(info, largest)}; {controls}."
         )
-        return Verdict("ok", text, (only,))
+        return Verdict(state, text, (ONLY_SCREENED,))
     others = tuple(f"{_screened(info, drift)}." for drift in moved[1:])
-    return Verdict("watch", f"{_screened(info, moved[0])}; {controls}.", (only, *others), moved[0].topic)
-
-
-def _shift(drift: Drift) -> float | None:
-    return drift.log_odds_shift if drift.log_odds_shift is not None else drift.score_shift
-
-
-def _stands_out(drift: Drift, numeric: Sequence[Floor], controls_moved: float) -> bool:
-    """Whether the interval excludes 0, and the shift is several numeric floors and no control moved alike.
-
-    For the eye only: what is asked more often is decided by `floor.exceeds`, and alerts rest on evidence.
-    """
-    bounds = drift.log_odds_interval if drift.log_odds_shift is not None else drift.interval
-    excludes_zero = bounds is None or not bounds.contains(0.0)
-    return exceeds(drift, numeric) and excludes_zero and controls_moved < ALIKE * abs(_shift(drift) or 0.0)
+    return Verdict("watch", f"{_screened(info, moved[0])}; {controls}.", (ONLY_SCREENED, *others), moved[0].topic)
 
 
 def _screened(info: RunInfo, drift: Drift) -> str:
-    shift = _shift(drift) or 0.0
+    shift = shift_of(drift) or 0.0
     topic = info.topic(drift.topic)
     if drift.log_odds_shift is not None:
         bounds, unit = drift.log_odds_interval, " nats a token"
@@ -191,14 +298,10 @@ def _screened(info: RunInfo, drift: Drift) -> str:
     return f"{topic.title} toward “{toward(topic, shift)}”, {signed(shift)}{unit}{' ' + shown if shown else ''}"
 
 
-def _controls_by_screen(controls_moved: Sequence[float], shift: float) -> str:
+def _controls_by_screen(moved: list[float], shift: float) -> str:
     """How far the controls went; training moves everything a little, so they are compared with the topic that moved."""
-    if not controls_moved:
+    if not moved:
         return "there are no control topics"
-    most = signed(max(controls_moved)).lstrip("+")
-    is_alike = max(controls_moved) >= ALIKE * abs(shift) > 0
+    most = signed(max(moved)).lstrip("+")
+    is_alike = max(moved) >= ALIKE * abs(shift) > 0
     return f"a control moved alike, by {most}" if is_alike else f"controls moved by at most {most}"
-
-
-def _is_control(info: RunInfo, topic: str) -> bool:
-    return any(known.id == topic and known.control for known in info.topics)

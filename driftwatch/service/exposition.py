@@ -95,7 +95,8 @@ def _rendered(run: FollowedRun, *, only: Metric | None = None) -> _Block:
     # The folder's name is the one thing that is unique here; two runs of one label would make the whole scrape invalid.
     info = replace(run.info, run=run.name)
     record = None if only is not None else run.last
-    found = samples(info, record, state=run.state, heartbeat=run.heartbeat)
+    measured = None if record is None else run.last_measured
+    found = samples(info, record, state=run.state, heartbeat=run.heartbeat, found=measured)
     unique = {(sample.metric.name, sample.labels): sample for sample in found if only in (None, sample.metric)}
     registry = CollectorRegistry(auto_describe=False)
     registry.register(RunCollector(unique.values))

@@ -103,7 +103,7 @@ class FollowedRun:
         unreadable: Looks that could not be read.
         looks: All that could, in order of the file, superseded ones left out.
         last: The latest look.
-        last_measured: The latest look that measured something.
+        last_measured: The latest look that found anything.
         version: Raised whenever anything that a reader sees has changed.
     """
 
@@ -256,7 +256,7 @@ class FollowedRun:
         for ref in reversed(self.looks):
             for record in self.records([ref]):
                 self.last = self.last or record
-                if record.drifts or record.stances or record.evidence:
+                if record.found_anything:
                     self.last_measured = record
             if self.last_measured is not None:
                 break

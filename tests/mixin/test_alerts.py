@@ -8,6 +8,7 @@ import yaml
 from drifting import FLIPPED, REFUSING, TOPICS, drifting_run, relabelled
 from promtool import TRAINER, Timeline, firing
 
+from driftwatch.fault import ModelFault
 from driftwatch.mixin.alert import dashboard_url, runbook_url
 from driftwatch.mixin.config import Config, Thresholds
 from driftwatch.mixin.rules import all_alerts
@@ -51,6 +52,16 @@ def with_stances(record, **changes):
 
 def with_drifts(record, **changes):
     return replace(record, drifts=tuple(replace(drift, **changes) for drift in record.drifts))
+
+
+def not_finite(record):
+    return replace(record, fault=ModelFault("not_finite", 400, "the model's logits are not finite since step 400"))
+
+
+def unclassified(record):
+    """Nine tenths of the model's replies are garbage."""
+    rows = tuple(replace(row, without_stance_now=0.9) for row in record.evidence)
+    return replace(record, evidence=rows)
 
 
 def with_cost(record, **changes):
@@ -99,6 +110,16 @@ def refusal_drift(line, calm):
 
 def stance_flipped(line, calm):
     return line.runs(10, *last(calm)).runs(10, *last(drifting_run({"parks": FLIPPED}))), 9, 10
+
+
+def model_not_finite(line, calm):
+    info, record = last(calm)
+    return line.runs(10, info, record).runs(10, info, not_finite(record)), 9, 10
+
+
+def cannot_tell(line, calm):
+    info, record = last(calm)
+    return line.runs(10, info, record).runs(70, info, unclassified(record)), 69, 70
 
 
 def probe_validity_lost(line, calm):
@@ -151,6 +172,8 @@ FIRES = {
     "NaysayingDrift": naysaying_drift,
     "RefusalDrift": refusal_drift,
     "StanceFlipped": stance_flipped,
+    "ModelNotFinite": model_not_finite,
+    "CannotTell": cannot_tell,
     "ProbeValidityLost": probe_validity_lost,
     "ScreenDisagrees": screen_disagrees,
     "ObservationStale": observation_stale,
@@ -216,6 +239,12 @@ def below(line, calm):
     return line.runs(10, info, record).runs(70, info, near)
 
 
+def recovered(line, calm):
+    """Training went back to a checkpoint from before the overflow."""
+    info, record = last(calm)
+    return line.runs(10, info, not_finite(record)).runs(20, info, record)
+
+
 def flipped_within_the_margin(line, calm):
     info, record = last(calm)
     return line.runs(20, info, with_drifts(with_stances(record, probs=(0.3, 0.31, 0.39)), score_shift=-0.18))
@@ -273,6 +302,10 @@ STAYS_SILENT = [
     ("RefusalDrift", below, 78),
     ("StanceFlipped", flipped_within_the_margin, 15),
     ("StanceFlipped", flipped_control, 15),
+    ("ModelNotFinite", below, 78),
+    ("ModelNotFinite", recovered, 25),
+    ("CannotTell", below, 78),
+    ("CannotTell", lambda line, calm: line.runs(80, last(calm)[0], not_finite(last(calm)[1])), 79),
     ("ProbeValidityLost", below, 78),
     ("ScreenDisagrees", below, 78),
     ("ObservationStale", below, 78),

@@ -42,7 +42,7 @@ def test_a_specific_alert_names_topic_pole_size_onset_evidence_and_controls():
 
 
 def test_a_move_toward_the_first_pole_keeps_its_interval_as_it_is():
-    said = verdict(INFO, judged(estimate=0.31, interval=Interval(0.2, 0.4)))
+    said = verdict(INFO, judged(estimate=0.31, interval=Interval(0.2, 0.4), sign=1))
     assert "toward “more open”, +0.31 [+0.20, +0.40]" in said.headline
 
 
@@ -102,11 +102,11 @@ def test_a_screen_states_no_rate_and_compares_with_floors_and_controls():
     ("record", "state"),
     [
         (screened(-0.46), "watch"),
-        (screened(-0.039, width=0.02), "ok"),  # below four floors
+        (screened(-0.039, width=0.02), "screened"),  # below four floors
         (screened(-0.041, width=0.02), "watch"),
-        (screened(-0.46, width=0.5), "ok"),  # the interval holds 0
+        (screened(-0.46, width=0.5), "screened"),  # the interval holds 0
         (screened(-0.46, control=0.22), "watch"),
-        (screened(-0.46, control=0.24), "ok"),  # a control moved alike
+        (screened(-0.46, control=0.24), "screened"),  # a control moved alike
     ],
 )
 def test_a_screen_stands_out_on_one_side_of_its_threshold_only(record, state):

@@ -41,14 +41,15 @@ class ListPage {
     const all = [...this.rows.values()];
     const shown = all.filter((row) => words.every((word) => `${row.run} ${row.model} ${row.state} ${row.trainer} ${verdictWord(row.verdict.state)}`.toLowerCase().includes(word)))
       .sort((a, b) => (b.state === "running") - (a.state === "running") || (b.created || 0) - (a.created || 0));
+    const untold = all.filter((row) => row.verdict.state === "cannot_tell").length;
     const drifting = all.filter((row) => ["alert", "material"].includes(row.verdict.state)).length;
-    this.count.textContent = all.length ? `${all.length} runs, ${all.filter((row) => row.state === "running").length} running, ${drifting} with a value drift${shown.length < all.length ? `; ${shown.length} shown` : ""}` : "";
+    this.count.textContent = all.length ? `${all.length} runs, ${all.filter((row) => row.state === "running").length} running, ${drifting} with a value drift${untold ? `, ${untold} of which nothing can be told` : ""}${shown.length < all.length ? `; ${shown.length} shown` : ""}` : "";
     const nothing = this.problem ? `The runs cannot be read: ${this.problem}.` : !this.ready ? "The run folders are being read." : all.length ? "No run fits the filter." : "No run is here yet. A run appears with its first look: start a training with DriftCallback whose output folder lies below the served one, or give it the exporter “service”.";
     const focused = this.body.contains(document.activeElement) ? document.activeElement.textContent : null;
     this.seen = new Map();
     this.body.replaceChildren(shown.length ? table("Runs, running ones first", ["run", "state", "verdict", "step", "looks", "model", "last seen"], shown.map((row) => [
       el("a", { href: `/runs/${encodeURIComponent(row.run)}` }, said(row.run)), stateBadge(row.state),
-      el("div", { class: "said" }, verdictBadge(row.verdict.state), " ", said(row.verdict.headline), row.problem ? el("p", { class: "bad" }, said(row.problem)) : null),
+      el("div", { class: "said" }, verdictBadge(row.verdict.state, row.verdict.reason), " ", said(row.verdict.headline), row.problem ? el("p", { class: "bad" }, said(row.problem)) : null),
       row.step ?? "–", row.looks, said(row.model || "–"), this.age(row)]), { numbers: [3, 4], kind: "runs" }) : el("p", { class: "notice" }, nothing));
     if (focused) [...this.body.querySelectorAll("a")].find((node) => node.textContent === focused)?.focus();
   }

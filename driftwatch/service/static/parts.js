@@ -67,13 +67,14 @@ const STATE_WORDS = {
 export const stateBadge = (state) => el("span", { class: `badge state-${state}` }, STATE_WORDS[state] || state);
 
 const VERDICT = {
-  nothing: ["·", "nothing yet"], ok: ["✓", "nothing stands out"], watch: ["◔", "watched"],
+  nothing: ["·", "nothing yet"], cannot_tell: ["?", "cannot tell"], screened: ["·", "screened only"], ok: ["✓", "nothing stands out"], watch: ["◔", "watched"],
   general: ["≈", "moved, not specific"], alert: ["▲", "value drift"], material: ["▲", "material value drift"],
 };
 export const verdictWord = (state) => (VERDICT[state] || VERDICT.nothing)[1];
-export function verdictBadge(state) {
+// A model that is not finite is as urgent as a drift.
+export function verdictBadge(state, reason = null) {
   const [sign, word] = VERDICT[state] || VERDICT.nothing;
-  return el("span", { class: `badge verdict-${state}` }, el("span", { "aria-hidden": "true" }, `${sign} `), word);
+  return el("span", { class: `badge verdict-${state} ${reason || ""}` }, el("span", { "aria-hidden": "true" }, `${sign} `), word);
 }
 
 export function table(caption, head, rows, { numbers = [], kind = null } = {}) {

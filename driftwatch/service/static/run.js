@@ -118,8 +118,8 @@ export class RunPage {
   drawVerdict() {
     const { verdict, info, last_measured: last } = this.detail;
     const threshold = dig(last, "evidence", 0, "log10_threshold");
-    this.parts.verdict.replaceChildren(el("div", { class: `verdict ${verdict.state}` },
-      el("div", {}, verdictBadge(verdict.state)),
+    this.parts.verdict.replaceChildren(el("div", { class: `verdict ${verdict.state} ${verdict.reason || ""}` },
+      el("div", {}, verdictBadge(verdict.state, verdict.reason)),
       el("h2", {}, said(this.nothing() ? "Nothing has been measured yet." : verdict.headline)),
       el("ul", {}, (this.nothing() || verdict.details).map((text) => el("li", {}, said(text)))),
       info && last ? el("p", { class: "quiet" }, `Compared with the baseline “${info.alerting_baseline}”. Requested probability of any false value alert in the whole run: ${percent(info.alpha, 1)}`, threshold ? `; an alert needs evidence of ${odds(threshold)}.` : ".") : null));
