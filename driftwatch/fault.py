@@ -6,6 +6,7 @@ verdict, a counted failure. It is read from what an observation finds; one quest
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from math import floor, log10
 from statistics import median_low
 from typing import Literal
 
@@ -80,7 +81,7 @@ def _fault(kind: Kind, step: int, before: ModelFault | None, most: float = 0.0) 
     since = before.since_step if before is not None and before.since_step <= step else step
     if kind == "not_finite":
         return ModelFault(kind, since, f"the model's weights or logits are not finite since step {since}")
-    size = f"{most:.0f}" if most < 1e4 else f"10^{len(str(int(most))) - 1}"
+    size = f"{most:.0f}" if most < 1e4 else f"10^{floor(log10(most))}"
     text = (
         f"the screen has moved by {size} nats a token since step {since}: the model's weights or logits have grown "
         "beyond all measure"

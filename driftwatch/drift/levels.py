@@ -82,7 +82,10 @@ def _ends(
     level_S: Floats, whole_NS: Floats, change_NS: Floats, rng: np.random.Generator
 ) -> tuple[Probs | None, Probs | None]:
     """Ends of the intervals: the spread of the bank's items and that of the shifts of those asked, independent."""
-    ends = [cluster_bootstrap(values, rng) for values in (whole_NS, change_NS)]
+    ends = [
+        cluster_bootstrap(values, rng, limits=limits)
+        for values, limits in ((whole_NS, (0.0, 1.0)), (change_NS, (-1.0, 1.0)))
+    ]
     lower, upper = [], []
     for s, (bank, shift) in enumerate(zip(*ends, strict=True)):
         if bank is None or shift is None:
