@@ -28,6 +28,7 @@ def validity_alerts(config: Config) -> list[Alert]:
                 "since": Fact(q.by("run", q.series(config, m.NOT_FINITE_SINCE, "run=$run"), "min"), "count"),
                 "step": Fact(f"max by (run) ({q.series(config, m.OBSERVED_STEP, 'run=$run')})", "count"),
             },
+            page="health",
         ),
         Alert(
             "CannotTell",

@@ -67,6 +67,22 @@ def _life(config: Config) -> list[Panel]:
             empty=_NO_RUN,
             width=8,
         ),
+        timeseries(
+            "Models that are finite",
+            "1 while weights and logits are finite, 0 from the look that found them not finite or beyond all measure; "
+            "an alert is raised at once.",
+            targets((q.by("run", q.series(config, m.MODEL_FINITE, RUNS), "min"), "{{run}}")),
+            unit="none",
+            empty=_NO_RUN,
+            limits=(0, 1),
+        ),
+        timeseries(
+            "Not finite since step",
+            "The step of the look that found it first.",
+            targets((q.by("run", q.series(config, m.NOT_FINITE_SINCE, RUNS), "min"), "{{run}}")),
+            unit="none",
+            empty="Every model is finite.",
+        ),
     ]
 
 

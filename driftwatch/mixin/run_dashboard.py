@@ -182,6 +182,7 @@ def _topics_table(config: Config) -> Panel:
         "F": (m.DRAWS, "pairs of replies"),
         "G": (m.ONSET, "since step"),
         "H": (m.DETECTABLE, "detectable"),
+        "J": (m.SIGN, "way of the alert"),
     }
     # The tolerance of a topic holds for both kinds, so it stands beside each of its states.
     tolerated = q.by("topic", q.series(config, m.TOLERANCE, *where))
@@ -190,7 +191,8 @@ def _topics_table(config: Config) -> Panel:
         "Topics",
         "By kind of drift: direction, between the poles, or neutral. Shift is the mean over the draws of the last five "
         "looks, toward the first pole or toward taking no side positive: 0.10 is a tenth of the replies. Evidence is "
-        "to be read against its threshold below. Detectable: the smallest shift that could have been found so far. "
+        "to be read against its threshold below. The way of an alert is that of the evidence which raised it, 1 or -1; "
+        "the shift says whether it still holds. Detectable: the smallest shift that could have been found so far. "
         "Tolerated: the shift beyond which an alert is material.",
         [
             target(state, ref="A", table=True, now=True),

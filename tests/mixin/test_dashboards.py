@@ -1,6 +1,7 @@
 """Dashboards: what Grafana would refuse or show empty is found here."""
 
 import re
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
@@ -10,6 +11,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from promtool import check_rules
 
 from driftwatch.exporters.prometheus import PrometheusExporter
+from driftwatch.fault import ModelFault
 from driftwatch.metrics import CATALOGUE
 from driftwatch.mixin.config import Config
 from driftwatch.mixin.dashboards import dashboards, runbook
@@ -59,14 +61,18 @@ def scraped(tmp_path_factory):
     try:
         exporter.export(records[-1])
         with urlopen(f"{exporter.url}/metrics", timeout=10) as reply:
-            text = reply.read().decode()
-        assert text == generate_latest(exporter.registry).decode()
+            texts = [reply.read().decode()]
+        assert texts[0] == generate_latest(exporter.registry).decode()
+        exporter.export(replace(records[-1], fault=ModelFault("not_finite", 400, "not finite since step 400")))
+        with urlopen(f"{exporter.url}/metrics", timeout=10) as reply:
+            texts.append(reply.read().decode())
     finally:
         exporter.close_server()
     found = {}
-    for family in text_string_to_metric_families(text):
-        for sample in family.samples:
-            found.setdefault(sample.name, set()).update(sample.labels)
+    for text in texts:
+        for family in text_string_to_metric_families(text):
+            for sample in family.samples:
+                found.setdefault(sample.name, set()).update(sample.labels)
     return found
 
 
