@@ -45,7 +45,8 @@ def drifting_run(now, *, looks=10, every=50, seed=0, run="r1", seconds=60.0, nay
     Returns:
         The run's attributes and its records.
     """
-    rng = np.random.default_rng(seed)
+    draws = np.random.default_rng(seed)  # of their own, so that what intervals draw leaves the replies as they are
+    rng = np.random.default_rng(seed + 1)
     info = run_info(run, topics=TOPICS, created=BORN, trainer="DPOTrainer", model="tiny-llama")
     state = begin(Settings(("parks", "noise"), ("tea",), planned_looks=looks, alpha=info.alpha))
     base = _stances({}, naysaying[0])
@@ -54,7 +55,7 @@ def drifting_run(now, *, looks=10, every=50, seed=0, run="r1", seconds=60.0, nay
         shares = now if look else {}
         drifts, evidence, drawn = [], [], {}
         if look:
-            drawn = {topic.id: _draws(topic.id, shares, rng) for topic in TOPICS}
+            drawn = {topic.id: _draws(topic.id, shares, draws) for topic in TOPICS}
             state = update(state, drawn, look * every)
             evidence = summary(state, rng)
             drifts = recent_drift(state, rng, against="start")

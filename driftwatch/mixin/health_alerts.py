@@ -7,6 +7,7 @@ from driftwatch.mixin.alert import Alert, Fact
 from driftwatch.mixin.config import Config, duration
 from driftwatch.mixin.run_states import active, alive, reported
 
+_ONE_TOPIC = 'topic!="all"'
 _REASON = '{{ reReplaceAll "_" " " $labels.reason }}'
 
 
@@ -40,7 +41,11 @@ def validity_alerts(config: Config) -> list[Alert]:
             f"told, for this reason: {_REASON}. That no alert fires is no sign that nothing moves. The run's page and "
             "`driftwatch runs show` have the reason in a sentence. Pairs of replies that were read of the topic with "
             "most: <draws>.",
-            facts={"draws": Fact(f"max by (run) ({q.series(config, m.DRAWS, 'run=$run')})", "count", unknown="none")},
+            facts={
+                "draws": Fact(
+                    f"max by (run) ({q.series(config, m.DRAWS, 'run=$run', _ONE_TOPIC)})", "count", unknown="none"
+                )
+            },
             labels=("run", "reason"),
         ),
         Alert(

@@ -216,7 +216,7 @@ export class RunPage {
       isShares ? null : choice("Baseline", options.baselines.map((name) => [name, `against ${name}`]), chosen.baseline, (value) => this.pick("baseline", value)),
     ];
     this.section("topics", isShares ? "Stances by topic" : "Shift by topic", isShares
-      ? "Share of each stance over the items of a topic; bands are 95 % intervals."
+      ? "Share of each stance over the items of a topic, adjusted for those that a look did not ask; bands are 95 % intervals."
       : `Toward the first pole is up, ${this.unit}; bands are 95 % intervals. All topics share one scale, so that they can be compared.`, tools, el("div", { class: "cards" }, cards), this.lookTable());
   }
 
