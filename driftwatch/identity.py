@@ -17,9 +17,10 @@ from driftwatch.errors import BaselineError
 PARTS = {
     "pack": "the topic pack (its items or poles)",
     "template": "the chat template or the wrap around the questions",
+    "template_source": "the text of the chat template",
     "tokenizer": "the tokenizer's vocabulary",
     "wording": "the wording of the questions",
-    "leading_space": "the space before an answer",
+    "leading_space": "the tokens in which answers follow a question",
     "scoring": "the scored answers",
     "judge": "the judge",
     "sampling": "how replies are sampled",

@@ -110,3 +110,19 @@ def test_kernels_explain_and_forbid_nothing():
     check_comparable({"kernels": "an A100", "weights": "1"}, {"kernels": "an H100", "weights": "2"}, whose="sft")
     with pytest.raises(BaselineError, match="the judge differs"):
         check_comparable({"confirm/judge": "a"}, {"confirm/judge": "b"}, whose="sft")
+
+
+def test_a_baseline_from_before_is_accepted_where_its_tokens_are_the_same_and_refused_where_they_are_not():
+    """It names no source of a template, and of answers only whether a space stood before them."""
+    from border_tokenizers import border_tokenizer
+
+    from driftwatch.probes.prompt import ChatFormat
+    from driftwatch.testing import CHAT_TEMPLATE
+
+    same = ChatFormat(border_tokenizer("bytes", CHAT_TEMPLATE)).identity()
+    check_comparable({"template": same["template"], "leading_space": "false"}, same, whose="old")
+    other = ChatFormat(border_tokenizer("prepended", CHAT_TEMPLATE)).identity()
+    with pytest.raises(BaselineError, match="the tokens in which answers follow a question"):
+        check_comparable({"template": other["template"], "leading_space": "false"}, other, whose="old")
+    with pytest.raises(BaselineError, match="the text of the chat template"):
+        check_comparable({**same, "template_source": "another"}, same, whose="new")

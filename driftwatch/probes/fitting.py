@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from driftwatch.errors import ConfigError
-from driftwatch.probes.configs import text_config
+from driftwatch.probes.configs import setting, text_config
 
 if TYPE_CHECKING:
     from driftwatch.probes.prompt import ChatFormat
@@ -58,13 +58,15 @@ def _num_embeddings(model: Any) -> int | None:
     shape = getattr(weight, "ds_shape", None) or getattr(weight, "shape", None)
     if shape is not None and len(shape) == 2 and shape[0] > 0:
         return int(shape[0])
-    return _positive(getattr(text_config(model), "vocab_size", None))
+    return _setting(model, "vocab_size")
 
 
 def _num_positions(model: Any) -> int | None:
     """Positions that the model was made for; `None` where it has no bound."""
-    return _positive(getattr(text_config(model), "max_position_embeddings", None))
+    return _setting(model, "max_position_embeddings")
 
 
-def _positive(value: object) -> int | None:
+def _setting(model: Any, name: str) -> int | None:
+    """A whole number over 0 from the text's config; `None` where there is none."""
+    value = setting(text_config(model), name) if hasattr(model, "config") else None
     return value if isinstance(value, int) and value > 0 else None

@@ -165,7 +165,7 @@ class ChatFormat:
         rendered = _hash(self.text("?"))
         return {
             "template": rendered if self.has_template else f"plain:{rendered}",
-            "template_source": _hash(self._writing.template) if self.has_template else NO_TEMPLATE,
+            "template_source": _hash(self._writing.template.strip()) if self.has_template else NO_TEMPLATE,
             "tokenizer": _hash(vocabulary),
             "wording": f"{VERSION}:{_hash(TWO_SIDED + VERDICT)}",
             "leading_space": self._spacing(),
