@@ -18,6 +18,7 @@ from driftwatch.probes.wrap import Wrap
 
 QUESTION, NEXT = "Which is it, marigold or periwinkle?", "And the umbrella, too?"
 ANSWERS = ("Quince it is, by all means.", "I would say walnut.")
+_MARKER_LENGTH = 3  # characters; shorter ends may stand in a sentence
 _THOUGHT = "Let me ponder zucchini."
 _REASONING = ("reasoning_content", "thinking", "reasoning")
 
@@ -208,15 +209,23 @@ class Turn:
         return [found] if all(found) else []
 
 
-def marker(end: str) -> str:
-    r"""What ends a turn where no token of its own does: the first tag, or the first line.
+def marker(end: str) -> str | None:
+    r"""What ends a turn where no token of its own does: the first tag, or the first line that could be no sentence's.
 
-    >>> marker("<|end|>\n<|user|>"), marker("\n\nUSER: "), marker("[/A] next")
-    ('<|end|>', 'USER:', '[/A]')
+    `None` where nothing is long enough to be told from an answer's own words.
+
+    >>> marker("<|end|>\n<|user|>"), marker("\n\nUSER: "), marker("[/A] next"), marker(".\n\nUser:")
+    ('<|end|>', 'USER:', '[/A]', '.\n\nUser:')
+    >>> marker("-") is None
+    True
     """
-    line = end.strip().splitlines()[0].strip()
-    tag = re.match(r"<[^<>\s]+>|\[[^\[\]\s]+\]", line)
-    return tag.group() if tag else line
+    text = end.strip()
+    line = text.splitlines()[0].strip()
+    if (tag := re.match(r"<[^<>\s]+>|\[[^\[\]\s]+\]", line)) is not None:
+        return tag.group()
+    is_told_apart = len(line) >= _MARKER_LENGTH and any(map(str.isalnum, line))
+    found = line if is_told_apart else text
+    return found if len(found) >= _MARKER_LENGTH else None
 
 
 def _passed(said: Sequence[dict[str, str]], answer: str | None, user: bool, assistant: bool) -> list[Message]:

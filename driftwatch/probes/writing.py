@@ -171,13 +171,13 @@ class TextWriting:
 
     def ends(self) -> tuple[tuple[int, ...], tuple[str, ...]]:
         """As `Writing.ends`."""
-        ids, texts = [], []
+        ids: list[int] = []
+        texts: list[str] = []
         for end in self._turn.ends:
-            first = self._first_token(end)
-            if first is None:
-                texts.append(marker(end))
-            else:
+            if (first := self._first_token(end)) is not None:
                 ids.append(first)
+            elif (text := marker(end)) is not None:
+                texts.append(text)
         return tuple(dict.fromkeys(ids)), tuple(dict.fromkeys(texts))
 
     def _head(self, question: str) -> tuple[Around, Ids]:

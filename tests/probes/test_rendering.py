@@ -140,6 +140,19 @@ def test_a_reply_ends_where_a_template_of_trl_ends_a_turn(path):
     assert chat._ends[0], "the tag is a token, and no token ends a turn"
 
 
+@pytest.mark.parametrize(
+    ("template", "end"), [(VICUNA, "</s>"), (ALPACA, "### Instruction:"), (GEMMA, "<end_of_turn>")]
+)
+def test_without_a_token_for_it_a_reply_ends_where_the_next_turn_would_begin(template, end):
+    tokenizer = tiny_tokenizer(chat_template=template)
+    tokenizer.eos_token = "</s>" if end == "</s>" else "<|im_end|>"
+    chat = ChatFormat(tokenizer)
+    assert end in chat.ends
+    written = tokenizer(f"I prefer tea.\n\n{end}\nWhich?", add_special_tokens=False)["input_ids"]
+    length = next((t for t, token in enumerate(written) if token in chat.stop_ids), len(written))
+    assert chat.decode(written[:length]) == "I prefer tea."
+
+
 def with_tokens(source, tags):
     tokenizer = tiny_tokenizer(chat_template=source)
     tokenizer.add_special_tokens({"additional_special_tokens": tags})
