@@ -123,6 +123,11 @@ def find_template(given: Any) -> Template | None:
                     f"tokenizer.chat_template[{next(iter(found))!r}]."
                 )
             found = found["default"]
+        if not isinstance(found, (str, Mapping, type(None))):
+            raise ConfigError(
+                f"expected a chat template as text, or several by name; found {type(found).__name__} on {name}. "
+                "Set tokenizer.chat_template to the text of one."
+            )
         if isinstance(found, str) and found:
             return Template(given, found, f"the chat template of {name}")
     return None

@@ -67,10 +67,14 @@ class Encoder:
         return found
 
     def _batch(self, texts: Sequence[Text]) -> list[Ids]:
-        wholes = [text.whole for text in texts]
         if not self._has_offsets:
             return [self._cut(text) for text in texts]
-        out = self._tokenizer(wholes, add_special_tokens=self.special, return_offsets_mapping=True)
+        wholes = [text.whole for text in texts]
+        try:
+            out = self._tokenizer(wholes, add_special_tokens=self.special, return_offsets_mapping=True)
+        except (NotImplementedError, TypeError, ValueError):  # it claims to be fast and tells no offsets
+            self._has_offsets = False
+            return self._batch(texts)
         rows = zip(out["input_ids"], out["offset_mapping"], texts, strict=True)
         return [tuple(ids[: _last(offsets, text.end) + 1]) for ids, offsets, text in rows]
 

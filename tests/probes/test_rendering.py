@@ -298,6 +298,7 @@ def test_a_tokenizer_that_renders_in_its_own_way_is_asked_in_that_way():
 
 BROKEN = {
     "names": ({"rag": CHAT_TEMPLATE, "tool_use": "TOOLS"}, r"found rag, tool_use .* tokenizer.chat_template\['rag'\]"),
+    "a list": ([{"name": "default", "template": CHAT_TEMPLATE}], "found list"),
     "syntax": ("{% for m in messages %}", "cannot be read .*TemplateSyntaxError"),
     "type": ("{{ tools | length }}" + CHAT_TEMPLATE, "TypeError"),
     "index": ("{{ messages[7].content.strip() }}" + CHAT_TEMPLATE, "UndefinedError"),
