@@ -17,7 +17,7 @@ from driftwatch.confirmation import Confirmation, within
 from driftwatch.drift.abstained import Abstained
 from driftwatch.drift.compare import Drift
 from driftwatch.drift.disagreement import Disagreement
-from driftwatch.drift.evidence import Evidence, Settings, begin, update
+from driftwatch.drift.evidence import Evidence, Settings, begin, rolled_back, update
 from driftwatch.drift.floor import Floor, judge_floor
 from driftwatch.drift.ledger import from_json, to_json
 from driftwatch.drift.shares import TopicStance, topic_stances
@@ -191,7 +191,12 @@ class Confirm:
             self.pool = self._pool_for(model, min(planned_looks or UNKNOWN_LOOKS, MAX_POOL_LOOKS))
 
     def resume(
-        self, baselines: Baselines, saved: Saved, pool: Sequence[BaselineReply], fingerprint: tuple[float, ...]
+        self,
+        baselines: Baselines,
+        saved: Saved,
+        pool: Sequence[BaselineReply],
+        fingerprint: tuple[float, ...],
+        step: int,
     ) -> str | None:
         """Go on from the latest evidence, whatever the checkpoint: taking looks back would spend alpha again.
 
@@ -201,6 +206,7 @@ class Confirm:
             pool: The baseline's replies that were drawn before training.
             fingerprint: Of the baseline model now, where it can be reached. If it is what it was up to the rounding of
                 other hardware, it counts from now on.
+            step: Of the checkpoint; what was drawn of later weights tells nothing of those that go on.
 
         Returns:
             What a reader should know about that model; `None` where it is what it was.
@@ -209,7 +215,7 @@ class Confirm:
         self._baselines, self._anchor = baselines, saved.fingerprint
         known = recognise(saved.fingerprint, fingerprint, baselines.moved)
         self._fingerprint = fingerprint if known.is_same else saved.fingerprint
-        self._evidence = from_json(saved.evidence)
+        self._evidence = rolled_back(from_json(saved.evidence), step)
         self.pool, self._heard, self.noise = Pool(pool, saved.used), saved.heard, saved.noise
         self._judge_screen()
         return known.note

@@ -398,7 +398,7 @@ class Monitor:
         store = self.store
         left = on_first(lambda: kept_evidence(store), "reading the evidence")
         with undisturbed(model, optimizer=self._find_optimizer()) as asked:
-            self._baselines, note = self._replies.resume(asked, self._baselines, left)
+            self._baselines, note = self._replies.resume(asked, self._baselines, left, self._last_step)
         if note is not None and store is not None:
             logger.warning("%s", note)
             store.append_event("baseline", attempt=self.attempt, step=self._last_step, text=note)

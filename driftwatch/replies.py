@@ -106,7 +106,7 @@ class Replies:
         )
 
     def resume(
-        self, model: Any, baselines: Baselines, left: tuple[Saved, list[BaselineReply]]
+        self, model: Any, baselines: Baselines, left: tuple[Saved, list[BaselineReply]], step: int
     ) -> tuple[Baselines, str | None]:
         """Go on from what the run left; inside the guard, on every rank, where replies are drawn.
 
@@ -114,6 +114,7 @@ class Replies:
             model: The model in training.
             baselines: What is compared with.
             left: The evidence, and the baseline's replies that were decoded before training.
+            step: Optimizer steps of the checkpoint.
 
         Returns:
             The baselines, with the baseline model where switching adapters reaches it, and what a reader should know
@@ -124,7 +125,7 @@ class Replies:
         found = find_reference(model) if saved.fingerprint else None
         if isinstance(found, Reference):
             baselines = replace(baselines, reference=found)
-        return baselines, self._confirm.resume(baselines, saved, pool, self._fingerprint(model, baselines))
+        return baselines, self._confirm.resume(baselines, saved, pool, self._fingerprint(model, baselines), step)
 
     def hear(
         self,

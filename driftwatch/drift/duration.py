@@ -13,16 +13,16 @@ A topic that did not alert has no drift time: the extremum of noise is an arbitr
 Shape letters: N measurements, L looks, I items, R resamples, A candidate time constants.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from statistics import NormalDist
 from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from driftwatch.drift.interval import LEVEL, MIN_CLUSTERS, Interval
+from driftwatch.drift.interval import LEVEL, MIN_CLUSTERS, Interval, t_quantile
 from driftwatch.drift.outcome import KINDS, SHIFT_KP, Draws
 from driftwatch.stance import Stance
 
@@ -32,6 +32,7 @@ SHARE = 0.95  # of the final change, for the crossing and the fit
 MIN_LOOKS = 5
 NUM_RESAMPLES = 400
 FIRST_LOOK = 2.0  # distances between looks within which the first one lies in a phase that begins at step 0
+MOVED_ERROR = 0.01  # probability that a curve that did not move is given a time
 MAX_REVERSAL = 0.25  # of the curve's range; beyond, one time constant does not describe it
 
 
@@ -100,7 +101,7 @@ def drift_time(
     resampled, _ = _fit(share_L, curves_RL)
     toward = 1.0 if curve_L[np.abs(curve_L).argmax()] > 0 else -1.0
     top = int((toward * curve_L).argmax())
-    if not _moved(toward * curves_RL[:, top], len(set(look_N.tolist()))):
+    if not _moved(toward * curves_RL[:, top], len(sums_IL), len(set(look_N.tolist()))):
         return DriftTime(why="the curve does not differ from 0 beyond chance: what did not move has no drift time")
     reversal = _reversal(toward * _smooth(curve_L))
     peak_ends = np.quantile(toward * curves_RL[:, top], [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
@@ -167,10 +168,10 @@ def curve_of_stances(
     return curve
 
 
-def _moved(heights_R: Floats, num_looks: int) -> bool:
-    """Whether the extremum, the largest of so many looks, lies off 0 in all resamples but those that chance allows."""
-    z = NormalDist().inv_cdf(1 - (1 - LEVEL) / (2 * num_looks))
-    return bool(heights_R.mean() > z * heights_R.std())
+def _moved(heights_R: Floats, num_items: int, num_looks: int) -> bool:
+    """Whether the extremum lies off 0 beyond chance, which is offered once at each look."""
+    error = float(heights_R.std()) * math.sqrt(num_items / (num_items - 1))
+    return bool(heights_R.mean() > t_quantile(1 - MOVED_ERROR / (2 * num_looks), num_items - 1) * error)
 
 
 def _why_not(

@@ -124,6 +124,8 @@ class Evidence:
         label_VK: What each alert is about, as `labels` writes it.
         moved_VK: Since when it moved, and how far, in that sign.
         moved_pooled: The same for the pooled readability.
+        taken_back: Looks, from 1, at weights that training has gone back behind; their evidence counts all the same, as
+            taking it back would spend alpha again, but nothing of now is read from them.
     """
 
     settings: Settings
@@ -146,6 +148,7 @@ class Evidence:
     moved_VK: Move
     moved_pooled: Move
     figures: Figures
+    taken_back: tuple[int, ...] = ()
 
     @property
     def log_threshold_D(self) -> Floats:
@@ -218,9 +221,25 @@ def update(state: Evidence, draws: Mapping[str, Draws], step: int) -> Evidence:
             f"expected draws of the topics that the run began with ({', '.join(state.settings.names)}), found "
             f"{', '.join(sorted(strangers))}; the topics are fixed when a run begins, since they share alpha."
         )
+    if state.steps and step < state.steps[-1]:
+        state = rolled_back(state, step - 1)
     rows = [draws.get(name, Draws()) for name in state.settings.names]
     advanced = advance(state, *padded(rows))
     return replace(advanced, steps=(*state.steps, step), recent=(*state.recent, dict(draws))[-NUM_RECENT:])
+
+
+def rolled_back(state: Evidence, step: int) -> Evidence:
+    """The evidence of a run that goes on from an earlier step: the draws since tell nothing of its weights any more.
+
+    Args:
+        state: Of the latest look.
+        step: Optimizer steps of the checkpoint.
+    """
+    gone = {look for look, at in enumerate(state.steps, 1) if at > step}
+    alive = [look for look in range(1, state.look + 1) if look not in state.taken_back]
+    kept = zip(alive[max(0, len(alive) - len(state.recent)) :], state.recent, strict=True)
+    recent = tuple(draws for look, draws in kept if look not in gone)
+    return replace(state, recent=recent, taken_back=tuple(sorted(gone.union(state.taken_back))))
 
 
 def advance(state: Evidence, now_TN: Ints, baseline_TN: Ints) -> Evidence:

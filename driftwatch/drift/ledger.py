@@ -34,6 +34,7 @@ def to_json(state: Evidence) -> dict[str, Any]:
         "settings": asdict(state.settings),
         "look": state.look,
         "steps": list(state.steps),
+        "taken_back": list(state.taken_back),
         "recent": [{name: draws.to_json() for name, draws in look.items()} for look in state.recent],
         **{name: _to_list(getattr(state, name)) for name in (*_ARRAYS, *_LATER)},
         **{name: [_to_list(array) for array in getattr(state, name)] for name in (*_ONSETS, *_MOVES)},
@@ -61,6 +62,7 @@ def from_json(data: Mapping[str, Any]) -> Evidence:
         empty,
         look=data["look"],
         steps=tuple(data["steps"]),
+        taken_back=tuple(data.get("taken_back", ())),
         recent=tuple({name: Draws.from_json(d) for name, d in look.items()} for look in data["recent"]),
         **restored,
     )

@@ -248,8 +248,8 @@ def _without_stance(recent: _Recent, counts_P: NDArray[np.floating[Any]]) -> tup
 
 
 def _step(state: Evidence, look: int) -> int | None:
-    """The step of a look; `None` where a later look came at an earlier step, so that its weights are no ancestors."""
-    if not 0 < look <= len(state.steps):
+    """The step of a look; `None` where training went back behind it, so that its weights are no ancestors of now's."""
+    if not 0 < look <= len(state.steps) or look in state.taken_back:
         return None
     step, later = state.steps[look - 1], state.steps[look:]
     return None if any(other < step for other in later) else step

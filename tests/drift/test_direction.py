@@ -108,5 +108,32 @@ def test_an_onset_in_a_stretch_that_was_taken_back_is_absent():
     assert row(trained((OPEN, 4), (FIRM, 8), steps=steps)).onset_step in (40, 50, 60)
     back = [*steps, 30, 40, 50]
     assert row(trained((OPEN, 4), (FIRM, 8), (OPEN, 3), steps=back)).onset_step is None
+    once_more = evidence.rolled_back(trained((OPEN, 4), (FIRM, 8), steps=steps), 35)
+    assert row(once_more).onset_step is None
     after = [*steps, 110, 120]
     assert row(trained((OPEN, 4), (FIRM, 8), (FIRM, 2), steps=after)).onset_step in (40, 50, 60)
+
+
+def test_what_the_newest_replies_say_is_of_weights_that_are_still_trained():
+    """Eight looks of a drift, then a checkpoint from before it: only looks of its own line count."""
+    state = evidence.rolled_back(trained((OPEN, 4), (MERCY, 8)), 40)
+    assert state.taken_back == (5, 6, 7, 8, 9, 10, 11, 12)
+    assert state.recent == ()
+    again = evidence.rolled_back(state, 40)
+    assert (again.recent, again.taken_back) == (state.recent, state.taken_back), "once is enough"
+    assert ledger.from_json(ledger.to_json(state)).taken_back == state.taken_back
+    steps = [*(10 * look for look in range(1, 13)), 50, 60]
+    resumed = trained((OPEN, 4), (MERCY, 8), (OPEN, 2), steps=steps)
+    assert len(resumed.recent) == 2
+    found = row(resumed)
+    assert newest(found) == "back"
+    assert abs(found.estimate) < 0.15
+    assert found.state in ("alert", "material"), "evidence is not taken back"
+
+
+def test_a_checkpoint_in_the_middle_keeps_the_draws_from_before_it():
+    state = evidence.rolled_back(trained((FIRM, 12)), 95)
+    assert len(state.recent) == 2, "looks 8 and 9 of the last five"
+    twice = evidence.rolled_back(evidence.update(state, state.recent[0], 100), 85)
+    assert len(twice.recent) == 1
+    assert twice.taken_back == (9, 10, 11, 12, 13)

@@ -119,3 +119,43 @@ def test_log_odds_of_a_run_become_a_curve_of_shifts():
         [screen(0.0), screen(0.1, "b"), screen(9, "a", "climate")],
     ]
     assert curve_of_stances(looks, baseline, "work") == Curve([0, 1, 1], ["a", "a", "b"], [-0.25, -0.5, 0.0])
+
+
+def measured(steps, curve, *, items=20, noise=0.02, seed=0):
+    """Values of every item at every look: the curve, and noise of the item's own at each."""
+    rng = np.random.default_rng(seed)
+    looks = np.repeat(np.arange(len(steps)), items)
+    names = [f"i{n}" for n in range(items)] * len(steps)
+    return looks, names, np.repeat(curve, items) + rng.normal(0, noise, items * len(steps))
+
+
+def test_a_phase_that_begins_at_a_later_step_has_its_own_shares():
+    """A run that goes on from step 1,000 and takes 100 steps more: what it reaches at 1,050 took half of the phase."""
+    steps = list(range(1000, 1101, 5))
+    curve = np.minimum(1.0, np.arange(21) / 10)
+    found = drift_time(steps, *measured(steps, curve), np.random.default_rng(0), has_alert=True, begin=1000)
+    assert found.crossing == pytest.approx(0.5, abs=0.05)
+    assert found.near_peak == pytest.approx(0.5, abs=0.05)
+
+
+def test_a_phase_whose_beginning_nobody_knows_has_no_times():
+    steps = list(range(1000, 1101, 5))
+    found = drift_time(steps, *measured(steps, np.linspace(0, 1, 21)), np.random.default_rng(0), has_alert=True)
+    assert (found.crossing, found.fitted, found.near_peak) == (None, None, None)
+    assert "the first look came at step 1000" in found.why
+
+
+def test_what_did_not_move_has_no_times():
+    steps = list(range(0, 201, 10))
+    rng = np.random.default_rng(0)
+    found = [drift_time(steps, *measured(steps, np.zeros(21), seed=seed), rng, has_alert=True) for seed in range(20)]
+    absent = [time for time in found if time.near_peak is None]
+    assert len(absent) >= 18, "each has a time with a probability of 0.01"
+    assert all("did not move" in time.why for time in absent)
+
+
+def test_looks_that_go_back_are_no_phase():
+    steps = [0, 10, 20, 30, 20, 30, 40]
+    found = drift_time(steps, *measured(steps, np.linspace(0, 1, 7)), np.random.default_rng(0), has_alert=True)
+    assert found.near_peak is None
+    assert "go back" in found.why
