@@ -66,10 +66,8 @@ def new_alerts(
 
 def fault_alert(fault: ModelFault) -> Alert:
     """The alert of a model whose numbers are not finite, or beyond all measure."""
-    text = (
-        f"{fault.text}: nothing can be told of any topic. Stop this training, and go back to a checkpoint from before "
-        f"step {fault.since_step}"
-    )
+    back = f"go back to a checkpoint from before step {fault.since_step}" if fault.since_step else "begin with another"
+    text = f"{fault.text}: nothing can be told of any topic. Stop this training, and {back}"
     return Alert(MODEL, "fault", "alert", MODEL, "critical", text)
 
 

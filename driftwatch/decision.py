@@ -171,8 +171,11 @@ def _untold_by_replies(info: RunInfo, record: Record, values: list[str]) -> Deci
         return Decision("cannot_tell", "not_drawn", why, tuple(values))
     mute = without_stance(record)
     if mute and max(mute) > MOST_WITHOUT_STANCE:
-        whose = [f"{share:.0%} of {name}" for share, name in zip(mute, ("the model's", "the baseline's"), strict=True)]
-        why = f"most replies could not be classified as taking a side or none ({' and '.join(whose)} replies)"
+        whose = [
+            f"{100 * share:.0f} % of {name}"
+            for share, name in zip(mute, ("the model's", "the baseline's"), strict=True)
+        ]
+        why = f"too many replies are refusals, off the topic or unread ({' and '.join(whose)})"
         return Decision("cannot_tell", "not_classified", why, tuple(values))
     untold = [topic for topic in values if not _is_told(rows.get(topic))]
     if not untold:
