@@ -62,7 +62,9 @@ class ReferenceJudge:
         self._min_probability = min_probability
         self._max_tokens = max_tokens
         self._first: NDArray[np.float64] | None = None
-        prompt = f"{_PROMPT}{_NEUTRAL}{_HOLDS}{min_probability}{self._format.identity()}"
+        # Without what readings before knew nothing of: where the tokens are the same, so is the judge.
+        tokens = {part: value for part, value in self._format.identity().items() if part != "template_source"}
+        prompt = f"{_PROMPT}{_NEUTRAL}{_HOLDS}{min_probability}{tokens}"
         self.id = f"reference:{weights}:{hashlib.sha256(prompt.encode()).hexdigest()[:12]}"
 
     def check(self) -> float:
