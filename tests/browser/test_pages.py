@@ -15,6 +15,7 @@ from hostile import HOSTILE
 from servers import wait_for
 from synthetic_runs import synthetic_info, synthetic_run
 
+from driftwatch.fault import ModelFault
 from driftwatch.record import to_json
 from driftwatch.store import RunStore
 
@@ -349,3 +350,28 @@ def test_the_picture_of_the_readme_is_made_from_a_service(address, root, tmp_pat
     picture = out.read_bytes()
     assert picture.startswith(b"\x89PNG")
     assert struct.unpack(">II", picture[16:24]) == (1860, 1440)
+
+
+@pytest.mark.parametrize(
+    ("reason", "border"), [("not_classified", "rgb(142, 95, 184)"), ("not_finite", "rgb(179, 38, 30)")]
+)
+def test_what_cannot_be_told_is_no_green_tick(look, address, root, tmp_path, reason, border):
+    """Neither on the run's page nor in the list; a model that is not finite is as red as a drift."""
+    made = synthetic_run(tmp_path, f"untold-{reason}", looks=2)
+    *first, last = made.records()
+    calm = tuple(replace(row, state="ok", label=None, onset_step=None) for row in last.evidence)
+    garbage = tuple(replace(row, without_stance_now=0.9, without_stance_baseline=0.1) for row in calm)
+    fault = ModelFault("not_finite", 10, "the model's weights or logits are not finite since step 10")
+    last = replace(last, evidence=garbage, fault=fault if reason == "not_finite" else None)
+    (made.folder / "records.jsonl").write_bytes(b"".join(to_json(found) + b"\n" for found in (*first, last)))
+    made.folder.rename(root / made.folder.name)
+    watched = look()
+    page = watched.open(f"{address}/runs/untold-{reason}")
+    page.wait_for_selector(f".verdict.cannot_tell.{reason} h2")
+    assert page.locator(".verdict .badge").inner_text() == "? cannot tell"
+    color = page.eval_on_selector(".verdict", "node => getComputedStyle(node).borderLeftColor")
+    assert color == border
+    page.goto(address, wait_until="domcontentloaded")
+    page.wait_for_selector(f'tr:has-text("untold-{reason}") .badge.verdict-cannot_tell')
+    assert "of which nothing can be told" in page.inner_text("main")
+    sound(watched)
