@@ -1,5 +1,6 @@
 """Asking: a pack put to a model by one or more probes, always in the same way."""
 
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -8,13 +9,15 @@ import msgspec
 
 from driftwatch import plugins
 from driftwatch.drift.calibration import fit_prior
-from driftwatch.errors import ConfigError
+from driftwatch.errors import SETTINGS, ConfigError
 from driftwatch.guard import undisturbed
 from driftwatch.identity import model_identity
 from driftwatch.probes.probe import InBlocks, Probe
 from driftwatch.stance import Stance
 from driftwatch.store import Baseline
 from driftwatch.topics import TopicPack, load_pack
+
+logger = logging.getLogger(__name__)
 
 
 class Asking:
@@ -32,12 +35,36 @@ class Asking:
         if not probes:
             raise ConfigError('expected at least one probe, for example probes=("statement",); found none.')
         self.pack = pack if isinstance(pack, TopicPack) else load_pack(pack)
-        self._probes: list[Probe] = [plugins.made("probes", probe) for probe in probes]
+        self._given: list[Probe] = [plugins.made("probes", probe) for probe in probes]
+        self._probes = list(self._given)
+        self.left_out: dict[str, str] = {}
 
     def prepare(self, model: Any, tokenizer: Any) -> None:
-        """Encode the questions for this model's tokenizer, inside the guard."""
-        for probe in self._probes:
+        """Encode the questions for this model's tokenizer, inside the guard.
+
+        A probe of others that cannot be prepared is left out, where there is another; `left_out` says why, by kind.
+        """
+        self._probes, self.left_out = list(self._given), {}
+        for probe in self._given:
+            self._prepare(probe, model, tokenizer)
+
+    def _prepare(self, probe: Probe, model: Any, tokenizer: Any) -> None:
+        try:
             probe.prepare(model, tokenizer, self.pack.topics)
+        except SETTINGS:
+            raise
+        except Exception as err:
+            if not self._leave_out(probe, err):
+                raise
+
+    def _leave_out(self, probe: Probe, err: Exception) -> bool:
+        """Goes on without a probe of others, where another is left; one of ours is what a run is made for."""
+        if type(probe).__module__.startswith("driftwatch.") or len(self._probes) == 1:
+            return False
+        self._probes.remove(probe)
+        self.left_out[probe.kind] = f"{type(err).__name__}: {err}"
+        logger.warning("the probe %s failed at the start and is left out of this run", probe.kind, exc_info=err)
+        return True
 
     def identity(self, model: Any) -> dict[str, str]:
         """What two measurements must share, and what explains a difference; after `prepare`."""
@@ -65,8 +92,37 @@ class Asking:
         """
         found = []
         for probe in self._probes:
-            found += probe.measure(model, blocks=blocks) if isinstance(probe, InBlocks) else probe.measure(model)
+            found += _measured(probe, model, blocks)
         return found
+
+    def ask_each(
+        self, model: Any, blocks: Sequence[int] | None = None, *, is_first: bool = False
+    ) -> tuple[list[Stance], list[tuple[str, Exception]]]:
+        """As `ask`, each probe by itself: one that fails, with any error, costs its own stances and nobody else's.
+
+        Args:
+            model: The model to ask.
+            blocks: As in `ask`.
+            is_first: Whether everything later is compared with this. Then a probe of ours that fails raises, and one of
+                others is left out of the run.
+
+        Returns:
+            The stances of the probes that could be asked, and kind and error of those that could not.
+        """
+        found: list[Stance] = []
+        failed: list[tuple[str, Exception]] = []
+
+        def measure(probe: Probe) -> None:
+            try:
+                found.extend(_measured(probe, model, blocks))
+            except Exception as err:
+                if is_first and not self._leave_out(probe, err):
+                    raise
+                failed.append((probe.kind, err))
+
+        for probe in list(self._probes):
+            measure(probe)
+        return found, failed
 
     def ask_permuted(self, model: Any) -> list[Stance]:
         """The core in other batches: what differs from `ask` is numeric noise."""
@@ -86,6 +142,10 @@ class Asking:
     def tokens_scored(self, blocks: Sequence[int] | None = None) -> int:
         """Tokens that a look at some blocks computes."""
         return sum(probe.tokens_scored(blocks) for probe in self._probes if isinstance(probe, InBlocks))
+
+
+def _measured(probe: Probe, model: Any, blocks: Sequence[int] | None) -> list[Stance]:
+    return list(probe.measure(model, blocks=blocks) if isinstance(probe, InBlocks) else probe.measure(model))
 
 
 def ask_once(

@@ -8,8 +8,9 @@
       │ on_save          our entry of the checkpoint's state tells a resumed run where it was
       on_train_end     → Monitor.observe, Monitor.close
 
-After `on_train_begin` nothing of ours raises into training (`on_error="warn"`): a failed look is logged once a cause
-with its traceback, counted in a metric, and kept in the record.
+In `on_train_begin` only what the user can mend raises: settings, a pack, a baseline, a run's folder. Nothing else of
+ours raises into training (`on_error="warn"`): a failed observation is logged once a cause with its traceback, counted
+in a metric, and kept in the record. Where the very first one fails, the run begins at a later step (`late_start.py`).
 
 `on_train_end` never comes where training ends by an error or by Ctrl-C. The run ends all the same, as `life` says.
 """
@@ -30,9 +31,10 @@ from driftwatch.confirmation import Confirmation
 from driftwatch.copying import renewed
 from driftwatch.drift.compare import BaselineName
 from driftwatch.drift.tolerance import TOLERATED
-from driftwatch.errors import ConfigError
+from driftwatch.errors import SETTINGS, ConfigError
 from driftwatch.exporters.exporter import Exporter
 from driftwatch.folder import absolute
+from driftwatch.late_start import LateStart
 from driftwatch.life import nothing, training_loop, weakly
 from driftwatch.monitor import Monitor
 from driftwatch.probes.engine import Engine, find_engine
@@ -139,6 +141,9 @@ class DriftCallback(TrainerCallback, ExportableState):  # type: ignore[misc] # t
         self._running = False
         self._seen_step = -1
         self._said: set[str] = set()
+        self._late = LateStart()
+        self._resumed: str | None = None  # folder of the run that this training goes on with
+        self._schedule = schedule or Schedule()
         DriftCallback._newest = weakref.ref(self)
         self._own = frozenset(vars(self)) | {"_own"}
 
@@ -175,8 +180,21 @@ class DriftCallback(TrainerCallback, ExportableState):  # type: ignore[misc] # t
         # A checkpoint of a training without driftwatch has no entry of ours, and the Trainer fails at its next
         # checkpoint on a callback that it has not seen (transformers 5.23, Trainer._save_checkpoint).
         state.stateful_callbacks.setdefault(type(self).__name__, self.state())
+        self._late, self._running = LateStart(), False
         if looks_are_off():
             return
+        try:
+            self._resumed = self._resumed_folder(state)
+            self._begin(args, state, **kwargs)
+        except SETTINGS:
+            raise
+        except Exception as err:
+            if self._on_error == "raise":
+                raise
+            self._put_off(state.global_step, err)
+
+    def _begin(self, args: TrainingArguments, state: TrainerState, **kwargs: Any) -> None:
+        """Begin the run at this step, the first of training or, after a first observation that failed, a later one."""
         monitor, model, trainer = self.monitor, policy_of(kwargs["model"]), trainer_of(args)
         self._check(model, trainer)
         if not self._own_output_dir:
@@ -192,16 +210,37 @@ class DriftCallback(TrainerCallback, ExportableState):  # type: ignore[misc] # t
             trainer=trainer.trainer if trainer is not None else None,
             optimizer=kwargs.get("optimizer"),
             engine=self._engine(args),
-            resume=self._resumed_folder(state),
+            resume=self._resumed,
             loop=training_loop(),
+            notes=self._late.note(state.global_step),
         )
         monitor.end_with(model)
         self._running, self._seen_step = True, state.global_step
         self.progress = monitor.progress
 
+    def _put_off(self, step: int, err: Exception) -> None:
+        """Training goes on; what it moves until the run begins is not seen."""
+        text = self._late.failed(step, err)
+        if text is not None:
+            logger.warning("%s", text, exc_info=err)
+        self._note_failure(step, err)
+
+    def _begin_if_due(self, args: TrainingArguments, state: TrainerState, kwargs: dict[str, Any]) -> None:
+        if not self._schedule.is_due(state.global_step):
+            return
+        try:
+            self._begin(args, state, **kwargs)
+        except Exception as err:  # noqa: BLE001 - training is under way: nothing of ours ends it any more
+            self._put_off(state.global_step, err)
+
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         """Look, if the schedule says so. Some trainers call this more than once a step."""
-        if state.global_step == self._seen_step or not self._running or looks_are_off():
+        if state.global_step == self._seen_step or looks_are_off():
+            return
+        if self._late.is_wanted and not self._running:
+            self._seen_step = state.global_step
+            self._begin_if_due(args, state, kwargs)
+        if state.global_step == self._seen_step or not self._running:
             return
         self._seen_step = state.global_step
         if self._asked_to_stop is not None:

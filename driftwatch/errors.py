@@ -55,3 +55,7 @@ class JudgeError(DriftwatchError):
 
 class ExportError(DriftwatchError):
     """An exporter could not deliver."""
+
+
+# What a user set wrongly, and is told before training begins.
+SETTINGS = (ConfigError, PackError, BaselineError, StoreError, PluginError)

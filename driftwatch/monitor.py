@@ -10,6 +10,7 @@ import time
 import weakref
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -29,13 +30,19 @@ from driftwatch.errors import ConfigError
 from driftwatch.exporters.exporter import BesideTrainer, Exporter
 from driftwatch.folder import absolute
 from driftwatch.guard import undisturbed
-from driftwatch.keeping import BASELINE_REPLIES, BUDGET_FILE, kept_books, kept_evidence, left_by
+from driftwatch.keeping import (
+    BASELINE_REPLIES,
+    BUDGET_FILE,
+    kept_books,
+    kept_evidence,
+    left_by,
+)
 from driftwatch.life import End, TrainingLoop, how_it_ended, nothing, weakly
 from driftwatch.observation import Observation, describe, log_line, watched
 from driftwatch.opening import Opened, opened, reopened
 from driftwatch.probes.engine import Engine
 from driftwatch.probes.probe import Probe
-from driftwatch.probes.ranks import broadcast, on_first, rank
+from driftwatch.probes.ranks import broadcast, num_ranks, on_first, rank
 from driftwatch.record import Cost, Failure, Phase, Record, RunInfo
 from driftwatch.replies import Replies
 from driftwatch.schedule import Schedule
@@ -142,6 +149,8 @@ class Monitor:
         self._observations = 0
         self._failures: Counter[str] = Counter()
         self._export_failures: Counter[str] = Counter()
+        self._not_begun: Counter[str] = Counter()  # failures before there was a run to count them in
+        self._told: set[str] = set()  # causes that were said already
 
     def __reduce__(self) -> tuple[Any, ...]:
         return renewed, (Monitor, self.settings, {})
@@ -167,6 +176,7 @@ class Monitor:
         engine: Engine | str | None = None,
         resume: str | Path | None = None,
         loop: TrainingLoop | None = None,
+        notes: Sequence[str] = (),
     ) -> Record | None:
         """Prepare the probes, find the baselines, and take the first look; on every rank.
 
@@ -181,6 +191,7 @@ class Monitor:
             engine: What `find_engine` says of the trainer: who writes the replies in place of this process.
             resume: Folder of the run that goes on under a new attempt number; `None` begins a new run.
             loop: The training loop; where it is known, its end ends the run, whatever has ended it.
+            notes: Sentences for the reader of a new run.
 
         Returns:
             The record of the first look; `None` on a resume, which goes on from the looks that are there.
@@ -205,9 +216,9 @@ class Monitor:
         if resume is not None:
             self._take_up(on_first(lambda: reopened(resume, identity), "going on with a run"))
         else:
-            self._take_up(self._begin_anew(first, model, identity, model_name or _name_of(model), trainer))
+            self._take_up(self._begin_anew(first, model, identity, model_name or _name_of(model), trainer, notes))
         with first.stage("baseline"):
-            self._begin_replies(model, resume is not None)
+            self._begin_replies(model, first, resume is not None)
         self._controller.full = self._replies.workload(self._screened())
         if rank() == 0 and self.store is not None and self.info is not None:
             for reply in self._replies.pool if resume is None else ():
@@ -246,9 +257,10 @@ class Monitor:
     def fail(self, step: int, err: Exception) -> None:
         """Record that a look failed; the next one is tried as if nothing had happened."""
         reason = type(err).__name__
-        self._failures[f"monitor/{reason}"] += 1
         if self.info is None or self._baselines is None:
+            self._not_begun[f"monitor/{reason}"] += 1
             return
+        self._failures[f"monitor/{reason}"] += 1
         observation = Observation(self._next_look, step, "train", self._clock)
         if self._open is not None:
             observation.seconds.update(self._open.seconds)  # what it took is spent all the same
@@ -304,7 +316,13 @@ class Monitor:
         return decision
 
     def _begin_anew(
-        self, first: Observation, model: Any, identity: dict[str, str], model_name: str, trainer: str | None
+        self,
+        first: Observation,
+        model: Any,
+        identity: dict[str, str],
+        model_name: str,
+        trainer: str | None,
+        notes: Sequence[str],
     ) -> Opened:
         """Take the first look, and find what all others will be compared with."""
         source = self._source
@@ -324,6 +342,8 @@ class Monitor:
                     rng=self._rng(0, NUMERIC_FLOOR),
                 )
         baselines = self._replies.within_reach(baselines)
+        without = [f"the probe {kind} failed at the start: {why}" for kind, why in self._asking.left_out.items()]
+        baselines = replace(baselines, notes=(*notes, *without, *baselines.notes))
 
         def make() -> Opened:
             return opened(
@@ -348,7 +368,8 @@ class Monitor:
         self.info, self._baselines, self.last = run.info, run.baselines, run.last
         self.attempt, self._next_look = run.attempt, run.next_look
         self._observations = run.totals.observations_total
-        self._failures = Counter(run.totals.failures_total)
+        self._failures = Counter(run.totals.failures_total) + self._not_begun
+        self._not_begun.clear()
         self._export_failures = Counter(run.totals.export_failures_total)
 
     def _ask(self, model: Any, observation: Observation) -> None:
@@ -356,7 +377,12 @@ class Monitor:
         decision, self._decision = self._decision, None  # one that was made for this look, if `is_due` was asked
         blocks = decision.blocks if decision is not None and decision.is_partial else None
         with observation.stage("screen"):
-            observation.stances = self._asking.ask(model, blocks)
+            is_first = observation.phase == "start"
+            observation.stances, failed = self._asking.ask_each(model, blocks, is_first=is_first)
+        # Several ranks abandon an observation together; and one without any figure is none.
+        if failed and (num_ranks() > 1 or not (observation.stances or self._replies.are_drawn)):
+            raise failed[0][1]
+        self._note_failed(observation, failed)
         observation.tokens_scored = self._asking.tokens_scored(blocks)
         observation.blocks = self._asking.num_blocks if blocks is None else len(blocks)
         if blocks is not None:
@@ -373,17 +399,34 @@ class Monitor:
                 is_last=observation.phase == "end" or self._controller.is_over(observation.step),
                 rng=self._rng(observation.look, EVIDENCE),
             )
+            self._describe_refusal()
+
+    def _note_failed(self, observation: Observation, failed: Sequence[tuple[str, Exception]]) -> None:
+        """Probes that could not be asked cost their own figures of this observation."""
+        for kind, err in failed:
+            cause = f"{type(err).__name__}: {err}"
+            self._failures[f"{kind}/{type(err).__name__}"] += 1
+            observation.failures.append(Failure(kind, cause))
+            if cause not in self._told:
+                self._told.add(cause)
+                logger.warning(
+                    "the probe %s failed at step %d, the observation goes on: %s",
+                    kind,
+                    observation.step,
+                    cause,
+                    exc_info=err,
+                )
 
     def _screened(self) -> list[str]:
         """Topics that the last look makes worth a closer one."""
         return [] if self.last is None or self.info is None else watched(self.last, self.info)
 
-    def _begin_replies(self, model: Any, is_resumed: bool) -> None:
+    def _begin_replies(self, model: Any, first: Observation, is_resumed: bool) -> None:
         assert self._baselines is not None
         assert self.info is not None
-        if not self._replies.are_drawn:
-            return
-        if not is_resumed:
+        if is_resumed and self._replies.are_drawn:
+            self._resume_replies(model)
+        elif self._replies.are_drawn:
             planned = self._schedule.planned_looks(self._last_step, self._controller.planned_steps)
             with undisturbed(model, optimizer=self._find_optimizer()) as asked:
                 self._replies.begin(
@@ -394,9 +437,28 @@ class Monitor:
                     tolerance=self._tolerance,
                     planned_looks=planned,
                 )
+        if self._replies.refused is not None:
+            first.notes.append(f"no replies are drawn in this run: {self._replies.refused}")
+            self._describe_refusal()
+
+    def _describe_refusal(self) -> None:
+        """Replies that the run was to draw, and does not any more, are part of what it is."""
+        why = self._replies.refused
+        if why is None or self.info is None or self.info.replies_refused == why:
+            return
+        self._failures["confirm/refused"] += 1
+        self.info = replace(self.info, replies_drawn=False, replies_refused=why)
+        if self.store is not None:
+            self.store.write_json("run.json", self.info)
+
+    def _resume_replies(self, model: Any) -> None:
+        assert self.info is not None
+        if self.info.replies_refused is not None:
+            self._replies.refuse(self.info.replies_refused)
             return
         store = self.store
         left = on_first(lambda: kept_evidence(store), "reading the evidence")
+        assert self._baselines is not None
         with undisturbed(model, optimizer=self._find_optimizer()) as asked:
             self._baselines, note = self._replies.resume(asked, self._baselines, left, self._last_step)
         if note is not None and store is not None:

@@ -8,7 +8,7 @@ none has one of these as well, and every answer is empty.
 import logging
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -20,7 +20,8 @@ from driftwatch.confirm import END_WAIT, KIND, Confirm, Saved
 from driftwatch.confirmation import MIN_DRAWS, Confirmation
 from driftwatch.drift.floor import Floor
 from driftwatch.drift.validity import Validity
-from driftwatch.errors import JudgeError, ProbeError
+from driftwatch.errors import SETTINGS
+from driftwatch.late_start import TRIES
 from driftwatch.observation import Observation
 from driftwatch.pool import BaselineReply
 from driftwatch.probes.engine import Engine, counted_apart
@@ -30,6 +31,18 @@ from driftwatch.reference import Reference, find_reference
 logger = logging.getLogger(__name__)
 
 
+@dataclass(slots=True)
+class _Late:
+    """What `begin` was given, for the times that it is tried again."""
+
+    confirm: Confirm
+    info: RunInfo
+    alpha: float
+    tolerance: Mapping[str, float]
+    planned_looks: int | None
+    tries: int = 1
+
+
 class Replies:
     """Those of one monitor.
 
@@ -37,15 +50,20 @@ class Replies:
         settings: How replies are drawn and read; `None` draws none.
         asking: The screen, which says whether a model still is the baseline's.
         seed: Of everything that is drawn.
+
+    Attributes:
+        refused: Why none are drawn in this run though the settings ask for them; `None` where nothing is in the way.
     """
 
     def __init__(self, settings: Confirmation | None, asking: Asking, *, seed: int) -> None:
         self._asking = asking
-        self._confirm = None if settings is None else Confirm(settings, asking.pack.topics, seed=seed)
+        self._configured = None if settings is None else Confirm(settings, asking.pack.topics, seed=seed)
+        self._confirm = self._configured  # `None` where none are drawn, or not any more
+        self._late: _Late | None = None
         self._engine: Engine | None = None
-        self.are_drawn = settings is not None
         self.refused: str | None = None  # why none are drawn although they were asked for, a clause
-        self.are_kept = settings is not None and settings.keep_replies
+        self._told: set[str] = set()
+        self._keep = settings is not None and settings.keep_replies
 
     def prepare(
         self, model: Any, tokenizer: Any, *, engine: Engine | str | None, kept: Mapping[str, str] | None
@@ -61,12 +79,36 @@ class Replies:
         Raises:
             BaselineError: Who wrote the replies of the run that goes on is gone.
         """
+        self._confirm, self._late, self.refused = self._configured, None, None
         self._engine = engine if isinstance(engine, Engine) else None
         if self._confirm is None:
             return {}
         tell_apart = self._asking.fingerprint
-        self._confirm.prepare(model, tokenizer, engine=engine, fingerprint=tell_apart, kept=kept)
-        return self._confirm.identity()
+        try:
+            self._confirm.prepare(model, tokenizer, engine=engine, fingerprint=tell_apart, kept=kept)
+            return self._confirm.identity()
+        except SETTINGS:
+            raise
+        except Exception as err:
+            if kept is not None:  # a run that goes on is not begun without what it had
+                raise
+            self.refuse(f"they could not be prepared: {type(err).__name__}: {err}", err)
+            return {}
+
+    @property
+    def are_drawn(self) -> bool:
+        """Whether replies are drawn: as the settings say, unless they had to be refused."""
+        return self._confirm is not None
+
+    @property
+    def are_kept(self) -> bool:
+        """Whether the replies themselves are kept."""
+        return self._keep and self.are_drawn
+
+    def refuse(self, why: str, err: Exception | None = None) -> None:
+        """Draw none in this run from now on; the screen goes on."""
+        self._confirm, self.refused = None, why
+        logger.warning("no replies are drawn in this run: %s", why, exc_info=err)
 
     def within_reach(self, baselines: Baselines) -> Baselines:
         """The baselines of a new run as whoever writes the replies reaches them."""
@@ -84,7 +126,9 @@ class Replies:
     ) -> None:
         """Fix what will be tested, and decode the baseline's replies where they cannot be had later; inside the guard.
 
-        To be called where replies are drawn.
+        To be called where replies are drawn. Where that fails, the run goes on without: where switching adapters
+        reaches the baseline model, it is tried again at the next observations; elsewhere the baseline is gone with the
+        first update, and `refused` says why.
 
         Args:
             model: At the start of training.
@@ -95,15 +139,43 @@ class Replies:
             planned_looks: After the first one; `None` if unknown.
         """
         assert self._confirm is not None
-        self._confirm.begin(
+        late = _Late(self._confirm, info, alpha, tolerance, planned_looks)
+        try:
+            self._begin(model, baselines, late)
+        except SETTINGS:
+            raise
+        except Exception as err:  # noqa: BLE001 - whatever it is, the screen goes on
+            cause = f"{type(err).__name__}: {err}"
+            if baselines.reference is None:
+                self.refuse(f"the baseline's could not be had before training: {cause}", err)
+                return
+            self._confirm, self._late = None, late
+            logger.warning("replies could not be begun and are tried again at the next observation: %s", cause)
+
+    def _begin(self, model: Any, baselines: Baselines, late: "_Late") -> None:
+        late.confirm.begin(
             model,
             baselines,
-            resolved=[topic.id for topic in self._asking.pack if topic.id not in info.unresolved],
-            alpha=alpha,
-            tolerance=tolerance,
-            planned_looks=planned_looks,
+            resolved=[topic.id for topic in self._asking.pack if topic.id not in late.info.unresolved],
+            alpha=late.alpha,
+            tolerance=late.tolerance,
+            planned_looks=late.planned_looks,
             fingerprint=self._fingerprint(model, baselines),
         )
+
+    def _begin_late(self, model: Any, baselines: Baselines) -> None:
+        """Try once more what failed at the start."""
+        late = self._late
+        assert late is not None
+        late.tries += 1
+        try:
+            self._begin(model, baselines, late)
+        except Exception as err:
+            if late.tries >= TRIES:
+                self._late = None
+                self.refuse(f"they could not be begun in {TRIES} tries: {type(err).__name__}: {err}", err)
+            raise
+        self._confirm, self._late = late.confirm, None
 
     def resume(
         self, model: Any, baselines: Baselines, left: tuple[Saved, list[BaselineReply]], step: int
@@ -155,9 +227,15 @@ class Replies:
             Failures by kind.
         """
         failures: Counter[str] = Counter()
-        if self._confirm is None:
+        if self._confirm is None and self._late is None:
+            if self.refused is not None:
+                observation.notes.append(f"no replies are drawn in this run: {self.refused}")
             return failures
         try:
+            if self._late is not None:
+                with observation.stage("baseline"):
+                    self._begin_late(model, baselines)
+            assert self._confirm is not None
             with counted_apart(self._engine, observation.seconds), observation.stage("replies"):
                 observation.confirmed = self._confirm.observe(
                     model,
@@ -174,11 +252,20 @@ class Replies:
                 failures[f"{KIND}/JudgeError"] += 1
                 observation.failures.append(Failure(KIND, why))
                 logger.warning("%s", why)
-        except (ProbeError, JudgeError) as err:
+        except Exception as err:  # noqa: BLE001 - a model's forward and a judge of one's own may raise anything
             failures[f"{KIND}/{type(err).__name__}"] += 1
             observation.failures.append(Failure(KIND, f"{type(err).__name__}: {err}"))
-            logger.warning("replies at step %d could not be had, the look goes on: %s", observation.step, err)
+            self._tell(observation.step, err)
         return failures
+
+    def _tell(self, step: int, err: Exception) -> None:
+        """Once a cause, and with where it came from; the rest is in the counter and the records."""
+        cause = f"{type(err).__name__}: {err}"
+        if cause not in self._told:
+            self._told.add(cause)
+            logger.warning(
+                "replies at step %d could not be had, the observation goes on: %s", step, cause, exc_info=err
+            )
 
     def workload(self, screened: Sequence[str]) -> Workload:
         """A look without a limit, of the screen and of what it would draw."""

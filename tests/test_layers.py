@@ -40,6 +40,7 @@ LAYERS = (
         "arguments",
         "observation",
         "keeping",
+        "late_start",
         "replies",
         "opening",
         "monitor",
