@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Ints = NDArray[np.int64]
-Path = Literal["tree", "cache", "steps", "plain"]
+Path = Literal["tree", "cache", "steps", "plain", "even", "alone"]
 
 
 class Size(NamedTuple):

@@ -16,20 +16,27 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from driftwatch.errors import ProbeError
-from driftwatch.probes.configs import setting, text_config
+from driftwatch.probes.configs import all_configs, setting, text_config
 from driftwatch.probes.forward import Way, call, read_layout
 from driftwatch.probes.layout import lay_out
 from driftwatch.probes.memory import is_out_of_memory
-from driftwatch.probes.switches import switches
-from driftwatch.probes.trie import Family, Request, shared_length
+from driftwatch.probes.switches import parameters_of, switches, vocabulary_sizes
+from driftwatch.probes.trie import Family, Request, Tokens, families
 
 logger = logging.getLogger(__name__)
 
 # A way may differ from the certain one by this many nats, or this many times what batching alone changes (reduced-
-# precision matrix products), or one unit in the last place of the sum, in the precision of the logits. In bfloat16 that
-# is 0.3 of 40 nats, where a tree was seen to differ by 0.07 at most, and a wrong mask by 1 at least.
+# precision matrix products), or one unit in the last place of the sum, in the precision of the logits …
 _TOLERANCE = 1e-3
 _TIMES_NOISE = 8
+# … and never by more than these, whatever batching or the last place would allow: nats of a whole answer.
+# MEASURED
+_TOP = {torch.float32: 0.02, torch.float64: 0.02}
+_TOP_ROUGH = 0.5
+# Requests that are tried beside the longest and the shortest, and those that stand in for one that overflows.
+_FURTHER, _REPLACEMENTS = 4, 16
+_ROUGH = 1e-4  # relative resolution of logits that were computed in less than float32
+_CACHE_NAMES = ("past_key_values", "cache", "cache_params")
 
 
 class Chosen(NamedTuple):
@@ -38,7 +45,8 @@ class Chosen(NamedTuple):
     Attributes:
         way: The fastest way that gave the right numbers.
         logit_bytes: Bytes of one logit as the model returns it.
-        deviation: Largest difference from scoring alone in the sample, nats.
+        deviation: Largest difference from scoring alone in the sample, nats; nan where no request of the sample gave
+            finite numbers.
         noise: The same for batches without any sharing: the numeric noise of batching.
     """
 
@@ -48,6 +56,15 @@ class Chosen(NamedTuple):
     noise: float
 
 
+class _Sample(NamedTuple):
+    """Requests that are tried, each with its stem in the plan, and what scoring each continuation alone gives."""
+
+    requests: tuple[Request, ...]
+    stems: tuple[Tokens, ...]
+    certain: NDArray[np.float64]
+    last_place: float
+
+
 @torch.no_grad()
 def choose_way(model: Any, requests: Sequence[Request]) -> Chosen:
     """The fastest way to call a model that gives the same numbers as scoring each continuation alone.
@@ -55,39 +72,131 @@ def choose_way(model: Any, requests: Sequence[Request]) -> Chosen:
     Call it as a look is called: inside the guard, in the precision of training.
 
     Raises:
-        ProbeError: The model returns no usable logits, or memory is too small for even one continuation.
+        ProbeError: The model returns no usable logits, looks ahead, gives other numbers each time, or memory is too
+            small for even one continuation.
     """
-    sample = _sample(requests)
-    base = Way("plain", extras=switches(model))
+    base = Way("plain", extras=switches(model), widths=vocabulary_sizes(model))
     try:
-        plain, logit_bytes = _trimming(model, base, sample)
-        alone = [_alone(model, plain, request) for request in sample]
-        certain = np.concatenate([found for found, _ in alone])
-        noise = _deviation(model, plain, sample, certain)
-    except RuntimeError as err:
+        plain, logits = _trimming(model, base, requests[0])
+        sample = _sampled(model, plain, requests)
+        alone = replace(plain, path="alone")
+        if not np.isfinite(sample.certain).all():
+            logger.warning("no question gave finite logits; each answer is asked in a forward pass of its own")
+            return Chosen(alone, logits.element_size(), float("nan"), float("nan"))
+        _check_causal(model, plain, sample.requests[0])
+        again = _deviation(model, alone, sample)
+        noise = _deviation(model, plain, sample)
+    except Exception as err:
         if is_out_of_memory(err):
             raise ProbeError(f"out of memory while scoring one continuation at a time: {err}") from err
         raise
-    last_place = max(resolution for _, resolution in alone) * float(np.abs(certain).max())
-    limit = max(_TOLERANCE, _TIMES_NOISE * noise, last_place)
-    for way in _faster_ways(model, plain, sample):
+    top = _TOP.get(logits.dtype, _TOP_ROUGH) if _resolution(logits) < _ROUGH else _TOP_ROUGH
+    limit = min(max(_TOLERANCE, _TIMES_NOISE * noise, sample.last_place), top)
+    if again > limit:
+        raise ProbeError(
+            f"expected {type(model).__name__} to give the same numbers for the same answer; found a difference of "
+            f"{again:.3g} nats between two times, where {limit:.3g} can be put down to rounding. Something in its "
+            "forward pass is random, or depends on what was asked before, also in eval mode."
+        )
+    for way in _faster_ways(model, plain, sample.requests):
         try:
-            deviation = _deviation(model, way, sample, certain)
+            deviation = _deviation(model, way, sample)
         except Exception as err:  # an architecture may refuse an unusual call with any error
             if is_out_of_memory(err):
                 raise ProbeError(f"out of memory while trying how to call the model: {err}") from err
             logger.debug("path=%s mask=%s refused: %r", way.path, way.mask, err)
             continue
         if deviation <= limit:
-            return Chosen(way, logit_bytes, deviation, noise)
+            return Chosen(way, logits.element_size(), deviation, noise)
         logger.debug("path=%s mask=%s deviates by %.3g nats, limit %.3g", way.path, way.mask, deviation, limit)
-    return Chosen(plain, logit_bytes, noise, noise)
+    for way, deviation in ((plain, noise), (even := replace(plain, path="even"), _deviation(model, even, sample))):
+        if deviation <= limit:
+            return Chosen(way, logits.element_size(), deviation, noise)
+    logger.warning(
+        "%s gives other numbers for an answer that is asked beside others (%.3g nats), so each is asked alone: an "
+        "observation takes longer",
+        type(model).__name__,
+        noise,
+    )
+    return Chosen(alone, logits.element_size(), again, noise)
 
 
-def _sample(requests: Sequence[Request]) -> list[Request]:
-    """The longest and the shortest request, so that one of them is padded, with a few neighbouring continuations."""
-    by_length = sorted(requests, key=deepest)
-    return [Request(request.prompt, _neighbours(request)) for request in dict.fromkeys([by_length[-1], by_length[0]])]
+def _sampled(model: Any, way: Way, requests: Sequence[Request]) -> _Sample:
+    """A few requests of different lengths, asked alone; one without finite numbers is replaced by its neighbour."""
+    stems = {i: family.stem for family in families(requests) for i in family.members}
+    by_length = sorted(range(len(requests)), key=lambda i: deepest(requests[i]))
+    taken: dict[int, tuple[Request, NDArray[np.float64], float]] = {}
+    spare, unusable = _REPLACEMENTS, {}
+    for wanted in _telling(model, [requests[i] for i in by_length]):
+        for place in sorted(range(len(by_length)), key=lambda place: abs(place - wanted)):
+            index = by_length[place]
+            if index in taken:
+                break
+            if index in unusable:
+                continue
+            request = Request(requests[index].prompt, _neighbours(requests[index]))
+            found, resolution = _alone(model, way, request)
+            if np.isfinite(found).all():
+                taken[index] = (request, found, resolution)
+                break
+            unusable[index] = (request, found, resolution)
+            spare -= 1
+            if spare < 0:
+                break
+    if not taken:
+        taken = dict(list(unusable.items())[:1])
+    certain = np.concatenate([found for _, found, _ in taken.values()])
+    largest = float(np.abs(certain).max())
+    return _Sample(
+        tuple(request for request, _, _ in taken.values()),
+        tuple(stems[index] for index in taken),
+        certain,
+        max(resolution for _, _, resolution in taken.values()) * largest,
+    )
+
+
+def _telling(model: Any, by_length: Sequence[Request]) -> list[int]:
+    """Places of the longest and the shortest request, so that one of them is padded, and of a few more.
+
+    Those cross a length at which the config says that something changes: a window, the positions of a rope before it
+    is scaled; or they stop short of it.
+    """
+    found = [len(by_length) - 1, 0]
+    lengths = [(len(request.prompt), deepest(request)) for request in by_length]
+    marks = sorted({n for config in all_configs(model) for n in _numbers(config) if 1 < n < lengths[-1][1]})
+    for mark in reversed(marks):
+        crossing = [place for place, (prompt, whole) in enumerate(lengths) if prompt <= mark < whole]
+        below = [place for place, (_, whole) in enumerate(lengths) if whole <= mark]
+        found += [places[-1] for places in (crossing, below) if places]
+    return list(dict.fromkeys(found))[: 2 + _FURTHER]
+
+
+def _numbers(config: Any) -> Iterator[int]:
+    """Whole numbers that a config names and that may be lengths of a sequence."""
+    for name, value in vars(config).items():
+        values = value.values() if isinstance(value, dict) else [value]
+        if any(word in name for word in ("position", "window", "rope", "length", "chunk", "topk", "block")):
+            yield from (n for n in values if isinstance(n, int) and not isinstance(n, bool))
+
+
+def _check_causal(model: Any, way: Way, request: Request) -> None:
+    """What a token says must not depend on later ones: else a likelihood is read from a model that sees the answer."""
+    whole = replace(way, trims=False)
+    ids = list(request.prompt + request.continuations[0])
+    other = [*ids[:-1], ids[0] if ids[0] != ids[-1] else ids[-2]]
+    both = [
+        call(model, whole, np.array([row], np.int64), len(ids))[0][0, :-1].double().log_softmax(1)
+        for row in (ids, other)
+    ]
+    if not all(torch.isfinite(one).all() for one in both):
+        return
+    difference = float((both[0] - both[1]).abs().max())
+    if difference > 1.0:
+        raise ProbeError(
+            f"expected {type(model).__name__} to predict each token from those before it; found that its predictions "
+            f"change by {difference:.3g} nats with a later token. A model that looks ahead has no likelihood of an "
+            "answer: train it without driftwatch, or set is_causal to true."
+        )
 
 
 def deepest(request: Request) -> int:
@@ -103,19 +212,25 @@ def _neighbours(request: Request, count: int = 3) -> tuple[tuple[int, ...], ...]
     return tuple(ordered[start : start + count])
 
 
-def _trimming(model: Any, way: Way, sample: Sequence[Request]) -> tuple[Way, int]:
-    """Whether the model projects onto the vocabulary only where it is told to, and the bytes of a logit."""
-    ids_BT = np.array([sample[-1].prompt[:2] * 2], np.int64)
-    for trims in (True, False):
-        tried = replace(way, trims=trims)
+def _trimming(model: Any, way: Way, request: Request) -> tuple[Way, Tensor]:
+    """The way with those arguments of every call that the model takes, and logits as it returns them.
+
+    They are about projecting onto the vocabulary only where that is wanted, and about keeping a cache.
+    """
+    ids_BT = np.array([request.prompt[:2] * 2], np.int64)
+    tries = [(trims, caches) for caches in (True, False) for trims in (True, False)]
+    first: Exception | None = None
+    for trims, caches in tries:
+        tried = replace(way, trims=trims, caches=caches)
         try:
-            logits_BKV, _ = call(model, tried, ids_BT, 1)
-        except (ProbeError, TypeError, ValueError):
-            if not trims:
+            return tried, call(model, tried, ids_BT, 1)[0]
+        except Exception as err:  # a forward may refuse an argument with any error
+            if is_out_of_memory(err):
                 raise
-            continue
-        return tried, logits_BKV.element_size()
-    raise AssertionError("unreachable: the last attempt returns or raises")
+            # Without trimming the sentence is about the model itself and not about what was left out.
+            first = err if first is None or (not trims and caches) else first
+    assert first is not None
+    raise first
 
 
 def _alone(model: Any, way: Way, request: Request) -> tuple[NDArray[np.float64], float]:
@@ -139,29 +254,39 @@ def _resolution(logits: Tensor) -> float:
     return torch.finfo(logits.dtype).eps
 
 
-def _deviation(model: Any, way: Way, sample: Sequence[Request], certain: NDArray[np.float64]) -> float:
-    first = sample[0].prompt
-    stem = min(min(shared_length(first, r.prompt), len(r.prompt) - 1) for r in sample)
-    families = [Family(first[:stem], tuple(range(len(sample))))]
-    layout = lay_out(sample, way.path, families, fits=lambda size: True)
+def _deviation(model: Any, way: Way, sample: _Sample) -> float:
+    """Largest difference from what is certain, nats, with the stems of the plan; infinite where it is not finite."""
+    members: dict[Tokens, list[int]] = {}
+    for index, stem in enumerate(sample.stems):
+        members.setdefault(stem, []).append(index)
+    grouped = [Family(stem, tuple(found)) for stem, found in members.items()]
+    layout = lay_out(sample.requests, way.path, grouped, fits=lambda size: True)
     values = np.zeros(layout.num_slots)
     for read, slots in read_layout(model, way, layout):
         values[slots] = read.double().cpu().numpy()
-    found = np.zeros(len(certain))
+    found = np.zeros(len(sample.certain))
     np.add.at(found, layout.owners, values[layout.slots])
-    deviation = float(np.abs(found - certain).max())
+    deviation = float(np.abs(found - sample.certain).max())
     return deviation if np.isfinite(deviation) else float("inf")
 
 
 def _faster_ways(model: Any, plain: Way, sample: Sequence[Request]) -> Iterator[Way]:
     eager = setting(text_config(model), "_attn_implementation") == "eager"
     masks: tuple[Literal["bool", "additive"], ...] = ("additive", "bool") if eager else ("bool", "additive")
+    names = _cache_names(model)
     for windows in _possible_windows(text_config(model), max(map(deepest, sample))):
         for mask in masks:
-            yield replace(plain, path="tree", mask=mask, windows=windows)
+            for name in names:
+                yield replace(plain, path="tree", mask=mask, windows=windows, cache_name=name)
     for path in ("cache", "steps"):
-        for name in ("past_key_values", "cache_params"):
+        for name in names:
             yield replace(plain, path=path, cache_name=name)
+
+
+def _cache_names(model: Any) -> list[str]:
+    """Names that the argument for a cache may have, likelier ones first: which one is right is found by trying."""
+    named = parameters_of(model)
+    return sorted(_CACHE_NAMES, key=lambda name: name not in named)
 
 
 def _possible_windows(config: Any, longest: int) -> Iterator[tuple[tuple[str, int], ...]]:

@@ -27,11 +27,14 @@ class Way:
 
     Attributes:
         path: "tree": packed rows with an explicit attention mask; "cache": prompts once, then continuations from their
-            cached states; "steps": the same, the continuations token by token; "plain": every continuation alone.
+            cached states; "steps": the same, the continuations token by token; "plain": every continuation in a row of
+            its own, padded at the right; "even": only rows of equal length together; "alone": one row at a time.
         mask: What the attention takes on the tree path: "bool" (true: may look) or "additive" (0: may look).
         windows: Look-back of the attention layers by layer type, 0 for unlimited; a single one named "" holds for all.
         trims: Whether the model projects onto the vocabulary only where it is told to (`logits_to_keep`).
+        caches: Whether the model can be told to keep a cache, or not to.
         cache_name: The argument that takes a cache.
+        widths: How many logits a position may have; empty where nothing is known of it.
         extras: Further arguments of every call, those of `switches`.
     """
 
@@ -39,7 +42,9 @@ class Way:
     mask: Literal["bool", "additive"] = "bool"
     windows: tuple[tuple[str, int], ...] = (("", 0),)
     trims: bool = True
+    caches: bool = True
     cache_name: str = "past_key_values"
+    widths: tuple[int, ...] = ()
     extras: dict[str, Any] = field(default_factory=dict)
 
 
@@ -64,10 +69,15 @@ class _StemLayer(DynamicLayer):  # type: ignore[misc]  # transformers publishes 
 
 
 def input_device(model: Any) -> torch.device:
-    """Where token ids go: a model may be spread over several devices."""
+    """Where token ids go: a model may be spread over several devices, and offloaded weights are on none."""
     embedding = model.get_input_embeddings()
     weight = getattr(embedding, "weight", None)
     device: torch.device = (weight if weight is not None else next(model.parameters())).device
+    if device.type == "meta":
+        # accelerate's hook brings the weights to a device for the forward, and what goes in as well.
+        goes_to = getattr(getattr(embedding, "_hf_hook", None), "execution_device", None)
+        real = (p.device for p in model.parameters() if p.device.type != "meta")
+        device = torch.device(goes_to) if goes_to is not None else next(real, torch.device("cpu"))
     return device
 
 
@@ -107,7 +117,7 @@ def read_batch(model: Any, way: Way, batch: Batch, stem: Any | None) -> list[Rea
         inputs = _tree_inputs(model, way, batch.depths_BT, batch.ends_BT, stem_length)
         logits_BKV, _ = call(model, way, batch.ids_BT, batch.kept, cache=stem, **inputs)
         return [(_log_probabilities(logits_BKV, batch.edges), batch.edges.slots)]
-    if way.path == "plain":
+    if way.path in ("plain", "even", "alone"):
         logits_BKV, _ = call(model, way, batch.ids_BT, batch.kept)
         return [(_log_probabilities(logits_BKV, batch.edges), batch.edges.slots)]
     return _read_with_cache(model, way, batch, stem)
@@ -157,8 +167,9 @@ def call(
         inputs[way.cache_name] = cache
     if way.trims:
         inputs["logits_to_keep"] = kept
-    # Models that write "if use_cache" before they look at a cache would ignore a given one.
-    out = model(input_ids=ids, use_cache=cache is not None, **inputs, **way.extras)
+    if way.caches:  # models that write "if use_cache" before they look at a cache would ignore a given one
+        inputs["use_cache"] = cache is not None
+    out = model(input_ids=ids, **inputs, **way.extras)
     logits_BKV = getattr(out, "logits", None)
     expected = kept if way.trims else ids.shape[1]
     shape = tuple(logits_BKV.shape) if isinstance(logits_BKV, Tensor) else (0, 0)
@@ -169,7 +180,19 @@ def call(
             f"{shape if logits_BKV is not None else 'none'}. Libraries that fuse the loss return none unless told to."
         )
     assert isinstance(logits_BKV, Tensor)
-    return logits_BKV[:, -kept:], getattr(out, way.cache_name, None)
+    if way.widths and shape[-1] not in way.widths:
+        raise ProbeError(
+            f"expected logits over a vocabulary of {' or '.join(map(str, way.widths))} tokens from "
+            f"{type(model).__name__}; found rows of {shape[-1]}, which are hidden states or something else. A patched "
+            "forward that gives these while its trainer wants them must give logits while driftwatch asks."
+        )
+    return logits_BKV[:, -kept:], _cache_of(out, way)
+
+
+def _cache_of(out: Any, way: Way) -> Any:
+    """The cache that a forward returns; it need not have the name under which one is given."""
+    names = (way.cache_name, "past_key_values", "cache", "cache_params")
+    return next((found for name in names if (found := getattr(out, name, None)) is not None), None)
 
 
 def _tree_inputs(

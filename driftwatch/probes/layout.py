@@ -60,14 +60,21 @@ def lay_out(
     Args:
         requests: What is asked.
         path: "tree": one row a request; "cache" and "steps": prompts, then their continuations; "plain": one row a
-            continuation.
+            continuation; "even": the same, only rows of equal length in a batch; "alone": a batch for each.
         families: Requests that share a stem. Stems are ignored where nothing longer than a token can follow one.
         fits: Whether a forward pass of some size is small enough. A single row is taken in any case.
         jitter: For each request a factor on its length for sorting, to get other batches of the same rows.
     """
     maker = _Maker(requests, fits, jitter or [1.0] * len(requests))
-    make = {"tree": maker.trees, "cache": maker.prompts, "steps": maker.prompts, "plain": maker.chains}[path]
-    if path in ("steps", "plain"):
+    make = {
+        "tree": maker.trees,
+        "cache": maker.prompts,
+        "steps": maker.prompts,
+        "plain": maker.chains,
+        "even": maker.even_chains,
+        "alone": maker.single_chains,
+    }[path]
+    if path not in ("tree", "cache"):
         families = [Family((), tuple(range(len(requests))))]
     groups = tuple(Group(stem, tuple(make(stem, members))) for stem, members in families)
     return Layout(groups, maker.num_slots, np.array(maker.owners, np.int64), np.array(maker.slots, np.int64))
@@ -96,13 +103,24 @@ class _Maker:
         yield from self._pack(placed, before=len(stem), pad_left=True)
 
     def chains(self, stem: Tokens, members: Sequence[int]) -> Iterator[Batch]:
-        placed = [
+        # The padding is at the right, where a causal model never looks, so that no mask is needed.
+        yield from self._pack(self._chained(members), before=0, pad_left=False)
+
+    def even_chains(self, stem: Tokens, members: Sequence[int]) -> Iterator[Batch]:
+        placed = sorted(self._chained(members), key=lambda p: -len(p.row.ids))
+        for _, same in groupby(placed, lambda p: len(p.row.ids)):
+            yield from self._pack(list(same), before=0, pad_left=False)
+
+    def single_chains(self, stem: Tokens, members: Sequence[int]) -> Iterator[Batch]:
+        for one in self._chained(members):
+            yield from self._pack([one], before=0, pad_left=False)
+
+    def _chained(self, members: Sequence[int]) -> list[_Placed]:
+        return [
             self._place(i, chain_row(self.requests[i].prompt, tokens), self.first_owner[i] + c)
             for i in members
             for c, tokens in enumerate(self.requests[i].continuations)
         ]
-        # The padding is at the right, where a causal model never looks, so that no mask is needed.
-        yield from self._pack(placed, before=0, pad_left=False)
 
     def prompts(self, stem: Tokens, members: Sequence[int]) -> Iterator[Batch]:
         def length(i: int) -> int:

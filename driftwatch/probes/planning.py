@@ -51,7 +51,7 @@ class Plan:
 
     @property
     def path(self) -> str:
-        """Which tokens are shared: on "tree" all, on "cache" and "steps" those of a prompt, on "plain" none."""
+        """Which tokens are shared: on "tree" all, on "cache" and "steps" those of a prompt, else none."""
         return self.way.path
 
     @property

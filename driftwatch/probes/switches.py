@@ -55,12 +55,12 @@ def switches(model: Any) -> dict[str, Any]:
 def _turned_on(model: Any) -> list[str]:
     """Outputs beside the logits that the config of some part turns on."""
     configs = all_configs(model)
-    own = [name for name in _parameters(model) if name.startswith(_PREFIX) and name not in _OUTPUTS]
+    own = [name for name in parameters_of(model) if name.startswith(_PREFIX) and name not in _OUTPUTS]
     return [name for name in (*_OUTPUTS, *own) if any(setting(config, name) is True for config in configs)]
 
 
-def _parameters(model: Any) -> list[str]:
-    """Names of the arguments of the innermost forward."""
+def parameters_of(model: Any) -> list[str]:
+    """Names of the arguments of the innermost forward; a hint, since `**kwargs` take what is not named."""
     for _ in range(8):  # wrappers in wrappers; more than this is none that anybody trains
         inner = getattr(model, "_orig_mod", None) or getattr(model, "module", None)
         if inner is None and hasattr(model, "get_base_model"):
@@ -85,3 +85,25 @@ def _refusal(model: Any, arguments: dict[str, Any]) -> Exception | None:
     except Exception as err:  # noqa: BLE001 - a forward may refuse an argument with any error
         return err
     return None
+
+
+def vocabulary_sizes(model: Any) -> tuple[int, ...]:
+    """How many logits a position may have: rows of the output embeddings, or of the vocabulary that a config names.
+
+    Empty where nothing tells.
+    """
+    found = {setting(config, "vocab_size") for config in all_configs(model)}
+    for embeddings in (_embeddings(model, "get_output_embeddings"), _embeddings(model, "get_input_embeddings")):
+        weight = getattr(embeddings, "weight", None)
+        # ZeRO-3 empties a parameter between its uses and keeps its shape beside it; a quantised one is packed.
+        shape: Any = getattr(weight, "ds_shape", None) or getattr(weight, "shape", ())
+        found |= {getattr(embeddings, "out_features", None), getattr(embeddings, "num_embeddings", None)}
+        found |= {shape[0]} if len(shape) == 2 and getattr(weight, "is_floating_point", bool)() else set()
+    return tuple(sorted(size for size in found if isinstance(size, int) and size > 1))
+
+
+def _embeddings(model: Any, getter: str) -> Any:
+    try:
+        return getattr(model, getter)()
+    except Exception:  # noqa: BLE001 - a model of one's own may not have such a method, or not implement it
+        return None
