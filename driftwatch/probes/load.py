@@ -1,10 +1,12 @@
 """A causal language model and its tokenizer by path or hub id."""
 
+import json
 import os
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from driftwatch.errors import ConfigError
+from driftwatch.probes.whole import check_whole
 
 Dtype = Literal["auto", "float32", "bfloat16", "float16"]
 
@@ -20,10 +22,10 @@ def load_model(name: str, *, dtype: Dtype = "auto") -> Loaded:
     """Load what `name` stands for: a folder, a PEFT adapter's folder, a hub id, or "smollm2" for the demo's model.
 
     Raises:
-        ConfigError: Nothing there, or not a causal language model.
+        ConfigError: Nothing there, not a causal language model, or not all of its weights.
     """
     import torch
-    from transformers import AutoModelForCausalLM, AutoTokenizer
+    from transformers import AutoTokenizer
 
     source = in_full(name)
     if name == "smollm2":
@@ -41,15 +43,44 @@ def load_model(name: str, *, dtype: Dtype = "auto") -> Loaded:
             "Pass a folder written by save_pretrained, or a hub id such as Qwen/Qwen3-0.6B."
         )
     try:
-        # transformers loads an adapter's folder as the base model with the adapter on it.
-        model = AutoModelForCausalLM.from_pretrained(source, dtype=dtype)
+        model = _whole_model(source, dtype)
         tokenizer = AutoTokenizer.from_pretrained(source)
-    except (OSError, ValueError) as err:
+    except (OSError, ValueError, RuntimeError) as err:
         raise ConfigError(
             f"expected a causal language model at {name!r}, as a folder or a hub id; it cannot be loaded: {err}"
         ) from err
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     return Loaded(model.to(device).eval(), tokenizer)
+
+
+def _whole_model(source: str, dtype: Dtype) -> Any:
+    """The model, once every weight of it has come from its files.
+
+    transformers loads an adapter's folder as the base model with the adapter on it, and then reports on the adapter
+    alone; so the base is loaded first, by the same calls.
+    """
+    from transformers import AutoModelForCausalLM
+
+    base = _base_of(source)
+    model, report = AutoModelForCausalLM.from_pretrained(base or source, dtype=dtype, output_loading_info=True)
+    check_whole(report, base or source)
+    if base is not None:
+        of_adapter = model.load_adapter(source)
+        if hasattr(of_adapter, "to_dict"):  # transformers 4 reports on adapters in its log only
+            check_whole(of_adapter.to_dict(), source)
+    return model
+
+
+def _base_of(source: str) -> str | None:
+    """The base model that an adapter's folder names; `None` where this is no such folder."""
+    path = Path(source, "adapter_config.json")
+    if not path.is_file():
+        return None
+    try:
+        base = json.loads(path.read_text()).get("base_model_name_or_path")
+    except (OSError, ValueError, AttributeError):
+        return None
+    return base if isinstance(base, str) and base else None
 
 
 def in_full(name: str) -> str:
