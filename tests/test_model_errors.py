@@ -169,12 +169,12 @@ def test_after_the_stated_number_of_tries_it_is_given_up(tmp_path, without, capl
     with caplog.at_level(logging.WARNING):
         assert_trained_as(without, train(tmp_path, [watch(tmp_path)], model))
     assert any("nothing is watched in this training" in record.message for record in caplog.records)
-    assert fault.calls < 8
+    assert fault.calls <= 16  # four tries would make 24
 
 
 def test_a_first_observation_that_fails_begins_the_run_at_the_next_step_that_is_due(tmp_path, without):
     model = tiny_model(tiny_tokenizer(), dropout=0.1)
-    Faulty(model, IndexError, at=range(1, 4))
+    Faulty(model, IndexError, at=range(1, 7))
     assert_trained_as(without, train(tmp_path, [watch(tmp_path)], model))
     assert [(record.step, record.phase) for record in records(tmp_path)] == [(1, "start"), (2, "train"), (3, "train")]
     info = RunStore(tmp_path / "runs" / "r").info()
@@ -197,7 +197,7 @@ def test_a_judge_that_raises_costs_the_replies_and_not_the_screen(tmp_path, with
     assert [record.step for record in later] == [1, 2, 3]
     assert all(record.drifts[0].total_variation is not None for record in later)
     assert all("a judge's own fault" in record.failures[0].reason for record in later)
-    assert later[-1].cost.failures_total["confirm/KeyError"] == 3
+    assert later[-1].cost.failures_total["confirm/JudgeError"] == 3
     assert sum("replies at step" in record.message for record in caplog.records) == 1
 
 
@@ -239,7 +239,7 @@ def test_a_probe_of_ones_own_costs_itself_alone(tmp_path, without):
     assert_trained_as(without, train(tmp_path, [watch(tmp_path, probes=probes, confirm=None)]))
     found = records(tmp_path)
     assert [bool(record.failures) for record in found] == [False, False, True, False]
-    assert found[2].failures[0].part == "own"
+    assert found[2].failures[0].probe == "own"
     assert all(record.drifts for record in found)
 
 
