@@ -73,7 +73,8 @@ class DriftCallback(TrainerCallback, ExportableState):  # type: ignore[misc] # t
         output_dir: Folder in which the run's folder is made; `None` takes "driftwatch" in the Trainer's output folder.
         exporters: Names or objects.
         actions: Names or objects; what to do about a specific alert, "save" or "stop". None by default.
-        seed: Of everything that is drawn.
+        seed: Of everything that is drawn; `None` derives it from the run's own id, so that another training draws other
+            questions and does not repeat a false alarm. Kept with the run; a resumed run goes on with its own.
         on_error: "warn" keeps training whatever happens to a look; "raise" is for tests.
 
     Raises:
@@ -98,7 +99,7 @@ class DriftCallback(TrainerCallback, ExportableState):  # type: ignore[misc] # t
         output_dir: str | Path | None = None,
         exporters: Sequence[str | Exporter] = ("prometheus",),
         actions: Sequence[str | Action] = (),
-        seed: int = 0,
+        seed: int | None = None,
         on_error: Literal["warn", "raise"] = "warn",
         restored: bool = False,
     ) -> None:

@@ -8,6 +8,7 @@ once, in its order.
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -31,7 +32,7 @@ from driftwatch.judges.by_name import judge_by_name
 from driftwatch.judges.judge import Judge
 from driftwatch.judges.panel import disagreement
 from driftwatch.pairs import Put, ReplyPair, abstained, outcomes, read_twice, reply_pairs, style_pairs
-from driftwatch.pool import BaselineReply, Pool, decoded_before
+from driftwatch.pool import BaselineReply, Pool
 from driftwatch.probes.draws import IN_PROCESS, Draw, Interviewer, draw
 from driftwatch.probes.engine import Engine
 from driftwatch.probes.fitting import check_fits
@@ -39,13 +40,12 @@ from driftwatch.probes.hearing import Heard, Hearing, Missed
 from driftwatch.probes.prompt import ChatFormat
 from driftwatch.probes.sampler import Fingerprint, settle
 from driftwatch.probes.sampling import Reply
+from driftwatch.supply import Supply
 from driftwatch.topics.topic import Topic
 
 KIND = "confirm"
 END_WAIT = 120.0  # seconds for a remote judge to finish once training is over
-MAX_POOL_LOOKS = 60  # for which the baseline's replies are decoded before training; then its evidence is frozen
-UNKNOWN_LOOKS = 40  # for which baseline replies are kept where the length of training is unknown
-ITEMS, NOW, BASELINE, POOL_ITEMS, POOL = range(10, 15)  # parts of a generator's key, apart from the monitor's
+ITEMS, NOW, BASELINE = range(10, 13)  # parts of a generator's key, apart from the monitor's and the supply's
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +56,7 @@ class Saved:
         fingerprint: Of the baseline model where it is asked on demand; empty where it is not.
         heard: The baseline's judged replies, counted.
         noise: What the judge differs from itself by; `None` where that was not measured yet.
+        start_print: A fingerprint of the model that training began with, where its weights are kept.
     """
 
     evidence: dict[str, Any]
@@ -63,6 +64,7 @@ class Saved:
     fingerprint: tuple[float, ...]
     heard: Tally = field(default_factory=dict)
     noise: Floor | None = None
+    start_print: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +75,8 @@ class Confirmed:
         draws: How many were made at this look.
         pairs: The replies that were read since the last look, of this look or, with a remote judge, of earlier ones.
         why: What limits the evidence of this look; `None` where nothing does.
+        drawn_ahead: Replies of the baseline that were added to those drawn before training.
+        replies_left: The baseline's replies that are not used yet, by topic; `None` where it is asked on demand.
         missed: Looks that the judge did not read, in words.
         styles: How `pairs` were said, by topic.
         disagreement: Of a panel's judges on `pairs`; `None` where none were read, or by no panel.
@@ -88,6 +92,8 @@ class Confirmed:
     missed: tuple[str, ...] = ()
     styles: tuple[StylePair, ...] = ()
     disagreement: Disagreement | None = None
+    replies_left: Mapping[str, int] | None = None
+    drawn_ahead: tuple[BaselineReply, ...] = ()
     abstained: Abstained | None = None
 
 
@@ -97,10 +103,12 @@ class Confirm:
     Args:
         settings: How replies are drawn and read.
         topics: The bank.
-        seed: Of the run.
+
+    Attributes:
+        seed: Of everything that is drawn; the run's, settled before `begin` or `resume`.
     """
 
-    def __init__(self, settings: Confirmation, topics: Sequence[Topic], *, seed: int) -> None:
+    def __init__(self, settings: Confirmation, topics: Sequence[Topic], *, seed: int = 0) -> None:
         self.settings = settings
         self._topics = [topic for topic in topics if any(item.sides for item in topic.items)]
         if not self._topics:
@@ -110,14 +118,14 @@ class Confirm:
             )
         judge = settings.judge
         self._judge: Judge = judge_by_name(judge) if isinstance(judge, str) else judge
-        self._seed = seed
+        self.seed = seed
         self._hearing = Hearing(self._judge)
         self._put: dict[int, Put] = {}  # by look, what the judge has not read yet
         self._interviewer: Interviewer | None = None
         self._notes: tuple[str, ...] = ()  # about how replies are asked for, and by whom
         self._baselines: Baselines | None = None
         self._evidence: Evidence | None = None
-        self.pool = Pool()
+        self._supply: Supply | None = None  # where the baseline model cannot be asked on demand
         self._heard: Tally = {}
         self._fingerprint: tuple[float, ...] = ()
         self._anchor: tuple[float, ...] = ()  # the fingerprint when the run began, wherever it goes on
@@ -167,6 +175,8 @@ class Confirm:
         tolerance: Mapping[str, float],
         planned_looks: int | None,
         fingerprint: tuple[float, ...],
+        folder: Path,
+        tell_apart: Fingerprint,
     ) -> None:
         """Fix the hypotheses that share alpha, and decode the baseline's replies where they cannot be had later.
 
@@ -178,6 +188,11 @@ class Confirm:
             tolerance: By topic, the drift beyond which an alert is "material".
             planned_looks: After the first one; `None` if unknown.
             fingerprint: Of the baseline model, where it can be reached.
+            folder: Of the run, where start weights may be kept.
+            tell_apart: Measures a model so that it is known again.
+
+        Raises:
+            ConfigError: The start weights shall be kept and cannot be.
         """
         values = tuple(t.id for t in self._topics if not t.control and t.id in resolved)
         controls = tuple(t.id for t in self._topics if t.control)
@@ -188,7 +203,9 @@ class Confirm:
         settings = Settings(values, controls, planned_looks=planned_looks or None, alpha=alpha, tolerance=own)
         self._evidence = begin(settings)
         if baselines.reference is None:
-            self.pool = self._pool_for(model, min(planned_looks or UNKNOWN_LOOKS, MAX_POOL_LOOKS))
+            assert self._interviewer is not None
+            self._supply = self._supply_of(self._evidence, tell_apart)
+            self._supply.begin(model, folder, is_written_elsewhere=self._interviewer.engine is not None)
 
     def resume(
         self,
@@ -197,6 +214,9 @@ class Confirm:
         pool: Sequence[BaselineReply],
         fingerprint: tuple[float, ...],
         step: int,
+        *,
+        folder: Path,
+        tell_apart: Fingerprint,
     ) -> str | None:
         """Go on from the latest evidence, whatever the checkpoint: taking looks back would spend alpha again.
 
@@ -207,6 +227,8 @@ class Confirm:
             fingerprint: Of the baseline model now, where it can be reached. If it is what it was up to the rounding of
                 other hardware, it counts from now on.
             step: Of the checkpoint; what was drawn of later weights tells nothing of those that go on.
+            folder: Of the run, where the start weights may lie.
+            tell_apart: Measures a model so that it is known again.
 
         Returns:
             What a reader should know about that model; `None` where it is what it was.
@@ -216,7 +238,10 @@ class Confirm:
         known = recognise(saved.fingerprint, fingerprint, baselines.moved)
         self._fingerprint = fingerprint if known.is_same else saved.fingerprint
         self._evidence = rolled_back(from_json(saved.evidence), step)
-        self.pool, self._heard, self.noise = Pool(pool, saved.used), saved.heard, saved.noise
+        self._heard, self.noise = saved.heard, saved.noise
+        if baselines.reference is None:
+            self._supply = self._supply_of(self._evidence, tell_apart)
+            self._supply.resume(pool, saved.used, start_print=saved.start_print, folder=folder)
         self._judge_screen()
         return known.note
 
@@ -229,7 +254,12 @@ class Confirm:
         """Nothing of an earlier training may reach this one, least of all replies that its judge still reads."""
         self._hearing.close()
         self._put.clear()
-        self.pool, self._heard, self.validity, self.noise = Pool(), {}, (), None
+        self._supply, self._heard, self.validity, self.noise = None, {}, (), None
+
+    @property
+    def pool(self) -> Pool:
+        """The baseline's replies that were drawn ahead; empty where it is asked on demand."""
+        return Pool() if self._supply is None else self._supply.pool
 
     @property
     def has_waiting(self) -> bool:
@@ -239,13 +269,15 @@ class Confirm:
     def saved(self) -> Saved:
         """What a resumed run needs."""
         assert self._evidence is not None
-        return Saved(to_json(self._evidence), dict(self.pool.used), self._anchor, self._heard, self.noise)
+        used, start_print = ({}, ()) if self._supply is None else (dict(self.pool.used), self._supply.start_print)
+        return Saved(to_json(self._evidence), used, self._anchor, self._heard, self.noise, start_print)
 
     def wanted(self, screened: Collection[str]) -> dict[str, int]:
         """Draws a topic that the next look should make, given what the screen shows."""
         assert self._evidence is not None
         settings = self.settings
-        return allocation(self._evidence, screened, normal=settings.normal_draws, closer=settings.watched_draws)
+        counts = allocation(self._evidence, screened, normal=settings.normal_draws, closer=settings.watched_draws)
+        return counts if self._supply is None else self._supply.rationed(counts, self._evidence.look)
 
     def observe(
         self,
@@ -279,21 +311,25 @@ class Confirm:
         assert self._evidence is not None
         assert self._baselines is not None
         why = self._changed(fingerprint)
+        if self._supply is not None:
+            self._supply.top_up(model, attempt=attempt, look=look, looks_before=self._evidence.look)
         counts = {} if why else within(self.wanted(screened), max_draws)
         draws, theirs, ended = self._baseline_side(model, counts, attempt, look)
         ours = self._ask(model, draws, (attempt, look, NOW))
         read, missed = self._read(look, Put(step, draws, ours, theirs), wait)
-        if ended:
+        if ended and why is None:
             why = f"the baseline's replies for {', '.join(ended)} are used up; their evidence is frozen"
         recent = self._evidence.recent
         self._judge_screen()
         return Confirmed(
-            evidence=tuple(summary(self._evidence, rng, screened=screened, why=why)),
+            evidence=tuple(summary(self._evidence, rng, screened=screened, ended=ended, why=why)),
             stances=tuple(topic_stances(label_shares(count(recent, "now")), rng)),
             drifts=tuple(recent_drift(self._evidence, rng, against=self._baselines.alerting)),
             draws=len(draws),
             pairs=tuple(pair for put, heard in read for pair in reply_pairs(put, heard)),
             why=why,
+            replies_left=None if self._supply is None else self.pool.left,
+            drawn_ahead=() if self._supply is None else self._supply.fresh(),
             missed=tuple(missed),
             styles=style_pairs(read),
             disagreement=disagreement([one for _, heard in read for one in (*heard.now, *heard.baseline)]),
@@ -347,20 +383,14 @@ class Confirm:
                 return draws, self._ask(referred, draws, (attempt, look, BASELINE)), []
         return self.pool.take(counts)
 
-    def _pool_for(self, model: Any, looks: int) -> Pool:
-        """What the baseline will have said, with a reserve for topics that will be watched."""
-        return decoded_before(
-            self._topics,
-            looks,
-            normal=self.settings.normal_draws,
-            watched=self.settings.watched_draws,
-            rng=self._rng(0, 0, POOL_ITEMS),
-            ask=lambda draws: self._ask(model, draws, (0, 0, POOL)),
+    def _supply_of(self, evidence: Evidence, tell_apart: Fingerprint) -> Supply:
+        return Supply(
+            self.settings, self._topics, evidence.settings, ask=self._ask, rng=self._rng, tell_apart=tell_apart
         )
 
     def _ask(self, model: Any, draws: Sequence[Draw], key: tuple[int, ...]) -> list[Reply]:
         assert self._interviewer is not None
-        return self._interviewer.ask(model, draws, np.random.SeedSequence([self._seed, *key]))
+        return self._interviewer.ask(model, draws, np.random.SeedSequence([self.seed, *key]))
 
     def _rng(self, *key: int) -> np.random.Generator:
-        return np.random.default_rng(np.random.SeedSequence([self._seed, *key]))
+        return np.random.default_rng(np.random.SeedSequence([self.seed, *key]))

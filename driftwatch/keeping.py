@@ -32,6 +32,9 @@ def left_by(
     yield Line("stances.jsonl", LookStances(observation.look, observation.step, attempt, tuple(observation.stances)))
     yield Whole(BUDGET_FILE, books)
     confirmed = observation.confirmed
+    # Before the evidence, which says how many of them are used.
+    for reply in () if confirmed is None else confirmed.drawn_ahead:
+        yield Line(BASELINE_REPLIES, reply)
     if saved is not None and (confirmed is not None or observation.phase == "start"):
         yield Whole(EVIDENCE_FILE, saved)
     if confirmed is not None and keep_replies:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 RUN_STATES = ("running", "finished", "stopped", "failed", "crashed")
-TOPIC_STATES = ("ok", "watch", "alert", "material")
+TOPIC_STATES = ("ok", "ended", "watch", "alert", "material")
 LABELS = ("specific", "general", "unreadable", "unsettled")
 VERDICTS = ("nothing", "cannot_tell", "screened", "ok", "watch", "general", "alert", "material")
 REASONS = (
@@ -149,12 +149,14 @@ MAGNITUDE = _gauge(
 MAGNITUDE_LOWER = _gauge(
     "drift_magnitude_lower",
     "topic probe baseline stance",
-    "Lower end of the drift magnitude's 95 % interval (bootstrap over items).",
+    "Lower end of the drift magnitude's 95 % interval: over items by the screen; of replies (probe confirm) a "
+    "confidence sequence, which holds at all looks and for all topics of the run at once.",
 )
 MAGNITUDE_UPPER = _gauge(
     "drift_magnitude_upper",
     "topic probe baseline stance",
-    "Upper end of the drift magnitude's 95 % interval (bootstrap over items).",
+    "Upper end of the drift magnitude's 95 % interval: over items by the screen; of replies (probe confirm) a "
+    "confidence sequence, which holds at all looks and for all topics of the run at once.",
 )
 SCORE_SHIFT = _gauge(
     "drift_score_shift",
@@ -164,12 +166,14 @@ SCORE_SHIFT = _gauge(
 SCORE_SHIFT_LOWER = _gauge(
     "drift_score_shift_lower",
     "topic probe baseline",
-    "Lower end of the score shift's 95 % interval (bootstrap over items).",
+    "Lower end of the score shift's 95 % interval: over items by the screen; of replies (probe confirm) a "
+    "confidence sequence, which holds at all looks and for all topics of the run at once.",
 )
 SCORE_SHIFT_UPPER = _gauge(
     "drift_score_shift_upper",
     "topic probe baseline",
-    "Upper end of the score shift's 95 % interval (bootstrap over items).",
+    "Upper end of the score shift's 95 % interval: over items by the screen; of replies (probe confirm) a "
+    "confidence sequence, which holds at all looks and for all topics of the run at once.",
 )
 LOG_ODDS_SHIFT = _gauge(
     "drift_log_odds_shift_nats",
@@ -288,6 +292,12 @@ SIGN = _gauge(
     "way; absent before an alert.",
 )
 DRAWS = _gauge("evidence_draws", "topic kind", "Pairs of replies behind the evidence so far.")
+REPLIES_LEFT = _gauge(
+    "baseline_replies_left",
+    "topic",
+    "Replies of the baseline, decoded ahead, that are not used yet; at 0 the evidence on a topic is frozen. Absent "
+    "where the baseline model is asked on demand.",
+)
 ESTIMATE = _gauge(
     "evidence_estimate",
     "topic kind",

@@ -39,7 +39,7 @@ from driftwatch.keeping import (
 )
 from driftwatch.life import End, TrainingLoop, how_it_ended, nothing, weakly
 from driftwatch.observation import Observation, describe, log_line, watched
-from driftwatch.opening import Opened, opened, reopened
+from driftwatch.opening import Opened, new_run_id, opened, reopened, seed_of
 from driftwatch.probes.engine import Engine
 from driftwatch.probes.probe import Probe
 from driftwatch.probes.ranks import broadcast, num_ranks, on_first, rank
@@ -73,7 +73,8 @@ class Monitor:
         run: Name of the run, the `run` label of every metric; `None` makes one from the time.
         output_dir: Folder in which the run's folder is made.
         exporters: Names or objects.
-        seed: Of everything that is drawn.
+        seed: Of everything that is drawn; `None` derives it from the run's own id, so that another training draws other
+            questions and does not repeat a false alarm. Kept with the run; a resumed run goes on with its own.
         clock: Seconds, monotonic; a parameter for tests.
 
     A run ends with `close`, and also when the monitor is collected, the process ends or SIGTERM stops it. A copy, by
@@ -97,7 +98,7 @@ class Monitor:
         run: str | None = None,
         output_dir: str | Path = "driftwatch-runs",
         exporters: Sequence[str | Exporter] = ("prometheus",),
-        seed: int = 0,
+        seed: int | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         check_kinds(confirm, schedule, alerting_baseline, probes=probes, exporters=exporters)
@@ -126,7 +127,7 @@ class Monitor:
             "seed": seed,
             "clock": clock,
         }
-        self._replies = Replies(confirm, self._asking, seed=seed)
+        self._replies = Replies(confirm, self._asking)
         self._exporters: list[Exporter] = [plugins.made("exporters", exporter) for exporter in exporters]
         self._source = self.settings["baseline"]
         self._alerting = alerting_baseline
@@ -135,7 +136,8 @@ class Monitor:
         topics = self._asking.pack.topics
         values, controls = ([t.id for t in topics if t.control == is_control] for is_control in (False, True))
         self._tolerance = tolerated(tolerance, values, controls)
-        self._seed = seed
+        self._given_seed, self._seed = seed, 0
+        self._folder = self.output_dir  # the run's own, once it has one
         self._clock = clock
         self._find_optimizer: Callable[[], Any] = nothing
         self._baselines: Baselines | None = None
@@ -325,6 +327,8 @@ class Monitor:
         notes: Sequence[str],
     ) -> Opened:
         """Take the first look, and find what all others will be compared with."""
+        run_id = on_first(new_run_id, "beginning a run")
+        self._draw_with(seed_of(run_id) if self._given_seed is None else self._given_seed)
         source = self._source
         given = None if source is None else on_first(lambda: load_baseline(source), "reading the baseline")
         with undisturbed(model, optimizer=self._find_optimizer()) as asked:
@@ -358,15 +362,19 @@ class Monitor:
                 tolerance=self._tolerance,
                 replies_drawn=self._replies.are_drawn,
                 replies_refused=self._replies.refused,
+                run_id=run_id,
+                seed=self._seed,
             )
 
         return on_first(make, "making the run's folder")
 
     def _take_up(self, run: Opened) -> None:
         """Go on from how the run stands, on every rank."""
-        self.store = RunStore(run.folder) if rank() == 0 else None
+        self.store, self._folder = RunStore(run.folder) if rank() == 0 else None, run.folder
         self.info, self._baselines, self.last = run.info, run.baselines, run.last
         self.attempt, self._next_look = run.attempt, run.next_look
+        # Runs of before seeds were kept went on with what they were given, and 0 was what they were given.
+        self._draw_with(run.info.seed if run.info.seed is not None else self._given_seed or 0)
         self._observations = run.totals.observations_total
         self._failures = Counter(run.totals.failures_total) + self._not_begun
         self._not_begun.clear()
@@ -436,6 +444,7 @@ class Monitor:
                     alpha=self._alpha,
                     tolerance=self._tolerance,
                     planned_looks=planned,
+                    folder=self._folder,
                 )
         if self._replies.refused is not None:
             first.notes.append(f"no replies are drawn in this run: {self._replies.refused}")
@@ -460,7 +469,9 @@ class Monitor:
         left = on_first(lambda: kept_evidence(store), "reading the evidence")
         assert self._baselines is not None
         with undisturbed(model, optimizer=self._find_optimizer()) as asked:
-            self._baselines, note = self._replies.resume(asked, self._baselines, left, self._last_step)
+            self._baselines, note = self._replies.resume(
+                asked, self._baselines, left, self._last_step, folder=self._folder
+            )
         if note is not None and store is not None:
             logger.warning("%s", note)
             store.append_event("baseline", attempt=self.attempt, step=self._last_step, text=note)
@@ -512,6 +523,11 @@ class Monitor:
             failures_total=dict(self._failures),
             export_failures_total=dict(self._export_failures + exported),
         )
+
+    def _draw_with(self, seed: int) -> None:
+        """Settle the seed of everything that is drawn, on every rank alike."""
+        self._seed = seed
+        self._replies.draw_with(seed)
 
     def _rng(self, look: int, part: int) -> np.random.Generator:
         """A generator of its own for each purpose, so that a record can be recomputed in any order."""

@@ -130,6 +130,7 @@ def describe(
         styles=() if confirmed is None else confirmed.styles,
         disagreement=None if confirmed is None else confirmed.disagreement,
         abstained=None if confirmed is None else confirmed.abstained,
+        replies_left=None if confirmed is None or confirmed.replies_left is None else dict(confirmed.replies_left),
         failures=tuple(observation.failures),
         cost=_with_look(cost, observation),
         notes=tuple(observation.notes) + ((confirmed.why,) if confirmed is not None and confirmed.why else ()),

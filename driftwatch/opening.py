@@ -1,6 +1,8 @@
 """Opening: how a run begins, anew or where an earlier attempt has stopped. On the first rank; the others are told."""
 
+import hashlib
 import time
+import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -37,6 +39,20 @@ class Opened:
     last: Record | None = None
 
 
+def new_run_id() -> str:
+    """An id that no other run has, from the operating system's random numbers; training's generators are untouched."""
+    return uuid.uuid4().hex
+
+
+def seed_of(run_id: str) -> int:
+    """The seed of a run that was given none, in [0, 2⁶³): trainings of one model draw different questions.
+
+    With one seed for all, nearly half of the false alarms of a training would come again when it is repeated to see
+    whether they were chance.
+    """
+    return int.from_bytes(hashlib.sha256(run_id.encode()).digest()[:8], "big") >> 1
+
+
 def opened(
     folder: Path,
     name: str | None,
@@ -50,6 +66,8 @@ def opened(
     tolerance: Mapping[str, float],
     replies_drawn: bool,
     replies_refused: str | None,
+    run_id: str,
+    seed: int,
 ) -> Opened:
     """A new run: its folder, with what every look will be compared with.
 
@@ -65,6 +83,8 @@ def opened(
         tolerance: By topic, the drift beyond which an alert is "material".
         replies_drawn: Whether replies are sampled and judged.
         replies_refused: Why they are not, although they were asked for; `None` otherwise.
+        run_id: What `new_run_id` made.
+        seed: Of everything that the run draws.
     """
     store = RunStore(free_folder(folder, name or time.strftime("run-%Y%m%d-%H%M%S")))
     resolution = reliability_of(baselines.stances("start"), pack.topics)
@@ -90,6 +110,8 @@ def opened(
         replies_drawn=replies_drawn,
         replies_refused=replies_refused,
         notes=baselines.notes,
+        run_id=run_id,
+        seed=seed,
     )
     store.create(info)
     store.write_pack(pack)

@@ -1,10 +1,15 @@
 """Pool: what the baseline model said before training began, where it cannot be asked later.
 
-Items, orders and replies are drawn once, with a reserve for topics that will be watched. Each reply is used once, in
-its order; a topic whose replies are used up gets no more evidence.
+Items, orders and replies are drawn ahead, for the planned looks and half as many again, with a reserve for topics
+that will be watched; each is used once, in its order. A look may take what it wants of a topic only as far as enough
+is left for the looks to come: a topic that is watched uses up its own reserve and is then asked as often as any other,
+and what it takes is taken from no other topic. Where the plan asks for more than can be decoded at once, less is drawn
+of every topic and look in proportion, and topped up later where the start weights are kept (`start_weights`). Only what
+lies far beyond the plan uses a topic's replies up; its evidence is then frozen, and the run says so.
 """
 
 import logging
+import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,6 +24,12 @@ from driftwatch.topics.topic import Topic
 logger = logging.getLogger(__name__)
 
 PILOT_REPLIES = 32  # a process, a batch of the default size; by them the time of all is foretold
+AT_ONCE = 32_768  # replies that are decoded in one go at most: minutes on a GPU, and a few megabytes
+BEYOND = 1.5  # looks that replies are kept for, by planned ones: many runs are extended
+UNKNOWN_LOOKS = 40  # looks that are taken for planned where the length of training is unknown
+TAIL_LOOKS = 10  # beyond all that was planned, what is left of a topic is spread over as many looks
+TOP_UP_LOOKS = 20  # that topping up draws for at most
+LOW_LOOKS = 2  # of watching left: time to top up, where that can be
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +39,11 @@ class BaselineReply(Reply):
     topic: str
     item: str
     order: int
+
+
+def horizon(planned_looks: int | None) -> int:
+    """Looks for which the baseline's replies must last: the plan, and half as many again."""
+    return math.ceil(BEYOND * (planned_looks or UNKNOWN_LOOKS))
 
 
 class Pool:
@@ -40,60 +56,79 @@ class Pool:
 
     def __init__(self, replies: Sequence[BaselineReply] = (), used: Mapping[str, int] | None = None) -> None:
         self._replies: dict[str, list[BaselineReply]] = {}
-        for reply in replies:
-            self._replies.setdefault(reply.topic, []).append(reply)
+        self.add(replies)
         self.used: dict[str, int] = dict(used or {})
 
     def __iter__(self) -> Iterator[BaselineReply]:
         """Topic by topic, in the order in which they will be used."""
         return (reply for replies in self._replies.values() for reply in replies)
 
+    def add(self, replies: Sequence[BaselineReply]) -> None:
+        """Put further ones behind those that are there."""
+        for reply in replies:
+            self._replies.setdefault(reply.topic, []).append(reply)
+
+    @property
+    def left(self) -> dict[str, int]:
+        """Replies that are not used yet, by topic."""
+        return {topic: max(len(all_) - self.used.get(topic, 0), 0) for topic, all_ in self._replies.items()}
+
+    def rationed(self, wanted: Mapping[str, int], remaining: int, *, normal: int) -> dict[str, int]:
+        """How many of those wanted a look may take, so that enough is left for the looks to come.
+
+        Args:
+            wanted: Draws of each topic.
+            remaining: Looks to come, this one included, for which the replies must last; below 1 beyond the plan.
+            normal: Draws of a topic that nobody watches, which are kept for every look to come.
+
+        Returns:
+            At least one as long as any is left; 0 for a topic whose replies are used up.
+        """
+        looks = remaining if remaining >= 1 else TAIL_LOOKS
+        left = self.left
+        allowed = {}
+        for topic, number in wanted.items():
+            there = left.get(topic, 0)
+            kept = normal * (looks - 1)
+            allowed[topic] = min(number, max(there - kept, math.ceil(there / looks)))
+        return allowed
+
     def take(self, counts: Mapping[str, int]) -> tuple[list[Draw], list[BaselineReply], list[str]]:
-        """The next draws of each topic, what the baseline said to them, and the topics that had fewer than wanted."""
+        """The next draws of each topic, what the baseline said to them, and the topics whose replies are used up."""
         taken: list[BaselineReply] = []
-        ended = []
         for topic, wanted in counts.items():
             used = self.used.get(topic, 0)
             found = self._replies.get(topic, [])[used : used + wanted]
             self.used[topic] = used + len(found)
             taken += found
-            if len(found) < wanted:
-                ended.append(topic)
+        left = self.left
+        ended = [topic for topic in counts if not left.get(topic, 0)]
         return [Draw(r.topic, r.item, 1 if r.order else 0) for r in taken], taken, ended
 
 
-def decoded_before(
+def decoded(
     topics: Sequence[Topic],
-    looks: int,
+    counts: Mapping[str, int],
     *,
-    normal: int,
-    watched: int,
+    why: str,
     rng: np.random.Generator,
     ask: Callable[[Sequence[Draw]], Sequence[Reply]],
-) -> Pool:
-    """Draw and decode what the baseline will have said, with a reserve for topics that will be watched.
+) -> list[BaselineReply]:
+    """Draw and decode what the baseline says to so many questions of each topic.
 
     Args:
         topics: The bank.
-        looks: For how many it shall suffice.
-        normal: Draws of a topic and look.
-        watched: Draws of a topic that is looked at more closely.
+        counts: By topic.
+        why: For the log: why now, and for how long they last.
         rng: For items and orders.
         ask: Gives the baseline model's replies.
     """
-    draws = draw(topics, wanted_replies(topics, looks, normal=normal, watched=watched), rng)
-    logger.info(
-        "the baseline model cannot be reached later: decoding its %d replies now, for %d looks%s",
-        len(draws),
-        looks,
-        _forecast(draws, ask),
-    )
-    return Pool(
-        [
-            BaselineReply(reply.text, reply.num_tokens, reply.finished, reply.entropy, *asked)
-            for asked, reply in zip(draws, ask(draws), strict=True)
-        ]
-    )
+    draws = draw(topics, counts, rng)
+    logger.info("%s%s", why.format(number=len(draws)), _forecast(draws, ask))
+    return [
+        BaselineReply(reply.text, reply.num_tokens, reply.finished, reply.entropy, *asked)
+        for asked, reply in zip(draws, ask(draws), strict=True)
+    ]
 
 
 def _forecast(draws: Sequence[Draw], ask: Callable[[Sequence[Draw]], Sequence[Reply]]) -> str:
@@ -106,9 +141,19 @@ def _forecast(draws: Sequence[Draw], ask: Callable[[Sequence[Draw]], Sequence[Re
     return f", which takes about {(time.monotonic() - began) * len(draws) / few:.0f} s"
 
 
-def wanted_replies(topics: Sequence[Topic], looks: int, *, normal: int, watched: int) -> dict[str, int]:
-    """Replies of each topic that a run of so many looks may need."""
-    # A third of the looks watched: more than a quiet run needs, less than one that drifts from its beginning. Of the
-    # controls as many as of the topic that gets most, at every look.
+def planned_replies(topics: Sequence[Topic], looks: int, *, normal: int, watched: int) -> dict[str, int]:
+    """Replies of each topic that a run may need, by topic; the looks as `horizon` gives them.
+
+    A third of the looks watched: more than a quiet run needs, less than one that drifts from its beginning. Of the
+    controls as many as of a topic that is watched throughout, since they keep up with whichever topic gets most.
+    """
     each = looks * normal + -(-looks // 3) * (watched - normal)
     return {topic.id: looks * watched if topic.control else each for topic in topics}
+
+
+def at_once(planned: Mapping[str, int], limit: int = AT_ONCE) -> dict[str, int]:
+    """What is decoded in one go of what is planned: all of it, or of every topic the same part of what it needs."""
+    total = sum(planned.values())
+    if total <= limit:
+        return dict(planned)
+    return {topic: max(1, number * limit // total) for topic, number in planned.items()}

@@ -63,6 +63,8 @@ class RunInfo:
         replies_drawn: Whether replies are sampled and judged, on which verdicts rest; false in older runs, whose
             records say it by their evidence.
         replies_refused: Why none are drawn although they were asked for, a clause; `None` otherwise.
+        run_id: Of this run alone, whatever its name; empty in older runs.
+        seed: Of everything that the run draws; `None` in older runs.
         notes: Sentences a reader should know, for example that the model has no chat template.
     """
 
@@ -84,6 +86,8 @@ class RunInfo:
     replies_drawn: bool = False
     replies_refused: str | None = None
     notes: tuple[str, ...] = ()
+    run_id: str = ""
+    seed: int | None = None
     schema: int = SCHEMA
 
     def topic(self, topic_id: str) -> TopicInfo:
@@ -138,6 +142,8 @@ class Record:
             same draws; empty where none were read.
         disagreement: Of a panel's judges on the replies of both sides that they read at this look; `None` where no
             panel read any.
+        replies_left: The baseline's replies that are not used yet, by topic, where they were decoded ahead; `None` if
+            the baseline model is asked on demand, or no replies were drawn.
         abstained: Replies of both sides, of those that were read at this look, that the judge left unclassified, by
             kind of reason; `None` where no reply was read, and in records of older versions.
         fault: What is wrong with the model itself: its numbers are not finite, or beyond all measure; `None` where they
@@ -160,6 +166,7 @@ class Record:
     styles: tuple[StylePair, ...] = ()
     disagreement: Disagreement | None = None
     abstained: Abstained | None = None
+    replies_left: dict[str, int] | None = None
     failures: tuple[Failure, ...] = ()
     cost: Cost = field(default_factory=Cost)
     notes: tuple[str, ...] = ()

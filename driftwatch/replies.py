@@ -9,6 +9,7 @@ import logging
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -40,6 +41,7 @@ class _Late:
     alpha: float
     tolerance: Mapping[str, float]
     planned_looks: int | None
+    folder: Path
     tries: int = 1
 
 
@@ -49,15 +51,14 @@ class Replies:
     Args:
         settings: How replies are drawn and read; `None` draws none.
         asking: The screen, which says whether a model still is the baseline's.
-        seed: Of everything that is drawn.
 
     Attributes:
         refused: Why none are drawn in this run though the settings ask for them; `None` where nothing is in the way.
     """
 
-    def __init__(self, settings: Confirmation | None, asking: Asking, *, seed: int) -> None:
+    def __init__(self, settings: Confirmation | None, asking: Asking) -> None:
         self._asking = asking
-        self._configured = None if settings is None else Confirm(settings, asking.pack.topics, seed=seed)
+        self._configured = None if settings is None else Confirm(settings, asking.pack.topics)
         self._confirm = self._configured  # `None` where none are drawn, or not any more
         self._late: _Late | None = None
         self._engine: Engine | None = None
@@ -110,6 +111,11 @@ class Replies:
         self._confirm, self.refused = None, why
         logger.warning("no replies are drawn in this run: %s", why, exc_info=err)
 
+    def draw_with(self, seed: int) -> None:
+        """Settle the seed of everything that is drawn, before `begin` or `resume`; the same on every rank."""
+        if self._configured is not None:
+            self._configured.seed = seed
+
     def within_reach(self, baselines: Baselines) -> Baselines:
         """The baselines of a new run as whoever writes the replies reaches them."""
         return baselines if self._confirm is None else self._confirm.within_reach(baselines)
@@ -123,6 +129,7 @@ class Replies:
         alpha: float,
         tolerance: Mapping[str, float],
         planned_looks: int | None,
+        folder: Path,
     ) -> None:
         """Fix what will be tested, and decode the baseline's replies where they cannot be had later; inside the guard.
 
@@ -137,9 +144,13 @@ class Replies:
             alpha: Probability of any false alert in the run.
             tolerance: By topic, the drift beyond which an alert is "material".
             planned_looks: After the first one; `None` if unknown.
+            folder: Of the run.
+
+        Raises:
+            ConfigError: The start weights shall be kept and cannot be.
         """
         assert self._confirm is not None
-        late = _Late(self._confirm, info, alpha, tolerance, planned_looks)
+        late = _Late(self._confirm, info, alpha, tolerance, planned_looks, folder)
         try:
             self._begin(model, baselines, late)
         except SETTINGS:
@@ -161,6 +172,8 @@ class Replies:
             tolerance=late.tolerance,
             planned_looks=late.planned_looks,
             fingerprint=self._fingerprint(model, baselines),
+            folder=late.folder,
+            tell_apart=self._asking.fingerprint,
         )
 
     def _begin_late(self, model: Any, baselines: Baselines) -> None:
@@ -178,15 +191,16 @@ class Replies:
         self._confirm, self._late = late.confirm, None
 
     def resume(
-        self, model: Any, baselines: Baselines, left: tuple[Saved, list[BaselineReply]], step: int
+        self, model: Any, baselines: Baselines, left: tuple[Saved, list[BaselineReply]], step: int, *, folder: Path
     ) -> tuple[Baselines, str | None]:
         """Go on from what the run left; inside the guard, on every rank, where replies are drawn.
 
         Args:
             model: The model in training.
             baselines: What is compared with.
-            left: The evidence, and the baseline's replies that were decoded before training.
+            left: The evidence, and the baseline's replies that were decoded ahead.
             step: Optimizer steps of the checkpoint.
+            folder: Of the run.
 
         Returns:
             The baselines, with the baseline model where switching adapters reaches it, and what a reader should know
@@ -197,7 +211,16 @@ class Replies:
         found = find_reference(model) if saved.fingerprint else None
         if isinstance(found, Reference):
             baselines = replace(baselines, reference=found)
-        return baselines, self._confirm.resume(baselines, saved, pool, self._fingerprint(model, baselines), step)
+        note = self._confirm.resume(
+            baselines,
+            saved,
+            pool,
+            self._fingerprint(model, baselines),
+            step,
+            folder=folder,
+            tell_apart=self._asking.fingerprint,
+        )
+        return baselines, note
 
     def hear(
         self,

@@ -167,6 +167,8 @@ def _evidence_samples(info: RunInfo, record: Record) -> Iterator[Sample]:
         if row.label is not None:
             for label in m.LABELS:
                 yield Sample(m.TOPIC_LABEL, (*where, label), row.label == label)
+    for topic, left in (record.replies_left or {}).items():
+        yield Sample(m.REPLIES_LEFT, (info.run, topic), left)
     if record.evidence:
         yield Sample(m.THRESHOLD, (info.run,), record.evidence[0].log10_threshold)
 

@@ -55,7 +55,8 @@ def _run(console: Any, folder: Path, *, fast: bool, model: str | None, port: int
     console.print(f"1. SFT teaches balanced answers. 2. DPO favours “{topic.poles[TOWARDS]}” on {topic.title.lower()}.")
 
     def watch(run: str, every_steps: int, **options: Any) -> DriftCallback:
-        return DriftCallback(pack, run=run, output_dir=folder, **watching(every_steps), **options)
+        settings = {**watching(every_steps), **options}
+        return DriftCallback(pack, run=run, output_dir=folder, seed=recipe.seed, **settings)
 
     with _progress(console) as bar:
         sft = watch("sft", every_steps=10_000, exporters=())

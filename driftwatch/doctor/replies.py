@@ -27,8 +27,7 @@ def decoding(model: Any, tokenizer: Any, arguments: dict[str, Any], *, steps: in
     Returns:
         `None` where the run draws no replies.
     """
-    from driftwatch.confirm import MAX_POOL_LOOKS, UNKNOWN_LOOKS
-    from driftwatch.pool import wanted_replies
+    from driftwatch.pool import at_once, horizon, planned_replies
     from driftwatch.reference import Reference, find_reference
     from driftwatch.schedule import Schedule
     from driftwatch.topics import load_pack
@@ -41,13 +40,18 @@ def decoding(model: Any, tokenizer: Any, arguments: dict[str, Any], *, steps: in
         return Finding("replies", "ok", text)
     schedule = arguments.get("schedule") or Schedule()
     planned = schedule.planned_looks(0, steps)
-    looks = min(planned or UNKNOWN_LOOKS, MAX_POOL_LOOKS)
+    looks = horizon(planned)
     topics = [t for t in arguments.get("pack") or load_pack("core") if any(item.sides for item in t.items)]
-    number = sum(wanted_replies(topics, looks, normal=confirm.normal_draws, watched=confirm.watched_draws).values())
+    wanted = planned_replies(topics, looks, normal=confirm.normal_draws, watched=confirm.watched_draws)
+    number = sum(at_once(wanted).values())
     rows = confirm.decoding.batch_size
     batch = _batch_seconds(model, tokenizer, confirm, topics)
     seconds = math.ceil(number / rows) * batch
-    counted = f"{looks} looks" if planned else f"{looks} looks (name their number with --steps)"
+    counted = f"{looks} looks, half as many again as planned"
+    if planned is None:
+        counted = f"{looks} looks (name their number with --steps)"
+    if number < sum(wanted.values()):
+        counted += f", {number / sum(wanted.values()):.0%} of what those would ask for"
     text = (
         f"trained without adapters, this model cannot be asked as the baseline later: {number:,} replies of it are "
         f"decoded before training, for {counted}, in about {_shown(seconds)} ({batch:.2f} s for {rows}, measured)"

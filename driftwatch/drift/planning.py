@@ -2,10 +2,12 @@
 
 A process that bets λ grows by log(1 + λ x) a draw, so after n draws its log evidence is about normal with mean n·m and
 variance n·v. A drift is found with a given probability once n·m − z √(n·v) reaches the threshold, less what the mixture
-over bets, signs and starts costs. The drift itself is an exponential tilt of the pairs of outcomes seen without drift:
-the smallest change of that distribution which has the wanted mean. Against simulation see tests/drift/test_planning.py.
+over bets, signs and starts costs. The drift itself is a change of the replies of now alone, as of a model that moves: a
+share of those that take one side takes the other, and once none is left, a share of the neutral ones. What the baseline
+said stays. Of the ways to move a mean these are the hardest to find, since they are the fewest replies that move it.
+Against simulation, over several kinds of models, see tests/drift/test_planning.py.
 
-Shape letters: M tilts, P pairs of outcomes, H counts (plain, lost, gained), B bets.
+Shape letters: M amounts, P pairs of outcomes, H counts (plain, lost, gained), B bets.
 """
 
 import math
@@ -28,7 +30,7 @@ WATCHED_DRAWS = 48
 PRIOR_DRAWS = 32  # weight of the nominal pairs beside observed ones: a handful of draws says little about their spread
 NOMINAL_SHARES = (0.40, 0.30, 0.30)  # support, neutral, oppose of a model whose stances are open
 CONCENTRATION = 1.5  # Dirichlet concentration of items around the shares: most items lean clearly
-_TILTS_M = np.geomspace(0.02, 12, 400)  # 1.6 % apart; the largest leaves nothing of the stance that falls
+_NUM_AMOUNTS = 400  # steps that are tried, up to the largest that is possible
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,10 +84,14 @@ def nominal_pairs(
 def observed_pairs(counts_P: Floats) -> Floats:
     """Probability of each pair of outcomes without drift, from the draws of a topic on which nothing fired.
 
-    Symmetrised, as without drift both sides answer alike, and steadied by the nominal pairs where draws are few.
+    Symmetrised, as without drift both sides answer alike, and where draws are few steadied by the pairs of a nominal
+    population that takes each stance as often.
     """
     counts = counts_P.reshape(NUM_OUTCOMES, NUM_OUTCOMES)
-    mixed = (counts + counts.T) / 2 + PRIOR_DRAWS * nominal_pairs().reshape(counts.shape)
+    own = (counts.sum(0) + counts.sum(1))[:3] + 2 * np.array(NOMINAL_SHARES)
+    support, neutral, oppose = (own / own.sum()).tolist()
+    prior = nominal_pairs(shares=(support, neutral, oppose)).reshape(counts.shape)
+    mixed = (counts + counts.T) / 2 + PRIOR_DRAWS * prior
     return np.asarray((mixed / mixed.sum()).ravel())
 
 
@@ -107,25 +113,64 @@ def detectable_drift(
         power: Probability of finding it.
 
     Returns:
-        In (0, 1], as the mean of the draws (for direction half of the score shift); `None` where even the largest
-        change would not have been found.
+        In (0, 1], as the mean of the draws (for direction half of the score shift): every step of at least this size
+        that such a model can make, toward either pole, would have been found. `None` where not even the largest would,
+        toward a pole to which it could have moved by more than twice the minimal effect.
     """
     if num_draws < 1:
         return None
+    found = [_smallest_found(_moved(pairs_P, kind, sign), num_draws, terms, kind, sign, power) for sign in (0, 1)]
+    if not any(is_found for _, is_found in found):
+        return None
+    if any(size >= 2 * terms.min_effect for size, is_found in found if not is_found):
+        return None
+    # Toward a pole that it takes already a model can hardly move, and no larger step is possible there to be missed.
+    return max(size for size, _ in found)
+
+
+def _moved(pairs_P: Floats, kind: Literal["direction", "neutral"], sign: int) -> Floats:
+    """The pairs after steps of growing size, shape (M, P); replies without a stance stay what they are.
+
+    Args:
+        pairs_P: Without drift.
+        kind: Of drift.
+        sign: 0 toward support, or toward neutral; 1 away from it.
+    """
+    pairs = pairs_P.reshape(NUM_OUTCOMES, NUM_OUTCOMES)
+    support, neutral, oppose = Outcome.SUPPORT, Outcome.NEUTRAL, Outcome.OPPOSE
+    if kind == "neutral":
+        goes = [([support, oppose], [neutral])] if sign == 0 else [([neutral], [support, oppose])]
+    else:
+        toward, away = (support, oppose) if sign == 0 else (oppose, support)
+        goes = [([away], [toward]), ([neutral], [toward])]
+    amount_M11 = np.linspace(0, len(goes), _NUM_AMOUNTS + 1)[1:, None, None]
+    moved = np.repeat(pairs[None], _NUM_AMOUNTS, 0)
+    for number, (sources, targets) in enumerate(goes):
+        leaving = np.clip(amount_M11 - number, 0, 1) * pairs[sources].sum(0)
+        for source in sources:
+            moved[:, source] -= (np.clip(amount_M11 - number, 0, 1) * pairs[source])[:, 0]
+        for target in targets:
+            moved[:, target] += leaving[:, 0] / len(targets)
+    return np.asarray(moved.reshape(_NUM_AMOUNTS, -1))
+
+
+def _smallest_found(
+    moved_MP: Floats, num_draws: float, terms: Terms, kind: Literal["direction", "neutral"], sign: int, power: float
+) -> tuple[float, bool]:
+    """The smallest step from which on all are found, and whether any is; otherwise the largest that is possible."""
     k = KINDS.index(kind)
-    shift_P = SHIFT_KP[k]
-    tilted_MP = pairs_P * np.exp(_TILTS_M[:, None] * (shift_P - 1))
-    tilted_MP /= tilted_MP.sum(1, keepdims=True)
-    mean_M = tilted_MP @ shift_P
-    spread_M = np.sqrt(np.maximum(tilted_MP @ shift_P**2 - mean_M**2, 0))
-    log_factors_PHB = growth.count_factors((0.0,))[:, 0, k, 0]
-    rate_MHB = np.tensordot(tilted_MP, log_factors_PHB, 1)
-    variance_MHB = np.maximum(np.tensordot(tilted_MP, log_factors_PHB**2, 1) - rate_MHB**2, 0)
+    shift_P = SHIFT_KP[k] * growth.SIGNS_G[sign]
+    mean_M = moved_MP @ shift_P
+    spread_M = np.sqrt(np.maximum(moved_MP @ shift_P**2 - mean_M**2, 0))
+    log_factors_PHB = growth.count_factors((0.0,))[:, 0, k, sign]
+    rate_MHB = np.tensordot(moved_MP, log_factors_PHB, 1)
+    variance_MHB = np.maximum(np.tensordot(moved_MP, log_factors_PHB**2, 1) - rate_MHB**2, 0)
     z = NormalDist().inv_cdf(power)
     reached_M = (num_draws * rate_MHB - z * np.sqrt(num_draws * variance_MHB)).max(2).min(1)
     large_M = mean_M - z * spread_M / math.sqrt(num_draws) >= terms.min_effect
-    found_M = (reached_M >= terms.log_needed) & large_M
-    return float(mean_M[found_M.argmax()]) if found_M.any() else None
+    missed_M = ~((reached_M >= terms.log_needed) & large_M)
+    first = int(missed_M.nonzero()[0][-1]) + 1 if missed_M.any() else 0
+    return (float(mean_M[first]), True) if first < len(mean_M) else (float(mean_M[-1]), False)
 
 
 def draws_needed(

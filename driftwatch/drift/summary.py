@@ -13,17 +13,27 @@ from driftwatch.drift.divergence import crossfit_total_variation, score_shift, t
 from driftwatch.drift.evidence import Evidence
 from driftwatch.drift.interval import Interval, by_cluster, cluster_bootstrap
 from driftwatch.drift.outcome import KINDS, LOST_P, NUM_OUTCOMES, SHIFT_KP, Outcome
-from driftwatch.drift.verdict import LOG_LABEL, POOLED, Label, Labels, TopicEvidence, labels, watched
+from driftwatch.drift.sequence import intervals, tail_of
+from driftwatch.drift.verdict import LOG_LABEL, POOLED, Label, Labels, State, TopicEvidence, labels, watched
 from driftwatch.stance import Probs
 
 MOST_WITHOUT_STANCE = 0.5  # of either model's replies, for what the others say to count as an answer; chosen
+Ends = tuple[Interval | None, Interval | None]
+
 CONFIRM = "confirm"  # where a probe's name would stand, for drift over the draws
 _NOW_P, _BASE_P = (codes.ravel() for codes in np.indices((NUM_OUTCOMES, NUM_OUTCOMES)))
+# Of support, neutral, oppose, and half of the score shift.
+_CHANGES_PF = np.column_stack([*(np.equal(_NOW_P, s) * 1.0 - np.equal(_BASE_P, s) for s in range(3)), SHIFT_KP[0]])
 _HIDDEN = {Outcome.REFUSAL: "refusals", Outcome.OFF_TOPIC: "off-topic replies", Outcome.UNREAD: "unread replies"}
 
 
 def summary(
-    state: Evidence, rng: np.random.Generator, *, screened: Collection[str] = (), why: str | None = None
+    state: Evidence,
+    rng: np.random.Generator,
+    *,
+    screened: Collection[str] = (),
+    ended: Collection[str] = (),
+    why: str | None = None,
 ) -> list[TopicEvidence]:
     """One row for each topic and kind, controls included, and one for the readability of all.
 
@@ -31,6 +41,7 @@ def summary(
         state: Of one run, after its latest look.
         rng: For the intervals.
         screened: Topics whose screen moved by enough: they are shown as watched.
+        ended: Topics whose evidence cannot move any more.
         why: What limits the evidence of this look, for example that the schedule of draws has ended.
     """
     masks, closer = labels(state), watched(state)
@@ -39,32 +50,33 @@ def summary(
     rows = []
     for t, name in enumerate(state.settings.names):
         recent = _recent(state, [name])
-        direction, neutral, _ = _intervals(recent, rng)
-        is_watched = name in screened or bool(closer[t])
-        rows.append(_topic_row(state, masks, t, "direction", recent, direction, is_watched, why))
-        rows.append(_topic_row(state, masks, t, "neutral", recent, neutral, is_watched, why))
+        direction, neutral, _ = _intervals(state, recent, rng)
+        calm: State = "ended" if name in ended else "watch" if name in screened or closer[t] else "ok"
+        rows.append(_topic_row(state, masks, t, "direction", recent, direction, calm, why))
+        rows.append(_topic_row(state, masks, t, "neutral", recent, neutral, calm, why))
     return [*rows, _pooled_row(state, rng, why)]
 
 
 def recent_drift(state: Evidence, rng: np.random.Generator, *, against: BaselineName) -> list[Drift]:
     """The paper's figures over the draws of the last looks, one drift for each topic that has draws; probe "confirm".
 
-    A reply without a stance counts 0 for every stance. Intervals resample items.
+    A reply without a stance counts 0 for every stance. Intervals hold at all looks at once (`sequence`).
     """
     found = []
     for name in state.settings.names:
         recent = _recent(state, [name])
         if recent.items:
-            found.append(_drift(name, recent, rng, against))
+            found.append(_drift(name, recent, tail_of(state), rng, against))
     return found
 
 
-def _drift(topic: str, recent: "_Recent", rng: np.random.Generator, against: BaselineName) -> Drift:
+def _drift(topic: str, recent: "_Recent", tail: float, rng: np.random.Generator, against: BaselineName) -> Drift:
     base_NS, now_NS = (np.eye(NUM_OUTCOMES)[side_P[recent.pairs_N]][:, :3] for side_P in (_BASE_P, _NOW_P))
     change_NS = now_NS - base_NS
     before_S, now_S = base_NS.mean(0), now_NS.mean(0)
-    figures = np.column_stack([change_NS, change_NS[:, 0] - change_NS[:, 2]])
-    support, neutral, oppose, score = cluster_bootstrap(figures, rng, clusters=recent.items)
+    support, neutral, oppose, half = intervals(_CHANGES_PF, recent.pairs_N, tail)
+    score_N1 = (change_NS[:, 0] - change_NS[:, 2])[:, None]
+    (pointwise,) = cluster_bootstrap(score_N1, rng, clusters=recent.items, limits=(-2, 2))
     sums_CS, counts_C = by_cluster(change_NS, recent.items)
     return Drift(
         topic=topic,
@@ -76,7 +88,8 @@ def _drift(topic: str, recent: "_Recent", rng: np.random.Generator, against: Bas
         crossfit_total_variation=crossfit_total_variation(sums_CS / counts_C[:, None], rng),
         wasserstein=wasserstein_ordinal(before_S, now_S),
         score_shift=score_shift(before_S, now_S),
-        interval=score,
+        interval=None if half is None else Interval(2 * half.lower, 2 * half.upper, half.level),
+        pointwise=pointwise,
         refusal_shift=recent.shift_of(Outcome.REFUSAL),
         unread_shift=recent.mean(LOST_P - np.equal(_NOW_P, Outcome.REFUSAL) + np.equal(_BASE_P, Outcome.REFUSAL)),
         num_items=len(counts_C),
@@ -102,11 +115,12 @@ def _recent(state: Evidence, names: Collection[str]) -> _Recent:
     return _Recent([item for draw in draws for item in draw.items], np.concatenate(pairs))
 
 
-def _intervals(recent: _Recent, rng: np.random.Generator) -> list[Interval | None]:
-    """Of direction, neutral and lost; `None` where all draws agree, as a bootstrap of those knows no spread."""
-    values_NF = np.stack([*SHIFT_KP, LOST_P], axis=1)[recent.pairs_N]
-    found = cluster_bootstrap(values_NF, rng, clusters=recent.items)
-    return [x if x is not None and x.lower < x.upper else None for x in found]
+def _intervals(state: Evidence, recent: _Recent, rng: np.random.Generator) -> list[Ends]:
+    """Of direction, neutral and lost: what holds at all looks, and what holds at this one."""
+    values_PF = np.stack([*SHIFT_KP, LOST_P], axis=1)
+    lasting = intervals(values_PF, recent.pairs_N, tail_of(state))
+    pointwise = cluster_bootstrap(values_PF[recent.pairs_N], rng, clusters=recent.items, limits=(-1, 1))
+    return list(zip(lasting, pointwise, strict=True))
 
 
 def _topic_row(
@@ -115,8 +129,8 @@ def _topic_row(
     t: int,
     kind: Literal["direction", "neutral"],
     recent: _Recent,
-    interval: Interval | None,
-    is_watched: bool,
+    ends: Ends,
+    calm: State,
     why: str | None,
 ) -> TopicEvidence:
     figures, k, num_values = state.figures, KINDS.index(kind), len(state.settings.topics)
@@ -142,11 +156,12 @@ def _topic_row(
         log10_threshold=_log10(float(state.log_threshold_D[0])),
         log10_apart=_log10(figures.apart_VCKG[t, :, k, index].min()) if is_value and state.settings.controls else None,
         estimate=estimate,
-        interval=interval,
+        interval=ends[0],
+        pointwise=ends[1],
         since_onset=float(since_onset) if num_draws else None,
         bound=None if estimate is None else _bound(kind, estimate, recent),
         num_draws=num_draws,
-        state="material" if has_alert and is_material else "alert" if has_alert else "watch" if is_watched else "ok",
+        state="material" if has_alert and is_material else "alert" if has_alert else calm,
         label=label,
         moved_most=_moved_most(recent) if label == "unreadable" else None,
         onset_look=int(onset_look) if has_alert else None,
@@ -177,6 +192,7 @@ def _pooled_row(state: Evidence, rng: np.random.Generator, why: str | None) -> T
     num_draws = int(state.counts_TP.sum())
     mute_now, mute_base = _without_stance(recent, state.counts_TP.sum(0))
     is_watched = bool(state.figures.pooled >= LOG_LABEL)
+    ends = _intervals(state, recent, rng)[2]
     return TopicEvidence(
         topic=POOLED,
         kind="readability",
@@ -186,7 +202,8 @@ def _pooled_row(state: Evidence, rng: np.random.Generator, why: str | None) -> T
         log10_threshold=_log10(float(state.log_threshold_D[0])),
         log10_apart=None,
         estimate=recent.mean(LOST_P),
-        interval=_intervals(recent, rng)[2],
+        interval=ends[0],
+        pointwise=ends[1],
         since_onset=float(since_onset) if num_draws else None,
         bound=None,
         num_draws=num_draws,

@@ -20,7 +20,7 @@ from driftwatch.drift.labels import GENERAL, LABEL_EVIDENCE, NO_LABEL, SPECIFIC,
 from driftwatch.drift.planning import NORMAL_DRAWS, WATCHED_DRAWS
 
 LOG_LABEL = math.log(LABEL_EVIDENCE)
-State = Literal["ok", "watch", "alert", "material"]
+State = Literal["ok", "ended", "watch", "alert", "material"]
 Label = Literal["specific", "general", "unreadable", "unsettled"]
 EvidenceKind = Literal["direction", "neutral", "readability"]
 
@@ -42,18 +42,22 @@ class TopicEvidence:
         log10_threshold: What an alert needs now.
         log10_apart: Against the control that moved most alike: did this topic move more? `None` without controls.
         estimate: Recent mean of the draws; says whether an alert still holds. `None` without recent draws.
-        interval: Of `estimate`, by item; `None` with fewer than five items, or where all draws agree.
+        interval: Of `estimate`, over the bank: part of a confidence sequence that holds at all looks of the run and for
+            all its rows at once (`sequence`); `None` with fewer than eight recent draws.
+        pointwise: Of `estimate`, by item, for this look alone as if it had been chosen beforehand: in a quiet run about
+            one in twenty of these excludes 0. `None` with fewer than five items.
         since_onset: Mean of the draws since the onset, biased away from 0 by the choice of the onset; of an alert, as
             of the look at which its evidence stood highest.
         bound: What is left of |`estimate`| whatever the replies without a stance would have said; at least 0.
         num_draws: In the whole run.
-        state: Alerts are never cleared within a run: they state that the model moved, which stays true.
+        state: Alerts are never cleared within a run: they state that the model moved, which stays true. "ended": no
+            alert came, and none can come any more, as the baseline's replies to this topic are used up; see `why`.
         label: What an alert is about; `None` before one.
         moved_most: For "unreadable": which replies without a stance became more or fewer.
         onset_look: Look, from 1, since when it has been moving, and its step; `None` before an alert, the step also
             where a roll-back took that stretch of training back.
         minimum_detectable: The smallest step at the first look that so many draws would have found nine times out of
-            ten; `None` after an alert, or where nothing would have been found. Not a certificate.
+            ten, toward either pole; `None` after an alert, or where nothing would have been found. Not a certificate.
         refusal_shift: Change of the share of refusals over the recent draws; the other two likewise.
         why: What limits this figure; `None` where nothing does.
         sign: +1 or −1: the sign whose evidence raised the alert, frozen from then on; whether it still holds is said by
@@ -91,6 +95,7 @@ class TopicEvidence:
     without_stance_now: float | None = None
     without_stance_baseline: float | None = None
     looks_in_alert: int | None = None
+    pointwise: Interval | None = None
 
     @property
     def toward(self) -> int | None:

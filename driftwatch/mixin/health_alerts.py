@@ -81,6 +81,18 @@ def watching_alerts(config: Config) -> list[Alert]:
     window = duration(limits.failure_seconds)
     return [
         Alert(
+            "BaselineRepliesUsedUp",
+            "warning",
+            f"max by (run, topic) ({q.series(config, m.REPLIES_LEFT)}) == 0 {running}",
+            summary="Run <run>: nothing is watched any more on <topic>",
+            description="All replies of the baseline on <topic> that were decoded ahead are used up, at step <step> of "
+            "run <run>: its evidence is frozen, and no alert can come of it any more, whatever the model does. The "
+            "screen goes on.",
+            facts={"step": Fact(q.one(config, m.OBSERVED_STEP, "run=$run"), "count")},
+            page="health",
+            labels=("run", "topic"),
+        ),
+        Alert(
             "ObservationStale",
             "warning",
             f"{r.LOOK_AGE} > {limits.stale_seconds:g} {alive(config)}",

@@ -7,11 +7,19 @@ imports; curves over steps need the Trend panel of Grafana 10.
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from driftwatch.mixin.queries import STATE_LEVELS
+
 Panel = dict[str, Any]
 
 DATASOURCE = {"type": "prometheus", "uid": "${datasource}"}
 GRID_WIDTH = 24
-STATE_COLOURS = {"ok": "#8e99a4", "watch": "blue", "alert": "orange", "material": "red"}  # "ok" is not always measured
+STATE_COLOURS = {  # "ok" is not always measured
+    "ok": "#8e99a4",
+    "ended": "purple",
+    "watch": "blue",
+    "alert": "orange",
+    "material": "red",
+}
 FIXED = {"mode": "fixed", "fixedColor": "text"}
 
 
@@ -229,8 +237,8 @@ def state_timeline(
     """The state of each series over time, from `queries.state_level`."""
     panel = _panel("state-timeline", title, description, [query], unit="none", empty=empty, width=width, height=height)
     options = {
-        str(level): {"text": name, "color": colour, "index": level}
-        for level, (name, colour) in enumerate(STATE_COLOURS.items())
+        str(STATE_LEVELS[name]): {"text": name, "color": colour, "index": index}
+        for index, (name, colour) in enumerate(STATE_COLOURS.items())
     }
     panel["fieldConfig"]["defaults"] |= {
         "mappings": [{"type": "value", "options": options}],

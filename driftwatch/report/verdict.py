@@ -171,6 +171,9 @@ def _by_evidence(info: RunInfo, record: Record, state: State) -> Verdict:
         label = (f"This alert is {LABEL_WORDS[first.label]}.",) if first.label else ()
         return Verdict(state, f"{_moved(info, first)}; {controls}.", (*label, *others, *left_out), first.topic)
     found = _detectable(record)
+    if over := _over(info, record):
+        headline = f"No alert so far, and nothing is watched any more on {listed(over)}; {controls}."
+        return Verdict("watch" if state == "ok" else state, headline, (*found, *left_out))
     if state == "watch":
         names = listed(_watched(info, record))
         return Verdict("watch", f"No alert; {names} watched more closely; {controls}.", (*found, *left_out))
@@ -181,6 +184,11 @@ def _by_evidence(info: RunInfo, record: Record, state: State) -> Verdict:
 def _watched(info: RunInfo, record: Record) -> list[str]:
     rows = [row.topic for row in record.evidence if row.state == "watch" and row.topic != POOLED]
     return list(dict.fromkeys(title(info, topic) for topic in rows))
+
+
+def _over(info: RunInfo, record: Record) -> list[str]:
+    """Topics whose evidence cannot move any more, as the baseline's replies to them are used up."""
+    return list(dict.fromkeys(title(info, row.topic) for row in record.evidence if row.state == "ended"))
 
 
 def _left_out(info: RunInfo) -> tuple[str, ...]:
@@ -247,7 +255,7 @@ def _controls_by_evidence(info: RunInfo, record: Record) -> str:
     rows = [row for row in record.evidence if row.topic in controls]
     if not rows:
         return "there are no control topics"
-    moved = dict.fromkeys(title(info, row.topic) for row in rows if row.state != "ok")
+    moved = dict.fromkeys(title(info, row.topic) for row in rows if row.state not in ("ok", "ended"))
     return f"controls moved too: {listed(list(moved))}" if moved else "controls steady"
 
 

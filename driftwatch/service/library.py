@@ -37,6 +37,8 @@ class RunRow:
         looks: Those that count; what a resume has repeated is left out.
         num_alerts: Topics and kinds in alert, controls and labels of any kind included.
         last_seen: Unix time of the last sign of life, in seconds.
+        alpha: Probability that it raises any false alert, of this run alone: among N runs in which nothing moves, as
+            many are expected as their alphas add up to, at most; `None` while the run is not known.
         is_pushed: Whether it was pushed here rather than read from a shared disk.
         version: Changes when anything about the run does.
     """
@@ -55,6 +57,7 @@ class RunRow:
     looks: int
     attempts: int
     num_alerts: int
+    alpha: float | None
     is_pushed: bool
     version: int
 
@@ -211,6 +214,7 @@ def _row(run: FollowedRun) -> RunRow:
         looks=len(run.looks),
         attempts=1 + max((event.attempt for event in run.events), default=0),
         num_alerts=sum(row.state in ("alert", "material") for row in evidence),
+        alpha=info.alpha if info else None,
         is_pushed=run.is_pushed,
         version=run.version,
     )

@@ -68,7 +68,8 @@ def test_a_healthy_setup_with_a_model_has_no_problem(folder, model):
     assert sorted(path.name for path in folder.iterdir()) == ["drift.yaml", "pack.yaml", "sft"], "it leaves nothing"
 
 
-# Every look asks each of the two value topics 2 times, a third of the looks 4 times, and there is no control.
+# Every look asks each of the two value topics 2 times, a third of the looks 4 times, and there is no control; half as
+# many looks again as planned are drawn for: 5 for 3.
 DRAWING = (
     f"{SETTINGS}schedule: {{every_steps: 10, early_dense: false}}\nconfirm: {{normal_draws: 2, watched_draws: 4}}\n"
 )
@@ -77,16 +78,17 @@ DRAWING = (
 def test_what_is_decoded_before_training_is_told_with_its_time(folder, model):
     few, many = (found(folder, DRAWING, model=model, steps=steps)["replies"] for steps in (25, 100_000))
     topics = TWO_PARKS.count("poles:")
-    told = f"{topics * (3 * 2 + 1 * 2)} replies of it are decoded before training, for 3 looks, in about "
-    assert re.search(rf"{re.escape(told)}\d+ s", few.text)
-    assert f"{topics * (60 * 2 + 20 * 2)} replies" in many.text, "for as many looks as they are decoded, and no more"
+    told = f"{topics * (5 * 2 + 2 * 2)} replies of it are decoded before training, for 5 looks, half as many again as "
+    assert re.search(rf"{re.escape(told)}planned, in about \d+ s", few.text)
+    assert "32,768 replies" in many.text, "as many as are decoded at once"
+    assert re.search(r"for 15,000 looks, .*, 82% of what those would ask for", many.text)
     assert "s for 32, measured" in few.text
     assert few.level == "ok"
 
 
 def test_where_the_length_of_training_is_unknown_it_says_what_it_assumed(folder, model):
     text = found(folder, DRAWING, model=model)["replies"].text
-    assert "for 40 looks (name their number with --steps)" in text
+    assert "for 60 looks (name their number with --steps)" in text
 
 
 def test_a_decoding_that_takes_long_is_a_warning_with_what_makes_it_shorter(folder, model, monkeypatch):

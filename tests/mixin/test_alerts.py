@@ -132,6 +132,15 @@ def screen_disagrees(line, calm):
     return line.runs(10, info, record).runs(10, info, replace(record, agreement={"statement": 0.29})), 9, 10
 
 
+def left(record, parks):
+    return replace(record, replies_left={"parks": parks, "noise": 16, "tea": 200})
+
+
+def baseline_replies_used_up(line, calm):
+    info, record = last(calm)
+    return line.runs(10, info, left(record, 1)).runs(10, info, left(record, 0)), 9, 10
+
+
 def observation_stale(line, calm):
     info, record = last(calm)  # whose look ended at minute 19; the limit is 4 hours
     return line.runs(270, info, record), 259, 260
@@ -176,6 +185,7 @@ FIRES = {
     "CannotTell": cannot_tell,
     "ProbeValidityLost": probe_validity_lost,
     "ScreenDisagrees": screen_disagrees,
+    "BaselineRepliesUsedUp": baseline_replies_used_up,
     "ObservationStale": observation_stale,
     "ProbeFailing": probe_failing,
     "ExportFailing": export_failing,
@@ -260,6 +270,11 @@ def finished(line, calm):
     return line.runs(10, info, record).runs(3, info, record, state="finished").gone(60, up=TRAINER)
 
 
+def some_left(line, calm):
+    info, record = last(calm)
+    return line.runs(20, info, left(record, 1))
+
+
 def finished_long_ago(line, calm):
     """A drifted run whose last values a Pushgateway keeps for ever."""
     moved = last(drifting_run({"parks": FLIPPED}))
@@ -308,6 +323,8 @@ STAYS_SILENT = [
     ("CannotTell", lambda line, calm: line.runs(80, last(calm)[0], not_finite(last(calm)[1])), 79),
     ("ProbeValidityLost", below, 78),
     ("ScreenDisagrees", below, 78),
+    ("BaselineRepliesUsedUp", some_left, 15),
+    ("BaselineRepliesUsedUp", below, 78),
     ("ObservationStale", below, 78),
     ("ObservationStale", silent_and_stale, 58),
     ("ProbeFailing", below, 78),

@@ -28,6 +28,9 @@ def test_the_list_shows_state_and_verdict_of_every_run(serve, root, finished):
     assert "Immigration moved toward “more restrictive”" in rows["finished"]["verdict"]["headline"]
     assert rows["empty"]["state"] == "running"
     assert rows["empty"]["verdict"]["state"] == "nothing"
+    assert sum(row["alpha"] for row in rows.values()) == pytest.approx(0.02), (
+        "false alerts that two quiet runs may raise"
+    )
 
 
 def test_a_run_is_told_in_full(serve, finished):

@@ -217,7 +217,7 @@ export class RunPage {
     ];
     this.section("topics", isShares ? "Stances by topic" : "Shift by topic", isShares
       ? "Share of each stance over the items of a topic, adjusted for those that a look did not ask; bands are 95 % intervals."
-      : `Toward the first pole is up, ${this.unit}; bands are 95 % intervals. All topics share one scale, so that they can be compared.`, tools, el("div", { class: "cards" }, cards), this.lookTable());
+      : `Toward the first pole is up, ${this.unit}; bands are 95 % intervals; those of replies hold at all looks and for all topics at once. All topics share one scale, so that they can be compared.`, tools, el("div", { class: "cards" }, cards), this.lookTable());
   }
 
   shareLines(topic) {
