@@ -34,6 +34,8 @@ LAYERS = (
         "budget",
         "wall_time",
         "pool",
+        "start_weights",
+        "supply",
         "pairs",
         "confirmation",
         "confirm",
