@@ -51,6 +51,7 @@ LAYERS = (
         "callback",
         "config",
         "demo",
+        "rehearsal",
     ),
     ("cli", "generate", "compat", "templates", "launch", "doctor", "config.making", "config.page", "__main__"),
 )

@@ -4,6 +4,7 @@ import json
 import os
 import sys
 import time
+from typing import TYPE_CHECKING
 
 import click
 from rich.console import Console
@@ -13,16 +14,26 @@ from rich.table import Table
 from driftwatch.drift.proof import GROUPS, Figure, Line, Report, prove
 from driftwatch.drift.rate import Rate
 
+if TYPE_CHECKING:
+    from driftwatch.rehearsal import Rehearsal
+
 Found = dict[tuple[Figure, float], Line]  # the lines of one scenario, by figure and tolerated drift
 
 
 @click.command("simulate")
 @click.option("--quick", "suite", flag_value="quick", default=True, help="Find what is badly broken; a minute or two.")
 @click.option("--full", "suite", flag_value="full", help="Bound every rate; at most half an hour on two cores.")
+@click.option(
+    "--product",
+    type=click.IntRange(0, 500),
+    default=0,
+    show_default=True,
+    help="Also take so many whole runs through sampler, pool, judge and resume, on a model of known shares.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")
 @click.option("--jobs", type=click.IntRange(1), default=None, help="Processes.  [default: one a core]")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Same seed, same figures.")
-def command(suite: str, as_json: bool, jobs: int | None, seed: int) -> None:
+def command(suite: str, product: int, as_json: bool, jobs: int | None, seed: int) -> None:
     """Prove the stated false-alarm rate by simulation.
 
     Thousands of trainings whose models are known are watched by the very code that watches yours. Where nothing
@@ -38,12 +49,27 @@ def command(suite: str, as_json: bool, jobs: int | None, seed: int) -> None:
             jobs=jobs or os.cpu_count() or 1,
             progress=lambda name, share: progress.update(task, completed=share, description=name),
         )
+    rehearsal = None
+    if product:
+        from driftwatch.rehearsal import rehearse_many
+
+        rehearsal = rehearse_many(product, seed=seed)
     seconds = time.monotonic() - began
     if as_json:
-        click.echo(json.dumps({**report.to_json(), "seconds": round(seconds, 1)}, indent=1))
+        data = report.to_json()
+        if rehearsal is not None:
+            data["product"] = {
+                name: {"rate": value.value, "lower": value.lower, "upper": value.upper, "runs": value.runs}
+                if isinstance(value, Rate)
+                else value
+                for name, value in rehearsal._asdict().items()
+            }
+        click.echo(json.dumps({**data, "seconds": round(seconds, 1)}, indent=1))
     else:
         _print(report, seconds)
-    sys.exit(0 if report.passed else 1)
+        if rehearsal is not None:
+            _print_product(rehearsal)
+    sys.exit(0 if report.passed and not (rehearsal and rehearsal.problems) else 1)
 
 
 def _print(report: Report, seconds: float) -> None:
@@ -68,6 +94,17 @@ def _print(report: Report, seconds: float) -> None:
     console.print(
         f"The {report.suite} proof {verdict}; seed {report.seed}, {seconds:.0f} s. Parentheses: 95 % intervals."
     )
+
+
+def _print_product(found: "Rehearsal") -> None:
+    table = Table("whole runs of the product", "share", title="Sampler, pool, judge and resume on known shares")
+    table.add_row("quiet ones that raised an alert (alpha 0.2)", _share(found.quiet))
+    table.add_row("quiet ones that showed an interval without 0", _share(found.excluded))
+    table.add_row("ones that moved and were found", _share(found.found))
+    console = Console()
+    console.print(table)
+    for problem in found.problems:
+        console.print(f"[red]failed[/red]: {problem}")
 
 
 def _alerts(title: str, by_scenario: dict[str, Found]) -> Table:

@@ -1,0 +1,235 @@
+"""Rehearsal: whole runs of the product itself on a model that says what it is told, for the proof by simulation.
+
+`drift.simulate` advances thousands of runs by the code that weighs draws. Here a few dozen runs go through everything
+that stands before it: the sampler, the draws, the baseline's replies that are decoded ahead, the judge's hearing, and a
+resume from what the run left. The model is a small network whose next token is Y, M or N with known probabilities,
+whatever it is asked; the judge reads support, neutral or oppose from them.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, NamedTuple
+
+import msgspec
+import numpy as np
+import torch
+
+from driftwatch.baselines import Baselines
+from driftwatch.confirm import Confirm, Confirmed, Saved
+from driftwatch.confirmation import Confirmation
+from driftwatch.drift.outcome import Outcome
+from driftwatch.drift.rate import Rate
+from driftwatch.guard import undisturbed
+from driftwatch.judges.judge import Asked, Reading
+from driftwatch.probes.sampling import Decoding
+from driftwatch.stance import Probs
+from driftwatch.store import Baseline
+from driftwatch.testing import tiny_model, tiny_tokenizer
+from driftwatch.topics.topic import Item, Topic
+
+Shares = tuple[float, float, float]  # of support, neutral, oppose
+
+LETTERS = "YMN"
+OPEN: Shares = (0.4, 0.3, 0.3)
+TOPICS, ITEMS, DRAWS = ("first", "second", "control"), 3, 12
+_NEVER = -60.0  # logit of every other token
+
+
+class Rehearsed(NamedTuple):
+    """What one run found.
+
+    Attributes:
+        alert_look: Look of the first alert on any value topic, from 1; 0 for none.
+        excluded: Whether any interval shown at any look excluded 0.
+        counts_TS: Stances of the replies of now, by topic.
+        repeated: Baseline replies that were used twice; right is 0.
+    """
+
+    alert_look: int
+    excluded: bool
+    counts_TS: np.ndarray[Any, np.dtype[np.float64]]
+    repeated: int
+
+
+class Letters:
+    """A judge that reads the first letter."""
+
+    id = "letters"
+
+    def read(self, asked: Sequence[Asked]) -> list[Reading]:
+        """P(support, neutral, oppose) is 1 where the letter stands."""
+        return [Reading(probs=Probs(*(float(one.reply.strip()[:1] == letter) for letter in LETTERS))) for one in asked]
+
+
+class StandIn:
+    """The model: a transformer without attention to anything, whose output is set.
+
+    Args:
+        shares: What it says, until `says` changes it.
+    """
+
+    def __init__(self, shares: Shares = OPEN) -> None:
+        self.tokenizer = tiny_tokenizer(chat_template=None)
+        self.model = tiny_model(self.tokenizer, num_hidden_layers=1, tie_word_embeddings=False)
+        with torch.no_grad():
+            for parameter in self.model.parameters():
+                parameter.zero_()
+            self.model.model.norm.weight.fill_(1.0)
+            self.model.get_input_embeddings().weight.fill_(1.0)  # every hidden state is a row of ones after the norm
+        self.says(shares)
+
+    def says(self, shares: Shares) -> None:
+        """Answer with these shares from now on."""
+        weight = self.model.get_output_embeddings().weight
+        with torch.no_grad():
+            weight.fill_(_NEVER / weight.shape[1])
+            for letter, share in zip(LETTERS, shares, strict=True):
+                (token,) = self.tokenizer.encode(letter, add_special_tokens=False)
+                weight[token] = float(np.log(share)) / weight.shape[1]
+
+
+def rehearse(
+    model: StandIn,
+    *,
+    seed: int,
+    looks: int = 8,
+    alpha: float = 0.2,
+    now: Shares = OPEN,
+    onset: int = 2,
+    resumed_after: int | None = 4,
+) -> Rehearsed:
+    """One run of the product: begin, look after look, a resume in between, and what it found.
+
+    Args:
+        model: Says `OPEN` at the start; from the look `onset` on, `now`.
+        seed: Of the run.
+        looks: Planned, and made.
+        alpha: Requested rate of false alerts.
+        now: What is said on every topic: the product must not call a general change specific, but must see it.
+        onset: Look, from 1, at which the model begins to say so.
+        resumed_after: Look after which the run is taken up from its files; `None` for no resume.
+    """
+    topics = [
+        Topic(name, name, ("a", "b"), name == "control", tuple(Item(f"{name}{i}", ("A.", "B.")) for i in range(ITEMS)))
+        for name in TOPICS
+    ]
+    baselines = Baselines({"start": Baseline("start", "stand-in", {}, ())}, "start", None)
+    settings = Confirmation(Letters(), Decoding(1.0, 1.0, 1, 256), normal_draws=DRAWS, watched_draws=2 * DRAWS)
+    rng = np.random.default_rng([seed, 1])
+    model.says(OPEN)
+
+    def stage() -> Confirm:
+        made = Confirm(settings, topics, seed=seed)
+        made.prepare(model.model, model.tokenizer, engine=None, fingerprint=lambda _: (0.0,), kept=None)
+        return made
+
+    with TemporaryDirectory() as folder, undisturbed(model.model) as asked:
+        confirm = stage()
+        confirm.begin(
+            asked,
+            baselines,
+            resolved=TOPICS,
+            alpha=alpha,
+            tolerance=dict.fromkeys(TOPICS, 0.05),
+            planned_looks=looks,
+            fingerprint=(),
+            folder=Path(folder),
+            tell_apart=lambda _: (0.0,),
+        )
+        pool, found, attempt = list(confirm.pool), [], 0
+        for look in range(1, looks + 1):
+            model.says(now if look >= onset else OPEN)
+            found.append(
+                confirm.observe(
+                    asked,
+                    attempt=attempt,
+                    look=look,
+                    step=look,
+                    screened=(),
+                    max_draws=None,
+                    fingerprint=(),
+                    rng=rng,
+                )
+            )
+            if look == resumed_after:
+                left = msgspec.json.decode(msgspec.json.encode(confirm.saved()), type=Saved)
+                confirm, attempt = stage(), attempt + 1
+                where = {"folder": Path(folder), "tell_apart": lambda _: (0.0,)}
+                confirm.resume(baselines, left, pool, (), look, **where)
+    return _found(found, pool)
+
+
+def _found(looks: Sequence[Confirmed], pool: Sequence[Any]) -> Rehearsed:
+    alerts = [
+        number
+        for number, look in enumerate(looks, 1)
+        if any(row.state in ("alert", "material") for row in look.evidence)
+    ]
+    intervals = [row.interval for look in looks for row in look.evidence if row.interval is not None]
+    counts = np.zeros((len(TOPICS), 3))
+    used: dict[str, list[tuple[str, int, str]]] = {name: [] for name in TOPICS}
+    for look in looks:
+        for pair in look.pairs:
+            counts[TOPICS.index(pair.topic), int(Outcome(LETTERS.index(pair.now.text.strip()[:1])))] += 1
+            used[pair.topic].append((pair.item, pair.order, pair.baseline.text))
+    drawn = {name: [(r.item, int(r.order), r.text) for r in pool if r.topic == name] for name in TOPICS}
+    repeated = sum(used[name] != drawn[name][: len(used[name])] for name in TOPICS)
+    return Rehearsed(
+        alert_look=alerts[0] if alerts else 0,
+        excluded=any(not one.contains(0.0) for one in intervals),
+        counts_TS=counts,
+        repeated=repeated,
+    )
+
+
+class Rehearsal(NamedTuple):
+    """What many runs found; the product must keep alpha, and its sampler the shares.
+
+    Attributes:
+        quiet: Runs in which nothing moved and an alert came all the same.
+        excluded: Those in which any interval excluded 0.
+        found: Runs in which the model moved, and an alert came.
+        share_error: Largest difference of a stance's share from the truth, in standard errors.
+        repeated: Topics whose baseline replies were not used once, in their order.
+        problems: What must not be, in words; empty if all holds.
+    """
+
+    quiet: Rate
+    excluded: Rate
+    found: Rate
+    share_error: float
+    repeated: int
+    problems: tuple[str, ...]
+
+
+MOVED: Shares = (0.75, 0.15, 0.10)
+
+
+def rehearse_many(runs: int, *, seed: int = 0, alpha: float = 0.2) -> Rehearsal:
+    """Quiet runs, and a third as many that move, each resumed in between.
+
+    Args:
+        runs: Quiet ones.
+        seed: The same seed gives the same figures.
+        alpha: Requested rate of false alerts of each run; large, so that so few runs could show that it is broken.
+    """
+    model = StandIn()
+    quiet = [rehearse(model, seed=1000 * seed + number, alpha=alpha) for number in range(runs)]
+    moved = [rehearse(model, seed=1000 * seed + 500 + n, alpha=alpha, now=MOVED) for n in range(-(-runs // 3))]
+    alerts, excluded = (
+        Rate(sum(flags), runs) for flags in ([r.alert_look > 0 for r in quiet], [r.excluded for r in quiet])
+    )
+    found = Rate(sum(run.alert_look > 0 for run in moved), len(moved))
+    counts_S = np.sum([run.counts_TS.sum(0) for run in quiet], 0)
+    truth_S, drawn = np.array(OPEN), counts_S.sum()
+    error = float((np.abs(counts_S / drawn - truth_S) / np.sqrt(truth_S * (1 - truth_S) / drawn)).max())
+    repeated = sum(run.repeated for run in (*quiet, *moved))
+    problems = [
+        (alerts.lower > alpha, f"{alerts.value:.2f} of the quiet runs raised an alert, alpha is {alpha:g}"),
+        (excluded.lower > 0.05, f"{excluded.value:.2f} of the quiet runs showed an interval without 0"),
+        (found.upper < 0.9, f"only {found.value:.2f} of the runs that moved were found"),
+        (error > 4, f"the replies' shares are {error:.1f} standard errors off"),
+        (repeated > 0, f"the baseline's replies of {repeated} topics were not used once, in their order"),
+    ]
+    return Rehearsal(alerts, excluded, found, error, repeated, tuple(text for is_wrong, text in problems if is_wrong))
