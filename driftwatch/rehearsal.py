@@ -155,8 +155,7 @@ def rehearse(
             if look == resumed_after:
                 left = msgspec.json.decode(msgspec.json.encode(confirm.saved()), type=Saved)
                 confirm, attempt = stage(), attempt + 1
-                where = {"folder": Path(folder), "tell_apart": lambda _: (0.0,)}
-                confirm.resume(baselines, left, pool, (), look, **where)
+                confirm.resume(baselines, left, pool, (), look, folder=Path(folder), tell_apart=lambda _: (0.0,))
     return _found(found, pool)
 
 
