@@ -24,7 +24,7 @@ from driftwatch.drift.floor import Floor, exceeds, numeric_floor
 from driftwatch.drift.validity import Tally, Validity
 from driftwatch.errors import BaselineError, ConfigError, StoreError
 from driftwatch.identity import PARTS, check_comparable, rounding_moved, same_model
-from driftwatch.reference import Reference, find_reference
+from driftwatch.reference import NATIVE, Reference, find_reference
 from driftwatch.stance import Stance
 from driftwatch.store import Baseline, Labels, RunStore
 from driftwatch.topics import TopicPack
@@ -176,6 +176,11 @@ def begin_baselines(
         notes.append(
             f"{found.description} differ from the start of this run, so they are not the SFT model that it "
             "continues; only the start is compared with. Pass baseline=… with the folder of the SFT run."
+        )
+    elif found == NATIVE:
+        notes.append(
+            f"{found}; only the start is compared with. Make the model with peft.get_peft_model, or pass baseline=… "
+            "with the folder of the SFT run."
         )
     name = alerting or ("sft" if "sft" in known else "start")
     if name not in known:

@@ -18,6 +18,11 @@ TRL_REFERENCE = "ref"  # the name that TRL's trainers give to the frozen copy of
 # What PEFT's layers, tuners and wrappers keep of which adapters are active, in its own attributes.
 _SWITCHES = ("_active_adapter", "active_adapter", "_disable_adapters", "_adapters_disabled")
 
+NATIVE = (
+    "the model's adapters were put on it by transformers (add_adapter, or from_pretrained of an adapter's folder) and "
+    "not by peft.get_peft_model, so the SFT model below them is not looked for"
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Reference:
@@ -55,7 +60,7 @@ def find_reference(model: Any) -> Reference | str:
     """The SFT model inside a model, or the reason why there is none."""
     peft_model = find_peft(model)
     if peft_model is None:
-        return "the model has no adapters to switch off"
+        return NATIVE if has_native_adapters(model) else "the model has no adapters to switch off"
     if TRL_REFERENCE in peft_model.peft_config:
         return Reference(TRL_REFERENCE)
     active = peft_model.active_adapters if hasattr(peft_model, "active_adapters") else [peft_model.active_adapter]
@@ -84,6 +89,11 @@ def _put_back(peft_model: Any) -> Iterator[None]:
 def _switches(module: Any) -> dict[str, Any]:
     kept = {name: vars(module)[name] for name in _SWITCHES if name in vars(module)}
     return {name: list(value) if isinstance(value, list) else value for name, value in kept.items()}
+
+
+def has_native_adapters(model: Any) -> bool:
+    """Whether transformers itself has put adapters on a model: no wrapper of PEFT is there to switch them off."""
+    return any(getattr(module, "_hf_peft_config_loaded", False) is True for module in model.modules())
 
 
 def find_peft(model: Any) -> Any | None:

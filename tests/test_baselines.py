@@ -135,3 +135,14 @@ def test_alerts_that_rest_on_the_start_are_not_given_the_replies_of_a_frozen_ada
     monitor, records = watched(tmp_path, model, tiny_tokenizer, alerting_baseline="start", confirm=confirmation())
     assert replied_from(records) == "start"
     assert (monitor.store.folder / "baseline-replies.jsonl").is_file(), "decoded from the start"
+
+
+def test_adapters_without_pefts_wrapper_are_told_and_the_start_is_compared_with(tmp_path, tiny_tokenizer):
+    """As `model.add_adapter` of transformers makes them: nothing is there that would switch them off."""
+    from peft import LoraConfig
+
+    model = tiny_model(tiny_tokenizer)
+    model.add_adapter(LoraConfig(r=2, target_modules=["q_proj"]))
+    monitor, _ = watched(tmp_path, model, tiny_tokenizer)
+    assert monitor.info.alerting_baseline == "start"
+    assert [note for note in monitor.info.notes if "put on it by transformers" in note and "get_peft_model" in note]
