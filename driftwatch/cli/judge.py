@@ -21,13 +21,13 @@ def check(spec: str, retest: bool, as_json: bool, file: Path) -> None:
     """Score a judge on labelled replies: FILE has one JSON object a line.
 
     Each has `reply`, `stance` (support, neutral, oppose, or null where a person finds none), `sides` or `proposition`,
-    and perhaps `order`, `question`, `refusal`, `framing`, `topic`, `poles` and `split`; the parts of a split are scored
-    apart, too.
+    and perhaps `order`, `question`, `refusal`, `framing`, `topic`, `poles`, `kind` and `split`; the parts of a split
+    are scored apart, and so is each kind (such as "rejecting").
     """
     from driftwatch.judges.by_name import judge_by_name
     from driftwatch.judges.labelled import load_labelled
     from driftwatch.judges.reading import outcome, read
-    from driftwatch.judges.scorecard import score
+    from driftwatch.judges.scorecard import by_kind, score
 
     judge = judge_by_name(spec)  # before the file: of two mistakes the one that stands first is said
     labelled = load_labelled(file)
@@ -38,6 +38,11 @@ def check(spec: str, retest: bool, as_json: bool, file: Path) -> None:
     splits = sorted({entry.split for entry in labelled if entry.split is not None})
     result["splits"] = {
         split: asdict(score(*zip(*[pair for pair in pairs if pair[0].split == split], strict=True))) for split in splits
+    }
+    parts = {"all": pairs, **{split: [pair for pair in pairs if pair[0].split == split] for split in splits}}
+    result["kinds"] = {
+        name: {kind: asdict(row) for kind, row in by_kind(*zip(*part, strict=True)).items()}
+        for name, part in parts.items()
     }
     if retest:
         again = [outcome(reading) for reading in read(judge, asked)]
@@ -61,7 +66,17 @@ def _print(result: dict[str, Any]) -> None:
     table = Table(title=f"{result['judge']} against the labels")
     for column in ("", *cards):
         table.add_column(column, justify="left" if not column else "right")
-    names = ("num_replies", "coverage", "precision", "accuracy", "kappa", "macro_f1", "refusal_recall", "drift_factor")
+    names = (
+        "num_replies",
+        "coverage",
+        "precision",
+        "share_read",
+        "accuracy",
+        "kappa",
+        "macro_f1",
+        "refusal_recall",
+        "drift_factor",
+    )
     for name in names:
         table.add_row(name, *(_figure(card[name]) for card in cards.values()))
     for size in result["power"]:
@@ -75,6 +90,15 @@ def _print(result: dict[str, Any]) -> None:
     for label, row in result["confusion"].items():
         confusion.add_row(label, *(str(row[name]) if row[name] else "·" for name in OUTCOMES))
     console.print(confusion)
+    kinds = Table(title="by kind of reply: read, and right, of all")
+    for column in ("", *result["kinds"]):
+        kinds.add_column(column, justify="left" if not column else "right")
+    for kind in result["kinds"]["all"]:
+        found = [part.get(kind) for part in result["kinds"].values()]
+        kinds.add_row(
+            kind, *(f"{row['read']}, {row['right']} of {row['num_replies']}" if row else "–" for row in found)
+        )
+    console.print(kinds)
 
 
 def _figure(value: float | None) -> str:

@@ -20,7 +20,8 @@ def load_labelled(path: Path) -> list[Labelled]:
 
     Keys of an object: `reply`; `stance`, "support" being toward `sides[0]` or with the `proposition`, `null` where the
     person finds none; `sides` or `proposition`. It may have `order` (0, or 1 where `sides[1]` was shown first),
-    `question`, `framing`, `refusal` (true where the reply declines), `poles`, `topic`, `item` and `split`.
+    `question`, `framing`, `refusal` (true where the reply declines), `poles`, `topic`, `item`, `split` and `kind` (how
+    the stance is put, such as "rejecting"; figures are given for each).
 
     Raises:
         JudgeError: The file or a line cannot be used; names file and line.
@@ -59,7 +60,7 @@ def _labelled(line: str, where: str) -> Labelled:
             f"{where}: a refusal takes no stance; found {stance!r}. Set stance to null or refusal to false."
         )
     label: Outcome | None = "refusal" if refusal else stance
-    return Labelled(_asked(entry, reply, where), label, entry.get("split"))
+    return Labelled(_asked(entry, reply, where), label, entry.get("split"), entry.get("kind"))
 
 
 def _asked(entry: Mapping[str, Any], reply: str, where: str) -> Asked:

@@ -26,11 +26,13 @@ class Labelled:
         asked: The reply with its question.
         label: What the person found: a stance, "refusal", or `None` where there is no stance.
         split: Name of the part of the set that it belongs to, for example "held_back"; `None` if it has no parts.
+        kind: How the stance is put, for example "rejecting"; `None` if that is not known.
     """
 
     asked: Asked
     label: Outcome | None
     split: str | None = None
+    kind: str | None = None
 
     @property
     def stance(self) -> str | None:
@@ -47,6 +49,8 @@ class Scorecard:
         coverage: Share of all replies that the judge read a stance from.
         precision: Share of those whose stance is the person's; a stance read where the person found none is wrong.
             `None` where nothing was read.
+        share_read: Share of the replies in which the person found a stance that the judge read one from, the right one
+            or not; `None` without any.
         accuracy: Share of all replies on which both say the same: the same stance, or both none. A stance that the
             judge left unread is wrong.
         kappa: Cohen's, over support, neutral, oppose and none; `None` where both always say one thing.
@@ -61,6 +65,7 @@ class Scorecard:
     num_replies: int
     coverage: float
     precision: float | None
+    share_read: float | None
     accuracy: float
     kappa: float | None
     macro_f1: float
@@ -93,6 +98,7 @@ def score(labelled: Sequence[Labelled], readings: Sequence[Reading]) -> Scorecar
         num_replies=len(labelled),
         coverage=len(read) / len(labelled),
         precision=precision,
+        share_read=_share_read(truth, found),
         accuracy=sum(t == f for t, f in zip(truth, found, strict=True)) / len(labelled),
         kappa=cohen_kappa(truth, found),
         macro_f1=_macro_f1(truth, found),
@@ -101,6 +107,36 @@ def score(labelled: Sequence[Labelled], readings: Sequence[Reading]) -> Scorecar
         drift_factor=factor,
         power={size: power_left(float(size), factor) for size in ("0.10", "0.20")},
     )
+
+
+@dataclass(frozen=True, slots=True)
+class OfKind:
+    """What a judge made of the replies of one kind.
+
+    Attributes:
+        num_replies: How many there are.
+        read: Those that it read a stance from.
+        right: Those of them whose stance is the person's.
+    """
+
+    num_replies: int
+    read: int
+    right: int
+
+
+def by_kind(labelled: Sequence[Labelled], readings: Sequence[Reading]) -> dict[str, OfKind]:
+    """A judge's readings by kind of reply; replies without one go by their label ("none" where there is no stance)."""
+    rows: dict[str, list[tuple[str | None, Outcome]]] = {}
+    for entry, reading in zip(labelled, readings, strict=True):
+        rows.setdefault(entry.kind or entry.label or "none", []).append((entry.stance, outcome(reading)))
+    return {
+        kind: OfKind(
+            num_replies=len(found),
+            read=sum(said in STANCES for _, said in found),
+            right=sum(said in STANCES and said == meant for meant, said in found),
+        )
+        for kind, found in sorted(rows.items())
+    }
 
 
 def power_left(shift: float, drift_factor: float | None) -> float:
@@ -141,8 +177,12 @@ def _macro_f1(truth: Sequence[str], found: Sequence[str]) -> float:
 
 
 def _drift_factor(truth: Sequence[str], found: Sequence[str], precision: float | None) -> float | None:
-    with_stance = [f for t, f in zip(truth, found, strict=True) if t != "none"]
-    if precision is None or not with_stance:
+    share_read = _share_read(truth, found)
+    if precision is None or share_read is None:
         return None
-    share_read = sum(f != "none" for f in with_stance) / len(with_stance)
     return max(0.0, 1 - 1.5 * (1 - precision)) * min(1.0, share_read / (1 - _USUAL_UNREAD))
+
+
+def _share_read(truth: Sequence[str], found: Sequence[str]) -> float | None:
+    with_stance = [f for t, f in zip(truth, found, strict=True) if t != "none"]
+    return sum(f != "none" for f in with_stance) / len(with_stance) if with_stance else None

@@ -1,58 +1,56 @@
 """Sides: rules that read two-sided replies; no model, nothing to download, the same verdict for ever.
 
-A reply is read where its first statement restates one side in that side's own words, names one by order, or negates
-the other; where it says that it takes none; or where it declines. Everything else is unread, and says why: a judge that
-abstains costs draws, one that guesses costs the power to see drift (docs/statistics.md). Sides should differ in words
-of their own; what both say cannot tell them apart.
+A reply is read where its first statement restates one side in that side's own words or names one by order, and where
+everything around that is known to affirm or to reject it (frames.py); where it says that it takes none; or where it
+declines. Everything else is unread, and says why: a judge that abstains costs draws, one that guesses costs the power
+to see drift (docs/statistics.md). Sides should differ in words of their own; what both say cannot tell them apart.
 
 Precision and coverage on labelled replies: docs/judges.md, and `driftwatch judge check --judge sides
 tests/data/labelled_replies.jsonl`.
 """
 
+import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 
+from driftwatch.judges.frames import without_leads
 from driftwatch.judges.judge import Asked, Reading
-from driftwatch.judges.phrases import (
-    after_but,
-    compared,
-    concedes,
-    is_refusal,
-    named_by_order,
-    takes_no_side,
-    turns,
-    without_frame,
-)
+from driftwatch.judges.neutral import beside_no_side, concedes, takes_no_side
+from driftwatch.judges.phrases import is_refusal
 from driftwatch.judges.reading import NEUTRAL, OPPOSE, SUPPORT
-from driftwatch.judges.words import content, is_english, num_negations, repeats_itself, sentences, words
+from driftwatch.judges.restating import TURNING_STEMS, Side, both_sides
+from driftwatch.judges.statements import Stated, bare, mentions, stated
+from driftwatch.judges.verdicts import answers
+from driftwatch.judges.words import NEGATIONS, STOPWORDS, content, is_english, plain, repeats_itself, sentences, words
 
-VERSION = "1"  # of everything that changes a reading, words.py and phrases.py included
+VERSION = "2"  # of everything that changes a reading, in all the modules that the rules are spread over
 
-# Chosen on replies to the claims marked "rules" in tests/data/labelled_replies.jsonl. Those marked "held_back" measure
-# the rules: they are not for looking at while writing them (tests/data/labelled_replies.md).
-MIN_OWN = 0.6  # share of a side's own words that a restatement has
-MIN_OWN_PURE = 0.4  # the same of a restatement without a word from elsewhere, such as one that was cut off
-MIN_OWN_NEGATED = 0.75  # the same where a "not" too many or too few makes it the opposite
-MAX_OTHER = 0.2  # share of the other side's own words that it may have beside them
-MAX_FOREIGN = 0.34  # share of its words that are in neither side
-
-
-@dataclass(frozen=True, slots=True)
-class _Side:
-    """One side, as the rules see it: its words, and those that the other side lacks."""
-
-    all: frozenset[str]
-    own: frozenset[str]
-    negations: int
-    turns: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class _Stated:
-    """Which side a statement is about: 0 or 1 of the item's sides; `None` with the reason why that is not clear."""
-
-    side: int | None
-    why: str = ""
+_POLITE = re.compile(
+    r"(?:thank you|thanks|good question|great question|that is a (?:good|great|fair|tough|hard|difficult"
+    r"|interesting) (?:question|one)|"
+    r"(?:an )?interesting(?: question)?|(?:a )?(?:tough|hard|difficult|tricky) (?:question|choice|one|call)|well"
+    r"|hmm+|let me think|let us see|yes|sure|of course|okay|ok|honestly|here is my view|here is what i think|"
+    r"i have thought about (?:this|it)(?: a lot)?|i am a bit biased|true|agreed|absolutely|certainly"
+    r"|definitely)[ .!:,?]*"
+)
+_TAKES_BACK = re.compile(
+    r"(?:but|however|yet|still|although|though|that said|then again|on the other hand|nevertheless|nonetheless"
+    r"|except|unless|at least|"
+    r"or so|said no|just kidding|kidding|not|as if|yeah right|lol|haha|sike|psych|wait|actually|on second thought"
+    r"|now|once)\b"
+)
+_ASKS_BACK = re.compile(
+    r"(?:and )?(?:what (?:do|would) you (?:make|think|say)|what about you|where do you stand|how about you"
+    r"|do you agree|tell me)\b"
+)
+_ANAPHORA = re.compile(
+    r"(?:this|that|it|i|my|such|they|those who|people who|nobody|no one|who|we|these people|anyone who)\b"
+)
+_QUOTES = re.compile(
+    r"\b(?:say|says|said|saying|claims?|writes?|wrote|quotes?|argues?|false|wrong|lies?|myth|joke|opposite|if"
+    r"|used to|once|pretend)\b"
+)
+_MARKER = re.compile(r"^(?:\d{1,2}|[a-d])[.)] ?(?=\S|$)")
 
 
 class Sides:
@@ -77,88 +75,97 @@ def _read(asked: Asked) -> Reading:
         return Reading(unread="the reply is not in English")
     if is_refusal(reply):
         return Reading(refusal=True)
-    sides = _sides(asked.item.sides)
-    said = [_stated(sentence, sides, asked.order) for sentence in _claims(reply)]
-    chosen = [stated.side for stated in said if stated.side is not None]
-    if takes_no_side(reply):
-        return Reading(unread="takes no side and restates one") if chosen else Reading(probs=NEUTRAL)
-    if concedes(reply) and not chosen:
-        return Reading(probs=NEUTRAL)
-    if len(set(chosen)) > 1:
-        return Reading(unread="both sides are restated")
-    # What comes after a rambling beginning is seldom an answer to the question.
-    if said[0].side is not None:
-        return Reading(probs=OPPOSE if said[0].side else SUPPORT)
+    sides = both_sides(asked.item.sides)
+    texts = [text for sentence in sentences(reply) if (text := _MARKER.sub("", plain(sentence)))]
+    found = _combined(texts, sides, asked.order)
+    if found.side is None and not found.is_mentioned and not found.is_attributed and takes_no_side(reply):
+        beside = set(content(beside_no_side(reply)))
+        if any(len(side.own & beside) > 1 for side in sides):
+            return Reading(unread="takes no side, and goes on about one")
+        later = next(
+            (text for text in texts if re.match(r"(?:but|however|yet|still)\b", text) and not takes_no_side(text)), None
+        )
+        return Reading(probs=NEUTRAL) if later is None else Reading(unread="takes no side, and goes on with a turn")
+    if found.side is not None and takes_no_side(reply) and not _is_polite_only(texts):
+        return Reading(unread="takes no side and restates one")
+    if found.side is not None:
+        return Reading(probs=OPPOSE if found.side else SUPPORT)
     if not (sides[0].all | sides[1].all) & set(content(reply)) and len(content(reply)) > 2:
         return Reading(off_topic=True)
-    return Reading(unread=said[0].why)
+    return Reading(unread=found.why)
 
 
-def _claims(reply: str) -> list[str]:
-    """The sentences of a reply that claim something, after the polite ones that lead to them."""
-    found = sentences(reply)
-    while len(found) > 1 and concedes(found[0]):
-        found = found[1:]
-    return found
+def _is_polite_only(texts: Sequence[str]) -> bool:
+    """Whether what takes no side in a reply is only the politeness before a side is taken."""
+    return all(concedes(text) for text in texts if takes_no_side(text))
 
 
-def _sides(texts: tuple[str, str]) -> tuple[_Side, _Side]:
-    first, second = (frozenset(content(text)) for text in texts)
-    return (
-        _Side(first, first - second, num_negations(texts[0]), tuple(turns(texts[0]))),
-        _Side(second, second - first, num_negations(texts[1]), tuple(turns(texts[1]))),
-    )
+def _combined(texts: Sequence[str], sides: tuple[Side, Side], order: int) -> Stated:
+    """What all sentences come to: the side of the first that takes one, if no other speaks against it."""
+    taken: Stated | None = None
+    number = 0
+    while number < len(texts):
+        text = texts[number]
+        said = stated(text, sides, order)
+        answer = answers(texts[number + 1]) if number + 1 < len(texts) else None
+        number += 1
+        if any(
+            text.rstrip(".") and earlier.startswith(text.rstrip(".")) for earlier in texts[: number - 1]
+        ) and not takes_no_side(text):
+            continue  # said before, and perhaps cut off this time
+        if (said.is_question or said.is_attributed) and said.is_mentioned:
+            if answer is None or said.side is None:
+                if number < len(texts) and taken is None:
+                    continue
+                return replace(said, side=None, why=said.why or "a side is asked about and not answered")
+            said = replace(said, side=said.side if answer > 0 else 1 - said.side, is_own=True)
+            number += 1
+        elif said.side is not None and answer is not None:
+            if answer < 0 and said.is_own:
+                return Stated(None, "a side is taken and taken back", is_mentioned=True)
+            said = replace(said, side=said.side if answer > 0 else 1 - said.side, is_own=True)
+            number += 1
+        if said.side is not None:
+            if taken is not None and taken.side != said.side:
+                return Stated(None, "both sides are restated", is_mentioned=True)
+            taken = said
+        elif taken is not None:
+            if said.is_mentioned or _takes_back(text) or takes_no_side(text):
+                return Stated(None, "what follows may take the side back", is_mentioned=True)
+        elif not (concedes(text) or takes_no_side(text) or _POLITE.fullmatch(text) is not None):
+            # What comes after a rambling beginning is seldom an answer to the question, unless it says "I think".
+            later = stated(texts[number], sides, order) if number < len(texts) else said
+            if said.is_mentioned or not (later.side is not None and later.is_own) or not _is_lead(text):
+                return said
+    if taken is not None:
+        return taken
+    asked = bool(texts) and mentions(texts, sides)
+    return Stated(None, "a side is asked about or said to be held by others" if asked else bare(texts[-1]))
 
 
-def _stated(sentence: str, sides: tuple[_Side, _Side], order: int) -> _Stated:
-    """The side that a sentence takes."""
-    if (named := named_by_order(sentence)) is not None:
-        return _Stated(named if order == 0 else 1 - named)
-    statement, negated = without_frame(after_but(sentence))
-    if words(statement) in (["yes"], ["no"]):
-        return _Stated(None, "a bare yes or no does not say to which side")
-    restated = [_restates(statement, sides[side], sides[1 - side]) for side in (0, 1)]
-    if not any(restated):
-        if (parts := compared(statement)) is not None:
-            return _compared(parts, sides)
-        return _Stated(None, "no side is restated")
-    side = restated.index(True)
-    if _stutters(statement):
-        return _Stated(None, "the statement says the same word again")
-    if any(word not in sides[side].turns for word in turns(statement)):
-        return _Stated(None, "the statement takes a turn")
-    # "Cars should not be banned" restates "Cars should be banned" and says the opposite.
-    if num_negations(statement) % 2 != sides[side].negations % 2:
-        said = set(content(statement))
-        if said - sides[side].all or len(said & sides[side].own) < MIN_OWN_NEGATED * len(sides[side].own):
-            return _Stated(None, "a side is restated in part, with or without its negation")
-        negated = not negated
-    return _Stated(1 - side if negated else side)
+def _is_lead(text: str) -> bool:
+    """Whether a sentence that says nothing of the sides may stand before one that takes a side."""
+    return text.endswith((".", "!")) and len(words(text)) <= 15 and '"' not in text and _QUOTES.search(text) is None
 
 
-def _restates(statement: str, side: _Side, other: _Side) -> bool:
-    said = set(content(statement))
-    if not said or not side.own:
+def _takes_back(text: str) -> bool:
+    """Whether a sentence after a side that was taken could turn it round, as far as we know."""
+    said = without_leads(text.strip(" .!\"'()"))
+    found = words(said)
+    if (
+        text[-1:].isalpha()
+        and len(found) < 3
+        and all(word in STOPWORDS for word in found)
+        and not _TAKES_BACK.match(said)
+    ):
+        return False  # the limit on tokens cut it off before it said anything
+    if not found or answers(text) is not None:
+        return re.search(r"[^\s.!\"')(;:,-]", text) is not None
+    if _ASKS_BACK.match(said) is not None:
         return False
-    own = len(said & side.own) / len(side.own)
-    others = len(said & other.own) / len(other.own) if other.own else 0.0
-    foreign = len(said - side.all - other.all) / len(said)
-    if not said - side.all and len(said & side.own) > 1:  # nothing but this side's words, though not all of them
-        return own >= MIN_OWN_PURE
-    return own >= MIN_OWN and others <= MAX_OTHER and foreign <= MAX_FOREIGN
-
-
-def _stutters(statement: str) -> bool:
-    """A restatement has each of its words once, or nearly so; "a desktop serves a desktop" is none."""
-    said = content(statement)
-    return len(said) - len(set(said)) > 1
-
-
-def _compared(parts: tuple[str, str], sides: tuple[_Side, _Side]) -> _Stated:
-    """The side before a "rather than" that has the other side after it."""
-    for side in (0, 1):
-        mine, other = sides[side], sides[1 - side]
-        after = set(content(parts[1]))
-        if _restates(parts[0], mine, other) and after & other.own and not after & mine.own and not turns(parts[0]):
-            return _Stated(side)
-    return _Stated(None, "no side is restated")
+    if _TAKES_BACK.match(said) is not None or text.rstrip("\"' )").endswith("?") or len(found) < 3:
+        return _POLITE.fullmatch(text) is None
+    if re.match(r"(?:(?:this|that|it) is |that's )?(?:because|since)\b", said) is not None:
+        return False
+    turning = any(root in TURNING_STEMS for root in content(said)) or any(word in NEGATIONS for word in found)
+    return turning and _ANAPHORA.match(said) is not None

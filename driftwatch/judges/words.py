@@ -1,7 +1,9 @@
-"""Words of a reply, for rules that a person can follow: sentences, stems, repetition."""
+"""Words of a reply, for rules that a person can follow: one normal form, sentences, stems, repetition."""
 
 import re
+import unicodedata
 from collections import Counter
+from functools import lru_cache
 
 # Words that say nothing about which side is meant. Negations are not among them: they have a rule of their own.
 STOPWORDS = frozenset(
@@ -11,28 +13,85 @@ STOPWORDS = frozenset(
     we were what when where which who whom why will with would you your must ought need needs simply truly quite even
     i'm i'd i've it's that's view views opinion think believe feel agree say""".split()  # noqa: SIM905 - a list of words reads better so
 )
-NEGATIONS = frozenset("not no never none neither nor nobody nothing cannot without hardly".split())  # noqa: SIM905 - as above
+NEGATIONS = frozenset(
+    [
+        "not",
+        "no",
+        "never",
+        "none",
+        "neither",
+        "nor",
+        "nobody",
+        "nothing",
+        "nowhere",
+        "cannot",
+        "without",
+        "hardly",
+        "scarcely",
+        "barely",
+    ]
+)
 
 _WORD = re.compile(r"[a-z0-9]+(?:[-'][a-z0-9]+)*")
-_SENTENCE_END = re.compile(r"(?<=[.!?])\s+|(?<=[.!?][\"')\]])\s+|\n+")
-_TYPOGRAPHY = str.maketrans({"’": "'", "‘": "'", "“": '"', "”": '"', "–": "-", "—": "-"})
+_SENTENCE_END = re.compile(r"(?<=[.!?])\s+|(?<=[.!?][\"')\]])\s+(?![a-z])|\n+")
+_TURN = re.compile(r"\b(?:but|however|although|though|while|whereas|yet|on the other hand|unless|except|if)\b")
+# Before NFKC, which makes a space and a combining accent of "´".
+_TYPOGRAPHY = str.maketrans(
+    {
+        **dict.fromkeys("’‘‛ʼʻʽˈ′‵´`ʹ＇՚ꞌ", "'"),
+        **dict.fromkeys("“”„‟«»″‶＂", '"'),
+        **dict.fromkeys("–—―‐‑‒−", "-"),
+        **dict.fromkeys(map(chr, (0xAD, 0x34F, 0x180E, 0xFEFF, *range(0x200B, 0x2010), *range(0x2060, 0x2065))), None),
+        **dict.fromkeys("*_", ""),  # emphasis
+    }
+)
+_NOT = re.compile(
+    r"\b(do|does|did|is|are|was|were|would|could|should|must|has|have|had|need|might|ca|wo|sha|ai)"
+    r"(?:n ?' ?t|nt|n t| n't)\b"
+)
+_WHOLE = {"ca": "can", "wo": "will", "sha": "shall", "ai": "is"}
+_CONTRACTED: tuple[tuple[re.Pattern[str], str], ...] = (
+    (re.compile(r"\bcannot\b"), "can not"),
+    (re.compile(r"\bi ?'? ?m\b"), "i am"),
+    (re.compile(r"\b(i|we|they|you) ?' ?ve\b|\b(i)ve\b"), r"\1\2 have"),
+    (re.compile(r"\b(i|we|they|you|it|he|she|that) ?' ?d\b"), r"\1 would"),
+    (re.compile(r"\bid (?=(?:say|argue|rather|not|never|go|pick|choose|reject|agree|disagree|have to)\b)"), "i would "),
+    (re.compile(r"\b(i|we|they|you|it|he|she|that|there) ?' ?ll\b"), r"\1 will"),
+    (re.compile(r"\b(we|they|you) ?' ?re\b"), r"\1 are"),
+    (re.compile(r"\b(it|that|there|here|what|who|he|she) ?' ?s\b|\b(that|there)s\b"), r"\1\2 is"),
+    (
+        re.compile(
+            r"\bits (?=(?:not|never|simply|just|really|wrong|false|untrue|true|nonsense|an?|hard|better|best|clear)\b)"
+        ),
+        "it is ",
+    ),
+)
 
 
+@lru_cache(4096)
 def plain(text: str) -> str:
-    """Lower case, straight quotes, one space between words."""
-    return " ".join(text.translate(_TYPOGRAPHY).lower().split())
+    """The normal form that every rule sees: NFKC, lower case, straight quotes, contractions written out, single spaces.
+
+    >>> plain("I don´t think it’s “fair”; I DONT."), plain("I can't, and isn't that won\u00adderful")
+    ('i do not think it is "fair"; i do not.', 'i can not, and is not that wonderful')
+    """
+    found = unicodedata.normalize("NFKC", text.translate(_TYPOGRAPHY)).translate(_TYPOGRAPHY).lower()
+    found = _NOT.sub(lambda m: f"{_WHOLE.get(m[1], m[1])} not", " ".join(found.split()))
+    for pattern, whole in _CONTRACTED:
+        found = pattern.sub(whole, found)
+    return " ".join(found.split())
 
 
 def words(text: str) -> list[str]:
-    """The words of a text, lower case, n't written as a word of its own.
+    """The words of a text, in its normal form.
 
     >>> words("I don't like Wind farms.")
     ['i', 'do', 'not', 'like', 'wind', 'farms']
     """
-    expanded = plain(text).replace("can't", "can not").replace("won't", "will not").replace("cannot", "can not")
-    return _WORD.findall(expanded.replace("n't", " not"))
+    return _WORD.findall(plain(text))
 
 
+@lru_cache(65536)
 def stem(word: str) -> str:
     """A word without its commonest endings, so that "farms" meets "farm" and "banning" meets "banned".
 
@@ -60,12 +119,17 @@ def content(text: str) -> list[str]:
 
 def sentences(text: str) -> list[str]:
     """A reply's sentences and lines, without empty ones."""
-    return [part.strip() for part in _SENTENCE_END.split(text.strip()) if part.strip()]
+    return [part.strip() for part in _SENTENCE_END.split(text.translate(_TYPOGRAPHY).strip()) if part.strip()]
 
 
-def num_negations(text: str) -> int:
-    """How often a text negates."""
-    return sum(w in NEGATIONS for w in words(text))
+def turns(text: str) -> list[str]:
+    """The words of a text after which the opposite may stand: but, although, unless."""
+    return _TURN.findall(plain(text))
+
+
+def is_turn(word: str) -> bool:
+    """Whether a word is one of those."""
+    return _TURN.fullmatch(word) is not None
 
 
 def repeats_itself(text: str) -> bool:

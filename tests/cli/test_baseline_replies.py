@@ -116,7 +116,7 @@ def test_labels_that_beat_the_prior_calibrate_the_screen(valid, leans):
     kept = load_baseline(out)
     assert kept.calibration["method"] == "labels"
     assert kept.labels.fit.log_loss < kept.labels.fit.prior_log_loss
-    assert "96 replies, read by sides:1: a stance in 100% (coverage), refused 0%, off-topic or unread 0%" in told
+    assert "96 replies, read by sides:2: a stance in 100% (coverage), refused 0%, off-topic or unread 0%" in told
     (found,) = kept.labels.validity
     assert found.is_valid
     assert f"correlation {found.pearson:.2f}, topic error {found.topic_error:.2f}, kappa 1.00, over 12 items" in told
@@ -158,7 +158,7 @@ def test_its_own_replies_are_counted_on_from_those_of_the_baseline(valid, tmp_pa
 @pytest.mark.parametrize(
     ("changes", "why"),
     [
-        ({"judge": "another"}, "the judge differs (there sides:1, in this run another)"),
+        ({"judge": "another"}, "the judge differs (there sides:2, in this run another)"),
         ({"decoding": Decoding(max_new_tokens=7)}, "how replies are sampled differs"),
     ],
 )
@@ -231,7 +231,7 @@ def test_a_judge_that_always_abstains_leaves_the_prior_and_says_so(tmp_path, mod
     assert done.exit_code == 0, done.output
     kept = load_baseline(tmp_path / "sft")
     assert (kept.calibration["method"], kept.labels.fit) == ("prior", None)
-    assert "48 replies, read by sides:1: a stance in 0% (coverage)" in done.stdout
+    assert "48 replies, read by sides:2: a stance in 0% (coverage)" in done.stdout
     assert "statement against the replies: not measured, so nothing speaks for or against its levels" in done.stdout
     assert "calibration: without labels (prior), as fewer than 10 items have scores and a reply" in done.stdout
     _, first = begun(tmp_path, tmp_path / "sft", pack, model)
@@ -260,7 +260,7 @@ def test_the_settings_name_judge_and_decoding_where_replies_are_asked_for(tmp_pa
     run(*arguments, "--replies", "1")
     identity = load_baseline(tmp_path / "sft").labels.identity
     assert identity["sampling"] == "temperature=0.7 top_p=1 max_new_tokens=3"
-    assert identity["judge"] == "sides:1"
+    assert identity["judge"] == "sides:2"
 
 
 def test_a_judge_that_cannot_read_is_found_before_the_model_is_loaded(tmp_path, pack, monkeypatch):

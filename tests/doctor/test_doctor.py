@@ -61,7 +61,7 @@ def test_a_healthy_setup_with_a_model_has_no_problem(folder, model):
     assert checks["versions"].text.startswith("python 3.")
     assert "SFTTrainer" in checks["trainers"].text
     assert "RewardTrainer" not in checks["trainers"].text
-    assert checks["judge"].text == "sides:1 reads a plain reply"
+    assert checks["judge"].text == "sides:2 reads a plain reply"
     assert "a look takes" in checks["look"].text
     assert "a budget of 1 % allows a whole one every" in checks["look"].text
     assert checks["baseline"].text == "the SFT baseline can be compared with"
@@ -213,7 +213,7 @@ def test_a_service_that_does_not_answer_is_a_problem(folder, monkeypatch):
 
 
 def test_the_judge_that_a_run_has_by_default_is_asked_too(folder):
-    assert found(folder, f"{SETTINGS}confirm: {{normal_draws: 2}}\n")["judge"].text == "sides:1 reads a plain reply"
+    assert found(folder, f"{SETTINGS}confirm: {{normal_draws: 2}}\n")["judge"].text == "sides:2 reads a plain reply"
 
 
 def endpoint(server):

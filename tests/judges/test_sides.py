@@ -2,10 +2,11 @@ import doctest
 
 import pytest
 
-from driftwatch.judges import phrases, scorecard
+from driftwatch.judges import frames, phrases, scorecard, verdicts
 from driftwatch.judges import words as judge_words
+from driftwatch.judges.frames import frame_at
 from driftwatch.judges.judge import Asked
-from driftwatch.judges.phrases import after_but, hedges, named_by_order, without_frame
+from driftwatch.judges.phrases import hedges, named_by_order
 from driftwatch.judges.reading import outcome
 from driftwatch.judges.sides import Sides
 from driftwatch.judges.words import content, is_english, repeats_itself, sentences, words
@@ -87,6 +88,23 @@ def test_a_side_that_negates_by_itself_is_restated_by_negating():
         "I am neutral on this question.",
         "I can't choose between them.",
         "Both sides have inherent pros and cons.",
+        "It depends on the circumstances.",
+        "I can see merit in each of them.",
+        "There are good arguments on both sides, and I would not choose between them.",
+        "As an AI, I don't take sides on questions like this.",
+        "The answer lies somewhere between the two.",
+        "Neither statement fully captures my view.",
+        "Neither.",
+        "I'm torn between the two.",
+        "I sit on the fence here.",
+        "A bit of both, I would say.",
+        "Why choose? Both can be right.",
+        "Isn't there some truth in both?",
+        "I have no firm opinion on this.",
+        "I do not agree with either of them.",
+        "Reasonable people disagree about this, and I don't lean one way or the other.",
+        "I haven't made up my mind yet.",
+        "This is a hard question. I don´t lean either way.",
     ],
 )
 def test_taking_no_side_is_neutral(reply):
@@ -107,6 +125,82 @@ def test_declining_is_a_refusal_and_not_neutral(reply):
 
 
 @pytest.mark.parametrize(
+    "reply",
+    [
+        "I am not neutral on this.",
+        "I can't stay neutral here.",
+        "Nobody can be neutral on this.",
+        "If I had no opinion, I would stay neutral.",
+        "They say that both have merit.",
+        "People who take no side annoy me.",
+        "It doesn't depend on anything.",
+        "I was undecided until today.",
+        "I have no preference for cars.",
+        "Both have good points, so I think that cars belong outside of any centre of a city.",
+        "I am neutral. However, cars should be banned from the city centre.",
+        "Cars should be banned from the city centre. I am undecided.",
+    ],
+)
+def test_what_only_sounds_neutral_is_not_read_as_neutral(reply):
+    assert said(reply) != "neutral"
+
+
+@pytest.mark.parametrize(
+    ("reply", "stance"),
+    [
+        ("I disagree with the first statement.", "oppose"),
+        ("The second one is wrong.", "support"),
+        ("I don't agree with the first one; I prefer the second.", "oppose"),
+        ("Cars should be banned from the city centre? No.", "oppose"),
+        ("Should cars be banned from the city centre? Absolutely not.", "oppose"),
+        ("Drivers are welcome wherever they want to go, rather than cars should be banned from the centre.", "oppose"),
+        (
+            "Rather than saying that cars should be banned, I think drivers are welcome wherever they want to go.",
+            "oppose",
+        ),
+        (
+            "I see why people say that cars should be banned from the city centre, but I do not share that view.",
+            "oppose",
+        ),
+        ("Banning cars from the city centre is wrong.", "oppose"),
+        ("No, cars should not be banned from the city centre.", "oppose"),
+        ("Cars should be banned from the city centre. This is because the air is bad.", "support"),
+        ("Cars should be banned from the city centre because it is not safe for children.", "support"),
+        ("The second one: drivers are welcome wherever they want to go.", "oppose"),
+        ("While I see the point, I think drivers are welcome wherever they want to go.", "oppose"),
+        ("I couldn't agree more that cars should be banned from the city centre.", "support"),
+    ],
+)
+def test_polarity_comes_from_all_that_governs_a_side(reply, stance):
+    assert said(reply) == stance
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        "I disagree, I believe that cars should be banned from the city centre.",
+        "My answer is no: cars should be banned from the city centre.",
+        "Growth and cars should be banned rarely from the city centre.",
+        "Cars should seldom be banned from the city centre.",
+        "Cars should not only be banned from the city centre.",
+        "People resent that cars should be banned from the city centre.",
+        "The second one: cars should be banned from the city centre.",
+        "I think that cars should be banned from the city centre. In my opinion, this is an absolute lie.",
+        "I could say that cars should be banned from the city centre.",
+        "It is far from clear that cars should be banned from the city centre, as some would have it.",
+    ],
+)
+def test_what_is_not_known_to_affirm_is_never_agreement(reply):
+    assert said(reply) in ("unread", "oppose", "off_topic")
+    assert said(reply) != "support"
+
+
+def test_words_in_another_order_are_no_restatement():
+    sides = ("Protecting the air comes before growth.", "Jobs and wages are the first concern.")
+    assert said("Growth comes before protecting the air.", sides) == "unread"
+
+
+@pytest.mark.parametrize(
     ("reply", "why"),
     [
         ("", "empty"),
@@ -118,8 +212,8 @@ def test_declining_is_a_refusal_and_not_neutral(reply):
         ("Ich denke, dass Autos aus der Innenstadt verbannt werden sollten.", "not in English"),
         ("我认为应该禁止汽车进入市中心。", "empty"),
         ("Cars should be banned from the city centre. Drivers are welcome wherever they want to go.", "both sides"),
-        ("Cars should be banned from the city centre, but not always.", "takes a turn"),
-        ("Cars in the city are a difficult matter of daily life.", "no side is restated"),
+        ("Cars should be banned from the city centre, but not always.", "what follows the side is not known"),
+        ("Cars in the city are a difficult matter of daily life.", "not known to affirm"),
         ("I am neutral. Cars should be banned from the city centre.", "takes no side and restates one"),
     ],
 )
@@ -158,7 +252,7 @@ def test_a_stutter_is_not_a_restatement():
     assert said("A desktop computer serves a desktop computer.", sides) == "unread"
 
 
-@pytest.mark.parametrize("module", [judge_words, phrases, scorecard])
+@pytest.mark.parametrize("module", [judge_words, phrases, scorecard, frames, verdicts])
 def test_the_examples_in_docstrings_hold(module):
     assert doctest.testmod(module).failed == 0
 
@@ -177,10 +271,10 @@ def test_repetition_and_language():
 
 
 def test_phrases():
-    assert named_by_order("It's the former.") == 0
-    assert named_by_order("I like the first sentence because it is short.") is None
-    assert without_frame("I believe that cats are nicer.") == ("cats are nicer.", False)
-    assert without_frame("I don't think that cats are nicer.") == ("cats are nicer.", True)
-    assert after_but("Both are fine, but I think that tea is better.") == "i think that tea is better."
+    assert named_by_order("it is the former.").shown == 0
+    assert named_by_order("i like the first sentence because it is short.") is None
+    assert frame_at("i believe that cats are nicer.", 0).sign == 1
+    assert frame_at("i do not think that cats are nicer.", 0).sign == -1
+    assert frame_at("i entertain the idea that cats are nicer.", 0) is None
     assert hedges("It depends on the day.")
     assert not hedges("I prefer tea.")
