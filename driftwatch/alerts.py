@@ -114,9 +114,10 @@ def newest(row: TopicEvidence) -> Now:
         return "unknown"
     along = row.toward * row.estimate
     half = ALIKE * abs(row.since_onset or 0.0)
-    if row.interval is None:  # too few items for one: only what is clearly there is said
+    bounds = row.pointwise or row.interval  # of this look alone: it is read as one, once
+    if bounds is None:  # too few items for one: only what is clearly there is said
         return "holds" if along >= half and along > 0 else "beyond" if along <= -half < 0 else "back"
-    if not row.interval.contains(0.0):
+    if not bounds.contains(0.0):
         return "holds" if along > 0 else "beyond"
     return "faded" if along >= half > 0 else "back"
 

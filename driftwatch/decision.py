@@ -25,6 +25,7 @@ Reason = Literal[
     "not_drawn",
     "not_classified",
     "too_few_replies",
+    "replies_used_up",
     "not_measured",
 ]
 STATES: tuple[State, ...] = get_args(State)
@@ -177,17 +178,26 @@ def _untold_by_replies(info: RunInfo, record: Record, values: list[str]) -> Deci
         ]
         why = f"too many replies are refusals, off the topic or unread ({' and '.join(whose)})"
         return Decision("cannot_tell", "not_classified", why, tuple(values))
+    ended = [topic for topic in values if topic in rows and rows[topic].state == "ended"]
+    if ended:
+        which = "" if len(ended) == len(values) else f" on {_named(info, ended)}"
+        why = f"the baseline's replies{which} are used up, and what moves from here on is not seen there"
+        return Decision("cannot_tell", "replies_used_up", why, tuple(ended))
     untold = [topic for topic in values if not _is_told(rows.get(topic))]
     if not untold:
         return None
     if len(untold) == len(values):
         what = f"{draws:,} pairs of replies on {_counted(len(values))} are too few"
     else:
-        titles = [topic.title for topic in info.topics if topic.id in untold]
-        more = f" and {len(titles) - _SOME} more" if len(titles) > _SOME else ""
-        what = f"the replies on {', '.join(titles[:_SOME])}{more} are too few"
+        what = f"the replies on {_named(info, untold)} are too few"
     why = f"{what} to find a shift of {DETECTABLE:.2f} nine times out of ten"
     return Decision("cannot_tell", "too_few_replies", why, tuple(untold))
+
+
+def _named(info: RunInfo, topics: Sequence[str]) -> str:
+    titles = [topic.title for topic in info.topics if topic.id in topics]
+    more = f" and {len(titles) - _SOME} more" if len(titles) > _SOME else ""
+    return f"{', '.join(titles[:_SOME])}{more}"
 
 
 def _is_told(row: TopicEvidence | None) -> bool:

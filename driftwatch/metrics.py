@@ -19,6 +19,7 @@ REASONS = (
     "not_drawn",
     "not_classified",
     "too_few_replies",
+    "replies_used_up",
     "not_measured",
 )
 

@@ -66,6 +66,14 @@ SCENES = {
     "both are": (INFO, looked(EVERY, now=GARBAGE, before=GARBAGE), "not_classified"),
     "both refuse": (INFO, looked(EVERY, now=REFUSES, before=REFUSES), "not_classified"),
     "one topic was hardly drawn": (INFO, looked({**EVERY, "v3": 1}), "too_few_replies"),
+    "one topic's replies are used up": (
+        INFO,
+        replace(
+            looked(EVERY),
+            evidence=tuple(replace(r, state="ended") if r.topic == "v3" else r for r in looked(EVERY).evidence),
+        ),
+        "replies_used_up",
+    ),
     "no resolution": (replace(INFO, unresolved=dict.fromkeys(VALUES, "noise")), looked(EVERY), "no_resolution"),
     "replies refused": (
         replace(INFO, replies_drawn=False, replies_refused="its cache is not read"),

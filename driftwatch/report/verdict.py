@@ -23,7 +23,7 @@ from driftwatch.decision import (
 )
 from driftwatch.drift.labels import ALIKE
 from driftwatch.drift.verdict import POOLED
-from driftwatch.record import Drift, Record, RunInfo, TopicEvidence, TopicInfo
+from driftwatch.record import Drift, Interval, Record, RunInfo, TopicEvidence, TopicInfo
 from driftwatch.report.words import interval, listed, odds, signed, spread
 from driftwatch.store import RunStore
 
@@ -145,6 +145,7 @@ _TO_DO: dict[Reason, str] = {
     "not_classified": "Read some of the replies. Cut, garbled or off-topic ones point to the chat template, to the "
     "limit on tokens or to the decoding; well-formed ones to the judge.",
     "too_few_replies": "More replies come with every look; a larger budget or more draws make it sooner.",
+    "replies_used_up": "In the next run more of them can be decoded ahead; here the screen goes on.",
     "not_measured": "The run's notes and failures name the reason.",
 }
 
@@ -171,9 +172,6 @@ def _by_evidence(info: RunInfo, record: Record, state: State) -> Verdict:
         label = (f"This alert is {LABEL_WORDS[first.label]}.",) if first.label else ()
         return Verdict(state, f"{_moved(info, first)}; {controls}.", (*label, *others, *left_out), first.topic)
     found = _detectable(record)
-    if over := _over(info, record):
-        headline = f"No alert so far, and nothing is watched any more on {listed(over)}; {controls}."
-        return Verdict("watch" if state == "ok" else state, headline, (*found, *left_out))
     if state == "watch":
         names = listed(_watched(info, record))
         return Verdict("watch", f"No alert; {names} watched more closely; {controls}.", (*found, *left_out))
@@ -184,11 +182,6 @@ def _by_evidence(info: RunInfo, record: Record, state: State) -> Verdict:
 def _watched(info: RunInfo, record: Record) -> list[str]:
     rows = [row.topic for row in record.evidence if row.state == "watch" and row.topic != POOLED]
     return list(dict.fromkeys(title(info, topic) for topic in rows))
-
-
-def _over(info: RunInfo, record: Record) -> list[str]:
-    """Topics whose evidence cannot move any more, as the baseline's replies to them are used up."""
-    return list(dict.fromkeys(title(info, row.topic) for row in record.evidence if row.state == "ended"))
 
 
 def _left_out(info: RunInfo) -> tuple[str, ...]:
@@ -220,7 +213,7 @@ def _moved(info: RunInfo, row: TopicEvidence) -> str:
         return f"{name}: the model takes no side {rarer}, {signed(way * abs(size or 0.0))}{since}{proof}{_now(row)}"
     pole = toward(info.topic(row.topic), way)
     # Toward the pole counts as positive here, with the interval's ends turned accordingly.
-    bounds = _along(row) if holds else ""
+    bounds = _along(row, row.interval) if holds else ""
     return f"{name} moved toward “{pole}”, {signed(abs(size or 0.0))}{bounds}{since}{proof}{_now(row)}"
 
 
@@ -229,7 +222,8 @@ def _now(row: TopicEvidence) -> str:
     found = newest(row)
     if found == "holds":
         return ""
-    figure = "" if row.estimate is None else f", {signed((row.toward or 1) * row.estimate)} that way{_along(row)}"
+    shown = _along(row, row.pointwise or row.interval)
+    figure = "" if row.estimate is None else f", {signed((row.toward or 1) * row.estimate)} that way{shown}"
     return {
         "faded": f"; the last five observations show less of it, within chance{figure}",
         "back": f"; the last five observations are back at the baseline{figure}",
@@ -238,15 +232,11 @@ def _now(row: TopicEvidence) -> str:
     }[found]
 
 
-def _along(row: TopicEvidence) -> str:
-    """The newest replies' interval, the alert's own way counted positive."""
-    if row.interval is None:
+def _along(row: TopicEvidence, bounds: Interval | None) -> str:
+    """An interval of the newest replies, the alert's own way counted positive."""
+    if bounds is None:
         return ""
-    ends = (
-        (row.interval.lower, row.interval.upper)
-        if (row.toward or 1) > 0
-        else (-row.interval.upper, -row.interval.lower)
-    )
+    ends = (bounds.lower, bounds.upper) if (row.toward or 1) > 0 else (-bounds.upper, -bounds.lower)
     return f" {interval(*ends)}"
 
 
