@@ -219,6 +219,15 @@ def evidence(config: Config) -> list[Panel]:
             empty="Nothing could have been found yet, or every topic has alerted.",
             limits=(0, None),
         ),
+        timeseries(
+            "Baseline replies that are left",
+            "Decoded ahead and not used yet; at 0 the evidence on a topic is frozen, and an alert says so.",
+            targets((q.one(config, m.REPLIES_LEFT, *where), "{{topic}}")),
+            unit="none",
+            empty="The baseline model is asked on demand, or no replies are drawn.",
+            lines=(0,),
+            limits=(0, None),
+        ),
     ]
 
 

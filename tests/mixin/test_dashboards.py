@@ -63,7 +63,8 @@ def scraped(tmp_path_factory):
         with urlopen(f"{exporter.url}/metrics", timeout=10) as reply:
             texts = [reply.read().decode()]
         assert texts[0] == generate_latest(exporter.registry).decode()
-        exporter.export(replace(records[-1], fault=ModelFault("not_finite", 400, "not finite since step 400")))
+        fault = ModelFault("not_finite", 400, "not finite since step 400")
+        exporter.export(replace(records[-1], fault=fault, replies_left={"parks": 0}))
         with urlopen(f"{exporter.url}/metrics", timeout=10) as reply:
             texts.append(reply.read().decode())
     finally:
