@@ -5,8 +5,11 @@ alerts on direction act: the others say that the model changed its manners.
 """
 
 import logging
+from collections.abc import Sequence
+from copy import copy
 from typing import Any, Protocol, runtime_checkable
 
+from driftwatch.probes.ranks import together
 from driftwatch.record import Record
 
 logger = logging.getLogger(__name__)
@@ -41,6 +44,33 @@ class StopAction:
     def act(self, record: Record, control: Any) -> None:
         """Ask the Trainer to stop after this step."""
         control.should_training_stop = True
+
+
+def act_together(actions: Sequence[Action], record: Record, control: Any) -> None:
+    """Have every action act on every rank, and set on each rank what any of them was asked for.
+
+    An action that acts on one rank only would otherwise stop or save there alone, and the other ranks would wait for
+    that one for ever.
+
+    Args:
+        actions: In this order.
+        record: Of the look.
+        control: The Trainer's; unchanged where an action fails.
+
+    Raises:
+        RanksError: An action failed on some rank; on every rank.
+    """
+    before = dict(vars(control))
+
+    def act() -> dict[str, Any]:
+        own = copy(control)
+        for action in actions:
+            action.act(record, own)
+        return {name: value for name, value in vars(own).items() if before.get(name) != value}
+
+    # Rank 0 last, since its word counts where two say different things.
+    for changed in reversed(together(act, "what an alert calls for")):
+        vars(control).update(changed)
 
 
 def is_called_for(record: Record) -> bool:

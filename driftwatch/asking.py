@@ -13,6 +13,7 @@ from driftwatch.errors import SETTINGS, ConfigError
 from driftwatch.guard import undisturbed
 from driftwatch.identity import model_identity
 from driftwatch.probes.probe import InBlocks, Probe
+from driftwatch.probes.ranks import everywhere, is_known_to_all
 from driftwatch.stance import Stance
 from driftwatch.store import Baseline
 from driftwatch.topics import TopicPack, load_pack
@@ -50,11 +51,11 @@ class Asking:
 
     def _prepare(self, probe: Probe, model: Any, tokenizer: Any) -> None:
         try:
-            probe.prepare(model, tokenizer, self.pack.topics)
+            everywhere(lambda: probe.prepare(model, tokenizer, self.pack.topics), f"preparing the probe {probe.kind}")
         except SETTINGS:
             raise
         except Exception as err:
-            if not self._leave_out(probe, err):
+            if not is_known_to_all(err) or not self._leave_out(probe, err):
                 raise
 
     def _leave_out(self, probe: Probe, err: Exception) -> bool:
@@ -114,8 +115,10 @@ class Asking:
 
         def measure(probe: Probe) -> None:
             try:
-                found.extend(_measured(probe, model, blocks))
+                found.extend(everywhere(lambda: _measured(probe, model, blocks)))
             except Exception as err:
+                if not is_known_to_all(err):
+                    raise
                 if is_first and not self._leave_out(probe, err):
                     raise
                 failed.append((probe.kind, err))

@@ -25,13 +25,13 @@ from transformers import TrainerCallback, TrainerControl, TrainerState, Training
 from transformers.trainer_callback import ExportableState
 
 from driftwatch import plugins
-from driftwatch.actions import Action, is_called_for
+from driftwatch.actions import Action, act_together, is_called_for
 from driftwatch.arguments import check_lists, check_trainer
 from driftwatch.confirmation import Confirmation
 from driftwatch.copying import renewed
 from driftwatch.drift.compare import BaselineName
 from driftwatch.drift.tolerance import TOLERATED
-from driftwatch.errors import SETTINGS, ConfigError
+from driftwatch.errors import SETTINGS, ConfigError, RanksError
 from driftwatch.exporters.exporter import Exporter
 from driftwatch.folder import absolute
 from driftwatch.late_start import LateStart
@@ -39,6 +39,7 @@ from driftwatch.life import nothing, training_loop, weakly
 from driftwatch.monitor import Monitor
 from driftwatch.probes.engine import Engine, find_engine
 from driftwatch.probes.probe import Probe
+from driftwatch.probes.ranks import everywhere, num_ranks, on_first, speaks
 from driftwatch.schedule import Schedule, looks_are_off
 from driftwatch.topics import TopicPack
 from driftwatch.topics.names import run_name
@@ -143,6 +144,7 @@ class DriftCallback(TrainerCallback, ExportableState):  # type: ignore[misc] # t
         self._seen_step = -1
         self._said: set[str] = set()
         self._late = LateStart()
+        self._is_off = False
         self._resumed: str | None = None  # folder of the run that this training goes on with
         self._schedule = schedule or Schedule()
         DriftCallback._newest = weakref.ref(self)
@@ -182,22 +184,36 @@ class DriftCallback(TrainerCallback, ExportableState):  # type: ignore[misc] # t
         # checkpoint on a callback that it has not seen (transformers 5.23, Trainer._save_checkpoint).
         state.stateful_callbacks.setdefault(type(self).__name__, self.state())
         self._late, self._running = LateStart(), False
-        if looks_are_off():
+        if num_ranks() == 1 and looks_are_off():
             return
         try:
-            self._resumed = self._resumed_folder(state)
+            self._meet(state)
             self._begin(args, state, **kwargs)
         except SETTINGS:
             raise
         except Exception as err:
+            if isinstance(err, RanksError) and err.is_setting:  # of another rank; wrong settings raise on all
+                raise ConfigError(str(err)) from err
             if self._on_error == "raise":
                 raise
             self._put_off(state.global_step, err)
 
+    def _meet(self, state: TrainerState) -> None:
+        """Find the other ranks, and the run that goes on; what ranks may see differently, rank 0 decides."""
+        self.monitor.meet()
+        with self.monitor.part("start"):
+            self._is_off, self._resumed = on_first(
+                lambda: (looks_are_off(), self._resumed_folder(state)), "beginning to watch"
+            )
+
     def _begin(self, args: TrainingArguments, state: TrainerState, **kwargs: Any) -> None:
         """Begin the run at this step, the first of training or, after a first observation that failed, a later one."""
+        if self._is_off:
+            return
         monitor, model, trainer = self.monitor, policy_of(kwargs["model"]), trainer_of(args)
-        self._check(model, trainer)
+        with monitor.part("settings"):
+            everywhere(lambda: self._check(model, trainer), "checking the settings")
+            engine = self._engine(args)
         if not self._own_output_dir:
             monitor.output_dir = absolute(args.output_dir) / "driftwatch"
         if monitor.run is None and args.run_name and args.run_name != args.output_dir:
@@ -210,7 +226,7 @@ class DriftCallback(TrainerCallback, ExportableState):  # type: ignore[misc] # t
             planned_steps=state.max_steps if state.max_steps > 0 else None,
             trainer=trainer.trainer if trainer is not None else None,
             optimizer=kwargs.get("optimizer"),
-            engine=self._engine(args),
+            engine=engine,
             resume=self._resumed,
             loop=training_loop(),
             notes=self._late.note(state.global_step),
@@ -221,8 +237,11 @@ class DriftCallback(TrainerCallback, ExportableState):  # type: ignore[misc] # t
 
     def _put_off(self, step: int, err: Exception) -> None:
         """Training goes on; what it moves until the run begins is not seen."""
+        if not self.monitor.has_met:
+            self._go_unwatched(err)
+            return
         text = self._late.failed(step, err)
-        if text is not None:
+        if text is not None and speaks(err):
             logger.warning("%s", text, exc_info=err)
         self._note_failure(step, err)
 
@@ -230,13 +249,22 @@ class DriftCallback(TrainerCallback, ExportableState):  # type: ignore[misc] # t
         if not self._schedule.is_due(state.global_step):
             return
         try:
+            self.monitor.meet()
             self._begin(args, state, **kwargs)
         except Exception as err:  # noqa: BLE001 - training is under way: nothing of ours ends it any more
             self._put_off(state.global_step, err)
 
+    def _go_unwatched(self, err: Exception) -> None:
+        """Where the ranks cannot watch together, nothing is watched, and the training goes on."""
+        self._late = LateStart()
+        if speaks(err):
+            cause = str(err) if isinstance(err, RanksError) else f"{type(err).__name__}: {err}"
+            logger.warning("nothing is watched from here on, and training goes on: %s", cause)
+        self.monitor.close("failed")
+
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         """Look, if the schedule says so. Some trainers call this more than once a step."""
-        if state.global_step == self._seen_step or looks_are_off():
+        if state.global_step == self._seen_step or (num_ranks() == 1 and looks_are_off()):
             return
         if self._late.is_wanted and not self._running:
             self._seen_step = state.global_step
@@ -246,8 +274,7 @@ class DriftCallback(TrainerCallback, ExportableState):  # type: ignore[misc] # t
         self._seen_step = state.global_step
         if self._asked_to_stop is not None:
             self._guarded(state.global_step, self._report_ignored_stop)
-        model = policy_of(kwargs["model"])
-        self._guarded(state.global_step, lambda: self._look_if_due(model, state.global_step, control))
+        self._guarded(state.global_step, lambda: self._look_if_due(kwargs["model"], state.global_step, control))
 
     def on_train_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
@@ -255,9 +282,7 @@ class DriftCallback(TrainerCallback, ExportableState):  # type: ignore[misc] # t
         """Take the last look, unless this step was looked at and read already, and end the run."""
         if not self._running:
             return
-        if not looks_are_off() and (self.progress.get("step") != state.global_step or self.monitor.has_waiting):
-            model = policy_of(kwargs["model"])
-            self._guarded(state.global_step, lambda: self.monitor.observe(model, state.global_step, phase="end"))
+        self._guarded(state.global_step, lambda: self._look_at_end(kwargs["model"], state.global_step))
         self._running = False
         finished = state.max_steps <= 0 or state.global_step >= state.max_steps
         self._guarded(state.global_step, lambda: self.monitor.close("finished" if finished else "stopped"))
@@ -311,15 +336,19 @@ class DriftCallback(TrainerCallback, ExportableState):  # type: ignore[misc] # t
     # The one guard
 
     def _look_if_due(self, model: Any, step: int, control: TrainerControl) -> None:
-        if not self.monitor.is_due(step):
+        if not self.monitor.is_due(step, is_off=looks_are_off()):
             return
-        record = self.monitor.observe(model, step)
-        if not is_called_for(record):
+        record = self.monitor.observe(policy_of(model), step)
+        if not self._actions or not is_called_for(record):
             return
-        for action in self._actions:
-            action.act(record, control)
+        with self.monitor.part(f"act-{step}"):
+            act_together(self._actions, record, control)
         if control.should_training_stop:
             self._asked_to_stop = step
+
+    def _look_at_end(self, model: Any, step: int) -> None:
+        if self.monitor.is_wanted_at_end(step, is_off=looks_are_off()):
+            self.monitor.observe(policy_of(model), step, phase="end")
 
     def _report_ignored_stop(self) -> None:
         step, self._asked_to_stop = self._asked_to_stop, None
@@ -337,10 +366,13 @@ class DriftCallback(TrainerCallback, ExportableState):  # type: ignore[misc] # t
             if self._on_error == "raise":
                 raise
             cause = f"{type(err).__name__}: {err}"
-            if cause not in self._said:  # once a cause; the rest is in the counter and the records
+            if cause not in self._said and speaks(err):  # once a cause; the rest is in the counter and the records
                 self._said.add(cause)
                 logger.warning("the look at step %d failed, training goes on: %s", step, cause, exc_info=err)
             self._note_failure(step, err)
+            if self.monitor.is_alone:
+                self._running = False
+                self._go_unwatched(err)
         self.progress = self.monitor.progress
 
     def _note_failure(self, step: int, err: Exception) -> None:

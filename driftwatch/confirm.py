@@ -9,7 +9,7 @@ once, in its order.
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -38,6 +38,7 @@ from driftwatch.probes.engine import Engine
 from driftwatch.probes.fitting import check_fits
 from driftwatch.probes.hearing import Heard, Hearing, Missed
 from driftwatch.probes.prompt import ChatFormat
+from driftwatch.probes.ranks import on_first
 from driftwatch.probes.sampler import Fingerprint, settle
 from driftwatch.probes.sampling import Reply
 from driftwatch.supply import Supply
@@ -97,6 +98,32 @@ class Confirmed:
     abstained: Abstained | None = None
 
 
+class _Chosen(NamedTuple):
+    """What one observation asks.
+
+    Attributes:
+        theirs: The baseline's replies, where they were decoded before training; `None` where it is asked now.
+        why: What limits the evidence.
+        ended: Topics whose replies of the baseline are used up.
+    """
+
+    draws: list[Draw]
+    theirs: Sequence[Reply] | None
+    why: str | None
+    ended: list[str]
+
+
+class _Snapshot(NamedTuple):
+    """How a stage stands between two observations."""
+
+    evidence: Evidence | None
+    put: dict[int, Put]
+    heard: Tally
+    validity: tuple[Validity, ...]
+    noise: Floor | None
+    used: dict[str, int]
+
+
 class Confirm:
     """The stage of one run.
 
@@ -121,6 +148,7 @@ class Confirm:
         self.seed = seed
         self._hearing = Hearing(self._judge)
         self._put: dict[int, Put] = {}  # by look, what the judge has not read yet
+        self._lost: list[int] = []  # steps whose replies it read for an observation that was abandoned
         self._interviewer: Interviewer | None = None
         self._notes: tuple[str, ...] = ()  # about how replies are asked for, and by whom
         self._baselines: Baselines | None = None
@@ -254,6 +282,7 @@ class Confirm:
         """Nothing of an earlier training may reach this one, least of all replies that its judge still reads."""
         self._hearing.close()
         self._put.clear()
+        self._lost.clear()
         self._supply, self._heard, self.validity, self.noise = None, {}, (), None
 
     @property
@@ -263,7 +292,7 @@ class Confirm:
 
     @property
     def has_waiting(self) -> bool:
-        """Whether a remote judge still reads replies of some look; known on every rank."""
+        """Whether a judge still reads replies of some look; known on rank 0."""
         return self._hearing.num_waiting > 0
 
     def saved(self) -> Saved:
@@ -271,6 +300,17 @@ class Confirm:
         assert self._evidence is not None
         used, start_print = ({}, ()) if self._supply is None else (dict(self.pool.used), self._supply.start_print)
         return Saved(to_json(self._evidence), used, self._anchor, self._heard, self.noise, start_print)
+
+    def snapshot(self) -> "_Snapshot":
+        """What an observation changes, for `restore`."""
+        return _Snapshot(self._evidence, dict(self._put), self._heard, self.validity, self.noise, dict(self.pool.used))
+
+    def restore(self, before: "_Snapshot") -> None:
+        """Take back what an observation that was abandoned has changed: what was not recorded does not count."""
+        self._evidence, self._heard = before.evidence, before.heard
+        self.validity, self.noise, self.pool.used = before.validity, before.noise, before.used
+        self._put = {look: put for look, put in before.put.items() if self._hearing.is_waiting(look)}
+        self._lost += [put.step for look, put in before.put.items() if look not in self._put]
 
     def wanted(self, screened: Collection[str]) -> dict[str, int]:
         """Draws a topic that the next look should make, given what the screen shows."""
@@ -308,26 +348,69 @@ class Confirm:
         Raises:
             ProbeError, JudgeError: Nobody could be asked or read; the evidence stays where it was.
         """
+        # Rank 0 alone keeps the evidence and chooses; the others ask what they are told.
+        if self._supply is not None:
+            looks_before, self.pool.used = on_first(self._books, "counting the baseline's replies")
+            self._supply.top_up(model, attempt=attempt, look=look, looks_before=looks_before)
+        chosen = on_first(
+            lambda: self._choose(screened, max_draws, fingerprint, attempt, look), "choosing the questions"
+        )
+        theirs: Sequence[Reply] | None = chosen.theirs
+        if theirs is None:
+            assert self._baselines is not None
+            assert self._baselines.reference is not None
+            with self._baselines.reference.active(model) as referred:
+                theirs = self._ask(referred, chosen.draws, (attempt, look, BASELINE))
+        ours = self._ask(model, chosen.draws, (attempt, look, NOW))
+        put = Put(step, chosen.draws, ours, theirs)
+        return on_first(lambda: self._conclude(look, put, chosen, screened, rng, wait), "reading replies")
+
+    def _books(self) -> tuple[int, dict[str, int]]:
+        """Observations whose replies were read, and how many of the baseline's they have used, by topic; on rank 0."""
         assert self._evidence is not None
+        return self._evidence.look, dict(self.pool.used)
+
+    def _choose(
+        self,
+        screened: Collection[str],
+        max_draws: int | None,
+        fingerprint: tuple[float, ...],
+        attempt: int,
+        look: int,
+    ) -> "_Chosen":
+        """What is asked at this look; nothing where the baseline model is not what it was."""
         assert self._baselines is not None
         why = self._changed(fingerprint)
-        if self._supply is not None:
-            self._supply.top_up(model, attempt=attempt, look=look, looks_before=self._evidence.look)
         counts = {} if why else within(self.wanted(screened), max_draws)
-        draws, theirs, ended = self._baseline_side(model, counts, attempt, look)
-        ours = self._ask(model, draws, (attempt, look, NOW))
-        read, missed = self._read(look, Put(step, draws, ours, theirs), wait)
+        if self._baselines.reference is not None:
+            return _Chosen(draw(self._topics, counts, self._rng(attempt, look, ITEMS)), None, why, [])
+        draws, theirs, ended = self.pool.take(counts)
         if ended and why is None:
             why = f"the baseline's replies for {', '.join(ended)} are used up; their evidence is frozen"
+        return _Chosen(draws, theirs, why, ended)
+
+    def _conclude(
+        self,
+        look: int,
+        put: Put,
+        chosen: "_Chosen",
+        screened: Collection[str],
+        rng: np.random.Generator,
+        wait: float,
+    ) -> Confirmed:
+        """Has the replies read, and moves the evidence on."""
+        assert self._baselines is not None
+        read, missed = self._read(look, put, wait)
+        assert self._evidence is not None
         recent = self._evidence.recent
         self._judge_screen()
         return Confirmed(
-            evidence=tuple(summary(self._evidence, rng, screened=screened, ended=ended, why=why)),
+            evidence=tuple(summary(self._evidence, rng, screened=screened, ended=chosen.ended, why=chosen.why)),
             stances=tuple(topic_stances(label_shares(count(recent, "now")), rng)),
             drifts=tuple(recent_drift(self._evidence, rng, against=self._baselines.alerting)),
-            draws=len(draws),
+            draws=len(chosen.draws),
             pairs=tuple(pair for put, heard in read for pair in reply_pairs(put, heard)),
-            why=why,
+            why=chosen.why,
             replies_left=None if self._supply is None else self.pool.left,
             drawn_ahead=() if self._supply is None else self._supply.fresh(),
             missed=tuple(missed),
@@ -343,9 +426,13 @@ class Confirm:
         now, before = (self._interviewer.as_asked(put.draws, replies) for replies in (put.now, put.baseline))
         heard = self._hearing.put(look, now, before, wait=wait, twice=self.noise is None)
         self._put[look] = put
-        read, missed = [], []
+        missed = [f"the replies of step {step} were read for an observation that was abandoned" for step in self._lost]
+        self._lost.clear()
+        read = []
         for found in heard:
-            of = self._put.pop(found.look)
+            of = self._put.pop(found.look, None)
+            if of is None:  # of an observation that was abandoned after the judge was given its replies
+                continue
             if isinstance(found, Missed):
                 missed.append(f"the replies of step {of.step} were not read: {found.why}")
                 continue
@@ -370,18 +457,6 @@ class Confirm:
         if same_model(self._fingerprint, fingerprint):
             return None
         return "the baseline model is not what it was when the run began, so the evidence is frozen"
-
-    def _baseline_side(
-        self, model: Any, counts: Mapping[str, int], attempt: int, look: int
-    ) -> tuple[list[Draw], Sequence[Reply], list[str]]:
-        """The draws of this look, what the baseline says to them, and the topics whose replies are used up."""
-        assert self._baselines is not None
-        reference = self._baselines.reference
-        if reference is not None:
-            draws = draw(self._topics, counts, self._rng(attempt, look, ITEMS))
-            with reference.active(model) as referred:
-                return draws, self._ask(referred, draws, (attempt, look, BASELINE)), []
-        return self.pool.take(counts)
 
     def _supply_of(self, evidence: Evidence, tell_apart: Fingerprint) -> Supply:
         return Supply(

@@ -10,6 +10,7 @@
     │   └── NewerSchemaError   it was written by a newer driftwatch
     ├── PluginError        a name that no installed package provides
     ├── ProbeError         the model could not be asked
+    │   └── RanksError     ranks could not agree, or one of them failed; every rank raises it
     ├── JudgeError         a reply could not be read
     └── ExportError        an exporter could not deliver
 
@@ -47,6 +48,24 @@ class PluginError(DriftwatchError):
 
 class ProbeError(DriftwatchError):
     """The model could not be asked."""
+
+
+class RanksError(ProbeError):
+    """Several ranks could not do something together; raised on all of them with the same words.
+
+    Attributes:
+        ranks: Those on which it failed, that did not come, or that did something else.
+        is_setting: Whether it failed by a setting that cannot work.
+        is_lost: Whether nothing more of this observation can be done together.
+    """
+
+    def __init__(
+        self, text: str, ranks: tuple[int, ...] = (), *, is_setting: bool = False, is_lost: bool = False
+    ) -> None:
+        super().__init__(text)
+        self.ranks = ranks
+        self.is_setting = is_setting
+        self.is_lost = is_lost
 
 
 class JudgeError(DriftwatchError):

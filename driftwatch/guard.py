@@ -181,7 +181,7 @@ _SETTINGS: tuple[tuple[Callable[[], Any], Callable[[Any], object]], ...] = (
 
 def _device_generators() -> Iterator[tuple[Any, Callable[..., Any], Callable[..., Any]]]:
     """(device, get, set) of each generator outside the CPU. A device that nothing has used yet has no state to keep."""
-    for name in ("cuda", "xpu"):
+    for name in ("cuda", "xpu", "npu"):
         backend = getattr(torch, name, None)
         if backend is not None and backend.is_available() and backend.is_initialized():
             for index in range(backend.device_count()):
@@ -199,7 +199,8 @@ def _plain_arithmetic() -> Iterator[None]:
     Autocast is off because a look before training would otherwise differ from one inside an autocast block. A model
     whose own forward enters autocast, as accelerate prepares it, still does so.
     """
-    devices = [name for name in ("cpu", "cuda", "xpu", "mps") if torch.is_autocast_enabled(name)]
+    known = ("cpu", "cuda", "xpu", "mps", *(("npu",) if hasattr(torch, "npu") else ()))
+    devices = [name for name in known if torch.is_autocast_enabled(name)]
     with torch.inference_mode(False), torch.no_grad(), _force_eager():
         try:
             for name in devices:

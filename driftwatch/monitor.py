@@ -10,9 +10,11 @@ import time
 import weakref
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import replace
+from functools import wraps
 from pathlib import Path
-from typing import Any
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import numpy as np
 
@@ -41,8 +43,10 @@ from driftwatch.life import End, TrainingLoop, how_it_ended, nothing, weakly
 from driftwatch.observation import Observation, describe, log_line, watched
 from driftwatch.opening import Opened, new_run_id, opened, reopened, seed_of
 from driftwatch.probes.engine import Engine
+from driftwatch.probes.exchange import Line
 from driftwatch.probes.probe import Probe
-from driftwatch.probes.ranks import broadcast, num_ranks, on_first, rank
+from driftwatch.probes.ranks import broadcast, meet, num_ranks, on_first, part, rank, tell, together
+from driftwatch.probes.replicas import differing, held, try_out
 from driftwatch.record import Cost, Failure, Phase, Record, RunInfo
 from driftwatch.replies import Replies
 from driftwatch.schedule import Schedule
@@ -51,8 +55,26 @@ from driftwatch.topics import TopicPack
 
 logger = logging.getLogger(__name__)
 
+P = ParamSpec("P")
+T = TypeVar("T")
+
+MAX_ABSENCES = 3  # of a rank in a row; then nothing more is watched, since each costs training the wait for it
 CLOSE_SECONDS = 20.0  # how long the end of training waits for the last look to be delivered
 INTERVALS, NUMERIC_FLOOR, EVIDENCE = range(3)  # parts of a generator's key
+
+
+def _on_all_ranks(begin: "Callable[Concatenate[Monitor, P], T]") -> "Callable[Concatenate[Monitor, P], T]":
+    """A beginning that all ranks make together, after they have met."""
+
+    @wraps(begin)
+    def begin_together(self: "Monitor", *args: P.args, **kwargs: P.kwargs) -> T:
+        if not self._has_met:
+            self.meet()
+        self._has_met = False
+        with self.part("begin"):
+            return begin(self, *args, **kwargs)
+
+    return begin_together  # type: ignore[return-value] # mypy's name for what `wraps` gives
 
 
 class Monitor:
@@ -146,6 +168,8 @@ class Monitor:
         self._controller = Controller(self._schedule, clock=clock)
         self._decision: Decision | None = None
         self._open: Observation | None = None  # a look that is being made
+        self._line: Line | None = None  # to the other ranks, for the run that begins or goes on
+        self._has_met = False  # for a run that has not begun yet
         self._next_look = 0
         self._last_step = 0
         self._observations = 0
@@ -165,6 +189,25 @@ class Monitor:
             if isinstance(exporter, BesideTrainer):
                 exporter.attach(args, state)
 
+    def meet(self) -> None:
+        """Find the other ranks for the run that will begin; `begin` does, where nobody has before.
+
+        Raises:
+            RanksError: Not all came in time. Nothing can be watched.
+        """
+        self._line = None
+        self._line, self._has_met = meet(), True
+
+    @property
+    def has_met(self) -> bool:
+        """Whether this rank is in step with the others; always, in a single process."""
+        return num_ranks() == 1 or self._line is not None
+
+    def part(self, name: str) -> AbstractContextManager[None]:
+        """Something that all ranks do together, by a name that is the same on all; after `meet`."""
+        return part(self._line, name)
+
+    @_on_all_ranks
     def begin(
         self,
         model: Any,
@@ -212,6 +255,7 @@ class Monitor:
         first = Observation(0, step, "start", self._clock)
         kept = None if resume is None else on_first(lambda: RunStore(resume).info().identity, "going on with a run")
         with first.stage("prepare"), undisturbed(model, tokenizer=tokenizer, optimizer=optimizer) as asked:
+            self._note_replicas(first, try_out(asked))
             self._asking.prepare(asked, tokenizer)
             identity = self._asking.identity(asked)
             identity |= self._replies.prepare(asked, tokenizer, engine=engine, kept=kept)
@@ -222,21 +266,37 @@ class Monitor:
         with first.stage("baseline"):
             self._begin_replies(model, first, resume is not None)
         self._controller.full = self._replies.workload(self._screened())
-        if rank() == 0 and self.store is not None and self.info is not None:
-            for reply in self._replies.pool if resume is None else ():
-                self.store.append_line(BASELINE_REPLIES, reply)
-            self.store.append_event("begin", attempt=self.attempt, step=step)
-            self._start_delivery(self.store, self.info)
+        on_first(lambda: self._open_delivery(step, is_resumed=resume is not None), "opening the run")
         if resume is None:
-            return self._hand_over(first)
+            return self._hand_over(first, on_first(lambda: self._described(first), "making the record"))
         self._controller.record(Spent(first.seconds, 0, 0))
         if self.store is not None:  # an attempt that ends before its first look has cost this much all the same
             self.store.write_json(BUDGET_FILE, self._controller.books)
         return None
 
-    def is_due(self, step: int) -> bool:
-        """Whether to call `observe` now; to be asked after every step, on every rank."""
-        return self._controller.is_due(step) and self._decide(step).look
+    def is_due(self, step: int, *, is_off: bool = False) -> bool:
+        """Whether to call `observe` now; to be asked after every step, on every rank.
+
+        Args:
+            step: Optimizer steps done.
+            is_off: Whether nothing is to be asked just now; rank 0's word counts.
+
+        Raises:
+            RanksError: The ranks could not agree.
+        """
+        if not self._controller.is_due(step):
+            return False
+        with self.part(f"due-{step}"):
+            return self._decide(step, is_off=is_off).look
+
+    def is_wanted_at_end(self, step: int, *, is_off: bool = False) -> bool:
+        """Whether one more look is due after training: at its last step, or for replies that a judge still reads."""
+
+        def is_wanted() -> bool:
+            return not is_off and (self._last_step != step or self.has_waiting)
+
+        with self.part(f"over-{step}"):
+            return on_first(is_wanted, "the end of training")
 
     def observe(self, model: Any, step: int, *, phase: Phase = "train") -> Record:
         """Take one look: ask, compare, record, deliver.
@@ -249,25 +309,42 @@ class Monitor:
         Raises:
             ProbeError: The model could not be asked; nothing about the training run has changed.
         """
-        if phase == "end":
-            self._decide(step, is_last=True)
-        self._open = observation = Observation(self._next_look, step, phase, self._clock)
-        with undisturbed(model, optimizer=self._find_optimizer()) as asked:
-            self._ask(asked, observation)
-        return self._hand_over(observation)
+        before = self._replies.snapshot()
+        try:
+            with self.part(f"{phase}-{step}"):
+                if phase == "end":
+                    self._decide(step, is_last=True)
+                look = broadcast(self._next_look)
+                self._open = observation = Observation(look, step, phase, self._clock)
+                with undisturbed(model, optimizer=self._find_optimizer()) as asked:
+                    if self._line is not None:
+                        found = together(lambda: held(asked), "comparing what ranks hold")
+                        self._note_replicas(observation, differing(found, asked))
+                    self._ask(asked, observation)
+                # Rank 0's record is everybody's; and once it is made, nobody abandons the look any more.
+                record = on_first(lambda: self._described(observation), "making the record")
+        except Exception:
+            self._replies.restore(before)
+            raise
+        return self._hand_over(observation, record)
 
     def fail(self, step: int, err: Exception) -> None:
         """Record that a look failed; the next one is tried as if nothing had happened."""
+        unfinished = self._open
+        self._open = None
+        tell(self._line, f"train-{step}", err)
+        if rank() != 0:
+            return
         reason = type(err).__name__
         if self.info is None or self._baselines is None:
             self._not_begun[f"monitor/{reason}"] += 1
             return
         self._failures[f"monitor/{reason}"] += 1
         observation = Observation(self._next_look, step, "train", self._clock)
-        if self._open is not None:
-            observation.seconds.update(self._open.seconds)  # what it took is spent all the same
+        if unfinished is not None:
+            observation.seconds.update(unfinished.seconds)  # what it took is spent all the same
         observation.failures.append(Failure("monitor", f"{reason}: {err}"))
-        self._hand_over(observation)
+        self._hand_over(observation, self._described(observation))
 
     def close(self, reason: End) -> None:
         """End the run: deliver what waits and say how it ended ("finished", "stopped" or "failed"). Safe to repeat.
@@ -284,6 +361,11 @@ class Monitor:
         """Have the run end when an object is collected, such as the model of a training that was given up."""
         if self._delivery is not None:
             _end_when_collected(one, self._delivery)
+
+    @property
+    def is_alone(self) -> bool:
+        """Whether other ranks have not come several times in a row, so that waiting for them is in vain."""
+        return self._line is not None and self._line.absences >= MAX_ABSENCES
 
     @property
     def url(self) -> str | None:
@@ -308,11 +390,22 @@ class Monitor:
         self._delivery.start(info)
         _end_when_collected(self, self._delivery)
 
-    def _decide(self, step: int, *, is_last: bool = False) -> Decision:
+    def _note_replicas(self, observation: Observation, apart: str | None) -> None:
+        """Ask the replica of rank 0 alone where the others have other weights."""
+        if self._line is not None:
+            self._line.is_apart = apart is not None
+        if apart is not None:
+            observation.notes.append(apart)
+
+    def _decide(self, step: int, *, is_last: bool = False, is_off: bool = False) -> Decision:
         """Whether and how much to ask, as rank 0 sees it."""
         controller = self._controller
-        controller.full = self._replies.workload(self._screened())
-        decision = broadcast(controller.decide(step, is_last=is_last) if rank() == 0 else Decision(False))
+
+        def decide() -> Decision:
+            controller.full = self._replies.workload(self._screened())
+            return Decision(False) if is_off else controller.decide(step, is_last=is_last)
+
+        decision = on_first(decide, "deciding whether to look")
         controller.heed(decision)
         self._decision = decision
         return decision
@@ -367,6 +460,15 @@ class Monitor:
             )
 
         return on_first(make, "making the run's folder")
+
+    def _open_delivery(self, step: int, *, is_resumed: bool) -> None:
+        """Begin to write and to export; on rank 0."""
+        assert self.store is not None
+        assert self.info is not None
+        for reply in () if is_resumed else self._replies.pool:
+            self.store.append_line(BASELINE_REPLIES, reply)
+        self.store.append_event("begin", attempt=self.attempt, step=step)
+        self._start_delivery(self.store, self.info)
 
     def _take_up(self, run: Opened) -> None:
         """Go on from how the run stands, on every rank."""
@@ -476,15 +578,11 @@ class Monitor:
             logger.warning("%s", note)
             store.append_event("baseline", attempt=self.attempt, step=self._last_step, text=note)
 
-    def _hand_over(self, observation: Observation) -> Record:
-        """Turn a look into a record, log one line of it, and give it to the delivery thread."""
+    def _described(self, observation: Observation) -> Record:
+        """The record of a look; on rank 0."""
         assert self.info is not None
         assert self._baselines is not None
-        self._open = None
-        self._next_look = observation.look + 1
-        self._last_step = observation.step
-        self._observations += 1
-        record = describe(
+        return describe(
             observation,
             self.info,
             self._baselines,
@@ -496,6 +594,15 @@ class Monitor:
             noise=self._replies.noise,
             rng=self._rng(observation.look, INTERVALS),
         )
+
+    def _hand_over(self, observation: Observation, record: Record) -> Record:
+        """Count a look, log one line of its record, and give it to the delivery thread."""
+        assert self.info is not None
+        self._open = None
+        self._next_look = observation.look + 1
+        self._last_step = observation.step
+        self._observations += 1
+        self.last = record
         self._failures = Counter(record.cost.failures_total)
         draws = 0 if observation.confirmed is None else observation.confirmed.draws
         self._controller.record(Spent(record.cost.seconds, observation.blocks, draws))
@@ -511,7 +618,6 @@ class Monitor:
             logger.info("%s", log_line(record, self.info))
             for alert in record.alerts:
                 logger.warning("%s: %s", alert.severity, alert.text)
-        self.last = record
         return record
 
     def _cost(self) -> Cost:
@@ -519,7 +625,7 @@ class Monitor:
         exported = self._delivery.failures if self._delivery is not None else Counter[str]()
         return Cost(
             overhead_ratio=self._controller.overhead_ratio,
-            observations_total=self._observations,
+            observations_total=self._observations + 1,
             failures_total=dict(self._failures),
             export_failures_total=dict(self._export_failures + exported),
         )

@@ -26,6 +26,7 @@ from driftwatch.late_start import TRIES
 from driftwatch.observation import Observation
 from driftwatch.pool import BaselineReply
 from driftwatch.probes.engine import Engine, counted_apart
+from driftwatch.probes.ranks import is_known_to_all, rank, speaks
 from driftwatch.record import Failure, RunInfo
 from driftwatch.reference import Reference, find_reference
 
@@ -91,7 +92,7 @@ class Replies:
         except SETTINGS:
             raise
         except Exception as err:
-            if kept is not None:  # a run that goes on is not begun without what it had
+            if not is_known_to_all(err) or kept is not None:  # a run that goes on is not begun without what it had
                 raise
             self.refuse(f"they could not be prepared: {type(err).__name__}: {err}", err)
             return {}
@@ -155,7 +156,9 @@ class Replies:
             self._begin(model, baselines, late)
         except SETTINGS:
             raise
-        except Exception as err:  # noqa: BLE001 - whatever it is, the screen goes on
+        except Exception as err:
+            if not is_known_to_all(err):
+                raise
             cause = f"{type(err).__name__}: {err}"
             if baselines.reference is None:
                 self.refuse(f"the baseline's could not be had before training: {cause}", err)
@@ -274,8 +277,13 @@ class Replies:
             for why in observation.confirmed.missed:
                 failures[f"{KIND}/JudgeError"] += 1
                 observation.failures.append(Failure(KIND, why))
-                logger.warning("%s", why)
-        except Exception as err:  # noqa: BLE001 - a model's forward and a judge of one's own may raise anything
+                if rank() == 0:
+                    logger.warning("%s", why)
+        except Exception as err:
+            # A model's forward and a judge of one's own may raise anything; what failed on one rank alone costs all of
+            # them the observation.
+            if not is_known_to_all(err):
+                raise
             failures[f"{KIND}/{type(err).__name__}"] += 1
             observation.failures.append(Failure(KIND, f"{type(err).__name__}: {err}"))
             self._tell(observation.step, err)
@@ -284,11 +292,20 @@ class Replies:
     def _tell(self, step: int, err: Exception) -> None:
         """Once a cause, and with where it came from; the rest is in the counter and the records."""
         cause = f"{type(err).__name__}: {err}"
-        if cause not in self._told:
+        if cause not in self._told and speaks(err):
             self._told.add(cause)
             logger.warning(
                 "replies at step %d could not be had, the observation goes on: %s", step, cause, exc_info=err
             )
+
+    def snapshot(self) -> object:
+        """What an observation changes, for `restore`."""
+        return None if self._confirm is None else self._confirm.snapshot()
+
+    def restore(self, before: Any) -> None:
+        """Take back what an observation that was abandoned has changed."""
+        if self._confirm is not None and before is not None:
+            self._confirm.restore(before)
 
     def workload(self, screened: Sequence[str]) -> Workload:
         """A look without a limit, of the screen and of what it would draw."""
@@ -300,7 +317,7 @@ class Replies:
 
     @property
     def has_waiting(self) -> bool:
-        """Whether a remote judge still reads those of some look."""
+        """Whether a judge still reads those of some look; known on rank 0."""
         return self._confirm is not None and self._confirm.has_waiting
 
     @property

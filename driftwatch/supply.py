@@ -27,6 +27,7 @@ from driftwatch.pool import (
     planned_replies,
 )
 from driftwatch.probes.draws import Draw
+from driftwatch.probes.ranks import is_known_to_all
 from driftwatch.probes.sampler import Fingerprint
 from driftwatch.probes.sampling import Reply
 from driftwatch.start_weights import StartWeights
@@ -149,7 +150,9 @@ class Supply:
                 self._check(began)
                 why = "the baseline's replies run short: decoding {number} more by the weights of the start"
                 replies = self._decoded(began, at_once(missing), (attempt, look), why=why)
-        except Exception as err:  # noqa: BLE001 - whatever it is, the replies that are there are good
+        except Exception as err:
+            if not is_known_to_all(err):  # else only some ranks would go on to ask for more
+                raise
             logger.warning("the baseline's replies cannot be topped up, what is left is rationed: %s", err)
             self._start = None
             return

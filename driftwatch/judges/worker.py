@@ -110,8 +110,29 @@ class JudgeWorker:
             try:
                 readings = read(self._judge, job.asked, expected_id=self._expected_id)
                 again = read_again(self._judge, job.again, expected_id=self._expected_id)
-            except JudgeError as err:
-                failure = str(err)
+            except Exception as err:  # noqa: BLE001 - a thread that ended would leave all later looks unread
+                failure = str(err) if isinstance(err, JudgeError) else f"{type(err).__name__}: {err}"
             with self._arrived:
                 self._results.append(Late(job.look, readings, failure, time.monotonic() - job.submitted, again))
                 self._arrived.notify_all()
+
+
+def read_within(judge: Judge, asked: Sequence[Asked], *, expected_id: str, seconds: float | None) -> list[Reading]:
+    """What a judge reads within so many seconds; `None` for as long as it takes.
+
+    Raises:
+        JudgeError: It failed, or had not read everything by then.
+    """
+    if seconds is None:
+        return read(judge, asked, expected_id=expected_id)
+    worker = JudgeWorker(judge, expected_id=expected_id)
+    worker.submit(0, asked)
+    found = worker.close(seconds)
+    if not found:
+        raise JudgeError(
+            f"judge {judge.id} had not read {len(asked)} replies after {seconds:.0f} s, and other ranks wait for it no "
+            "longer: their process group's time-out allows no more. Raise that time-out, or take a faster judge."
+        )
+    if (readings := found[0].readings) is None:
+        raise JudgeError(found[0].failure or "no reason given")
+    return readings

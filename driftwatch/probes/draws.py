@@ -16,7 +16,8 @@ from driftwatch.judges.judge import Asked, Order
 from driftwatch.probes.engine import Engine, written
 from driftwatch.probes.prompt import ChatFormat, question
 from driftwatch.probes.ranks import num_ranks, rank
-from driftwatch.probes.sampling import Decoding, Reply, model_stop_ids, sample, unwrapped
+from driftwatch.probes.sampling import Decoding, Reply, model_stop_ids, sample
+from driftwatch.probes.sharding import is_tensor_parallel
 from driftwatch.probes.shares import spread
 from driftwatch.topics.topic import Item, Topic
 
@@ -146,8 +147,3 @@ class Interviewer:
         """What two measurements must share."""
         sampler = IN_PROCESS if self.engine is None else self.engine.name
         return {**self._chat.identity(), "sampling": str(self._decoding), "sampler": sampler}
-
-
-def is_tensor_parallel(model: Any) -> bool:
-    """Whether transformers has split the model's layers over several ranks."""
-    return (getattr(unwrapped(model), "tp_size", None) or 1) > 1

@@ -1,8 +1,10 @@
 """Hearing: both sides' replies of a look go to the judge together, and come back now or at a later look.
 
 A judge that is far away (`is_remote`) reads on a thread of its own: training does not wait for it, and what it read is
-attached to the look that it belongs to, in the order of looks. Replies of both sides alternate in what it is given, so
-that a deadline, an outage or a change of its mind strikes both alike and cannot pass for a change of the model.
+attached to the look that it belongs to, in the order of looks. Where several ranks train, every judge reads there, and
+is waited for only as long as the other ranks can wait; what it reads later counts at the next look. Replies of both
+sides alternate in what it is given, so that a deadline, an outage or a change of its mind strikes both alike and cannot
+pass for a change of the model.
 """
 
 from collections.abc import Sequence
@@ -12,7 +14,7 @@ from driftwatch.errors import JudgeError
 from driftwatch.judges.judge import Asked, Judge, Reading
 from driftwatch.judges.reading import read, read_again
 from driftwatch.judges.worker import JudgeWorker, Late
-from driftwatch.probes.ranks import on_first
+from driftwatch.probes.ranks import judge_seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +40,7 @@ class Missed:
 
 
 class Hearing:
-    """Puts replies to a judge that is frozen for the life of a run. Called on every rank; the judge sits on rank 0.
+    """Puts replies to a judge that is frozen for the life of a run; on rank 0 alone.
 
     Args:
         judge: A judge with `is_remote` set reads beside training; every other one at once.
@@ -72,16 +74,18 @@ class Hearing:
         both = tuple(one for n, pair in enumerate(pairs) for one in (pair if _now_first(look, n) else pair[::-1]))
         has_time = not any(self._waiting.values()) and not (self._is_remote and wait > 0)
         again = tuple(baseline) if twice and has_time else ()
-        if not self._is_remote:
-            return [on_first(lambda: self._read_now(look, both, again), "reading replies")]
+        limit = judge_seconds()
+        if limit is None and not self._is_remote:
+            return [self._read_now(look, both, again)]
+        longest = min(wait, limit or wait) if self._is_remote else limit or 0.0
         self._waiting[look] = bool(again)
-        arrived = on_first(lambda: self._exchange(look, both, again, wait), "handing replies to the judge")
-        found = [self._told(late) for late in arrived]
+        found = [self._told(late) for late in self._exchange(look, both, again, longest)]
         if not both:  # nothing to wait for
             self._waiting.pop(look)
             found.append(_heard(look, []))
         if wait > 0:
-            found += [Missed(late, f"the judge had not read them {wait:g} s after training") for late in self._waiting]
+            why = f"the judge had not read them {longest:g} s after training"
+            found += [Missed(late, why) for late in self._waiting]
             self.close()
         return found
 
@@ -91,6 +95,10 @@ class Hearing:
         worker, self._worker = self._worker, None
         if worker is not None:
             worker.close(0.0)
+
+    def is_waiting(self, look: int) -> bool:
+        """Whether the judge has not read this look yet."""
+        return look in self._waiting
 
     @property
     def num_waiting(self) -> int:

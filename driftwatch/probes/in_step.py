@@ -14,27 +14,36 @@ import torch
 from torch import nn
 
 from driftwatch.errors import ProbeError
-from driftwatch.probes.ranks import num_ranks
-from driftwatch.probes.sharding import Collectives, collectives_of
+from driftwatch.probes.ranks import num_ranks, together
+from driftwatch.probes.sharding import Collectives, collectives_of, is_tensor_parallel
 
 
 @contextmanager
-def in_step(model: Any, num_forwards: int) -> Iterator[None]:
+def in_step(model: Any, num_forwards: int, what: str = "a look", digest: str = "") -> Iterator[None]:
     """Sees to it that this rank makes exactly `num_forwards` forward passes, also when the work inside raises.
+
+    No rank begins before all have come here for the same work: one that failed before it would leave the others in a
+    collective of the trainer's own, and meet them there with another one.
 
     Args:
         model: The model that `undisturbed` yields; inside the guard.
         num_forwards: The number that all ranks make.
+        what: The work, in words.
+        digest: Of what is asked; the same on every rank.
 
     Raises:
+        RanksError: Some rank did not come, or for something else; on every rank, and nobody has begun.
         ProbeError: The work made another number of passes without raising: a bug that would hang the next look.
     """
     collectives = collectives_of(model) if num_ranks() > 1 else None
     if collectives is None:
+        if num_ranks() > 1 and is_tensor_parallel(model):  # nothing can be made up for there
+            together(lambda: None, what, f"begin {num_forwards} {digest}")
         yield
         return
     passes = _Passes(model, collectives)
     with passes.watched():
+        together(lambda: None, what, f"begin {num_forwards} {digest}")
         try:
             yield
         except Exception:

@@ -17,10 +17,10 @@ import torch
 from driftwatch.errors import ConfigError, JudgeError, ProbeError
 from driftwatch.judges.by_name import judge_by_name
 from driftwatch.judges.judge import Asked, Judge, Order, Reading
-from driftwatch.judges.reading import read
+from driftwatch.judges.worker import read_within
 from driftwatch.probes.fitting import check_fits
 from driftwatch.probes.prompt import ChatFormat, Wrap, question
-from driftwatch.probes.ranks import num_ranks, on_first
+from driftwatch.probes.ranks import judge_seconds, num_ranks, on_first
 from driftwatch.probes.sampling import Decoding, Reply, model_stop_ids, sample, unwrapped
 from driftwatch.probes.shares import spread
 from driftwatch.stance import Probs, Stance
@@ -150,7 +150,10 @@ class ReplyProbe:
             for (topic, item, order, text), reply in zip(asked, replies, strict=True)
         ]
         try:
-            readings = on_first(lambda: read(self._judge, put, expected_id=self._judge_id), "reading replies")
+            readings = on_first(
+                lambda: read_within(self._judge, put, expected_id=self._judge_id, seconds=judge_seconds()),
+                "reading replies",
+            )
         except JudgeError as err:
             raise ProbeError(f"the replies could not be read: {err}") from err
         return [Answer(a, reply, reading) for a, reply, reading in zip(put, replies, readings, strict=True)]

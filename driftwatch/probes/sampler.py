@@ -13,8 +13,9 @@ import numpy as np
 
 from driftwatch.errors import BaselineError, ProbeError
 from driftwatch.identity import same_model
-from driftwatch.probes.draws import IN_PROCESS, NOT_UNDER_TENSOR_PARALLELISM, Interviewer, is_tensor_parallel
+from driftwatch.probes.draws import IN_PROCESS, NOT_UNDER_TENSOR_PARALLELISM, Interviewer
 from driftwatch.probes.engine import Engine
+from driftwatch.probes.sharding import is_tensor_parallel
 from driftwatch.reference import Reference, find_reference
 
 logger = logging.getLogger(__name__)

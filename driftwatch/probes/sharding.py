@@ -40,6 +40,16 @@ def collectives_of(model: nn.Module) -> Collectives | None:
     return None
 
 
+def is_tensor_parallel(model: nn.Module) -> bool:
+    """Whether layers are split over several ranks, which must all be given the same input."""
+    if any(isinstance(size := getattr(module, "tp_size", None), int) and size > 1 for module in model.modules()):
+        return True
+    if _units(model):
+        return False  # split by FSDP2, which gives every rank whole layers
+    placements = (getattr(parameter, "placements", ()) for parameter in model.parameters())
+    return any(placement.is_shard() for found in placements for placement in found)
+
+
 # FSDP: units, each gathered by one collective
 
 

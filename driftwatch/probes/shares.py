@@ -4,7 +4,9 @@ The batches of a plan are dealt to the ranks as they are, so that a question sta
 there are. A rank that has fewer than the others asks something again, and drops what it reads.
 """
 
+import hashlib
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, TypeVar
 
 import numpy as np
@@ -12,8 +14,18 @@ import numpy as np
 from driftwatch.errors import ProbeError
 from driftwatch.probes.in_step import in_step, is_sharded
 from driftwatch.probes.memory import give_back, is_out_of_memory
-from driftwatch.probes.ranks import broadcast, everywhere, num_ranks, rank, same_everywhere, together
+from driftwatch.probes.ranks import (
+    broadcast,
+    everywhere,
+    is_apart,
+    num_ranks,
+    on_first,
+    rank,
+    same_everywhere,
+    together,
+)
 from driftwatch.probes.scoring import Plan, Request, Scored, dry_look, plan, score
+from driftwatch.probes.sharding import is_tensor_parallel
 
 A = TypeVar("A")
 T = TypeVar("T")
@@ -57,15 +69,19 @@ def score_on_ranks(model: Any, plan: Plan) -> Scored:
     Raises:
         ProbeError: It failed on some rank; on every rank.
     """
-    return score(model, plan) if num_ranks() == 1 else _scored(model, plan)[0]
+    if num_ranks() == 1:
+        return score(model, plan)
+    if is_apart():
+        return on_first(lambda: score(model, plan), "asking the replica of rank 0")
+    return _scored(model, plan)[0]
 
 
 def _scored(model: Any, plan: Plan) -> tuple[Scored, Plan]:
     """Scores, and the plan that fitted into the memory of every rank."""
-    sharded, num_splits = is_sharded(model), 0
+    sharded, num_splits = is_sharded(model) or is_tensor_parallel(model), 0
     while True:
         mine = plan.shard(rank(), num_ranks()) if _is_divisible(model, plan) else plan
-        shares = together(lambda mine=mine: _share(model, mine, sharded))  # type: ignore[misc] # lambda with a default
+        shares = together(partial(_share, model, mine, sharded, plan.digest), digest=plan.digest)
         found = [share for share in shares if share is not None]
         if len(found) == len(shares):
             return _merged(found, num_splits), plan
@@ -74,10 +90,10 @@ def _scored(model: Any, plan: Plan) -> tuple[Scored, Plan]:
         plan, num_splits = plan.halved(), num_splits + 1
 
 
-def _share(model: Any, mine: Plan, sharded: bool) -> Scored | None:
+def _share(model: Any, mine: Plan, sharded: bool, digest: str) -> Scored | None:
     """One rank's scores; `None` where a sharded model ran out of memory and all ranks must use smaller batches."""
     try:
-        with in_step(model, mine.num_forwards):
+        with in_step(model, mine.num_forwards, digest=digest):
             return score(model, mine, split=not sharded)
     except ProbeError as err:
         if sharded and err.__cause__ is not None and is_out_of_memory(err.__cause__):
@@ -102,7 +118,7 @@ def _is_divisible(model: Any, plan: Plan) -> bool:
     Not under tensor parallelism, where all must have the same input; nor where the continuations of one prompt are so
     many that a single one is read from two batches. Then every rank scores everything.
     """
-    if (getattr(model, "tp_size", None) or 1) > 1:
+    if is_tensor_parallel(model):
         return False
     batch_of = np.zeros(plan.layout.num_slots, np.int64)
     batches = [batch for group in plan.layout.groups for batch in group.batches]
@@ -123,7 +139,7 @@ def spread(model: Any, items: Sequence[A], work: Callable[[Sequence[A]], Sequenc
 
     Args:
         model: The model that `undisturbed` yields.
-        items: The same on every rank.
+        items: The same on every rank, which their `repr` shows.
         work: One result an item. A rank that is short is given other items again, whose results are dropped.
         num_forwards: Forward passes that `work` makes for a share of `ceil(items / ranks)`.
 
@@ -132,12 +148,15 @@ def spread(model: Any, items: Sequence[A], work: Callable[[Sequence[A]], Sequenc
     """
     if not items:
         return []
+    if is_apart():
+        return on_first(lambda: list(work(items)), "asking the replica of rank 0")
     ranks, per_rank = num_ranks(), -(-len(items) // num_ranks())
+    digest = hashlib.sha256(repr(list(items)).encode()).hexdigest()[:16]
     mine = [items[index % len(items)] for index in range(rank(), per_rank * ranks, ranks)]
 
     def ask() -> Sequence[T]:
-        with in_step(model, num_forwards):
+        with in_step(model, num_forwards, "drawing replies", digest):
             return work(mine)
 
-    shares = together(ask)
+    shares = together(ask, "drawing replies", digest)
     return [shares[index % ranks][index // ranks] for index in range(len(items))]

@@ -88,6 +88,16 @@ def quick(tmp_path_factory):
     """All scenarios without a Trainer, on the same two processes: starting them takes longest."""
     if not hasattr(torch.cpu.Stream, "record_event"):  # torch 2.6
         pytest.skip("this torch cannot shard a model on the CPU (FSDP2)")
-    scenarios = ("agreement", "failures", "scoring", "out_of_memory", "spreading", "engines", "monitor")
+    alone = (
+        "one_rank_watches",
+        "switched_off",
+        "own_disks",
+        "parts_fail",
+        "judge_is_slow",
+        "apart",
+        "refused",
+        "hostile",
+    )
+    scenarios = ("agreement", "failures", "scoring", "out_of_memory", "spreading", "engines", "monitor", *alone)
     folder = tmp_path_factory.mktemp("ranks")
     return {"folder": folder, **run_on_ranks(folder, scenarios)}

@@ -9,7 +9,6 @@ import os
 import sys
 import traceback
 from contextlib import contextmanager, nullcontext
-from dataclasses import replace
 from datetime import timedelta
 from inspect import signature
 from pathlib import Path
@@ -18,18 +17,32 @@ import torch
 from torch import distributed as dist
 from torch import nn
 
+# Run as a script, so that what stands beside it is found by its bare name.
+from trainings import (
+    apart,
+    confirmation,
+    hostile,
+    judge_is_slow,
+    one_rank_watches,
+    own_disks,
+    parts_fail,
+    refused,
+    small_pack,
+    switched_off,
+)
+
 from driftwatch.errors import ConfigError, ProbeError
 from driftwatch.guard import undisturbed
-from driftwatch.judges.judge import Reading
 from driftwatch.probes import ranks
 from driftwatch.probes.in_step import in_step
 from driftwatch.probes.sampling import Decoding
 from driftwatch.probes.scoring import Request, plan, score
 from driftwatch.probes.shares import plan_on_ranks, score_on_ranks, spread
-from driftwatch.stance import Probs
 from driftwatch.testing import tiny_model, tiny_tokenizer
 
 TIMEOUT = timedelta(seconds=40)
+# Looked up by name, from the command line.
+TRAININGS = (apart, hostile, judge_is_slow, one_rank_watches, own_disks, parts_fail, refused, switched_off)
 
 
 def message(call):
@@ -515,29 +528,6 @@ def watched_training(folder, **engine):
         }
         outcome["wrapped"] = [base.__name__ for base in type(trainer.model_wrapped).__mro__]
     return outcome
-
-
-def small_pack():
-    """Two items a topic: what is shown here does not need more."""
-    from driftwatch.testing import tiny_pack
-
-    pack = tiny_pack()
-    return replace(pack, topics=tuple(replace(topic, items=topic.items[:2]) for topic in pack.topics))
-
-
-class ByLength:
-    """A judge that reads anything: replies of a random model say nothing."""
-
-    id = "by length"
-
-    def read(self, asked):
-        return [Reading(probs=Probs(1.0, 0.0, 0.0) if len(one.reply) % 2 else Probs(0.0, 0.0, 1.0)) for one in asked]
-
-
-def confirmation():
-    from driftwatch.confirmation import Confirmation
-
-    return Confirmation(ByLength(), Decoding(max_new_tokens=2), normal_draws=5, watched_draws=5)
 
 
 def watcher(folder):

@@ -28,12 +28,12 @@ def test_a_server_is_asked_by_the_first_rank_and_heard_by_all(quick):
 
 
 def test_an_engine_that_fails_on_one_rank_is_given_up_by_all(quick):
-    said = "ProbeError: asking vLLM was abandoned on all ranks, since it failed on rank 1: RuntimeError: no memory"
+    said = "RanksError: asking vLLM was abandoned on all ranks, since it failed on rank 1: RuntimeError: no memory"
     assert [outcome["failure"].startswith(said) for outcome in quick["engines"]] == [True, True]
 
 
 def test_an_engine_that_cannot_sleep_again_on_one_rank_is_given_up_by_all(quick):
     """A rank that went back to training alone would leave the others waiting for it."""
-    said = "ProbeError: putting vLLM back to sleep was abandoned on all ranks, since it failed on rank 1"
+    said = "RanksError: putting vLLM back to sleep was abandoned on all ranks, since it failed on rank 1"
     assert [outcome["sleepless"].startswith(said) for outcome in quick["engines"]] == [True, True]
     assert [outcome["after"] for outcome in quick["engines"]] == [[0, 1], [0, 1]]

@@ -11,7 +11,7 @@ def test_ranks_agree_and_a_failure_on_one_is_known_to_all(quick):
     assert first["broadcast"] == second["broadcast"] == {"from": 0}
     assert first["together"] == second["together"] == [0, 10]
     failure = (
-        "ProbeError: a look was abandoned on all ranks, since it failed on rank 1: ValueError: this rank is out of luck"
+        "RanksError: a look was abandoned on all ranks, since it failed on rank 1: ValueError: this rank is out of luck"
     )
     assert first["failure"] == second["failure"] == failure
     assert first["same"] == "no error"
@@ -38,7 +38,7 @@ def assert_abandoned_and_unchanged(first, second):
     assert first == second
     expected = first["without looks"]["weights"]
     abandoned = (
-        "ProbeError: a look was abandoned on all ranks, since it failed on rank 1: RuntimeError: no memory on this rank"
+        "RanksError: a look was abandoned on all ranks, since it failed on rank 1: RuntimeError: no memory on this rank"
     )
     for case, outcome in first.items():
         assert outcome["weights"] == expected, case

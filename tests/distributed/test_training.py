@@ -99,4 +99,4 @@ def assert_watched_and_unchanged(folder, outcomes, wrapper):
         (2, True),
         (3, False),
     ]
-    assert records[-1].cost.failures_total == {"monitor/ProbeError": 1}
+    assert records[-1].cost.failures_total == {"monitor/RanksError": 1}
