@@ -75,6 +75,7 @@ def drifting_run(now, *, looks=10, every=50, seed=0, run="r1", seconds=60.0, nay
                 floors=(placebo_floor(drifts, {"tea"}, "statement"), *(JUDGE if look else ())),
                 agreement={"statement": 0.7},
                 styles=tuple(_styles(topic, draws) for topic, draws in drawn.items()),
+                replies_left={topic.id: 500 - look * DRAWS // 2 for topic in TOPICS} if look else None,
                 abstained=Abstained(DRAWS, {"unclear": 1}, {"unclear": 2}) if look else None,
                 disagreement=Disagreement(0.1, {"nli/sides": 0.8}, DRAWS, {}) if look else None,
                 cost=Cost(

@@ -208,6 +208,14 @@ def _validity(config: Config) -> list[Panel]:
             limits=(0, None),
         ),
         timeseries(
+            "Replies of the baseline that are left",
+            "Of those decoded ahead, on the topic that has fewest. At 0 an alert is raised: its evidence is frozen.",
+            targets((q.by("run", q.one(config, m.REPLIES_LEFT, RUNS), "min"), "{{run}}")),
+            unit="none",
+            empty="None are decoded ahead: the baseline model is asked on demand, or no replies are drawn.",
+            limits=(0, None),
+        ),
+        timeseries(
             "Refusals",
             "Share of the sampled replies that refuse, mean over topics.",
             targets((q.by("run", q.one(config, m.REFUSAL, RUNS), "avg"), "{{run}}")),

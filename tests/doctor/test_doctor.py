@@ -114,7 +114,7 @@ def test_the_time_of_a_batch_scales_with_the_number_of_batches(folder, model, mo
     text = found(folder, DRAWING.replace("normal_draws: 2, watched_draws: 4", "normal_draws: 16"), model=model)[
         "replies"
     ].text
-    number = TWO_PARKS.count("poles:") * (40 * 16 + 14 * 32)
+    number = TWO_PARKS.count("poles:") * (60 * 16 + 20 * 32)
     assert f"{number:,} replies" in text
     assert f"in about {-(-number // 32) * 0.5:.0f} s" in text
 
