@@ -107,8 +107,9 @@ def sentence(row: TopicEvidence, poles: dict[str, tuple[str, str]], alpha: float
 def newest(row: TopicEvidence) -> Now:
     """What the replies of the last five looks say of an alert's move.
 
-    "holds": they lie the same way, beyond chance. "faded": the same way, within chance, by half of the move at least.
-    "back": at the baseline, as far as they can tell. "beyond": the other way, beyond chance. "unknown": there are none.
+    "holds": they lie the same way, beyond chance. "faded": the same way by half of the move at least, by themselves
+    within chance. "back": at the baseline, as far as they can tell. "beyond": the other way, beyond chance. "unknown":
+    there are none.
     """
     if row.estimate is None or row.toward is None:
         return "unknown"
@@ -145,7 +146,7 @@ def _newest(row: TopicEvidence) -> str:
         return ""
     figure = "" if row.estimate is None or row.toward is None else f" ({row.toward * row.estimate:+.2f} that way)"
     return {
-        "faded": f"; the last five observations show less of it, within chance{figure}",
+        "faded": f"; the last five observations lie the same way, by themselves within chance{figure}",
         "back": f"; the last five observations are back at the baseline{figure}",
         "beyond": f"; the last five observations lie on the other side of the baseline{figure}",
         "unknown": "; no recent replies say whether it still holds",

@@ -225,7 +225,7 @@ def _now(row: TopicEvidence) -> str:
     shown = _along(row, row.pointwise or row.interval)
     figure = "" if row.estimate is None else f", {signed((row.toward or 1) * row.estimate)} that way{shown}"
     return {
-        "faded": f"; the last five observations show less of it, within chance{figure}",
+        "faded": f"; the last five observations lie the same way, by themselves within chance{figure}",
         "back": f"; the last five observations are back at the baseline{figure}",
         "beyond": f"; the last five observations lie on the other side of the baseline{figure}",
         "unknown": "; no recent replies say whether it still holds",
