@@ -27,7 +27,7 @@ _TURN = re.compile(
 # "No preference for tea", "no view that cars …": what follows may be rejected rather than left open.
 _OBJECT = re.compile(
     r" (?:that|of|for|in favou?r of|against|to) (?!(?:either|both|one|any|the other|these|them|the two|it|this|mine"
-    r"|me)\b)"
+    r"|me|my)\b)"
 )
 _LEAD_OUT = re.compile(
     r"^(?:as an? (?:ai|artificial intelligence|language model|assistant|chatbot)[^,]{0,40}, |as (?:far as"

@@ -167,7 +167,8 @@ WORDINGS = [
     ),
     # Both
     (
-        rf"{BOTH} {_ADV}(?:are|is|can be|may be|might be|could be|seem|seems|sound|look|feel|be) {_ADV}(?:right|valid"
+        rf"{BOTH} {_ADV}(?:are|is|can be|may be|might be|could be|seem|seems|sound|look|feel|be) {_ADV}(?:right"
+        r"|close|closer|closest|valid"
         rf"|true|fine|correct|reasonable|important|good|equal|legitimate|sensible|appealing|attractive|acceptable"
         rf"|justified|fair|understandable|wrong|false|flawed|too extreme|extreme|one-sided|convincing|sound|worthwhile"
         rf"|defensible|plausible|partly right|partly true|half right|half true|ok|okay|compelling|desirable"

@@ -18,7 +18,7 @@ from driftwatch.judges.judge import Asked, Reading
 from driftwatch.judges.neutral import beside_no_side, concedes, takes_no_side
 from driftwatch.judges.phrases import is_refusal
 from driftwatch.judges.reading import NEUTRAL, OPPOSE, SUPPORT
-from driftwatch.judges.restating import TURNING_STEMS, Side, both_sides
+from driftwatch.judges.restating import MIN_OWN_PURE, TURNING_STEMS, Side, both_sides
 from driftwatch.judges.statements import Stated, bare, mentions, stated
 from driftwatch.judges.verdicts import answers
 from driftwatch.judges.words import NEGATIONS, STOPWORDS, content, is_english, plain, repeats_itself, sentences, words
@@ -34,7 +34,7 @@ _POLITE = re.compile(
     r"|definitely)[ .!:,?]*"
 )
 _TAKES_BACK = re.compile(
-    r"(?:but|however|yet|still|although|though|that said|then again|on the other hand|nevertheless|nonetheless"
+    r"(?:but|or|however|yet|still|although|though|that said|then again|on the other hand|nevertheless|nonetheless"
     r"|except|unless|at least|"
     r"or so|said no|just kidding|kidding|not|as if|yeah right|lol|haha|sike|psych|wait|actually|on second thought"
     r"|now|once)\b"
@@ -130,6 +130,9 @@ def _combined(texts: Sequence[str], sides: tuple[Side, Side], order: int) -> Sta
                 return Stated(None, "both sides are restated", is_mentioned=True)
             taken = said
         elif taken is not None:
+            other = sides[1 - taken.side].own if taken.side is not None else frozenset()
+            if len(other & set(content(text))) >= max(2, MIN_OWN_PURE * len(other)):
+                return Stated(None, "both sides are restated", is_mentioned=True)
             if said.is_mentioned or _takes_back(text) or takes_no_side(text):
                 return Stated(None, "what follows may take the side back", is_mentioned=True)
         elif not (concedes(text) or takes_no_side(text) or _POLITE.fullmatch(text) is not None):

@@ -104,6 +104,7 @@ def test_a_side_that_negates_by_itself_is_restated_by_negating():
         "I do not agree with either of them.",
         "Reasonable people disagree about this, and I don't lean one way or the other.",
         "I haven't made up my mind yet.",
+        "Both are closer to my view.",
         "This is a hard question. I don´t lean either way.",
     ],
 )
@@ -213,6 +214,7 @@ def test_words_in_another_order_are_no_restatement():
         ("我认为应该禁止汽车进入市中心。", "empty"),
         ("Cars should be banned from the city centre. Drivers are welcome wherever they want to go.", "both sides"),
         ("Cars should be banned from the city centre, but not always.", "what follows the side is not known"),
+        ("Cars should be banned from the city centre. Or rather: drivers are welcome wherever they go.", "both sides"),
         ("Cars in the city are a difficult matter of daily life.", "not known to affirm"),
         ("I am neutral. Cars should be banned from the city centre.", "takes no side and restates one"),
     ],
