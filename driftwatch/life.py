@@ -44,6 +44,11 @@ def weakly(thing: Any) -> Callable[[], Any]:
 class Living(Protocol):
     """What has threads and sockets, and an end."""
 
+    @property
+    def is_given_up(self) -> bool:
+        """Whether it will end, but has not yet."""
+        ...
+
     def close(self, state: End, *, timeout: float) -> None:
         """End, and wait for it."""
         ...
@@ -118,6 +123,13 @@ def end(one: Living) -> None:
     _living.pop(id(one), None)
     if not _living:
         _stop_listening()
+
+
+def settle() -> None:
+    """Have end now what is given up, so that another training of this process can go on with its run."""
+    for one in _alive():
+        if one.is_given_up:
+            one.close(how_it_ended(), timeout=EXIT_SECONDS)
 
 
 def _alive() -> list[Living]:
