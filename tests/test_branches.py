@@ -62,12 +62,12 @@ def test_a_branch_begins_with_the_evidence_as_of_the_checkpoint(tmp_path, tokeni
     kept = [json.loads(line) for line in parent.lines("evidence.jsonl")]
     assert [one["step"] for one in kept] == [0, 1, 2, 3, 4, 5, 6]
     assert kept[2]["saved"] != kept[-1]["saved"]
-    found = watch(confirm=replies())
-    run = trainer(tmp_path / "a", tokenizer, [found], max_steps=2, **SAVING)  # ends where it begins
-    run.train(resume_from_checkpoint=str(tmp_path / "base/out/checkpoint-2"))
+    trained(tmp_path / "a", tokenizer, 3, str(tmp_path / "base/out/checkpoint-2"), confirm=replies())
     store = RunStore(tmp_path / "a/out/driftwatch/r1")
-    assert json.loads((store.folder / "evidence.json").read_text()) == kept[2]["saved"]
-    assert store.records()[-1].evidence == parent.records()[2].evidence
+    assert store.records()[2].evidence == parent.records()[2].evidence
+    left = json.loads((store.folder / "evidence.json").read_text())  # one look later than the checkpoint
+    assert left["used"] == kept[3]["saved"]["used"] != kept[-1]["saved"]["used"]
+    assert left["evidence"]["steps"] == [1, 2, 3]
 
 
 def test_a_branch_of_a_branch_names_each_parent(tmp_path, tokenizer):
