@@ -15,7 +15,7 @@ TEXTS = ("The street is wide and the trees in it are green", " because nobody as
 TOKENS = 8  # of each text
 # Largest change of earlier logits, in their standard deviations: equal rows round alike, and a model that looks ahead
 # moves them by far more. Chosen.
-ROUNDING = {torch.float32: 1e-3, torch.float64: 1e-3}
+ROUNDING = {torch.float32: 1e-4, torch.float64: 1e-4}
 COARSE = 2e-2
 
 
@@ -36,8 +36,9 @@ def why_not_causal(model: Any, tokenizer: Any, *, optimizer: Any = None) -> str 
     """
     text = getattr(tokenizer, "tokenizer", tokenizer)
     try:
-        before, after = (list(text.encode(one, add_special_tokens=False))[:TOKENS] for one in TEXTS)
-        rows = torch.tensor([before + after, before + after[::-1] if after != after[::-1] else before + before])
+        tokens = [list(text.encode(one, add_special_tokens=False))[:TOKENS] for one in TEXTS]
+        before, after = (one[: min(map(len, tokens))] for one in tokens)
+        rows = torch.tensor([before + after, before + before[::-1]])
         with undisturbed(model, tokenizer=tokenizer, optimizer=optimizer) as asked:
             logits = [_logits(asked, row[None]) for row in rows]
     except Exception as err:
