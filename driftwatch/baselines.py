@@ -10,6 +10,7 @@ the baseline that alerts rest on.
 """
 
 import logging
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -36,6 +37,7 @@ logger = logging.getLogger(__name__)
 
 FILE = "baseline.json"  # what `driftwatch baseline` writes; the folder of a run has records instead
 REPLIES = "confirm"  # what a run's identity says of its replies stands behind this word
+ANSWERED = 0.9  # of a topic's items that the start could score; a look with fewer is no baseline. Chosen.
 # Nats a token: merging a trained adapter into bfloat16 weights moved topics by up to 0.006 in the demo.
 MERGED = 0.02
 WITHOUT_REPLIES = (
@@ -98,7 +100,7 @@ def load_baseline(folder: str | Path) -> Baseline:
     """The SFT model's stances from a folder.
 
     Args:
-        folder: What `driftwatch baseline` wrote, or the folder of an SFT run, whose last look counts.
+        folder: What `driftwatch baseline` wrote, or the folder of an SFT run, whose last whole look counts.
 
     Raises:
         BaselineError: Nothing there, or not whole.
@@ -118,7 +120,7 @@ def load_baseline(folder: str | Path) -> Baseline:
             f"expected a baseline ({FILE}) or the folder of an SFT run (run.json) in {path}; found neither. "
             "Make one with: driftwatch baseline MODEL --pack PACK --out DIR."
         )
-    return _last_look(store)
+    return _last_whole_look(store)
 
 
 def baseline_for(pack: TopicPack, folder: str | Path) -> Baseline:
@@ -229,23 +231,47 @@ def resume_baselines(store: RunStore, identity: dict[str, str], alerting: Baseli
     return Baselines(known, alerting, calibration, floors, labels=labels, moved=moved)
 
 
-def _last_look(store: RunStore) -> Baseline:
+def _last_whole_look(store: RunStore) -> Baseline:
+    """The newest look of a run that asked the whole bank and was answered; never a partial, failed or empty one."""
     try:
         info = store.info()
-        kept = {(record.look, record.attempt) for record in store.records()}
-        looks = [found for found in store.look_stances() if (found.look, found.attempt) in kept]
+        records = {(record.look, record.attempt): record for record in store.records()}
+        looks = [found for found in store.look_stances() if (found.look, found.attempt) in records]
+        start = store.baseline("start")
     except (StoreError, msgspec.DecodeError, msgspec.ValidationError) as err:
         raise BaselineError(f"the run in {store.folder} cannot serve as a baseline: {err}") from err
-    if not looks:
+    wanted = start.stances if start is not None else max((look.stances for look in looks), key=len, default=())
+    whole = next((look for look in reversed(looks) if _is_whole(look.stances, wanted)), None)
+    if whole is None:
         raise BaselineError(
-            f"the run in {store.folder} has no look to compare with. Let it make one, or use driftwatch baseline."
+            f"expected an observation of the whole bank in the run in {store.folder}; found {len(looks)} observations, "
+            "and each is partial, failed or empty. Let the run come to its end, which asks the whole bank, or use "
+            "driftwatch baseline on the model that it left."
         )
-    return Baseline(
-        name="sft",
-        model=info.model,
-        identity=info.identity,
-        stances=looks[-1].stances,
-        notes=(f"last look of run {info.run}, step {looks[-1].step}",),
+    record = records[whole.look, whole.attempt]
+    which = (
+        f"the weights of {record.weights}, observed at step {whole.step}" if record.weights else f"step {whole.step}"
+    )
+    note = f"last whole observation of run {info.run}: {which}"
+    if later := [look.step for look in looks if look.look > whole.look]:
+        note += f"; later ones, up to step {max(later)}, did not ask the whole bank or were not answered"
+    return Baseline(name="sft", model=info.model, identity=info.identity, stances=whole.stances, notes=(note,))
+
+
+def _is_whole(stances: Sequence[Stance], wanted: Sequence[Stance]) -> bool:
+    """Whether every item was asked by every probe, and most of what could be scored at the start was scored."""
+
+    def asked(found: Sequence[Stance]) -> set[tuple[str, str, str]]:
+        return {(stance.topic, stance.item, stance.probe) for stance in found}
+
+    def scored(found: Sequence[Stance]) -> Counter[tuple[str, str]]:
+        return Counter((stance.topic, stance.probe) for stance in found if stance.unscored is None)
+
+    now = scored(stances)
+    return (
+        bool(now)
+        and asked(wanted) <= asked(stances)
+        and all(now[topic] >= ANSWERED * number for topic, number in scored(wanted).items())
     )
 
 

@@ -253,7 +253,8 @@ class Controller:
 
         Args:
             step: A candidate.
-            is_last: Training is over: look in any case, with what the budget has left or else with the core.
+            is_last: Training is over: look in any case and ask the whole screen, since the next stage is compared with
+                what is said now; of draws, what the budget has left or else the least.
         """
         full, schedule = self.full, self.schedule
         if schedule.budget is None or not self._looks:
@@ -266,6 +267,8 @@ class Controller:
         fitting = divide(room, rates, full)
         if fitting is None and (is_last or step in schedule.at_steps):
             fitting = replace(full, blocks=1, draws=full.min_draws)
+        if fitting is not None and is_last:
+            fitting = replace(fitting, blocks=full.blocks)
         if fitting is None:
             return Decision(False, not_before=self._affordable_from(step, rates))
         is_partial = fitting.blocks < full.blocks
@@ -307,7 +310,11 @@ class Controller:
         """What the look at the end of training will take at least, as long as it is still to come."""
         if self.planned_steps is None or step >= self.planned_steps or not self._looks:
             return 0.0
-        return smallest(Rates.of(self._looks), self.full)
+        return self._whole()
+
+    def _whole(self) -> float:
+        """Seconds of a look at the whole screen with the least draws."""
+        return Rates.of(self._looks).of_look(self.full.blocks, self.full.min_draws)
 
     def is_over(self, step: int) -> bool:
         """Whether training ends with this step, as far as is known."""
@@ -346,18 +353,18 @@ class Controller:
         budget, pace = self.schedule.budget, self.step_seconds(step)
         if budget is None or pace is None or self.planned_steps is None:
             return
-        core = smallest(Rates.of(self._looks), self.full)
-        length = self._time.elapsed + pace * max(0, self.planned_steps - step) + core
+        whole = self._whole()
+        length = self._time.elapsed + pace * max(0, self.planned_steps - step) + whole
         spent = self._time.passed.watching
         left = budget * length - spent
-        if left < core:
+        if left < whole:
             logger.warning(
                 "The budget of %.2f %% leaves %.1f s for looks after the first in a run of about %.0f s, "
-                "and the smallest look takes %.1f s: only the one at the end will happen, and exceed the budget. "
-                "One fits with a budget of %.2f %%; or ask a smaller pack.",
+                "and the one at the end, which asks the whole bank, takes %.1f s: only that one will happen, and "
+                "exceed the budget. It fits with a budget of %.2f %%; or ask a smaller pack.",
                 100 * budget,
                 max(0.0, left),
                 length,
-                core,
-                100 * (spent + core) / length,
+                whole,
+                100 * (spent + whole) / length,
             )

@@ -15,35 +15,42 @@ in a metric, and kept in the record. Where the very first one fails, the run beg
 `on_train_end` never comes where training ends by an error or by Ctrl-C. The run ends all the same, as `life` says.
 """
 
+import contextlib
 import logging
-import weakref
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Literal
+from weakref import WeakValueDictionary
 
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 from transformers.trainer_callback import ExportableState
 
 from driftwatch import plugins
 from driftwatch.actions import Action, act_together, is_called_for
+from driftwatch.afterwards import Afterwards, handler_of
 from driftwatch.arguments import check_lists, check_trainer
+from driftwatch.branching import Checkpoint
 from driftwatch.confirmation import Confirmation
 from driftwatch.copying import renewed
 from driftwatch.drift.compare import BaselineName
 from driftwatch.drift.tolerance import TOLERATED
-from driftwatch.errors import SETTINGS, ConfigError, RanksError
+from driftwatch.errors import SETTINGS, ConfigError, RanksError, UnfitError
 from driftwatch.exporters.exporter import Exporter
 from driftwatch.folder import absolute
+from driftwatch.last_weights import OTHERS, Weights, is_over, put_back
 from driftwatch.late_start import LateStart
-from driftwatch.life import nothing, training_loop, weakly
+from driftwatch.life import TrainingLoop, nothing, training_loop, weakly
 from driftwatch.monitor import Monitor
+from driftwatch.probes.causal import NotAsked, why_not_causal
 from driftwatch.probes.engine import Engine, find_engine
 from driftwatch.probes.probe import Probe
-from driftwatch.probes.ranks import everywhere, num_ranks, on_first, speaks
+from driftwatch.probes.ranks import everywhere, num_ranks, on_first, rank, speaks
+from driftwatch.record import Phase, Record
+from driftwatch.resuming import checkpoint_of, chosen, entries, home_of_runs
 from driftwatch.schedule import Schedule, looks_are_off
 from driftwatch.topics import TopicPack
 from driftwatch.topics.names import run_name
-from driftwatch.trainers import TrainerSupport, policy_of, refusal, trainer_of
+from driftwatch.trainers import NO_TOKENIZER, NOT_CAUSAL, TrainerSupport, policy_of, refusal, tokenizer_of, trainer_of
 
 logger = logging.getLogger(__name__)
 
@@ -69,9 +76,10 @@ class DriftCallback(TrainerCallback, ExportableState):  # type: ignore[misc] # t
         schedule: At which steps to look, and at what cost.
         alpha: Probability of any false alert in the whole run that is tolerated, in (0, 1).
         tolerance: Drift that is put up with, as a change of a stance's share in [0, 1); an alert beyond it is
-            "material". One number, or a number by topic, with "default" for the others. A resumed run keeps its own.
+            "material". One number, or a number by topic, with "default" for the others. A resumed run takes no other.
         run: Name of the run; `None` takes the Trainer's run_name, or makes one from the time.
-        output_dir: Folder in which the run's folder is made; `None` takes "driftwatch" in the Trainer's output folder.
+        output_dir: Folder in which the run's folder is made; `None` takes "driftwatch" in the Trainer's output folder,
+            which leads to "_driftwatch" there: the Trainer's upload to the Hub leaves that out.
         exporters: Names or objects.
         actions: Names or objects; what to do about a specific alert, "save" or "stop". None by default.
         seed: Of everything that is drawn; `None` derives it from the run's own id, so that another training draws other
@@ -82,8 +90,8 @@ class DriftCallback(TrainerCallback, ExportableState):  # type: ignore[misc] # t
         ConfigError, PackError, PluginError: A setting that cannot work.
     """
 
-    # The instance made last, for `restored`; a weak reference, so that nothing is kept alive.
-    _newest: ClassVar[Callable[[], "DriftCallback | None"]] = lambda: None
+    # Those that were made and live, for `restored`, by number.
+    _made: ClassVar["WeakValueDictionary[int, DriftCallback]"] = WeakValueDictionary()
 
     def __init__(
         self,
@@ -104,10 +112,12 @@ class DriftCallback(TrainerCallback, ExportableState):  # type: ignore[misc] # t
         on_error: Literal["warn", "raise"] = "warn",
         restored: bool = False,
     ) -> None:
-        if restored and (passed := DriftCallback._newest()) is not None:
+        self.progress: dict[str, Any] = {}
+        self._originals: list[DriftCallback] = []
+        if restored and DriftCallback._made:
             # transformers replaces the callback that was passed in by a copy made from plain values. Probes and judges
-            # do not survive that, so the copy takes over everything from the original.
-            self.__dict__.update(passed.__dict__)
+            # do not survive that, so the copy becomes the original as soon as it knows which one that is.
+            self._originals = [one for _, one in sorted(DriftCallback._made.items())]
             return
         if on_error not in ("warn", "raise"):
             raise ConfigError(f'on_error is "warn" or "raise"; found {on_error!r}.')
@@ -133,21 +143,28 @@ class DriftCallback(TrainerCallback, ExportableState):  # type: ignore[misc] # t
             "actions": tuple(actions),
             "on_error": on_error,
         }
-        self.progress: dict[str, Any] = {}
         self._actions: list[Action] = [plugins.made("actions", action) for action in actions]
         self._draws_replies = confirm is not None
         self._trainer: Callable[[], Any] = nothing
+        self._arguments: Callable[[], Any] = nothing  # of the trainer that it was given to
+        self._training: Callable[[], Any] = nothing  # the state of the training that it is in
+        self._origin: str | None = None  # the folder that its checkpoint names
         self._asked_to_stop: int | None = None
+        self._weights = Weights()
+        self._loop: TrainingLoop | None = None
+        self._is_named = run is not None
+        self._ended_at = -1
         self._own_output_dir = output_dir is not None
+        self._output = absolute("driftwatch-runs")
         self._on_error = on_error
         self._running = False
         self._seen_step = -1
         self._said: set[str] = set()
         self._late = LateStart()
         self._is_off = False
-        self._resumed: str | None = None  # folder of the run that this training goes on with
+        self._resumed: Checkpoint | None = None  # where this training goes on from in a run
         self._schedule = schedule or Schedule()
-        DriftCallback._newest = weakref.ref(self)
+        DriftCallback._made[1 + max(DriftCallback._made, default=0)] = self
         self._own = frozenset(vars(self)) | {"_own"}
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -176,17 +193,29 @@ class DriftCallback(TrainerCallback, ExportableState):  # type: ignore[misc] # t
 
     # Trainer events
 
+    def on_init_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+        """Note whose callback this is: of several trainers of a script, and of several callbacks of a trainer."""
+        if not self._originals:
+            self._arguments = weakly(args)
+
     def on_train_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
         """Prepare, find the baselines, and take the first look; what cannot work raises."""
-        # A checkpoint of a training without driftwatch has no entry of ours, and the Trainer fails at its next
-        # checkpoint on a callback that it has not seen (transformers 5.23, Trainer._save_checkpoint).
-        state.stateful_callbacks.setdefault(type(self).__name__, self.state())
+        if self._originals:
+            self._become_original(args, state)
+        loop, before = training_loop(), self._loop
+        # Its batches did not fit, say, and training begins again with smaller ones, and with the weights that it has.
+        self._goes_on = self._running and loop is not None and before is not None and loop.is_same(before)
+        self._loop, self._asked_to_stop = loop, None
+        self._be_known(state)
         self._late, self._running = LateStart(), False
+        if not (self._is_named or self._goes_on):
+            self.monitor.run = None  # an earlier training's
         if num_ranks() == 1 and looks_are_off():
             return
         try:
+            self._output = absolute(args.output_dir)
             self._meet(state)
             self._begin(args, state, **kwargs)
         except SETTINGS:
@@ -198,30 +227,62 @@ class DriftCallback(TrainerCallback, ExportableState):  # type: ignore[misc] # t
                 raise
             self._put_off(state.global_step, err)
 
+    def _be_known(self, state: TrainerState) -> None:
+        """Take part in a training.
+
+        A checkpoint of a training without driftwatch has no entry of ours, and the Trainer fails at its next checkpoint
+        on a callback that it has not seen (transformers 5.23, Trainer._save_checkpoint).
+        """
+        self._training = weakly(state)
+        state.stateful_callbacks.setdefault(type(self).__name__, self.state())
+
+    def _come_late(self, args: TrainingArguments, state: TrainerState, kwargs: dict[str, Any]) -> None:
+        """Begin with a training that was under way when this callback was added to it."""
+        self._be_known(state)
+        self._loop, self._asked_to_stop, self._goes_on = training_loop(), None, False
+        self._late, self._running = LateStart(), False
+        if kwargs.get("model") is None or (num_ranks() == 1 and looks_are_off()):
+            return
+        logger.warning(
+            "driftwatch was added to a training at step %d: what moved before is not seen, and the baseline "
+            '"start" is that step',
+            state.global_step,
+        )
+        note = f"added to the training at step {state.global_step}; what moved before is not seen"
+        try:
+            self._output = absolute(args.output_dir)
+            self._meet(state)
+            self._resumed = None
+            self._begin(args, state, added=(note,), **kwargs)
+        except Exception as err:  # noqa: BLE001 - training is under way: nothing of ours ends it any more
+            self._put_off(state.global_step, err)
+
     def _meet(self, state: TrainerState) -> None:
         """Find the other ranks, and the run that goes on; what ranks may see differently, rank 0 decides."""
         self.monitor.meet()
         with self.monitor.part("start"):
             self._is_off, self._resumed = on_first(
-                lambda: (looks_are_off(), self._resumed_folder(state)), "beginning to watch"
+                lambda: (looks_are_off(), self._checkpoint(state)), "beginning to watch"
             )
 
-    def _begin(self, args: TrainingArguments, state: TrainerState, **kwargs: Any) -> None:
+    def _begin(self, args: TrainingArguments, state: TrainerState, added: Sequence[str] = (), **kwargs: Any) -> None:
         """Begin the run at this step, the first of training or, after a first observation that failed, a later one."""
         if self._is_off:
             return
         monitor, model, trainer = self.monitor, policy_of(kwargs["model"]), trainer_of(args)
+        tokenizer = tokenizer_of(kwargs.get("processing_class"), kwargs.get("train_dataloader"))
         with monitor.part("settings"):
-            everywhere(lambda: self._check(model, trainer), "checking the settings")
+            everywhere(lambda: self._check(model, tokenizer, trainer, kwargs.get("optimizer")), "checking the settings")
             engine = self._engine(args)
         if not self._own_output_dir:
-            monitor.output_dir = absolute(args.output_dir) / "driftwatch"
+            monitor.output_dir = home_of_runs(args.output_dir, is_first=rank() == 0)
         if monitor.run is None and args.run_name and args.run_name != args.output_dir:
             monitor.run = run_name(args.run_name)
+        self._output = absolute(args.output_dir)
         monitor.attach(args, state)
         monitor.begin(
             model,
-            kwargs.get("processing_class"),
+            tokenizer,
             step=state.global_step,
             planned_steps=state.max_steps if state.max_steps > 0 else None,
             trainer=trainer.trainer if trainer is not None else None,
@@ -229,11 +290,26 @@ class DriftCallback(TrainerCallback, ExportableState):  # type: ignore[misc] # t
             engine=engine,
             resume=self._resumed,
             loop=training_loop(),
-            notes=self._late.note(state.global_step),
+            notes=(*self._late.note(state.global_step), *added, *self._weights.left_by(model)),
         )
         monitor.end_with(model)
-        self._running, self._seen_step = True, state.global_step
-        self.progress = monitor.progress
+        self._running, self._seen_step, self._ended_at = True, state.global_step, -1
+        self._weights.asked(model, state.global_step)
+        if self._goes_on:
+            self._note_again(state.global_step)
+        self._note_progress()
+        self._forget_older_entries(state)
+        if isinstance(kept := state.stateful_callbacks[type(self).__name__], list):
+            kept.append(self.state())
+
+    def _note_again(self, step: int) -> None:
+        text = (
+            f"training began again at step {step} with the weights that it had; the baselines stay those of its first "
+            "start, and what had moved by then counts as moved"
+        )
+        if self.monitor.store is not None:  # on rank 0
+            logger.warning("%s", text)
+            self.monitor.store.append_event("again", attempt=self.monitor.attempt, step=step, text=text)
 
     def _put_off(self, step: int, err: Exception) -> None:
         """Training goes on; what it moves until the run begins is not seen."""
@@ -264,6 +340,9 @@ class DriftCallback(TrainerCallback, ExportableState):  # type: ignore[misc] # t
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         """Look, if the schedule says so. Some trainers call this more than once a step."""
+        if self._training() is not state:
+            self._come_late(args, state, kwargs)
+        self._make_room(state, control)
         if state.global_step == self._seen_step or (num_ranks() == 1 and looks_are_off()):
             return
         if self._late.is_wanted and not self._running:
@@ -275,22 +354,87 @@ class DriftCallback(TrainerCallback, ExportableState):  # type: ignore[misc] # t
         if self._asked_to_stop is not None:
             self._guarded(state.global_step, self._report_ignored_stop)
         self._guarded(state.global_step, lambda: self._look_if_due(kwargs["model"], state.global_step, control))
+        self._see_the_last_weights(args, state, control, kwargs["model"])
+        self._weights.stepped(policy_of(kwargs["model"]))
+
+    def on_epoch_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """Make room for our entry in the checkpoint that comes now; and as `on_evaluate`."""
+        self._make_room(state, control)
+        self._see_the_last_weights(args, state, control, kwargs["model"])
+
+    def on_evaluate(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+        """Where the best checkpoint will be put back at the end, look at the last step's weights before that."""
+        self._see_the_last_weights(args, state, control, kwargs.get("model"))
+
+    def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+        """As `on_evaluate`."""
+        self._see_the_last_weights(args, state, control, kwargs.get("model"))
+
+    def on_log(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+        """As `on_evaluate`: what a Trainer logs when training is over may come before the best checkpoint is back."""
+        self._see_the_last_weights(args, state, control, kwargs.get("model"), kwargs.get("logs"))
 
     def on_train_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
-        """Take the last look, unless this step was looked at and read already, and end the run."""
+        """Take the last look, unless this step was looked at as a whole and read already, and end the run."""
         if not self._running:
             return
-        self._guarded(state.global_step, lambda: self._look_at_end(kwargs["model"], state.global_step))
+        handler = handler_of(self)
+        if handler is not None and handler.callbacks[-1] is not self:
+            # Others may put other weights in place now (averages, say); what is left counts.
+            handler.callbacks.append(Afterwards(handler, self))
+            return
+        self.finish(args, state, kwargs["model"])
+
+    def finish(self, args: TrainingArguments, state: TrainerState, model: Any) -> None:
+        """Look at the weights that training leaves, unless they were asked as a whole and read already; end the run."""
+        if not self._running:
+            return
+        self._guarded(state.global_step, lambda: self._look_at_end(args, state, policy_of(model)))
         self._running = False
+        self._asked_to_stop = None
+        if self.monitor.run is not None or self.monitor.info is not None:
+            self._weights.leave(policy_of(model), self.monitor.info.run if self.monitor.info else "", state.global_step)
         finished = state.max_steps <= 0 or state.global_step >= state.max_steps
         self._guarded(state.global_step, lambda: self.monitor.close("finished" if finished else "stopped"))
 
-    def _check(self, model: Any, trainer: TrainerSupport | None) -> None:
+    def _has_seen(self, step: int) -> bool:
+        """Whether the whole bank was asked at this step and everything is read."""
+        is_whole = self.progress.get("step") == step and self.monitor.is_whole
+        return is_whole and not self.monitor.has_waiting
+
+    def _see_the_last_weights(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        model: Any,
+        logs: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Take the last look now, where training is over and other weights will take the place of these."""
+        step = state.global_step
+        if not self._running or looks_are_off() or not args.load_best_model_at_end or model is None:
+            return
+        if self._ended_at == step or not is_over(state, control, logs) or self._has_seen(step):
+            return
+        asked = policy_of(model)
+        if logs is not None and self._weights.are_others(asked, step):
+            return  # they are in place already
+        self._ended_at = step  # tried once, whatever becomes of it
+        self._guarded(step, lambda: self._observe(asked, step, phase="end"))
+
+    def _check(self, model: Any, tokenizer: Any, trainer: TrainerSupport | None, optimizer: Any) -> None:
         """Refuse what cannot be asked, and say beforehand what a trainer will not do."""
         if (why := refusal(model, trainer)) is not None:
-            raise ConfigError(why)
+            raise UnfitError(why)
+        if tokenizer is None:
+            raise UnfitError(NO_TOKENIZER)
+        with contextlib.suppress(NotAsked):  # the first look says what is wrong, and how to mend it
+            if (why := why_not_causal(model, tokenizer, optimizer=optimizer)) is not None:
+                raise UnfitError(NOT_CAUSAL.format(model=type(model).__name__, why=why))
         if trainer is not None and not trainer.stops and any(action.name == "stop" for action in self._actions):
             logger.warning(
                 '%s does not heed a request to stop: the action "stop" will be reported, and training goes on',
@@ -312,33 +456,63 @@ class DriftCallback(TrainerCallback, ExportableState):  # type: ignore[misc] # t
         """Where this run is kept and how far it is; plain values only."""
         return {"args": {"restored": True}, "attributes": {"progress": dict(self.progress)}}
 
-    def _resumed_folder(self, state: TrainerState) -> str | None:
-        """Folder of the run that a checkpoint belongs to, if training goes on from one.
+    def _note_progress(self) -> None:
+        self.progress = {**self.monitor.progress, "name": self.monitor.run, "output": str(self._output)}
+
+    def _checkpoint(self, state: TrainerState) -> Checkpoint | None:
+        """Where the checkpoint that training goes on from stands in its run; `None` for a new run.
 
         Our own entry of the state is read directly: transformers restores callbacks only when told to, and
         `args.resume_from_checkpoint` is empty when the checkpoint was given to `train()`.
         """
+        self._origin = None
+        if self._goes_on and self.progress.get("folder"):
+            self._origin = self.progress["folder"]
+            return Checkpoint(Path(self.progress["folder"]), state.global_step)
         if state.global_step == 0:
             return None
-        entry = state.stateful_callbacks.get(type(self).__name__, {})
-        entry = entry[0] if isinstance(entry, list) and entry else entry
-        folder = entry.get("attributes", {}).get("progress", {}).get("folder") if isinstance(entry, dict) else None
-        if folder is None or not Path(folder, "run.json").is_file():
+        others = [one for one in DriftCallback._made.values() if one is not self and one._training() is state]
+        pack, taken = self.monitor.progress["pack"], {one._origin for one in others if one._origin}
+        kept = entries(state.stateful_callbacks.get(type(self).__name__))
+        progress = chosen(kept, pack=pack, name=self.monitor.run, taken=taken)
+        found = None if progress is None else checkpoint_of(progress, state.global_step, self._output)
+        if progress is None or found is None:
             logger.warning(
                 "training goes on from step %d, and the run folder of its checkpoint is %s; a new run begins here, "
                 'whose baseline "start" is this step',
                 state.global_step,
-                f"gone ({folder})" if folder else "not named in it",
+                "not named in it" if progress is None else f"gone ({progress['folder']})",
             )
             return None
-        return str(folder)
+        self._origin = progress["folder"]
+        return found
+
+    def _make_room(self, state: TrainerState, control: TrainerControl) -> None:
+        if self._running and control.should_save:
+            self._forget_older_entries(state)
+
+    def _forget_older_entries(self, state: TrainerState) -> None:
+        """Of several callbacks the Trainer keeps every entry that it ever saved; only the one to come shall be ours."""
+        kept = state.stateful_callbacks.get(type(self).__name__)
+        if isinstance(kept, list):
+            folders = {self.progress.get("folder"), self._origin}
+            kept[:] = [entry for entry in kept if (one := entries(entry)) and one[0]["folder"] not in folders]
+
+    def _become_original(self, args: TrainingArguments, state: TrainerState) -> None:
+        """Share everything with the callback that transformers has replaced by this one."""
+        free = [one for one in self._originals if one._training() is not state]
+        given = [one for one in free if one._arguments() is args] or [one for one in free if one._arguments() is None]
+        pack, name = self.progress.get("pack"), self.progress.get("name")
+        fitting = [one for one in given if one.monitor.progress["pack"] == pack] or given or free
+        named = [one for one in fitting if one.monitor.run == name]
+        self.__dict__ = (named or fitting)[0].__dict__
 
     # The one guard
 
     def _look_if_due(self, model: Any, step: int, control: TrainerControl) -> None:
         if not self.monitor.is_due(step, is_off=looks_are_off()):
             return
-        record = self.monitor.observe(policy_of(model), step)
+        record = self._observe(policy_of(model), step)
         if not self._actions or not is_called_for(record):
             return
         with self.monitor.part(f"act-{step}"):
@@ -346,9 +520,20 @@ class DriftCallback(TrainerCallback, ExportableState):  # type: ignore[misc] # t
         if control.should_training_stop:
             self._asked_to_stop = step
 
-    def _look_at_end(self, model: Any, step: int) -> None:
-        if self.monitor.is_wanted_at_end(step, is_off=looks_are_off()):
-            self.monitor.observe(policy_of(model), step, phase="end")
+    def _look_at_end(self, args: TrainingArguments, state: TrainerState, model: Any) -> None:
+        """Ask the weights that are left, unless they were asked as a whole and read already."""
+        step, are_others = state.global_step, self._weights.are_others(model, state.global_step)
+        if not self.monitor.is_wanted_at_end(step, is_off=looks_are_off(), weights_changed=are_others):
+            return
+        weights = (put_back(args, state) or OTHERS) if are_others else ""
+        if weights and self.progress.get("step") != step:
+            logger.warning("the weights of step %d were replaced, by %s, before they could be asked", step, weights)
+        self._observe(model, step, phase="end", weights=weights)
+
+    def _observe(self, model: Any, step: int, *, phase: Phase = "train", weights: str = "") -> Record:
+        record = self.monitor.observe(model, step, phase=phase, weights=weights)
+        self._weights.asked(model, step)
+        return record
 
     def _report_ignored_stop(self) -> None:
         step, self._asked_to_stop = self._asked_to_stop, None
@@ -373,7 +558,7 @@ class DriftCallback(TrainerCallback, ExportableState):  # type: ignore[misc] # t
             if self.monitor.is_alone:
                 self._running = False
                 self._go_unwatched(err)
-        self.progress = self.monitor.progress
+        self._note_progress()
 
     def _note_failure(self, step: int, err: Exception) -> None:
         try:

@@ -24,11 +24,11 @@ from driftwatch.exporters.exporter import Exporter
 from driftwatch.life import End, TrainingLoop
 from driftwatch.record import Record, RunInfo
 from driftwatch.store import RunStore
+from driftwatch.writer import BEAT_SECONDS
 
 logger = logging.getLogger(__name__)
 
 CAPACITY = 64  # looks that may wait; at one a minute this is an hour of a hanging disk
-BEAT_SECONDS = 15.0
 LOOP_SECONDS = 1.0  # between two glances at whether the training loop still runs
 
 
@@ -108,6 +108,7 @@ class Delivery:
         self._process = os.getpid()
         self._thread: threading.Thread | None = None
         self._said: set[str] = set()
+        self._is_told = False
         self._has_ended = False  # the event is written
         self.failures: Counter[str] = Counter()  # by exporter; "store" and "queue" for what never reached a file
 
@@ -125,6 +126,11 @@ class Delivery:
         """Whether the run has ended, also by what the thread saw itself."""
         return self._thread is None or self._has_ended
 
+    @property
+    def is_given_up(self) -> bool:
+        """Whether it has been told to end, or its training is over, and its thread has not seen to that yet."""
+        return self._is_told or (self._loop is not None and not self._loop.is_running)
+
     def submit(self, parcel: Parcel) -> None:
         """Take over one look; never waits."""
         if self._process != os.getpid():
@@ -137,6 +143,7 @@ class Delivery:
     def end(self, state: End) -> None:
         """Have the run end once what waits is delivered; waits for nothing, so that a finaliser can say it."""
         if self._process == os.getpid():
+            self._is_told = True
             self._queue.put(state)
 
     def close(self, state: End, *, timeout: float) -> None:
@@ -186,6 +193,7 @@ class Delivery:
         for exporter in self._exporters:
             self._attempt(exporter.name, exporter.close, state)
         self._write_end(state)
+        self._attempt("store", self._store.release)
         life.end(self)
 
     def _write_end(self, state: End) -> None:

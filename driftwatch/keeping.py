@@ -1,6 +1,8 @@
 """Keeping: what a run leaves in its folder beside its records, and what a resumed run needs of it."""
 
-from collections.abc import Iterator
+import contextlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import msgspec
 
@@ -10,11 +12,23 @@ from driftwatch.delivery import Expired, Line, Whole
 from driftwatch.errors import BaselineError
 from driftwatch.observation import Observation
 from driftwatch.pool import BaselineReply
+from driftwatch.record import Record
 from driftwatch.store import LookStances, RunStore
 
 KEPT_REPLIES = 200  # looks whose replies are kept, as what an alert rests on
 EVIDENCE_FILE, BASELINE_REPLIES, RELIABILITY_FILE = "evidence.json", "baseline-replies.jsonl", "reliability.json"
+EVIDENCE_BY_LOOK = "evidence.jsonl"  # the same after each look
 BUDGET_FILE = "budget.json"  # `Books` of the run, written anew at each start and look
+
+
+@dataclass(frozen=True, slots=True)
+class KeptEvidence:
+    """The evidence after one look: what a branch from a checkpoint begins with."""
+
+    look: int
+    step: int
+    attempt: int
+    saved: Saved
 
 
 def left_by(
@@ -37,10 +51,11 @@ def left_by(
         yield Line(BASELINE_REPLIES, reply)
     if saved is not None and (confirmed is not None or observation.phase == "start"):
         yield Whole(EVIDENCE_FILE, saved)
+        yield Line(EVIDENCE_BY_LOOK, KeptEvidence(observation.look, observation.step, attempt, saved))
     if confirmed is not None and keep_replies:
         for pair in confirmed.pairs:
-            yield Line(_replies_file(observation.look), pair)
-        yield Expired(_replies_file(observation.look - KEPT_REPLIES))
+            yield Line(replies_file(observation.look), pair)
+        yield Expired(replies_file(observation.look - KEPT_REPLIES))
 
 
 def kept_books(store: RunStore) -> Books:
@@ -71,5 +86,24 @@ def kept_evidence(store: RunStore | None) -> tuple[Saved, list[BaselineReply]]:
         ) from err
 
 
-def _replies_file(look: int) -> str:
+def evidence_at(store: RunStore, looks: Sequence[Record]) -> Saved | None:
+    """The evidence after the last of some looks of a run, or `None` where it was not kept.
+
+    Args:
+        store: The run.
+        looks: The first ones of the run, oldest first, as a checkpoint has them.
+    """
+    known = {(record.look, record.attempt) for record in looks}
+    found: Saved | None = None
+    for kept in store.values(EVIDENCE_BY_LOOK, msgspec.json.Decoder(KeptEvidence).decode):
+        if (kept.look, kept.attempt) in known:
+            found = kept.saved
+    if found is None and len(known) == len(store.records(superseded=True)):  # a run of an older driftwatch
+        with contextlib.suppress(OSError, msgspec.DecodeError, msgspec.ValidationError):
+            found = msgspec.json.decode((store.folder / EVIDENCE_FILE).read_bytes(), type=Saved)
+    return found
+
+
+def replies_file(look: int) -> str:
+    """Where the replies of a look are kept, in the run's folder."""
     return f"replies/{look:06d}.jsonl"

@@ -44,6 +44,11 @@ def weakly(thing: Any) -> Callable[[], Any]:
 class Living(Protocol):
     """What has threads and sockets, and an end."""
 
+    @property
+    def is_given_up(self) -> bool:
+        """Whether it will end, but has not yet."""
+        ...
+
     def close(self, state: End, *, timeout: float) -> None:
         """End, and wait for it."""
         ...
@@ -64,6 +69,10 @@ class TrainingLoop:
         self.thread = threading.get_ident()
         self._place = id(frame)
         self._code: CodeType = frame.f_code
+
+    def is_same(self, other: "TrainingLoop") -> bool:
+        """Whether it is the same call of the same function; only while it runs."""
+        return (self.thread, self._place, self._code) == (other.thread, other._place, other._code)
 
     @property
     def is_running(self) -> bool:
@@ -118,6 +127,13 @@ def end(one: Living) -> None:
     _living.pop(id(one), None)
     if not _living:
         _stop_listening()
+
+
+def settle() -> None:
+    """Have end now what is given up, so that another training of this process can go on with its run."""
+    for one in _alive():
+        if one.is_given_up:
+            one.close(how_it_ended(), timeout=EXIT_SECONDS)
 
 
 def _alive() -> list[Living]:

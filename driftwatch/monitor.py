@@ -14,14 +14,15 @@ from contextlib import AbstractContextManager
 from dataclasses import replace
 from functools import wraps
 from pathlib import Path
-from typing import Any, Concatenate, ParamSpec, TypeVar
+from typing import Any, Concatenate, Literal, ParamSpec, TypeVar
 
 import numpy as np
 
-from driftwatch import plugins
+from driftwatch import life, plugins
 from driftwatch.arguments import check_kinds
 from driftwatch.asking import Asking
 from driftwatch.baselines import Baselines, begin_baselines, load_baseline
+from driftwatch.branching import Checkpoint, branched, can_branch
 from driftwatch.budget import Books, Controller, Decision, Spent
 from driftwatch.confirmation import Confirmation
 from driftwatch.copying import renewed
@@ -41,7 +42,7 @@ from driftwatch.keeping import (
 )
 from driftwatch.life import End, TrainingLoop, how_it_ended, nothing, weakly
 from driftwatch.observation import Observation, describe, log_line, watched
-from driftwatch.opening import Opened, new_run_id, opened, reopened, seed_of
+from driftwatch.opening import Opened, Settings, new_run_id, opened, reopened, seed_of
 from driftwatch.probes.engine import Engine
 from driftwatch.probes.exchange import Line
 from driftwatch.probes.probe import Probe
@@ -60,6 +61,7 @@ T = TypeVar("T")
 
 MAX_ABSENCES = 3  # of a rank in a row; then nothing more is watched, since each costs training the wait for it
 CLOSE_SECONDS = 20.0  # how long the end of training waits for the last look to be delivered
+GoingOn = Literal["same", "branch"]
 INTERVALS, NUMERIC_FLOOR, EVIDENCE = range(3)  # parts of a generator's key
 
 
@@ -91,7 +93,7 @@ class Monitor:
         schedule: At which steps to look, and at what share of wall time; `is_due` follows it.
         alpha: Probability of any false alert in the whole run that is tolerated, in (0, 1).
         tolerance: Drift that is put up with, as a change of a stance's share in [0, 1); an alert beyond it is
-            "material". One number, or a number by topic, with "default" for the others. A resumed run keeps its own.
+            "material". One number, or a number by topic, with "default" for the others. A resumed run takes no other.
         run: Name of the run, the `run` label of every metric; `None` makes one from the time.
         output_dir: Folder in which the run's folder is made.
         exporters: Names or objects.
@@ -170,6 +172,7 @@ class Monitor:
         self._open: Observation | None = None  # a look that is being made
         self._line: Line | None = None  # to the other ranks, for the run that begins or goes on
         self._has_met = False  # for a run that has not begun yet
+        self._is_whole = False
         self._next_look = 0
         self._last_step = 0
         self._observations = 0
@@ -219,7 +222,7 @@ class Monitor:
         trainer: str | None = None,
         optimizer: Any = None,
         engine: Engine | str | None = None,
-        resume: str | Path | None = None,
+        resume: str | Path | Checkpoint | None = None,
         loop: TrainingLoop | None = None,
         notes: Sequence[str] = (),
     ) -> Record | None:
@@ -234,7 +237,9 @@ class Monitor:
             trainer: Class of the trainer.
             optimizer: Schedule-free optimizers need it.
             engine: What `find_engine` says of the trainer: who writes the replies in place of this process.
-            resume: Folder of the run that goes on under a new attempt number; `None` begins a new run.
+            resume: Folder of the run that goes on under a new attempt number, or where a checkpoint stands in it;
+                `None` begins a new run. Where another process writes that run, or training goes on in another output
+                folder, a run of its own branches off there.
             loop: The training loop; where it is known, its end ends the run, whatever has ended it.
             notes: Sentences for the reader of a new run.
 
@@ -247,27 +252,83 @@ class Monitor:
         self.close(how_it_ended())  # of an earlier training with this monitor; nothing if there was none
         self._find_optimizer, self._last_step, self._decision = weakly(optimizer), step, None
         self._loop = loop
-        is_first = rank() == 0
-        before = Books() if resume is None or not is_first else kept_books(RunStore(resume))
+        at = Checkpoint(Path(resume), step) if isinstance(resume, str | Path) else resume
+        going_on = None if at is None else on_first(lambda: self._how_to_go_on(at), "going on with a run")
+        try:
+            return self._begin(model, tokenizer, at, going_on, step, planned_steps, model_name, trainer, engine, notes)
+        except BaseException:
+            if self._delivery is None and at is not None and going_on == "same" and rank() == 0:
+                RunStore(at.folder).release()
+            raise
+
+    def _how_to_go_on(self, at: Checkpoint) -> GoingOn | None:
+        """As the same run, as a branch of it, or not at all; on the first rank."""
+        life.settle()
+        if not at.is_elsewhere and RunStore(at.folder).claim():
+            return "same"
+        if not at.is_elsewhere:
+            logger.warning(
+                "another process writes the run in %s and lives; this training gets a run of its own, which branches "
+                "off at step %d",
+                at.folder,
+                at.step,
+            )
+        if can_branch(at, with_replies=self._replies.are_drawn):
+            return "branch"
+        logger.warning(
+            "training goes on from step %d of the run in %s, which has not kept its evidence as of then; a new run "
+            'begins here, whose baseline "start" is this step',
+            at.step,
+            at.folder,
+        )
+        return None
+
+    def _begin(
+        self,
+        model: Any,
+        tokenizer: Any,
+        at: Checkpoint | None,
+        going_on: GoingOn | None,
+        step: int,
+        planned_steps: int | None,
+        model_name: str | None,
+        trainer: str | None,
+        engine: Engine | str | None,
+        notes: Sequence[str],
+    ) -> Record | None:
+        """As `begin`, once it is known how."""
+        before, kept = Books(), None
+        if at is not None and going_on is not None:
+            origin = at.folder
+            if going_on == "same" and rank() == 0:
+                before = kept_books(RunStore(origin))
+            kept = on_first(lambda: RunStore(origin).info().identity, "going on with a run")
         self._controller = Controller(
-            self._schedule, planned_steps=planned_steps, clock=self._clock, decides=is_first, before=before
+            self._schedule, planned_steps=planned_steps, clock=self._clock, decides=rank() == 0, before=before
         )
         first = Observation(0, step, "start", self._clock)
-        kept = None if resume is None else on_first(lambda: RunStore(resume).info().identity, "going on with a run")
-        with first.stage("prepare"), undisturbed(model, tokenizer=tokenizer, optimizer=optimizer) as asked:
+        with first.stage("prepare"), undisturbed(model, tokenizer=tokenizer, optimizer=self._find_optimizer()) as asked:
             self._note_replicas(first, try_out(asked))
             self._asking.prepare(asked, tokenizer)
             identity = self._asking.identity(asked)
             identity |= self._replies.prepare(asked, tokenizer, engine=engine, kept=kept)
-        if resume is not None:
-            self._take_up(on_first(lambda: reopened(resume, identity), "going on with a run"))
+        if at is not None and going_on is not None:
+            known, place = at, (self.output_dir, self.run)
+            settings = self._evidence_settings
+            if going_on == "same":
+                run = on_first(lambda: reopened(known.folder, identity, settings), "going on with a run")
+            else:
+                run = on_first(lambda: branched(known, *place, identity, settings), "branching off from a run")
+            self._take_up(run)
         else:
             self._take_up(self._begin_anew(first, model, identity, model_name or _name_of(model), trainer, notes))
+        is_resumed = going_on is not None
         with first.stage("baseline"):
-            self._begin_replies(model, first, resume is not None)
+            self._begin_replies(model, first, is_resumed)
         self._controller.full = self._replies.workload(self._screened())
-        on_first(lambda: self._open_delivery(step, is_resumed=resume is not None), "opening the run")
-        if resume is None:
+        on_first(lambda: self._open_delivery(step, is_resumed=is_resumed), "opening the run")
+        if not is_resumed:
+            self._announce_the_end(first)
             return self._hand_over(first, on_first(lambda: self._described(first), "making the record"))
         self._controller.record(Spent(first.seconds, 0, 0))
         if self.store is not None:  # an attempt that ends before its first look has cost this much all the same
@@ -284,27 +345,36 @@ class Monitor:
         Raises:
             RanksError: The ranks could not agree.
         """
-        if not self._controller.is_due(step):
+        controller = self._controller
+        if not controller.is_due(step):
             return False
         with self.part(f"due-{step}"):
-            return self._decide(step, is_off=is_off).look
+            return self._decide(step, is_last=controller.is_over(step), is_off=is_off).look
 
-    def is_wanted_at_end(self, step: int, *, is_off: bool = False) -> bool:
-        """Whether one more look is due after training: at its last step, or for replies that a judge still reads."""
+    def is_wanted_at_end(self, step: int, *, is_off: bool = False, weights_changed: bool = False) -> bool:
+        """Whether one more look is due after training.
 
-        def is_wanted() -> bool:
-            return not is_off and (self._last_step != step or self.has_waiting)
+        It is where the latest one was not at the last step, not of the whole bank, or not of the weights that are left,
+        and for replies that a judge still reads.
 
+        Args:
+            step: The last one.
+            is_off: Whether nothing is to be asked just now; rank 0's word counts.
+            weights_changed: Whether this rank's weights are others than those that were asked last.
+        """
+        is_seen = self._last_step == step and self._is_whole and not self.has_waiting
         with self.part(f"over-{step}"):
-            return on_first(is_wanted, "the end of training")
+            found = together(lambda: weights_changed, "comparing the weights that are left")
+            return on_first(lambda: not is_off and (not is_seen or any(found)), "the end of training")
 
-    def observe(self, model: Any, step: int, *, phase: Phase = "train") -> Record:
+    def observe(self, model: Any, step: int, *, phase: Phase = "train", weights: str = "") -> Record:
         """Take one look: ask, compare, record, deliver.
 
         Args:
             model: The model in training.
             step: Optimizer steps done.
             phase: "end" after the last update.
+            weights: What the model holds, in words, where it is not the weights of this step.
 
         Raises:
             ProbeError: The model could not be asked; nothing about the training run has changed.
@@ -315,7 +385,9 @@ class Monitor:
                 if phase == "end":
                     self._decide(step, is_last=True)
                 look = broadcast(self._next_look)
-                self._open = observation = Observation(look, step, phase, self._clock)
+                self._open = observation = Observation(look, step, phase, self._clock, weights=weights)
+                if weights:
+                    observation.notes.append(f"these are {weights}, put in place at the end of training")
                 with undisturbed(model, optimizer=self._find_optimizer()) as asked:
                     if self._line is not None:
                         found = together(lambda: held(asked), "comparing what ranks hold")
@@ -373,6 +445,11 @@ class Monitor:
         return next((url for url in (getattr(e, "url", None) for e in self._exporters) if url), None)
 
     @property
+    def is_whole(self) -> bool:
+        """Whether the latest look has asked the whole bank; the last one of a run has to."""
+        return self._is_whole
+
+    @property
     def has_waiting(self) -> bool:
         """Whether a remote judge still reads replies, for which one more look at the end would wait."""
         return self._replies.has_waiting
@@ -381,9 +458,19 @@ class Monitor:
     def progress(self) -> dict[str, Any]:
         """Where the run is kept and how far it is: what a checkpoint needs for the run to go on."""
         folder = str(self.store.folder) if self.store is not None else None
-        return {"folder": folder, "attempt": self.attempt, "look": self._next_look, "step": self._last_step}
+        return {
+            "folder": folder,
+            "attempt": self.attempt,
+            "look": self._next_look,
+            "step": self._last_step,
+            "pack": self._asking.pack.digest,
+        }
 
     # Stages
+
+    @property
+    def _evidence_settings(self) -> Settings:
+        return Settings(self._alpha, self._tolerance, self._given_seed)
 
     def _start_delivery(self, store: RunStore, info: RunInfo) -> None:
         self._delivery = Delivery(store, self._exporters, attempt=self.attempt, step=self._last_step, loop=self._loop)
@@ -451,8 +538,7 @@ class Monitor:
                 identity=identity,
                 model_name=model_name,
                 trainer=trainer,
-                alpha=self._alpha,
-                tolerance=self._tolerance,
+                settings=self._evidence_settings,
                 replies_drawn=self._replies.are_drawn,
                 replies_refused=self._replies.refused,
                 run_id=run_id,
@@ -477,15 +563,27 @@ class Monitor:
         self.attempt, self._next_look = run.attempt, run.next_look
         # Runs of before seeds were kept went on with what they were given, and 0 was what they were given.
         self._draw_with(run.info.seed if run.info.seed is not None else self._given_seed or 0)
+        self._is_whole = run.last is not None and self._asked_all(run.last, run.baselines)
         self._observations = run.totals.observations_total
         self._failures = Counter(run.totals.failures_total) + self._not_begun
         self._not_begun.clear()
         self._export_failures = Counter(run.totals.export_failures_total)
 
+    def _asked_all(self, last: Record, baselines: Baselines) -> bool:
+        """Whether the latest look of a run that goes on was at this step, and asked what the first one asked."""
+        first = baselines.known["start"].stances
+        probes = {stance.probe for stance in first}
+        return (
+            last.step == self._last_step
+            and not last.weights
+            and len(first) == sum(stance.num_items for stance in last.stances if stance.probe in probes)
+        )
+
     def _ask(self, model: Any, observation: Observation) -> None:
         """Everything that needs the model, inside the guard."""
         decision, self._decision = self._decision, None  # one that was made for this look, if `is_due` was asked
         blocks = decision.blocks if decision is not None and decision.is_partial else None
+        self._is_whole = False  # until it has been asked to its end
         with observation.stage("screen"):
             is_first = observation.phase == "start"
             observation.stances, failed = self._asking.ask_each(model, blocks, is_first=is_first)
@@ -497,6 +595,7 @@ class Monitor:
         observation.blocks = self._asking.num_blocks if blocks is None else len(blocks)
         if blocks is not None:
             observation.notes.append(f"{len(blocks)} of {self._asking.num_blocks} blocks of the bank were asked")
+        self._is_whole = blocks is None and not failed
         if observation.phase != "start":
             assert self._baselines is not None
             self._failures += self._replies.hear(
@@ -526,6 +625,16 @@ class Monitor:
                     cause,
                     exc_info=err,
                 )
+
+    def _announce_the_end(self, first: Observation) -> None:
+        """Say beforehand what the look at the end will take, since it keeps to no budget."""
+        if self._schedule.budget is not None and self._asking.num_blocks > 1:
+            first.notes.append(
+                "the observation at the end of training asks the whole bank, whatever the budget has left: about "
+                f"{first.seconds['screen']:.1f} s"
+            )
+            if rank() == 0:
+                logger.info("%s", first.notes[-1])
 
     def _screened(self) -> list[str]:
         """Topics that the last look makes worth a closer one."""
@@ -608,6 +717,7 @@ class Monitor:
         self._controller.record(Spent(record.cost.seconds, observation.blocks, draws))
         if self._delivery is not None and self._delivery.is_over and self.store is not None:
             # What was taken for the end was none, since here is another look.
+            self.store.claim()
             self.store.append_event("begin", attempt=self.attempt, step=observation.step)
             self._start_delivery(self.store, self.info)
         if self._delivery is not None:

@@ -31,6 +31,7 @@ class Observation:
         seconds: Time by stage.
         blocks: Blocks of the bank that were asked.
         confirmed: What the replies said; `None` where none were drawn.
+        weights: What was asked, where it is not the weights of `step`.
     """
 
     look: int
@@ -44,6 +45,7 @@ class Observation:
     tokens_scored: int = 0
     blocks: int = 0
     confirmed: Confirmed | None = None
+    weights: str = ""
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
@@ -133,6 +135,7 @@ def describe(
         replies_left=None if confirmed is None or confirmed.replies_left is None else dict(confirmed.replies_left),
         failures=tuple(observation.failures),
         cost=_with_look(cost, observation),
+        weights=observation.weights,
         notes=tuple(observation.notes) + ((confirmed.why,) if confirmed is not None and confirmed.why else ()),
         fault=fault,
     )

@@ -10,6 +10,7 @@ from pathlib import Path
 from driftwatch import __version__
 from driftwatch.baselines import Baselines, resume_baselines
 from driftwatch.drift.reliability import reliability_of
+from driftwatch.errors import ConfigError
 from driftwatch.folder import free_folder
 from driftwatch.keeping import RELIABILITY_FILE
 from driftwatch.probes.ranks import num_ranks
@@ -53,6 +54,45 @@ def seed_of(run_id: str) -> int:
     return int.from_bytes(hashlib.sha256(run_id.encode()).digest()[:8], "big") >> 1
 
 
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What decides about the evidence, and so stays what it was for the life of a run.
+
+    Attributes:
+        alpha: Requested probability of any false alert.
+        tolerance: By topic, the drift beyond which an alert is "material".
+        seed: Of everything that is drawn; `None` where the user named none.
+    """
+
+    alpha: float
+    tolerance: Mapping[str, float]
+    seed: int | None = None
+
+
+def check_settings(info: RunInfo, settings: Settings) -> None:
+    """Refuse to go on with a run under other settings than it began with.
+
+    Raises:
+        ConfigError: With what to pass.
+    """
+    theirs = {topic.id: topic.tolerance for topic in info.topics if topic.tolerance is not None}
+    differing = [name for name, value in theirs.items() if settings.tolerance.get(name, value) != value]
+    why = None
+    if settings.alpha != info.alpha:
+        why = f"alpha={info.alpha:g}", f"alpha={settings.alpha:g}"
+    elif differing:
+        name = differing[0]
+        why = f"a tolerance of {theirs[name]:g} for {name}", f"one of {settings.tolerance[name]:g}"
+    elif info.seed is not None and settings.seed is not None and settings.seed != info.seed:
+        why = f"seed={info.seed}", f"seed={settings.seed}"
+    if why is not None:
+        raise ConfigError(
+            f"expected the settings with which run {info.run} began, {why[0]}; found {why[1]}. A run promises its rate "
+            "of false alerts for what was fixed before it began. Pass what it began with; or watch with other settings "
+            "in a new run, which begins where training begins without resume_from_checkpoint."
+        )
+
+
 def opened(
     folder: Path,
     name: str | None,
@@ -62,8 +102,7 @@ def opened(
     identity: Mapping[str, str],
     model_name: str,
     trainer: str | None,
-    alpha: float,
-    tolerance: Mapping[str, float],
+    settings: Settings,
     replies_drawn: bool,
     replies_refused: str | None,
     run_id: str,
@@ -79,8 +118,7 @@ def opened(
         identity: What two measurements must share.
         model_name: For people.
         trainer: Class of the trainer; `None` if unknown.
-        alpha: Requested probability of any false alert.
-        tolerance: By topic, the drift beyond which an alert is "material".
+        settings: What decides about the evidence.
         replies_drawn: Whether replies are sampled and judged.
         replies_refused: Why they are not, although they were asked for; `None` otherwise.
         run_id: What `new_run_id` made.
@@ -96,7 +134,7 @@ def opened(
         pack_version=pack.version,
         pack_digest=pack.digest,
         topics=tuple(
-            TopicInfo(t.id, t.title, t.poles, t.control, len(t.items), None if t.control else tolerance[t.id])
+            TopicInfo(t.id, t.title, t.poles, t.control, len(t.items), None if t.control else settings.tolerance[t.id])
             for t in pack
         ),
         version=__version__,
@@ -104,7 +142,7 @@ def opened(
         baselines=tuple(baselines.known),
         alerting_baseline=baselines.alerting,
         identity=dict(identity),
-        alpha=alpha,
+        alpha=settings.alpha,
         num_processes=num_ranks(),
         unresolved={row.topic: row.unresolved for row in resolution if row.unresolved is not None},
         replies_drawn=replies_drawn,
@@ -114,6 +152,7 @@ def opened(
         seed=seed,
     )
     store.create(info)
+    store.claim()
     store.write_pack(pack)
     store.write_json(RELIABILITY_FILE, resolution)
     for baseline in baselines.known.values():
@@ -121,18 +160,21 @@ def opened(
     return Opened(store.folder, info, baselines)
 
 
-def reopened(folder: str | Path, identity: dict[str, str]) -> Opened:
+def reopened(folder: str | Path, identity: dict[str, str], settings: Settings | None = None) -> Opened:
     """A run that goes on under a new attempt number.
 
     Args:
         folder: The run's own.
         identity: What is asked now.
+        settings: What decides about the evidence now; `None` takes what it began with.
 
     Raises:
-        StoreError, BaselineError: There is no run, it is not whole, or it asks something else than it did.
+        StoreError, BaselineError, ConfigError: There is no run, it is not whole, or it asks something else than it did.
     """
     store = RunStore(folder)
     info = store.info()
+    if settings is not None:
+        check_settings(info, settings)
     baselines = resume_baselines(store, identity, info.alerting_baseline)
     records = store.records(superseded=True)
     begins = [event.attempt for event in store.events() if event.kind == "begin"]

@@ -47,6 +47,21 @@ class TopicInfo:
 
 
 @dataclass(frozen=True, slots=True)
+class Parent:
+    """The run from which another one has branched off.
+
+    Attributes:
+        run: Its name.
+        folder: Where it was then.
+        step: Of the checkpoint from which training went on.
+    """
+
+    run: str
+    folder: str
+    step: int
+
+
+@dataclass(frozen=True, slots=True)
 class RunInfo:
     """The attributes of a run.
 
@@ -66,6 +81,7 @@ class RunInfo:
         run_id: Of this run alone, whatever its name; empty in older runs.
         seed: Of everything that the run draws; `None` in older runs.
         notes: Sentences a reader should know, for example that the model has no chat template.
+        parent: The run whose checkpoint this one went on from in a folder of its own; `None` for one that began anew.
     """
 
     run: str
@@ -88,6 +104,7 @@ class RunInfo:
     notes: tuple[str, ...] = ()
     run_id: str = ""
     seed: int | None = None
+    parent: Parent | None = None
     schema: int = SCHEMA
 
     def topic(self, topic_id: str) -> TopicInfo:
@@ -134,6 +151,9 @@ class Record:
         look: Number of the look in the run, from 0; never used twice, whatever a resume repeats.
         step: Optimizer steps done when the model was asked.
         phase: "start" before the first update, "end" after the last.
+        weights: What was asked, where it is not the weights of `step`: those that training has put back at its end,
+            such as "the best checkpoint, checkpoint-4"; empty otherwise, and in older runs.
+        parent: Name of the run that made this look, where this run has branched off from it; empty for its own.
         timestamp: Unix time in seconds at which the look ended.
         floors: The largest shifts that mean nothing: numeric ones, the judge's own noise once it is known, and those of
             the control topics at this look.
@@ -172,6 +192,8 @@ class Record:
     notes: tuple[str, ...] = ()
     fault: ModelFault | None = None
     superseded: bool = False
+    weights: str = ""
+    parent: str = ""
     schema: int = SCHEMA
 
     @property
@@ -246,6 +268,7 @@ __all__ = [
     "Floor",
     "Interval",
     "ModelFault",
+    "Parent",
     "Phase",
     "Record",
     "RunInfo",

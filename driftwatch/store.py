@@ -12,7 +12,9 @@
       endpoint.json      where /metrics is served
       webhook.json       the last alert that is settled with a hook
       heartbeat          touched while the process lives; tells a crashed run from a running one
-      replies/, evidence.jsonl, baseline-replies.jsonl     what alerts rest on
+      writer.json        the process that writes; gone when the run has ended
+      replies/, evidence.json, baseline-replies.jsonl      what alerts rest on
+      evidence.jsonl     the evidence after each look, for runs that go on from a checkpoint
 
 A line is written with its end in one call and flushed; a torn last line (the process died in it) is dropped by readers
 and cut by the next writer, both with a warning. Any other line that cannot be read costs itself alone. Nothing is ever
@@ -30,6 +32,7 @@ from typing import Any, Literal, TypeVar
 
 import msgspec
 
+from driftwatch import writer
 from driftwatch.drift.calibration import Calibration, LabelFit
 from driftwatch.drift.validity import Tally, Validity
 from driftwatch.errors import NewerSchemaError, StoreError
@@ -171,6 +174,14 @@ class RunStore:
                 "Pass output_dir=… with a writable folder."
             ) from err
 
+    def claim(self) -> bool:
+        """Become the one process that writes the run; false where another one lives."""
+        return writer.claim(self.folder)
+
+    def release(self) -> None:
+        """Be the writer no more."""
+        writer.release(self.folder)
+
     def append(self, record: Record) -> None:
         """Add one look, durably."""
         self.append_line("records.jsonl", record)
@@ -215,7 +226,7 @@ class RunStore:
 
     def beat(self) -> None:
         """Say that the process lives."""
-        (self.folder / "heartbeat").touch()
+        (self.folder / writer.HEARTBEAT).touch()
 
     # Reading
 

@@ -6,10 +6,11 @@ from test_callback import lora
 from test_confirm import confirmation
 
 from driftwatch.asking import ask_once
-from driftwatch.baselines import FILE
-from driftwatch.errors import ConfigError
+from driftwatch.baselines import FILE, load_baseline
+from driftwatch.errors import BaselineError, ConfigError, ProbeError
 from driftwatch.monitor import Monitor
 from driftwatch.probes.statement import StatementProbe
+from driftwatch.schedule import Schedule
 from driftwatch.store import RunStore
 from driftwatch.testing import tiny_model, tiny_pack
 
@@ -146,3 +147,81 @@ def test_adapters_without_pefts_wrapper_are_told_and_the_start_is_compared_with(
     monitor, _ = watched(tmp_path, model, tiny_tokenizer)
     assert monitor.info.alerting_baseline == "start"
     assert [note for note in monitor.info.notes if "put on it by transformers" in note and "get_peft_model" in note]
+
+
+# A run as a baseline
+
+
+def looked(folder, tokenizer, *, budget=0.01, failing=()):
+    """An SFT run of three looks and an end; `failing` names the looks at which the probe gives up."""
+
+    class Probe(StatementProbe):
+        looks = 0
+
+        def measure(self, model, **options):
+            if not options.get("permuted"):
+                self.looks += 1
+                if self.looks - 1 in failing:
+                    raise ProbeError("the model could not be asked")
+            return super().measure(model, **options)
+
+    now = [0.0]
+    monitor = Monitor(
+        tiny_pack(),
+        run="sft",
+        output_dir=folder,
+        exporters=(),
+        schedule=Schedule(every_steps=50, early_dense=False, at_steps=(1, 2, 3), budget=budget),
+        probes=(Probe(naysaying_items=0, block_items=6),),
+        clock=lambda: now[0],
+    )
+    model = tiny_model(tokenizer)
+    monitor.begin(model, tokenizer, planned_steps=200)
+    for step in (1, 2, 3):
+        now[0] += 0.001
+        if monitor.is_due(step):
+            try:
+                monitor.observe(model, step)
+            except ProbeError as err:
+                monitor.fail(step, err)
+    return monitor, model
+
+
+def test_the_look_at_the_end_asks_the_whole_bank_and_its_cost_is_announced(tmp_path, tiny_tokenizer):
+    monitor, model = looked(tmp_path, tiny_tokenizer)
+    record = monitor.observe(model, 200, phase="end")
+    monitor.close("finished")
+    first, *partial, _ = monitor.store.records()
+    assert any("asks the whole bank, whatever the budget has left: about" in note for note in first.notes)
+    assert not [note for note in record.notes if "blocks of the bank" in note]
+    assert sum(stance.num_items for stance in record.stances) == sum(stance.num_items for stance in first.stances)
+    baseline = load_baseline(tmp_path / "sft")
+    assert len(baseline.stances) == 18
+    assert baseline.notes == ("last whole observation of run sft: step 200",)
+    assert len(partial) == 3
+
+
+def test_a_baseline_is_made_of_the_last_whole_look_and_says_of_which(tmp_path, tiny_tokenizer):
+    monitor, _ = looked(tmp_path, tiny_tokenizer, budget=None, failing=(2, 3))
+    monitor.close("failed")
+    baseline = load_baseline(tmp_path / "sft")
+    assert len(baseline.stances) == 18
+    assert baseline.notes[0].startswith("last whole observation of run sft: step 1; later ones, up to step 3")
+
+
+def test_a_look_without_answers_is_no_baseline(tmp_path, tiny_tokenizer):
+    monitor, model = looked(tmp_path, tiny_tokenizer, budget=None)
+    with torch.no_grad():
+        model.lm_head.weight.fill_(float("nan"))
+    monitor.observe(model, 200, phase="end")
+    monitor.close("finished")
+    assert load_baseline(tmp_path / "sft").notes[0].startswith("last whole observation of run sft: step 3; later")
+
+
+def test_a_run_without_a_whole_look_is_refused_as_a_baseline(tmp_path, tiny_tokenizer):
+    monitor, _ = looked(tmp_path, tiny_tokenizer)
+    monitor.close("finished")
+    path = tmp_path / "sft/stances.jsonl"
+    path.write_bytes(b"".join(path.read_bytes().splitlines(keepends=True)[1:]))
+    with pytest.raises(BaselineError, match=r"an observation of the whole bank in the run in .*found 3 observations"):
+        load_baseline(tmp_path / "sft")

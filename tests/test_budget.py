@@ -200,13 +200,13 @@ def test_budget_too_small_for_one_look_of_the_core_is_said_at_the_start(caplog):
     with caplog.at_level(logging.WARNING):
         run.train(2)
     assert len(caplog.messages) == 1
-    assert "leaves 0.0 s for looks after the first in a run of about 1012 s" in caplog.text
-    assert "the smallest look takes 1.6 s: only the one at the end will happen" in caplog.text
-    assert "One fits with a budget of 1.16 %" in caplog.text
+    assert "leaves 0.1 s for looks after the first in a run of about 1015 s" in caplog.text
+    assert "the one at the end, which asks the whole bank, takes 5.1 s: only that one will happen" in caplog.text
+    assert "It fits with a budget of 1.50 %" in caplog.text
 
 
 def test_named_budget_is_enough_for_a_look(caplog):
-    run = Run.of(Schedule(every_steps=100, budget=0.0117), FULL, COSTLY, planned_steps=1000)
+    run = Run.of(Schedule(every_steps=100, budget=0.0151), FULL, COSTLY, planned_steps=1000)
     with caplog.at_level(logging.WARNING):
         run.train(1000)
     assert caplog.messages == []

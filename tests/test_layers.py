@@ -13,7 +13,7 @@ LAYERS = (
     ("errors", "plugins", "schedule", "stance", "life", "copying", "topics", "judges.judge", "__init__"),
     ("drift",),
     ("record", "metrics", "samples", "alerts", "fault", "decision"),
-    ("store", "folder", "exporters", "delivery"),
+    ("store", "writer", "folder", "exporters", "delivery"),
     ("mixin", "report", "service", "grafana", "stack"),
     (
         "averaging",
@@ -45,8 +45,12 @@ LAYERS = (
         "late_start",
         "replies",
         "opening",
+        "branching",
+        "last_weights",
+        "resuming",
         "monitor",
         "actions",
+        "afterwards",
         "trainers",
         "callback",
         "config",
@@ -57,8 +61,7 @@ LAYERS = (
 )
 # Named for what they are allowed to need; everything below the model side runs without torch.
 TORCH_FREE = {"errors", "plugins", "schedule", "stance", "topics", "drift", "record", "metrics", "samples", "alerts"}
-TORCH_FREE |= {"life", "copying"}
-TORCH_FREE |= {"fault", "decision"}
+TORCH_FREE |= {"life", "copying", "writer", "fault", "decision"}
 TORCH_FREE |= {"store", "folder", "exporters", "delivery", "mixin", "report", "service", "grafana", "stack"}
 
 

@@ -1,6 +1,7 @@
 """The life of a trainer: whatever ends a training, the run ends with it, and nothing of it is held."""
 
 import copy
+import dataclasses
 import gc
 import logging
 import os
@@ -31,6 +32,13 @@ def tokenizer():
     return tiny_tokenizer()
 
 
+def small_pack():
+    """A value topic and a control of two items each, so that a look takes a moment."""
+    pack = tiny_pack()
+    topics = tuple(dataclasses.replace(pack.topics[number], items=pack.topics[number].items[:2]) for number in (0, 2))
+    return dataclasses.replace(pack, topics=topics)
+
+
 def callback(folder, **options):
     settings = {
         "schedule": Schedule(every_steps=1, early_dense=False, budget=None),
@@ -38,10 +46,10 @@ def callback(folder, **options):
         "run": "r1",
         "probes": (StatementProbe(naysaying_items=0),),
     }
-    return DriftCallback(tiny_pack(), output_dir=folder / "runs", **{**settings, **options})
+    return DriftCallback(small_pack(), output_dir=folder / "runs", **{**settings, **options})
 
 
-def trainer(folder, tokenizer, callbacks, model=None, **options):
+def trainer(folder, tokenizer, callbacks, model=None, eval_dataset=None, **options):
     set_seed(0)
     settings = {"max_steps": 3, "per_device_train_batch_size": 2, "report_to": [], "use_cpu": True}
     settings |= {"save_strategy": "no", "disable_tqdm": True}
@@ -50,6 +58,7 @@ def trainer(folder, tokenizer, callbacks, model=None, **options):
         model=model or tiny_model(tokenizer),
         args=TrainingArguments(str(folder / "out"), **{**settings, **options}),
         train_dataset=[{"input_ids": ids, "labels": ids}] * 16,
+        eval_dataset=eval_dataset,
         processing_class=tokenizer,
         callbacks=callbacks,
     )
@@ -126,7 +135,7 @@ def test_the_next_training_ends_the_run_of_one_that_was_interrupted(tmp_path, to
 
 
 def test_a_monitor_that_is_given_up_ends_its_run(tmp_path, tokenizer):
-    monitor = Monitor(tiny_pack(), output_dir=tmp_path, run="r1", exporters=())
+    monitor = Monitor(small_pack(), output_dir=tmp_path, run="r1", exporters=())
     model = tiny_model(tokenizer)
     monitor.begin(model, tokenizer)
     threads = delivery_threads()
@@ -138,7 +147,7 @@ def test_a_monitor_that_is_given_up_ends_its_run(tmp_path, tokenizer):
 
 
 def test_a_look_after_what_was_taken_for_the_end_is_kept(tmp_path, tokenizer):
-    monitor = Monitor(tiny_pack(), output_dir=tmp_path, run="r1", exporters=())
+    monitor = Monitor(small_pack(), output_dir=tmp_path, run="r1", exporters=())
     model = tiny_model(tokenizer)
     monitor.begin(model, tokenizer)
     threads = delivery_threads()
@@ -235,7 +244,7 @@ def test_an_error_that_nobody_catches_ends_the_run(tmp_path):
 
 def test_a_forked_worker_closes_what_it_inherits_and_writes_nothing(tmp_path):
     act = (
-        "import urllib.request; watch = DriftCallback._newest(); "
+        "import urllib.request; watch = [*DriftCallback._made.values()][-1]; "
         "port = int(watch.monitor.url.rsplit(':', 1)[1]); pid = os.fork(); "
         "watch.monitor.close('failed') if pid == 0 else None; "
         "os._exit(signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL) if pid == 0 else None; "
@@ -251,7 +260,7 @@ def test_a_port_is_free_although_a_forked_worker_lives(tmp_path):
     from driftwatch.service.live import listening
 
     exporter = PrometheusExporter(port=0)
-    monitor = Monitor(tiny_pack(), output_dir=tmp_path, run="r1", exporters=(exporter,))
+    monitor = Monitor(small_pack(), output_dir=tmp_path, run="r1", exporters=(exporter,))
     tokenizer = tiny_tokenizer()
     monitor.begin(tiny_model(tokenizer), tokenizer)
     port = int(exporter.url.rsplit(":", 1)[1])
@@ -338,7 +347,7 @@ def test_a_path_stays_what_it_was_when_the_process_changes_its_folder(tmp_path, 
     (tmp_path / "elsewhere").mkdir()
     monkeypatch.chdir(tmp_path)
     watch = DriftCallback(
-        tiny_pack(), schedule=Schedule(every_steps=1, budget=None), exporters=(), run="r1", output_dir=own
+        small_pack(), schedule=Schedule(every_steps=1, budget=None), exporters=(), run="r1", output_dir=own
     )
     run = trainer(Path(), tokenizer, [watch, Wander()])
     run.train()

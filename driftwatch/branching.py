@@ -1,0 +1,118 @@
+"""Branching: training goes on from a checkpoint of another run, which stays as it is.
+
+The branch is a run of its own, with its own folder, writer and evidence. It begins with what its parent had found by
+the checkpoint: the baselines, the looks up to it, and the evidence as of then, never that of later looks, which belongs
+to another model.
+"""
+
+import shutil
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import msgspec
+
+from driftwatch.baselines import resume_baselines
+from driftwatch.folder import free_folder
+from driftwatch.keeping import BASELINE_REPLIES, EVIDENCE_FILE, RELIABILITY_FILE, evidence_at, replies_file
+from driftwatch.opening import Opened, Settings, check_settings, new_run_id
+from driftwatch.record import Cost, Parent, Record
+from driftwatch.store import RunStore
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """Where a checkpoint stands in the run that made it.
+
+    Attributes:
+        folder: Of the run.
+        attempt: That made it; `None` for the latest.
+        look: The number that the next look would have had; `None` after the latest.
+        step: Optimizer steps done.
+        is_elsewhere: Whether training goes on in another output folder than the run's, so that it is a branch.
+    """
+
+    folder: Path
+    step: int
+    attempt: int | None = None
+    look: int | None = None
+    is_elsewhere: bool = False
+
+
+def history(store: RunStore, at: Checkpoint) -> list[Record]:
+    """The looks of the parent that belong to a checkpoint, oldest first."""
+    last = at.attempt if at.attempt is not None else max((e.attempt for e in store.events()), default=0)
+    resumed = [(e.attempt, e.step) for e in store.events() if e.kind == "begin" and e.attempt <= last]
+    return [
+        record
+        for record in store.records(superseded=True)
+        if record.attempt <= last
+        and record.step <= at.step
+        and (at.look is None or record.look < at.look)
+        and not any(attempt > record.attempt and step < record.step for attempt, step in resumed)
+    ]
+
+
+def can_branch(at: Checkpoint, *, with_replies: bool) -> bool:
+    """Whether the parent has kept its evidence as of the checkpoint; runs of older versions have the latest only."""
+    store = RunStore(at.folder)
+    return not with_replies or evidence_at(store, history(store, at)) is not None
+
+
+def branched(at: Checkpoint, folder: Path, name: str | None, identity: dict[str, str], settings: Settings) -> Opened:
+    """A new run that goes on from a checkpoint of another one.
+
+    Args:
+        at: The checkpoint.
+        folder: Parent folder of the new run's.
+        name: Of the new run; `None` takes the parent's.
+        identity: What is asked now.
+        settings: What decides about the evidence; they must be the parent's.
+
+    Raises:
+        ConfigError, BaselineError, StoreError: Other settings, another way of asking, or a parent that is not whole.
+    """
+    parent = RunStore(at.folder)
+    info = parent.info()
+    check_settings(info, settings)
+    baselines = resume_baselines(parent, identity, info.alerting_baseline)
+    looks = history(parent, at)
+    store = RunStore(free_folder(folder, name or info.run))
+    attempt = 1 + max((record.attempt for record in looks), default=-1)
+    origin = Parent(info.run, str(parent.folder), at.step)
+    info = replace(info, run=store.folder.name, created=time.time(), run_id=new_run_id(), parent=origin)
+    _copy(parent, store, looks)
+    store.create(info)
+    store.claim()
+    text = f"goes on from run {origin.run} at step {at.step} ({origin.folder})"
+    store.append_event("branch", attempt=attempt, step=at.step, text=text)
+    return Opened(
+        folder=store.folder,
+        info=info,
+        baselines=baselines,
+        attempt=attempt,
+        next_look=max((record.look for record in looks), default=-1) + 1,
+        totals=looks[-1].cost if looks else Cost(),
+        last=looks[-1] if looks else None,
+    )
+
+
+def _copy(parent: RunStore, store: RunStore, looks: list[Record]) -> None:
+    """Everything that the branch begins with; the description comes later, so that readers see a whole run."""
+    for path in [*parent.folder.glob("baseline-*.json"), *(parent.folder / n for n in ("pack.json", RELIABILITY_FILE))]:
+        if path.is_file():
+            shutil.copyfile(path, store.folder / path.name)
+    for line in parent.lines(BASELINE_REPLIES):
+        store.append_line(BASELINE_REPLIES, msgspec.Raw(line.strip()))
+    kept = {(record.look, record.attempt) for record in looks}
+    for found in parent.look_stances():
+        if (found.look, found.attempt) in kept:
+            store.append_line("stances.jsonl", found)
+    for record in looks:
+        if (path := parent.folder / replies_file(record.look)).is_file():
+            (store.folder / path.parent.name).mkdir(exist_ok=True)
+            shutil.copyfile(path, store.folder / replies_file(record.look))
+        ours = replace(record, run=store.folder.name, parent=record.parent or parent.folder.name, superseded=False)
+        store.append(ours)
+    if (saved := evidence_at(parent, looks)) is not None:
+        store.write_json(EVIDENCE_FILE, saved)

@@ -1,0 +1,78 @@
+"""Last weights: which weights a training leaves, and whether they are those that were asked last.
+
+A Trainer may put the best checkpoint in their place at the end of training (`load_best_model_at_end`), other callbacks
+averages (EMA, SWA), all of which comes after the last step. It depends on the version whether any event lies between
+the end of training and the change: transformers 5.23 logs the figures of training before it, 5.0 after it. Whether
+weights have been changed is seen on the weights.
+"""
+
+from collections.abc import Mapping
+from itertools import islice
+from pathlib import Path
+from typing import Any, ClassVar
+
+from driftwatch.probes.in_step import is_sharded
+from driftwatch.weights import checksum
+
+FEW = 8  # trained parameters that are looked at after each step
+OVER = "train_runtime"  # the Trainer logs it once, when training is over
+OTHERS = "other weights, averages for example"
+KEPT = 64  # trainings of one process whose last weights are remembered
+
+Mark = tuple[tuple[int, int], ...]
+
+
+class Weights:
+    """What is known of the weights of one training as it goes."""
+
+    _left: ClassVar[dict[str, str]] = {}  # by checksum, what trainings of this process have left
+
+    def __init__(self) -> None:
+        self._mark: Mark = ()
+        self._asked: tuple[int, str] = (-1, "")
+
+    def stepped(self, model: Any) -> None:
+        """A step of training has ended; what it left is marked, not read."""
+        self._mark = mark_of(model)
+
+    def asked(self, model: Any, step: int) -> None:
+        """These were asked, at this step."""
+        self._asked, self._mark = (step, checksum(model)), mark_of(model)
+
+    def are_others(self, model: Any, step: int) -> bool:
+        """Whether a model's weights are not those that the last step left, as far as this rank sees."""
+        if self._asked[0] == step:
+            return self._asked[1] != checksum(model)
+        # A sharded parameter moves at each use; only where it was asked at the last step is it known.
+        return bool(self._mark) and self._mark != mark_of(model) and not is_sharded(model)
+
+    def leave(self, model: Any, run: str, step: int) -> None:
+        """Training has ended with these."""
+        while len(Weights._left) >= KEPT:
+            Weights._left.pop(next(iter(Weights._left)))
+        Weights._left[checksum(model)] = f"training starts from the weights that run {run} left at step {step}"
+
+    def left_by(self, model: Any) -> tuple[str, ...]:
+        """Whose weights a training starts from, in words, if a watched training of this process has left them."""
+        found = Weights._left.get(checksum(model)) if Weights._left else None
+        return () if found is None else (found,)
+
+
+def mark_of(model: Any) -> Mark:
+    """What tells that weights were written since: their place, and how often they were changed in it."""
+    trained = (weight for weight in model.parameters() if weight.requires_grad)
+    return tuple((weight.data_ptr(), weight._version) for weight in islice(trained, FEW))
+
+
+def is_over(state: Any, control: Any, logs: Mapping[str, Any] | None = None) -> bool:
+    """Whether training is over with this step, as far as an event tells."""
+    at_its_end = state.max_steps > 0 and state.global_step >= state.max_steps
+    return bool(at_its_end or control.should_training_stop or OVER in (logs or ()))
+
+
+def put_back(args: Any, state: Any) -> str:
+    """What the Trainer has put in place of the last step's weights, in words; empty where it is those."""
+    best = state.best_model_checkpoint if args.load_best_model_at_end else None
+    if best is None or Path(best).name == f"checkpoint-{state.global_step}":
+        return ""
+    return f"the best checkpoint, {Path(best).name}"
