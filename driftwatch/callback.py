@@ -15,6 +15,7 @@ in a metric, and kept in the record. Where the very first one fails, the run beg
 `on_train_end` never comes where training ends by an error or by Ctrl-C. The run ends all the same, as `life` says.
 """
 
+import contextlib
 import logging
 import weakref
 from collections.abc import Callable, Mapping, Sequence
@@ -31,19 +32,20 @@ from driftwatch.confirmation import Confirmation
 from driftwatch.copying import renewed
 from driftwatch.drift.compare import BaselineName
 from driftwatch.drift.tolerance import TOLERATED
-from driftwatch.errors import SETTINGS, ConfigError, RanksError
+from driftwatch.errors import SETTINGS, ConfigError, RanksError, UnfitError
 from driftwatch.exporters.exporter import Exporter
 from driftwatch.folder import absolute
 from driftwatch.late_start import LateStart
 from driftwatch.life import nothing, training_loop, weakly
 from driftwatch.monitor import Monitor
+from driftwatch.probes.causal import NotAsked, why_not_causal
 from driftwatch.probes.engine import Engine, find_engine
 from driftwatch.probes.probe import Probe
 from driftwatch.probes.ranks import everywhere, num_ranks, on_first, speaks
 from driftwatch.schedule import Schedule, looks_are_off
 from driftwatch.topics import TopicPack
 from driftwatch.topics.names import run_name
-from driftwatch.trainers import TrainerSupport, policy_of, refusal, trainer_of
+from driftwatch.trainers import NO_TOKENIZER, NOT_CAUSAL, TrainerSupport, policy_of, refusal, tokenizer_of, trainer_of
 
 logger = logging.getLogger(__name__)
 
@@ -211,8 +213,10 @@ class DriftCallback(TrainerCallback, ExportableState):  # type: ignore[misc] # t
         if self._is_off:
             return
         monitor, model, trainer = self.monitor, policy_of(kwargs["model"]), trainer_of(args)
+        tokenizer = tokenizer_of(kwargs.get("processing_class"), kwargs.get("train_dataloader"))
+        optimizer = kwargs.get("optimizer")
         with monitor.part("settings"):
-            everywhere(lambda: self._check(model, trainer), "checking the settings")
+            everywhere(lambda: self._check(model, tokenizer, trainer, optimizer), "checking the settings")
             engine = self._engine(args)
         if not self._own_output_dir:
             monitor.output_dir = absolute(args.output_dir) / "driftwatch"
@@ -221,7 +225,7 @@ class DriftCallback(TrainerCallback, ExportableState):  # type: ignore[misc] # t
         monitor.attach(args, state)
         monitor.begin(
             model,
-            kwargs.get("processing_class"),
+            tokenizer,
             step=state.global_step,
             planned_steps=state.max_steps if state.max_steps > 0 else None,
             trainer=trainer.trainer if trainer is not None else None,
@@ -287,10 +291,15 @@ class DriftCallback(TrainerCallback, ExportableState):  # type: ignore[misc] # t
         finished = state.max_steps <= 0 or state.global_step >= state.max_steps
         self._guarded(state.global_step, lambda: self.monitor.close("finished" if finished else "stopped"))
 
-    def _check(self, model: Any, trainer: TrainerSupport | None) -> None:
+    def _check(self, model: Any, tokenizer: Any, trainer: TrainerSupport | None, optimizer: Any) -> None:
         """Refuse what cannot be asked, and say beforehand what a trainer will not do."""
         if (why := refusal(model, trainer)) is not None:
-            raise ConfigError(why)
+            raise UnfitError(why)
+        if tokenizer is None:
+            raise UnfitError(NO_TOKENIZER)
+        with contextlib.suppress(NotAsked):  # the first look says what is wrong, and how to mend it
+            if (why := why_not_causal(model, tokenizer, optimizer=optimizer)) is not None:
+                raise UnfitError(NOT_CAUSAL.format(model=type(model).__name__, why=why))
         if trainer is not None and not trainer.stops and any(action.name == "stop" for action in self._actions):
             logger.warning(
                 '%s does not heed a request to stop: the action "stop" will be reported, and training goes on',

@@ -4,6 +4,7 @@
 
     DriftwatchError
     ├── ConfigError        a setting that cannot work; raised before training begins
+    │   └── UnfitError     a training that cannot be watched, whatever the settings
     ├── PackError          a topic pack that cannot be used; names file and line
     ├── BaselineError      a baseline that is missing, torn, or not comparable
     ├── StoreError         a run folder that cannot be read or written
@@ -24,6 +25,10 @@ class DriftwatchError(Exception):
 
 class ConfigError(DriftwatchError):
     """A setting that cannot work."""
+
+
+class UnfitError(ConfigError):
+    """A training that cannot be watched, whatever the settings: another kind of model, or no tokenizer."""
 
 
 class PackError(DriftwatchError):

@@ -15,6 +15,13 @@ NO_LANGUAGE_HEAD = (
     "driftwatch asks a causal language model for its views, and {model} has no language head: it gives scores or "
     "hidden states, not words. Add DriftCallback to the trainer of the policy instead."
 )
+NOT_CAUSAL = (
+    "driftwatch asks a causal language model for its views, and {model} is none: {why}. Train it without DriftCallback."
+)
+NO_TOKENIZER = (
+    "driftwatch needs a tokenizer, and the Trainer has no processing_class, nor has its data collator one. "
+    "Pass processing_class=… to the Trainer."
+)
 ENCODER_DECODER = (
     "driftwatch asks causal language models, and {model} is an encoder-decoder. Train it without DriftCallback."
 )
@@ -92,12 +99,34 @@ def trainer_of(arguments: object) -> TrainerSupport | None:
 
 
 def policy_of(model: Any) -> Any:
-    """The language model inside what a trainer hands to callbacks: PPO's wrapper also holds a value model."""
+    """The language model inside what a trainer hands to callbacks.
+
+    PPO's wrapper also holds a value model, and one with a value head holds the head beside the model.
+    """
     held: Any
     for held in (model, getattr(model, "module", None)):  # replicas keep the wrapper under "module"
         if hasattr(held, "policy") and hasattr(held, "value_model"):
             return held.policy
+        if hasattr(held, "v_head") and hasattr(held, "pretrained_model"):
+            return held.pretrained_model
     return model
+
+
+def tokenizer_of(processing_class: Any, dataloader: Any = None) -> Any:
+    """The tokenizer or processor of a Trainer, or else of its data collator; `None` where neither has one for text.
+
+    Args:
+        processing_class: The Trainer's own.
+        dataloader: Whose collator may know it.
+    """
+    found, collator = processing_class, getattr(dataloader, "collate_fn", None)
+    for _ in range(4):  # the Trainer's own wrapper removes columns around the user's collator
+        if found is not None or collator is None:
+            break
+        names = ("processing_class", "tokenizer", "processor")
+        found = next((one for name in names if (one := getattr(collator, name, None)) is not None), None)
+        collator = getattr(collator, "data_collator", None)
+    return found if callable(getattr(getattr(found, "tokenizer", found), "encode", None)) else None
 
 
 def refusal(model: Any, trainer: TrainerSupport | None = None) -> str | None:

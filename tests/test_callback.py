@@ -3,7 +3,7 @@ import logging
 
 import pytest
 import torch
-from transformers import Trainer, TrainingArguments
+from transformers import Trainer, TrainingArguments, default_data_collator
 
 from driftwatch import DriftCallback, RunStore, Schedule
 from driftwatch.errors import BaselineError, ConfigError, ProbeError
@@ -147,6 +147,7 @@ def test_an_operator_can_turn_a_running_job_s_looks_off(tmp_path, tokenizer, mon
 def test_a_trainer_without_tokenizer_is_refused_before_training(tmp_path, tokenizer):
     run = trainer(tmp_path, tokenizer, [callback(tmp_path)])
     run.processing_class = run.callback_handler.processing_class = None
+    run.data_collator = default_data_collator  # the Trainer's usual one would know the tokenizer
     with pytest.raises(ConfigError, match=r"needs a tokenizer.*processing_class"):
         run.train()
     assert run.state.global_step == 0

@@ -44,8 +44,9 @@ def command(ctx: click.Context, config: Path | None) -> None:
     driftwatch run --config drift.yaml -- accelerate launch --num_processes 2 train.py
     driftwatch run --config drift.yaml -- trl dpo --model_name_or_path ...
 
-    A trainer that has a DriftCallback keeps it. The exit code is the command's own; 3 if it ended well and nothing was
-    watched, 127 if there is no such command. Without the prefix nothing of it is left.
+    A trainer that has a DriftCallback keeps it; one whose model is no causal language model is left alone, with a line.
+    The exit code is the command's own; 3 if it ended well and no Trainer trained in it, 127 if there is no such
+    command. Without the prefix nothing of it is left.
     """  # noqa: D301 - the backspace is click's mark of lines that stay as they are
     from driftwatch.config import load_config
     from driftwatch.config.resolved import check_environment

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from driftwatch.errors import DriftwatchError
+from driftwatch.errors import DriftwatchError, UnfitError
 from driftwatch.launch.notes import CONFIG, Note, leave, say
 
 if TYPE_CHECKING:
@@ -39,7 +39,16 @@ def _watching(on_train_begin: Callable[..., Any]) -> Callable[..., Any]:
         # has not seen (transformers 5.23, Trainer._save_checkpoint).
         state.stateful_callbacks.setdefault(type(added).__name__, added.state())
         with _said_in_a_line():
-            found = on_train_begin(self, args, state, control, **kwargs)
+            try:
+                found = on_train_begin(self, args, state, control, **kwargs)
+            except Exception as err:
+                if isinstance(err, DriftwatchError) and not isinstance(err, UnfitError):
+                    raise
+                # Ours comes last: everybody else's part in this event is done. If it was another's error, it is theirs.
+                if not isinstance(err, UnfitError) and not _is_ours(err):
+                    raise
+                _leave_alone(self, who, added, err)
+                return control
         _announce(who, added)
         return found
 
@@ -64,7 +73,7 @@ def _add_callback(handler: Any, who: str, arguments: Any) -> "DriftCallback | No
     """
     from driftwatch.callback import DriftCallback
     from driftwatch.config import load_config, make_callback
-    from driftwatch.trainers import policy_of, refusal, trainer_of
+    from driftwatch.trainers import policy_of, tokenizer_of
 
     known = next((callback for callback in handler.callbacks if isinstance(callback, DriftCallback)), None)
     if known is not None:
@@ -72,7 +81,9 @@ def _add_callback(handler: Any, who: str, arguments: Any) -> "DriftCallback | No
             _tell(Note("own", who), f"{who} has a DriftCallback of its own; nothing is added")
             return None
         return known
-    if (why := refusal(policy_of(_unwrapped(handler.model)), trainer_of(arguments))) is not None:
+    model = policy_of(_unwrapped(handler.model))
+    tokenizer = tokenizer_of(handler.processing_class, handler.train_dataloader)
+    if (why := _unfit(model, tokenizer, arguments, handler.optimizer)) is not None:
         # Passed by hand, the callback refuses such a trainer; here it may be one stage of several.
         _tell(Note("unfit", f"{who}: {why}"), f"{who} is left alone: {why}")
         return None
@@ -80,6 +91,40 @@ def _add_callback(handler: Any, who: str, arguments: Any) -> "DriftCallback | No
     callback._launched = True
     handler.add_callback(callback)
     return callback
+
+
+def _unfit(model: Any, tokenizer: Any, arguments: Any, optimizer: Any) -> str | None:
+    """Why a training cannot be watched, found out by a trial; `None` where it can."""
+    from driftwatch.probes.causal import NotAsked, why_not_causal
+    from driftwatch.trainers import NO_TOKENIZER, NOT_CAUSAL, refusal, trainer_of
+
+    if (why := refusal(model, trainer_of(arguments))) is not None:
+        return why
+    if tokenizer is None:
+        return NO_TOKENIZER
+    try:
+        why = why_not_causal(model, tokenizer, optimizer=optimizer)
+    except NotAsked as err:
+        why = str(err)
+    return None if why is None else NOT_CAUSAL.format(model=type(model).__name__, why=why)
+
+
+def _is_ours(err: BaseException) -> bool:
+    """Whether an error came up in what our callback did."""
+    frame = err.__traceback__
+    while frame is not None:
+        if frame.tb_frame.f_globals.get("__name__") == "driftwatch.callback":
+            return True
+        frame = frame.tb_next
+    return False
+
+
+def _leave_alone(handler: Any, who: str, added: "DriftCallback", err: Exception) -> None:
+    """Take our callback out again: the training goes on as it would have without it."""
+    handler.remove_callback(added)
+    added.monitor.close("failed")
+    why = str(err) if isinstance(err, UnfitError) else f"its model cannot be asked ({type(err).__name__}: {err})"
+    _tell(Note("unfit", f"{who}: {why}"), f"{who} is left alone: {why}")
 
 
 def _announce(who: str, callback: "DriftCallback") -> None:

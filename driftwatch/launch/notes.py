@@ -57,19 +57,17 @@ def _read(line: str) -> Note | None:
 
 
 def check(notes: list[Note], command: str) -> None:
-    """Check that a training was watched.
+    """Check that a training was watched, or left alone with a line of its own.
 
     Raises:
         ConfigError: None was; the sentence says how far it came.
     """
     kinds = {note.kind for note in notes}
-    if kinds & {"attached", "own"}:
+    if kinds & {"attached", "own", "unfit"}:
         return
     said = {note.kind: note.text for note in notes}
     if "failed" in kinds:
         why = f"driftwatch could not begin in {said['failed']}. Install it beside the training: {_install()}."
-    elif "unfit" in kinds:
-        why = f"{said['unfit']}"
     elif "loaded" in kinds:
         why = (
             "it imported transformers, and no Trainer began to train. For a loop of your own use Monitor: "

@@ -6,7 +6,7 @@ Otherwise the first look ends in an IndexError of torch, or on a GPU in an asser
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from driftwatch.errors import ConfigError
+from driftwatch.errors import UnfitError
 from driftwatch.probes.configs import setting, text_config
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ def check_fits(model: Any, chat: "ChatFormat", rows: Sequence[Sequence[int]], *,
         new_tokens: Tokens that are written after each row.
 
     Raises:
-        ConfigError: A token or a row does not fit.
+        UnfitError: A token or a row does not fit.
     """
     rows = [row for row in rows if len(row)]
     if not rows:
@@ -31,7 +31,7 @@ def check_fits(model: Any, chat: "ChatFormat", rows: Sequence[Sequence[int]], *,
     size, highest = _num_embeddings(model), max(map(max, rows))
     if size is not None and highest >= size:
         token = chat.token(highest)
-        raise ConfigError(
+        raise UnfitError(
             f"expected the model to have an embedding for every token of the prompts; found token {token!r} with id "
             f"{highest}, and embeddings for the ids below {size}. Call "
             "model.resize_token_embeddings(len(tokenizer)) before training, or use the tokenizer and chat template "
@@ -40,7 +40,7 @@ def check_fits(model: Any, chat: "ChatFormat", rows: Sequence[Sequence[int]], *,
     positions, longest = _num_positions(model), max(map(len, rows)) + new_tokens
     if positions is not None and longest > positions:
         written = f", of which {new_tokens} are written in reply" if new_tokens else ""
-        raise ConfigError(
+        raise UnfitError(
             f"expected every question to fit the model's {positions} positions (max_position_embeddings); found one "
             f"that needs {longest}{written}. Shorten the wrap (system, turns), lower max_new_tokens, or leave the "
             "longest items out of the pack."

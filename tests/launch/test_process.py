@@ -89,7 +89,6 @@ def test_long_commands_are_cut():
     [
         ([], "no Python below it imported the Trainer of transformers"),
         ([Note("loaded")], "it imported transformers, and no Trainer began to train"),
-        ([Note("loaded"), Note("unfit", "RewardTrainer: no head")], "RewardTrainer: no head"),
         ([Note("failed", "/py: No module named 'driftwatch'")], "could not begin in /py: No module .* pip install"),
     ],
 )
@@ -98,8 +97,8 @@ def test_a_command_in_which_nothing_was_watched_says_how_far_it_came(notes, why)
         check(notes, "train")
 
 
-@pytest.mark.parametrize("kind", ["attached", "own"])
-def test_one_watched_training_is_enough(kind):
+@pytest.mark.parametrize("kind", ["attached", "own", "unfit"])
+def test_a_training_that_was_watched_or_left_alone_with_a_line_is_enough(kind):
     check([Note("loaded"), Note("unfit", "a reward model"), Note(kind)], "train")
 
 
