@@ -58,7 +58,7 @@ def trainer(folder, callbacks=(), model=None, **options):
 
 
 def bert(kind, **options):
-    config = BertConfig(vocab_size=len(tiny_tokenizer()), max_position_embeddings=2048, **{**BERT, **options})
+    config = BertConfig(**{"vocab_size": len(tiny_tokenizer()), "max_position_embeddings": 2048, **BERT, **options})
     return kind(config)
 
 
@@ -194,19 +194,6 @@ def test_the_collators_tokenizer_is_used_where_the_trainer_has_none(tmp_path, la
     made.processing_class = made.callback_handler.processing_class = None
     made.train()
     assert [note["kind"] for note in launched()] == ["attached"]
-
-
-def test_an_error_of_ours_in_the_middle_leaves_the_training_alone(tmp_path, launched, monkeypatch, capsys):
-    from driftwatch.monitor import Monitor
-
-    def fail(self, *args, **kwargs):
-        raise IndexError("index out of range in self")
-
-    monkeypatch.setattr(Monitor, "begin", fail)
-    made = trainer(tmp_path)
-    made.train()
-    assert made.state.global_step == 2
-    assert "its model cannot be asked (IndexError: index out of range in self)" in capsys.readouterr().err
 
 
 def test_an_error_of_another_callback_is_its_own(tmp_path, launched):
