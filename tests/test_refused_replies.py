@@ -17,10 +17,12 @@ from driftwatch.testing import tiny_model, tiny_pack
 WHY = "this model says something else each time"
 
 
-def monitor(folder):
-    confirm = Confirmation(ByLetter(), Decoding(max_new_tokens=4), normal_draws=4, watched_draws=4)
+def monitor(folder, draws_a_topic=4):
+    confirm = Confirmation(
+        ByLetter(), Decoding(max_new_tokens=4), normal_draws=draws_a_topic, watched_draws=draws_a_topic
+    )
     probes = (StatementProbe(naysaying_items=0),)
-    return Monitor(tiny_pack(), probes=probes, confirm=confirm, run="r", output_dir=folder, exporters=())
+    return Monitor(tiny_pack(), probes=probes, confirm=confirm, run="r", output_dir=folder, exporters=(), seed=0)
 
 
 def refusing(*_, **__):
@@ -72,12 +74,12 @@ def test_one_question_that_is_not_finite_costs_its_draws_and_no_look(tmp_path, t
         return out
 
     model.get_base_model().register_forward_hook(overflow, with_kwargs=True)
-    watch = monitor(tmp_path)
+    watch = monitor(tmp_path, draws_a_topic=16)
     watch.begin(model, tiny_tokenizer, planned_steps=4)
     records = [watch.observe(model, step) for step in (1, 2, 3, 4)]
     watch.close("finished")
     assert watch.info.replies_refused is None
     assert not [failure for record in records for failure in record.failures]
     assert max(row.num_draws for row in records[-1].evidence) >= 16
-    replies = (tmp_path / "r" / "replies").glob("*.jsonl")
+    replies = list((tmp_path / "r" / "replies").glob("*.jsonl"))
     assert any(NOT_FINITE in file.read_text() for file in replies)
