@@ -16,7 +16,7 @@ from driftwatch.judges.judge import Asked, Order
 from driftwatch.probes.decoder import DecodingWay, most_batches
 from driftwatch.probes.decoding_trial import Proved, prove_decoding
 from driftwatch.probes.engine import Engine, written
-from driftwatch.probes.prompt import ChatFormat, question
+from driftwatch.probes.prompt import UNFINISHED, ChatFormat, question
 from driftwatch.probes.ranks import num_ranks, rank
 from driftwatch.probes.sampling import Decoding, Reply, sample
 from driftwatch.probes.sharding import is_tensor_parallel
@@ -154,7 +154,9 @@ class Interviewer:
             )
 
         replies = spread(model, questions, reply, batches * self._decoding.max_new_tokens)
-        if all(found.missing is not None for found in replies):  # the model, not a question, is what is wrong
+        if all(
+            found.missing not in (None, UNFINISHED) for found in replies
+        ):  # the model, not a question, is what is wrong
             raise ProbeError(f"none of {len(replies)} replies could be drawn: {replies[0].missing}.")
         return replies
 

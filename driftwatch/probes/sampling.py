@@ -224,7 +224,8 @@ class _Decoder:
         drawn = entropies[: num_tokens + (end is not None)]  # the decision to end was drawn too
         if not all(map(math.isfinite, drawn)):
             return Reply("", 0, False, None, missing=NOT_FINITE)
-        return Reply(fmt.decode(ids[:num_tokens]), num_tokens, end is not None, sum(drawn) / len(drawn))
+        said, entropy = ids[:num_tokens], sum(drawn) / len(drawn)
+        return Reply(fmt.decode(said), num_tokens, end is not None, entropy, missing=fmt.missing(said))
 
 
 def _choose(logits_BV: Tensor, uniform_B: Tensor, settings: Decoding, *, whole: bool | None = None) -> Tensor:
