@@ -72,6 +72,26 @@ July 2024. A template that loses the question is given content as a list of part
 prompt that training leaves out, and what follows is what it renders there. Thoughts before the final words are no
 reply; where only `enable_thinking=False` keeps a model from them, replies are asked for so, and the run says it.
 
+## Several ranks
+
+Trainings of three steps by hand on the CPU (gloo), of a tiny model, in the layouts that trainers make of it;
+`DRIFTWATCH_RANKS=docs/compat/ranks.jsonl python -m pytest -m nightly tests/distributed/test_layouts.py` makes the
+results. A Trainer of its own goes through the same in `tests/distributed/test_training.py`.
+
+- **identical**: the weights of every rank are those of the same training without driftwatch.
+- **figures**: the first observation is that of one process, within 0.0001 nats per token (bfloat16: 0.1).
+- **raises**, **is slow**: one rank fails, or takes longer than the others wait, in the middle of an observation, which
+  is abandoned on all ranks; the next ones are made, and the weights stay identical.
+- **is killed**: by SIGTERM in the middle of an observation; all ranks end with the exit codes that they have without
+  driftwatch.
+- **full disk**: no file of the run takes a line; training ends with identical weights.
+
+{ranks}
+
+Replies are not drawn under tensor parallelism. Pipeline, expert, sequence and context parallelism are refused before
+training ([why](design/0051-which-ranks-are-asked.md)); replicas that have grown apart (LocalSGD, DiLoCo) are asked on
+rank 0, and the record says so. XPU and NPU have been tried by nobody.
+
 ## Versions
 
 The trainings above:
@@ -119,6 +139,38 @@ class Row:
 
 
 @dataclass(frozen=True, slots=True)
+class Layout:
+    """What was found with one layout of training over several ranks.
+
+    Attributes:
+        ranks: How many.
+        killed: Whether all ranks end as without driftwatch where one is killed.
+        identical: Whether the weights are; this and the others are `None` where the layout could not be trained.
+        figures: Whether the first observation is that of one process.
+        raises: Whether a rank that raises costs one observation, and nothing else.
+        slow: The same for a rank that is slow.
+        disk: Whether a full disk changes nothing about training.
+        versions: Of the packages.
+    """
+
+    layout: str
+    ranks: int
+    versions: dict[str, str]
+    killed: bool
+    identical: bool | None = None
+    figures: bool | None = None
+    raises: bool | None = None
+    slow: bool | None = None
+    disk: bool | None = None
+
+    @property
+    def cells(self) -> list[str]:
+        """One word a column."""
+        found = (self.identical, self.figures, self.raises, self.slow, self.killed, self.disk)
+        return ["not run" if value is None else "yes" if value else "no" for value in found]
+
+
+@dataclass(frozen=True, slots=True)
 class Suite:
     """How the default suite ended somewhere: numbers of tests, and versions of Python and of the packages."""
 
@@ -152,6 +204,7 @@ def trainers_page(folder: Path = RESULTS) -> str:
         "by_template": _table(list(TEMPLATE_HEAD), by_template),
         "by_trainer": _by_trainer(results),
         "by_model": _by_model(results),
+        "ranks": _by_layout(folder),
         "versions": _versions(results),
         "suites": _suites(folder),
         "oldest": [OLDEST_RUN if "oldest" in results else OLDEST_NOT_RUN],
@@ -184,6 +237,22 @@ def _by_model(results: dict[str, list[Row]]) -> list[str]:
         if row.family != PLAIN_FAMILY or row.weights != FULL
     ]
     return _table(["model and template", "weights", "trainer", *COLUMNS], rows)
+
+
+def _by_layout(folder: Path) -> list[str]:
+    path = folder / "ranks.jsonl"
+    if not path.is_file():
+        return ["No result is kept yet."]
+    lines = path.read_bytes().splitlines()
+    latest = {
+        (row.layout, row.ranks): row for row in (msgspec.json.decode(line, type=Layout) for line in lines if line)
+    }
+    rows = [
+        [row.layout, str(row.ranks), *row.cells, ", ".join(f"{name} {number}" for name, number in row.versions.items())]
+        for row in latest.values()
+    ]
+    head = ["layout", "ranks", "identical", "figures", "raises", "is slow", "is killed", "full disk", "versions"]
+    return _table(head, rows)
 
 
 def _versions(results: dict[str, list[Row]]) -> list[str]:

@@ -6,6 +6,7 @@ demand, guarded by a fingerprint; where it does not, its replies are drawn and d
 once, in its order.
 """
 
+import logging
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -43,6 +44,8 @@ from driftwatch.probes.sampler import Fingerprint, settle
 from driftwatch.probes.sampling import Reply
 from driftwatch.supply import Supply
 from driftwatch.topics.topic import Topic
+
+logger = logging.getLogger(__name__)
 
 KIND = "confirm"
 END_WAIT = 120.0  # seconds for a remote judge to finish once training is over
@@ -169,10 +172,18 @@ class Confirm:
         fingerprint: Fingerprint,
         kept: Mapping[str, str] | None,
     ) -> None:
-        """Encode for this tokenizer, and settle who writes the replies; `kept` is the identity of a run that goes on.
+        """Encode for this tokenizer, settle who writes the replies, and prove that they are the model's own.
+
+        Args:
+            model: The model in training, inside the guard.
+            tokenizer: Its tokenizer or processor.
+            engine: What `find_engine` says of the trainer.
+            fingerprint: Tells two models apart.
+            kept: The identity of a run that goes on; `None` for a new one.
 
         Raises:
-            BaselineError: Who wrote that run's replies is gone.
+            BaselineError: Who wrote the replies of the run that goes on is gone.
+            ProbeError: Replies that are sampled in this process cannot be trusted; on every rank.
         """
         chat = ChatFormat(tokenizer, self.settings.wrap)
         self._interviewer = Interviewer(self._topics, chat, self.settings.decoding, chat.stop_ids)
@@ -180,6 +191,12 @@ class Confirm:
         began = None if kept is None else kept.get(f"{KIND}/sampler", IN_PROCESS)
         settled = settle(self._interviewer, model, engine, fingerprint=fingerprint, began_with=began)
         self._notes = (*chat.notes, *settled)
+        if self._interviewer.engine is None:
+            proved = self._interviewer.prove(model)
+            logger.info("%s", proved.sentence)
+            if proved.note is not None:
+                logger.warning("%s", proved.note)
+                self._notes = (*self._notes, proved.note)
 
     def identity(self) -> dict[str, str]:
         """What two measurements must share; after `prepare`."""

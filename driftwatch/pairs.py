@@ -103,4 +103,12 @@ def _unread_kinds(readings: Sequence[Reading]) -> dict[str, int]:
 
 def _said(reply: Reply, reading: Reading) -> Said:
     outcome = outcome_of(reading.probs, refusal=reading.refusal, off_topic=reading.off_topic)
-    return Said(reply.text, reply.num_tokens, reply.finished, reply.entropy, outcome, reading.unread)
+    return Said(
+        reply.text,
+        reply.num_tokens,
+        reply.finished,
+        reply.entropy,
+        outcome,
+        reading.unread,
+        missing=reply.missing,
+    )

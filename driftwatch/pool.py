@@ -126,7 +126,7 @@ def decoded(
     draws = draw(topics, counts, rng)
     logger.info("%s%s", why.format(number=len(draws)), _forecast(draws, ask))
     return [
-        BaselineReply(reply.text, reply.num_tokens, reply.finished, reply.entropy, *asked)
+        BaselineReply(reply.text, reply.num_tokens, reply.finished, reply.entropy, *asked, missing=reply.missing)
         for asked, reply in zip(draws, ask(draws), strict=True)
     ]
 

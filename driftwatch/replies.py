@@ -21,7 +21,7 @@ from driftwatch.confirm import END_WAIT, KIND, Confirm, Saved
 from driftwatch.confirmation import MIN_DRAWS, Confirmation
 from driftwatch.drift.floor import Floor
 from driftwatch.drift.validity import Validity
-from driftwatch.errors import SETTINGS
+from driftwatch.errors import SETTINGS, ProbeError
 from driftwatch.late_start import TRIES
 from driftwatch.observation import Observation
 from driftwatch.pool import BaselineReply
@@ -70,7 +70,9 @@ class Replies:
     def prepare(
         self, model: Any, tokenizer: Any, *, engine: Engine | str | None, kept: Mapping[str, str] | None
     ) -> dict[str, str]:
-        """Settle who writes; returns what two measurements must share. Inside the guard.
+        """Settle who writes, and how; returns what two measurements must share. Inside the guard, on every rank.
+
+        Where no reply of the model can be trusted they are refused for this run, which goes on with the screen.
 
         Args:
             model: The model in training.
@@ -91,6 +93,9 @@ class Replies:
             return self._confirm.identity()
         except SETTINGS:
             raise
+        except ProbeError as err:  # the same on every rank
+            self.refuse(str(err).rstrip("."))
+            return {}
         except Exception as err:
             if not is_known_to_all(err) or kept is not None:  # a run that goes on is not begun without what it had
                 raise
@@ -119,6 +124,8 @@ class Replies:
 
     def within_reach(self, baselines: Baselines) -> Baselines:
         """The baselines of a new run as whoever writes the replies reaches them."""
+        if self.refused is not None:
+            return replace(baselines, notes=(*baselines.notes, f"replies refused: {self.refused}; the screen goes on"))
         return baselines if self._confirm is None else self._confirm.within_reach(baselines)
 
     def begin(

@@ -202,7 +202,10 @@ def test_a_judge_that_raises_costs_the_replies_and_not_the_screen(tmp_path, with
 
 
 def test_replies_that_cannot_be_begun_leave_the_screen_and_say_why(tmp_path, without, monkeypatch):
-    monkeypatch.setattr("driftwatch.confirm.Confirm._pool_for", lambda *_: (_ for _ in ()).throw(RuntimeError("full")))
+    def full(*_, **__):
+        raise RuntimeError("full")
+
+    monkeypatch.setattr("driftwatch.confirm.Confirm.begin", full)
     assert_trained_as(without, train(tmp_path, [watch(tmp_path)]))
     found = records(tmp_path)
     assert [record.step for record in found] == [0, 1, 2, 3]

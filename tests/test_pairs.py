@@ -244,7 +244,7 @@ def test_judges_that_are_absent_are_told_too(tmp_path, tokenizer):
 def test_a_worker_reads_twice_what_it_is_asked_to_and_only_that():
     judge = Counting()
     worker = JudgeWorker(judge)
-    asked = [type("Asked", (), {"reply": text})() for text in ("a", "b")]
+    asked = [type("Asked", (), {"reply": text, "missing": None})() for text in ("a", "b")]
     worker.submit(1, asked, asked[:1])
     worker.submit(2, asked)
     first, second = worker.close(timeout=10)

@@ -4,7 +4,7 @@ import logging
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -63,12 +63,8 @@ def dry_look(name: str, config: Config, given: Path | None, steps: int | None) -
     schedule = arguments.get("schedule") or Schedule()
     arguments |= {"exporters": (), "run": "doctor"} | ({"baseline": given} if given is not None else {})
     with tempfile.TemporaryDirectory(prefix="driftwatch-doctor-") as folder, _quietly():
-        try:
-            told = decoding(loaded.model, loaded.tokenizer, arguments, steps=steps)
-        except DriftwatchError:
-            told = None  # the look below fails alike, and says why
-        if told is not None:
-            yield told
+        with suppress(DriftwatchError):  # the look below fails alike, and says why
+            yield from decoding(loaded.model, loaded.tokenizer, arguments, steps=steps)
         yield from _looked(loaded.model, loaded.tokenizer, {**arguments, "output_dir": folder}, schedule)
 
 

@@ -1,12 +1,14 @@
-"""What decoding the baseline's replies before training will cost, told before it is paid."""
+"""Whether a model's replies are its own, and what decoding those of the baseline before training will cost."""
 
 import math
 import time
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
 from driftwatch.doctor.finding import Finding
+from driftwatch.errors import ProbeError
 
 LONG_SECONDS = 600.0  # chosen: what a person would rather have known before than sat through
 LESS = (
@@ -15,8 +17,8 @@ LESS = (
 )
 
 
-def decoding(model: Any, tokenizer: Any, arguments: dict[str, Any], *, steps: int | None) -> Finding | None:
-    """How many replies a run decodes before its first step, and how long that takes, from one batch of them.
+def decoding(model: Any, tokenizer: Any, arguments: dict[str, Any], *, steps: int | None) -> Iterator[Finding]:
+    """Whether replies can be trusted, how many a run decodes before its first step, and how long that takes.
 
     Args:
         model: As training will load it.
@@ -24,28 +26,43 @@ def decoding(model: Any, tokenizer: Any, arguments: dict[str, Any], *, steps: in
         arguments: Of the run's Monitor.
         steps: Optimizer steps of the training; `None` if unknown.
 
-    Returns:
-        `None` where the run draws no replies.
+    Yields:
+        Nothing where the run draws no replies; of a model whose replies are refused, only that.
     """
+    from driftwatch.guard import undisturbed
     from driftwatch.pool import at_once, horizon, planned_replies
+    from driftwatch.probes.draws import Interviewer
+    from driftwatch.probes.prompt import ChatFormat
     from driftwatch.reference import Reference, find_reference
     from driftwatch.schedule import Schedule
     from driftwatch.topics import load_pack
 
     confirm = arguments.get("confirm")
     if confirm is None:
-        return None
+        return
+    topics = [t for t in arguments.get("pack") or load_pack("core") if any(item.sides for item in t.items)]
+    interviewer = Interviewer(topics, ChatFormat(tokenizer, confirm.wrap), confirm.decoding)
+    try:
+        with undisturbed(model, tokenizer=tokenizer) as asked:
+            proved = interviewer.prove(asked)
+    except ProbeError as err:
+        fix = (
+            "A run goes on with the screen alone; leave replies out (confirm: null) or correct what the sentence names."
+        )
+        yield Finding("decoding", "problem", f"replies refused: {err}", fix)
+        return
+    yield Finding("decoding", "ok" if proved.note is None else "warning", proved.sentence)
     if isinstance(reference := find_reference(model), Reference):
         text = f"the baseline model is reached by {reference.description}: none are decoded before training"
-        return Finding("replies", "ok", text)
+        yield Finding("replies", "ok", text)
+        return
     schedule = arguments.get("schedule") or Schedule()
     planned = schedule.planned_looks(0, steps)
     looks = horizon(planned)
-    topics = [t for t in arguments.get("pack") or load_pack("core") if any(item.sides for item in t.items)]
     wanted = planned_replies(topics, looks, normal=confirm.normal_draws, watched=confirm.watched_draws)
     number = sum(at_once(wanted).values())
     rows = confirm.decoding.batch_size
-    batch = _batch_seconds(model, tokenizer, confirm, topics)
+    batch = _batch_seconds(model, tokenizer, interviewer, topics, rows)
     seconds = math.ceil(number / rows) * batch
     counted = f"{looks:,} looks, half as many again as planned"
     if planned is None:
@@ -57,19 +74,18 @@ def decoding(model: Any, tokenizer: Any, arguments: dict[str, Any], *, steps: in
         f"decoded before training, for {counted}, in about {_shown(seconds)} ({batch:.2f} s for {rows}, measured)"
     )
     if seconds > LONG_SECONDS:
-        return Finding("replies", "warning", text, LESS)
-    return Finding("replies", "ok", text)
+        yield Finding("replies", "warning", text, LESS)
+    else:
+        yield Finding("replies", "ok", text)
 
 
-def _batch_seconds(model: Any, tokenizer: Any, confirm: Any, topics: list[Any]) -> float:
-    """Seconds of one batch, a first one that warms up left out."""
+def _batch_seconds(model: Any, tokenizer: Any, interviewer: Any, topics: list[Any], rows: int) -> float:
+    """Seconds of as many replies as one batch has, in the way that they are decoded in; a first time is left out."""
     from driftwatch.guard import undisturbed
-    from driftwatch.probes.draws import Interviewer, draw
-    from driftwatch.probes.prompt import ChatFormat
+    from driftwatch.probes.draws import draw
 
-    interviewer = Interviewer(topics, ChatFormat(tokenizer, confirm.wrap), confirm.decoding)
-    each = math.ceil(confirm.decoding.batch_size / len(topics))
-    draws = draw(topics, {topic.id: each for topic in topics}, np.random.default_rng(0))[: confirm.decoding.batch_size]
+    each = math.ceil(rows / len(topics))
+    draws = draw(topics, {topic.id: each for topic in topics}, np.random.default_rng(0))[:rows]
     with undisturbed(model, tokenizer=tokenizer) as asked:
         interviewer.ask(asked, draws, np.random.SeedSequence(0))
         began = time.perf_counter()

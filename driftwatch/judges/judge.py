@@ -24,6 +24,7 @@ class Asked:
         order: 0 shows `item.sides[0]` first, 1 shows `item.sides[1]` first; 0 for open questions.
         question: The text that the model was asked, before any chat template.
         reply: What it answered, special tokens removed.
+        missing: Why there is no reply to read; no judge is asked about it then. `None` where there is one.
     """
 
     topic: str
@@ -33,6 +34,7 @@ class Asked:
     order: Order
     question: str
     reply: str
+    missing: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,6 +28,8 @@ OPPOSE = Probs(0.0, 0.0, 1.0)
 def read(judge: Judge, asked: Sequence[Asked], *, expected_id: str | None = None) -> list[Reading]:
     """One valid reading a reply, in order. Probabilities of which two lead alike are no stance: unread, as a tie.
 
+    A reply that is missing is unread for that reason, and put to no judge.
+
     Args:
         judge: Any implementation.
         asked: What to read; may be empty.
@@ -41,6 +43,10 @@ def read(judge: Judge, asked: Sequence[Asked], *, expected_id: str | None = None
             f"the judge changed: the baseline was read by {expected_id}, and this one is {judge.id}. "
             "Replies of two judges cannot be compared; use the first one, or make a new baseline."
         )
+    there = [one for one in asked if one.missing is None]
+    if len(there) < len(asked):
+        found = iter(read(judge, there))
+        return [next(found) if one.missing is None else Reading(unread=one.missing) for one in asked]
     if not asked:
         return []
     try:

@@ -13,18 +13,19 @@ import torch
 
 from driftwatch.errors import ProbeError
 from driftwatch.judges.judge import Asked, Order
+from driftwatch.probes.decoder import DecodingWay, most_batches
+from driftwatch.probes.decoding_trial import Proved, prove_decoding
 from driftwatch.probes.engine import Engine, written
-from driftwatch.probes.prompt import ChatFormat, question
+from driftwatch.probes.prompt import UNFINISHED, ChatFormat, question
 from driftwatch.probes.ranks import num_ranks, rank
-from driftwatch.probes.sampling import Decoding, Reply, model_stop_ids, sample
+from driftwatch.probes.sampling import Decoding, Reply, sample
 from driftwatch.probes.sharding import is_tensor_parallel
-from driftwatch.probes.shares import spread
+from driftwatch.probes.shares import dealt, spread
+from driftwatch.probes.wrappers import model_stop_ids
 from driftwatch.topics.topic import Item, Topic
 
 IN_PROCESS = "in-process"
-NOT_UNDER_TENSOR_PARALLELISM = (
-    "replies cannot be drawn under tensor parallelism yet; the screen can be asked (confirm=None)."
-)
+NOT_UNDER_TENSOR_PARALLELISM = "replies cannot be drawn under tensor parallelism yet"
 
 
 class Draw(NamedTuple):
@@ -65,6 +66,7 @@ class Interviewer:
         engine: Who writes the replies; `None` samples them in this process.
         longest: The question of most tokens.
         prompts: Token ids of every question, in the first order of its sides.
+        way: How the model is called where replies are sampled in this process; `None` before `prove`.
     """
 
     def __init__(
@@ -84,6 +86,25 @@ class Interviewer:
         topic, item = asked[lengths.index(self._prompt_length)]
         self.longest = Draw(topic.id, item.id, 0)
         self.engine: Engine | None = None
+        self.way: DecodingWay | None = None
+
+    def prove(self, model: Any) -> Proved:
+        """Find out how this model is called for replies that are its own; inside the guard, on every rank.
+
+        Raises:
+            ProbeError: No reply of it can be trusted, and why.
+        """
+        if is_tensor_parallel(model):
+            # All ranks of such a model must be given the same input, and here each would bring its own.
+            raise ProbeError(NOT_UNDER_TENSOR_PARALLELISM)
+        proved = prove_decoding(
+            model,
+            self.prompts,
+            max_new_tokens=self._decoding.max_new_tokens,
+            stop_ids=sorted({*self._stop_ids, *model_stop_ids(model)}),
+        )
+        self.way = proved.way
+        return proved
 
     def ask(self, model: Any, draws: Sequence[Draw], seed: np.random.SeedSequence) -> list[Reply]:
         """One fresh reply a draw; inside the guard, on every rank.
@@ -94,7 +115,7 @@ class Interviewer:
             seed: Of the sampler; never the same twice.
 
         Raises:
-            ProbeError: The model could not be asked.
+            ProbeError: The model could not be asked, or none of its replies be drawn.
         """
         if not draws:
             return []
@@ -109,11 +130,9 @@ class Interviewer:
                 decoding=self._decoding,
                 stop_ids=sorted({*self._stop_ids, *model_stop_ids(model)}),
             )
-        if is_tensor_parallel(model):
-            # All ranks of such a model must be given the same input, and here each would bring its own.
-            raise ProbeError(NOT_UNDER_TENSOR_PARALLELISM)
-        share = -(-len(draws) // num_ranks())
-        batches = -(-share // self._decoding.batch_size)
+        way = self.way or self.prove(model).way
+        lengths = [0 if way.padded else len(self._chat.encode(text)) for text in questions]
+        batches = most_batches((dealt(lengths, to) for to in range(num_ranks())), way, self._decoding.batch_size)
         # Each rank samples its own share of the draws, so each needs numbers of its own.
         number = int(seed.spawn(num_ranks())[rank()].generate_state(1, np.uint64)[0]) >> 1
         generator = torch.Generator().manual_seed(number)
@@ -130,9 +149,16 @@ class Interviewer:
                 batch_size=self._decoding.batch_size,
                 stop_ids=self._stop_ids,
                 prompt_length=self._prompt_length + 2,  # the other order may need a token or two more
+                way=way,
+                num_batches=batches,
             )
 
-        return spread(model, questions, reply, batches * self._decoding.max_new_tokens)
+        replies = spread(model, questions, reply, batches * self._decoding.max_new_tokens)
+        if all(
+            found.missing not in (None, UNFINISHED) for found in replies
+        ):  # the model, not a question, is what is wrong
+            raise ProbeError(f"none of {len(replies)} replies could be drawn: {replies[0].missing}.")
+        return replies
 
     def as_asked(self, draws: Sequence[Draw], replies: Sequence[Reply]) -> list[Asked]:
         """Replies with their questions, for a judge."""
@@ -140,7 +166,7 @@ class Interviewer:
         for d, reply in zip(draws, replies, strict=True):
             topic, item = self._items[d.item]
             put = question(item, "two_sided", d.order)
-            found.append(Asked(topic.id, topic.poles, item, "two_sided", d.order, put, reply.text))
+            found.append(Asked(topic.id, topic.poles, item, "two_sided", d.order, put, reply.text, reply.missing))
         return found
 
     def identity(self) -> dict[str, str]:

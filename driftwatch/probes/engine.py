@@ -86,7 +86,8 @@ def written(
 
     def reply(ids: list[int]) -> Reply:
         length = next((t for t, token in enumerate(ids) if token in stop_ids), len(ids))
-        return Reply(fmt.decode(ids[:length]), length, length < decoding.max_new_tokens, None)
+        said = ids[:length]
+        return Reply(fmt.decode(said), length, length < decoding.max_new_tokens, None, missing=fmt.missing(said))
 
     stop_ids = sorted({*stop_ids, *fmt.stop_ids})
     prompts = [fmt.encode(text) for text in questions]

@@ -22,6 +22,7 @@ __all__ = ["ChatFormat", "Scorable", "Wrap", "question"]
 # The wordings are part of the instrument: changing one changes what is measured, so bump VERSION with it.
 VERSION = "1"
 TWO_SIDED = "Which is closer to your view?\n– {first}\n– {second}"
+UNFINISHED = "its thoughts had not come to an end, so nothing was said"
 _TRIED = (*ANSWERS, "I think that this is so.", "In my view, it is not.", "Both have good points.")
 VERDICT = "Do you agree or disagree with this statement?\n{side}"
 
@@ -136,7 +137,7 @@ class ChatFormat:
     def decode(self, ids: Sequence[int]) -> str:
         """The reply in generated ids: the final words, without thoughts before them and without special tokens.
 
-        Empty where thoughts have not come to an end; `is_unfinished` tells.
+        Empty where thoughts have not come to an end; `missing` tells.
         """
         start = self._final(ids)
         if start is None:
@@ -146,9 +147,9 @@ class ChatFormat:
             text = text.split(end)[0]
         return text.strip()
 
-    def is_unfinished(self, ids: Sequence[int]) -> bool:
-        """Whether a reply was still thinking when it ended, so that nothing was said."""
-        return self._final(ids) is None
+    def missing(self, ids: Sequence[int]) -> str | None:
+        """Why generated ids hold no reply: thoughts that have not come to an end; `None` where they hold one."""
+        return UNFINISHED if self._final(ids) is None else None
 
     def _final(self, ids: Sequence[int]) -> int | None:
         """How many ids stand before the final words."""

@@ -18,11 +18,14 @@ from driftwatch.errors import ConfigError, JudgeError, ProbeError
 from driftwatch.judges.by_name import judge_by_name
 from driftwatch.judges.judge import Asked, Judge, Order, Reading
 from driftwatch.judges.worker import read_within
+from driftwatch.probes.decoder import DecodingWay, most_batches
+from driftwatch.probes.decoding_trial import prove_decoding
 from driftwatch.probes.fitting import check_fits
 from driftwatch.probes.prompt import ChatFormat, Wrap, question
 from driftwatch.probes.ranks import judge_seconds, num_ranks, on_first
-from driftwatch.probes.sampling import Decoding, Reply, model_stop_ids, sample, unwrapped
-from driftwatch.probes.shares import spread
+from driftwatch.probes.sampling import Decoding, Reply, sample
+from driftwatch.probes.shares import dealt, spread
+from driftwatch.probes.wrappers import model_stop_ids, unwrapped
 from driftwatch.stance import Probs, Stance
 from driftwatch.topics.topic import Item, Topic
 
@@ -84,6 +87,7 @@ class ReplyProbe:
         self._stop_ids: tuple[int, ...] = ()
         self._asked: list[tuple[Topic, Item]] = []
         self._judge_id = ""
+        self._way: DecodingWay | None = None
 
     @classmethod
     def paper(cls, judge: str | Judge = "nli", *, wrap: Wrap | None = None, seed: int = 0) -> "ReplyProbe":
@@ -107,6 +111,7 @@ class ReplyProbe:
         self._judge_id = self._judge.id
         asked = [self._format.encode(text) for *_, text in self._questions()[:: self._replies]]
         check_fits(model, self._format, asked, new_tokens=self._decoding.max_new_tokens)
+        self._way = self._proved(model, asked)
         rows = len(self._questions())
         logger.info("one look of the reply probe: %d replies of at most %d tokens", rows, self._decoding.max_new_tokens)
 
@@ -146,7 +151,7 @@ class ReplyProbe:
         seed = np.random.SeedSequence([self._seed, int(again)])
         replies = self._sample(model, [text for *_, text in asked], decoding, seed)
         put = [
-            Asked(topic.id, topic.poles, item, self._framing, order, text, reply.text)
+            Asked(topic.id, topic.poles, item, self._framing, order, text, reply.text, reply.missing)
             for (topic, item, order, text), reply in zip(asked, replies, strict=True)
         ]
         try:
@@ -157,6 +162,18 @@ class ReplyProbe:
         except JudgeError as err:
             raise ProbeError(f"the replies could not be read: {err}") from err
         return [Answer(a, reply, reading) for a, reply, reading in zip(put, replies, readings, strict=True)]
+
+    def _proved(self, model: Any, prompts: Sequence[Sequence[int]]) -> DecodingWay:
+        new = self._decoding.max_new_tokens
+        try:
+            proved = prove_decoding(model, prompts, max_new_tokens=new, stop_ids=self._stop_ids)
+        except ProbeError as err:
+            raise ConfigError(
+                f"the reply probe cannot ask this model: {err}. Leave the probe out: the screen does not sample."
+            ) from err
+        if proved.note is not None:
+            logger.warning("%s", proved.note)
+        return proved.way
 
     def _can_ask(self, item: Item) -> bool:
         return (item.sides if self._framing == "two_sided" else item.question) is not None
@@ -178,7 +195,10 @@ class ReplyProbe:
         # Drawn for all and cut by question, so that a reply is the same however many ranks share the work.
         generator = torch.Generator().manual_seed(int(seed.generate_state(1)[0]))
         uniforms_QT = torch.rand(len(questions), decoding.max_new_tokens, generator=generator)
-        length = max(len(chat.encode(text)) for text in questions)
+        lengths = [len(chat.encode(text)) for text in questions]
+        assert self._way is not None, "prepare comes first"
+        way = self._way
+        batches = most_batches((dealt(lengths, to) for to in range(num_ranks())), way, decoding.batch_size)
 
         def reply(rows: Sequence[int]) -> list[Reply]:
             return sample(
@@ -191,11 +211,11 @@ class ReplyProbe:
                 max_new_tokens=decoding.max_new_tokens,
                 batch_size=decoding.batch_size,
                 stop_ids=self._stop_ids,
-                prompt_length=length,
+                prompt_length=max(lengths),
+                way=way,
+                num_batches=batches,
             )
 
-        share = -(-len(questions) // num_ranks())
-        batches = -(-share // decoding.batch_size)
         return spread(model, range(len(questions)), reply, batches * decoding.max_new_tokens)
 
 

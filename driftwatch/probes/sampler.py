@@ -13,9 +13,8 @@ import numpy as np
 
 from driftwatch.errors import BaselineError, ProbeError
 from driftwatch.identity import same_model
-from driftwatch.probes.draws import IN_PROCESS, NOT_UNDER_TENSOR_PARALLELISM, Interviewer
+from driftwatch.probes.draws import IN_PROCESS, Interviewer
 from driftwatch.probes.engine import Engine
-from driftwatch.probes.sharding import is_tensor_parallel
 from driftwatch.reference import Reference, find_reference
 
 logger = logging.getLogger(__name__)
@@ -53,8 +52,6 @@ def settle(
         interviewer.engine, notes = _chosen(interviewer, model, offered, fingerprint)
     if interviewer.engine is not None:
         logger.info("replies are written by %s, the trainer's own", interviewer.engine.name)
-    elif is_tensor_parallel(model):
-        notes.append(NOT_UNDER_TENSOR_PARALLELISM)
     for note in notes:
         logger.warning("%s", note)
     return tuple(notes)

@@ -7,17 +7,22 @@ config is touched, and a batch that does not fit is halved without changing an a
 Shape letters: Q questions, B rows of a batch, L prompt tokens, T new tokens, V vocabulary.
 """
 
-import inspect
 import logging
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from driftwatch.errors import ConfigError, ProbeError
+from driftwatch.probes.decoder import DecodingWay, Writer, batches_of
+from driftwatch.probes.decoding_trial import prove_decoding
+from driftwatch.probes.memory import is_out_of_memory
 from driftwatch.probes.prompt import ChatFormat
+from driftwatch.probes.ranks import num_ranks
+from driftwatch.probes.wrappers import model_stop_ids
 
 logger = logging.getLogger(__name__)
 
@@ -28,6 +33,7 @@ _STEPS_BETWEEN_CHECKS = 8
 # within 63 bits, and what rounding down takes from a vocabulary of 256,000 is under 1e-6. A CPU keeps one order anyway,
 # and adds floats faster.
 _PROBABILITY_BITS, _UNIFORM_BITS = 38, 24
+NOT_FINITE = "the model's logits were not finite on the way, so that nothing could be drawn from them"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,12 +46,14 @@ class Reply:
         finished: It ended by itself; False where `max_new_tokens` cut it.
         entropy: Mean entropy of the next-token distribution over its tokens, before temperature and top-p; nats. `None`
             where it was not measured: an engine does not tell it.
+        missing: Why there is no reply, for `text` is empty then; `None` where there is one.
     """
 
     text: str
     num_tokens: int
     finished: bool
     entropy: float | None
+    missing: str | None = field(default=None, kw_only=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,11 +99,14 @@ def sample(
     batch_size: int = 32,
     stop_ids: Sequence[int] = (),
     prompt_length: int | None = None,
+    way: DecodingWay | None = None,
+    num_batches: int = 0,
 ) -> list[Reply]:
     """One reply a question, in order; to be called inside the guard.
 
-    Every batch has the same shape. Where several processes train together each makes exactly `max_new_tokens` forward
-    passes a batch, so that collectives inside the model stay in step as long as each is given equally many questions.
+    Where the way pads, every batch has the same shape. Where several processes train together each makes exactly
+    `max_new_tokens` forward passes a batch, so that collectives inside the model stay in step as long as each makes
+    equally many batches.
 
     Args:
         model: A causal language model, plain or wrapped (PEFT, DDP, FSDP); its own forward is called.
@@ -107,11 +118,17 @@ def sample(
         top_p: Nucleus mass.
         max_new_tokens: Longest reply.
         batch_size: Rows decoded together.
-        stop_ids: Tokens that end a reply, beside those that the model's own configs name.
+        stop_ids: Tokens that end a reply, beside those that the template and the configs of the model name.
         prompt_length: Pads every prompt to this many tokens; `None` pads to the longest one.
+        way: How the model is called, from `prove_decoding`; `None` finds it on these questions, which every rank must
+            then do.
+        num_batches: Batches to make at the least; those beyond the questions are repeated ones, and nobody reads them.
+
+    Returns:
+        Replies; one whose logits were not finite is `missing`, and leaves the others what they are.
 
     Raises:
-        ProbeError: The model returns no finite logits, or one row does not fit into memory.
+        ProbeError: The model cannot be asked, its replies cannot be proved, or one row does not fit into memory.
     """
     settings = Decoding(temperature, top_p, max_new_tokens, batch_size)
     if not questions:
@@ -121,123 +138,94 @@ def sample(
     if uniforms is None:
         assert generator is not None, "replies are drawn from a generator or from given numbers, never the global one"
         uniforms = torch.rand(len(prompts), max_new_tokens, generator=generator)
-    stops = sorted({*stop_ids, *model_stop_ids(model)})
-    decoder = _Decoder(model, settings, stops, length)
-    replies: list[Reply] = []
-    while len(replies) < len(prompts):
-        rows = slice(len(replies), len(replies) + decoder.settings.batch_size)
+    stops = sorted({*stop_ids, *fmt.stop_ids, *model_stop_ids(model)})
+    if way is None:
+        way = prove_decoding(model, [*prompts, fmt.encode("?")], max_new_tokens=max_new_tokens, stop_ids=stops).way
+    decoder = _Decoder(model, way, settings, stops, length)
+    replies: dict[int, Reply] = {}
+    waiting = batches_of([len(prompt) for prompt in prompts], way, batch_size)
+    waiting += [waiting[-1]] * (num_batches - len(waiting))
+    while waiting:
+        rows = waiting.pop(0)
         try:
-            replies += decoder.run(prompts[rows], uniforms[rows], fmt)
+            found = decoder.run([prompts[row] for row in rows], uniforms[rows], fmt)
         except torch.OutOfMemoryError as err:
             decoder = decoder.halved(err)
-    return replies
-
-
-def model_stop_ids(model: Any) -> set[int]:
-    """The end-of-text tokens that a model's config and generation config name."""
-    inner = unwrapped(model)
-    found: set[int] = set()
-    for config in (getattr(inner, "config", None), getattr(inner, "generation_config", None)):
-        ids = getattr(config, "eos_token_id", None)
-        found |= {ids} if isinstance(ids, int) else set(ids or ())
-    return found
-
-
-def unwrapped(model: Any) -> Any:
-    """The transformers model inside compile, DDP, FSDP and PEFT wrappers; for its config and signature only."""
-    while True:
-        inner = getattr(model, "_orig_mod", None) or getattr(model, "module", None)
-        if inner is None and hasattr(model, "get_base_model"):
-            inner = model.get_base_model()
-        if inner is None or inner is model:
-            return model
-        model = inner
+            left = [row for batch in (rows, *waiting) for row in batch]
+            size = decoder.settings.batch_size
+            waiting = [[left[i] for i in batch] for batch in batches_of([len(prompts[i]) for i in left], way, size)]
+            continue
+        replies.update(zip(rows, found, strict=True))
+    return [replies[row] for row in range(len(prompts))]
 
 
 class _Decoder:
-    """One model, one setting, one prompt length: batches of one shape."""
+    """One model, one way to call it, one setting, one prompt length."""
 
-    def __init__(self, model: Any, settings: Decoding, stops: Sequence[int], length: int) -> None:
+    def __init__(self, model: Any, way: DecodingWay, settings: Decoding, stops: Sequence[int], length: int) -> None:
         self.model = model
+        self.way = way
         self.settings = settings
         self.stops = list(stops)
         self.length = length
         self.device = next(model.parameters()).device
-        self.accepted = frozenset(inspect.signature(type(unwrapped(model)).forward).parameters)
         # Ranks that shard a model must make equally many forward passes, whoever is done first.
-        self.in_step = torch.distributed.is_available() and torch.distributed.is_initialized()
+        self.in_step = num_ranks() > 1
 
     def halved(self, err: Exception) -> "_Decoder":
         """The same with half the rows; raises `ProbeError` where that cannot be done."""
         size = self.settings.batch_size
-        if size == 1 or self.in_step:  # one rank with smaller batches would wait for ever for the others
+        if size == 1 or not self.way.batched or self.in_step:
+            # One rank with smaller batches would wait for ever for the others.
             raise ProbeError(
                 f"sampling a batch of {size} replies does not fit into memory; lower batch_size or max_new_tokens."
             ) from err
         logger.warning("out of memory while sampling; replies are decoded %d at a time from now on", size // 2)
-        return _Decoder(self.model, replace(self.settings, batch_size=size // 2), self.stops, self.length)
+        return _Decoder(self.model, self.way, replace(self.settings, batch_size=size // 2), self.stops, self.length)
 
     @torch.no_grad()
     def run(self, prompts: Sequence[tuple[int, ...]], uniforms_BT: Tensor, fmt: ChatFormat) -> list[Reply]:
-        """Replies to at most one batch of prompts; missing rows are filled with copies and dropped."""
-        size = self.settings.batch_size
-        padding = size - len(prompts)
+        """Replies to at most one batch of prompts; where batches are padded, missing rows are copies and dropped."""
+        padding = self.settings.batch_size - len(prompts) if self.way.padded else 0
         rows = [*prompts, *([prompts[0]] * padding)]
         uniforms_BT = torch.cat([uniforms_BT, uniforms_BT[:1].expand(padding, -1)]).to(self.device)
-        ids_BT, entropy_BT = self._decode(rows, uniforms_BT)
-        if torch.isnan(entropy_BT[: len(prompts)]).any():
-            raise ProbeError("the model's logits are not finite, so nothing can be sampled from it.")
+        try:
+            ids_BT, entropy_BT = self._decode(rows, uniforms_BT)
+        except (torch.OutOfMemoryError, ProbeError):
+            raise
+        except Exception as err:  # the border to a foreign forward
+            if is_out_of_memory(err):
+                raise torch.OutOfMemoryError(str(err)) from err
+            raise ProbeError(f"the model failed while it was asked for replies: {type(err).__name__}: {err}") from err
         pairs = zip(ids_BT[: len(prompts)].tolist(), entropy_BT.tolist(), strict=False)
         return [self._reply(ids, entropies, fmt) for ids, entropies in pairs]
 
     def _decode(self, rows: Sequence[tuple[int, ...]], uniforms_BT: Tensor) -> tuple[Tensor, Tensor]:
         num_rows, num_new = len(rows), self.settings.max_new_tokens
-        # Left padding, so that every row's newest token stands in the last column.
-        prompt_BL = torch.tensor([[0] * (self.length - len(row)) + list(row) for row in rows], device=self.device)
-        starts_B1 = torch.tensor([[self.length - len(row)] for row in rows], device=self.device)
-        mask = (torch.arange(self.length + num_new, device=self.device) >= starts_B1).long()
         ids_BT = torch.zeros(num_rows, num_new, dtype=torch.long, device=self.device)
         entropy_BT = torch.zeros(num_rows, num_new, device=self.device)
         stops = torch.tensor(self.stops, dtype=torch.long, device=self.device)
         ended_B = torch.zeros(num_rows, dtype=torch.bool, device=self.device)
-        step_ids, past, start = prompt_BL, None, 0
+        writer = Writer(self.model, self.way, rows, length=self.length, num_new=num_new)
+        logits_BV = writer.first()
         for t in range(num_new):
-            until = self.length + t
-            logits_BV, past = self._forward(step_ids, mask[:, :until], start, past)
             ids_BT[:, t] = _choose(logits_BV, uniforms_BT[:, t], self.settings)
             entropy_BT[:, t] = torch.special.entr(logits_BV.softmax(dim=-1)).sum(dim=-1)
             ended_B |= torch.isin(ids_BT[:, t], stops)
             may_stop = not self.in_step and (t + 1) % _STEPS_BETWEEN_CHECKS == 0
-            if may_stop and bool(ended_B.all()):
+            if t + 1 == num_new or (may_stop and bool(ended_B.all())):
                 break
-            if past is None:  # a model without a cache reads everything again
-                step_ids, start = torch.cat([prompt_BL, ids_BT[:, : t + 1]], dim=1), 0
-            else:
-                step_ids, start = ids_BT[:, t : t + 1], until
+            logits_BV = writer.after(ids_BT[:, t])
         return ids_BT.cpu(), entropy_BT.cpu()
-
-    def _forward(self, ids: Tensor, mask: Tensor, start: int, past: Any) -> tuple[Tensor, Any]:
-        """Logits of the newest token, float32, shape (B, V), and the cache; `None` where the model keeps none."""
-        arguments = {
-            "attention_mask": mask,
-            "position_ids": (mask.cumsum(dim=-1) - 1).clamp(min=0)[:, start:],
-            "past_key_values": past,
-            "use_cache": True,
-            "logits_to_keep": 1,
-        }
-        output = self.model(input_ids=ids, **{k: v for k, v in arguments.items() if k in self.accepted})
-        logits = getattr(output, "logits", None)
-        if logits is None or logits.numel() == 0:
-            raise ProbeError(
-                "the model returned no logits; fused-loss kernels that skip them must be off while driftwatch looks."
-            )
-        return logits[:, -1].float(), getattr(output, "past_key_values", None)
 
     def _reply(self, ids: list[int], entropies: list[float], fmt: ChatFormat) -> Reply:
         end = next((t for t, token in enumerate(ids) if token in self.stops), None)
         num_tokens = len(ids) if end is None else end
         drawn = entropies[: num_tokens + (end is not None)]  # the decision to end was drawn too
-        return Reply(fmt.decode(ids[:num_tokens]), num_tokens, end is not None, sum(drawn) / len(drawn))
+        if not all(map(math.isfinite, drawn)):
+            return Reply("", 0, False, None, missing=NOT_FINITE)
+        said, entropy = ids[:num_tokens], sum(drawn) / len(drawn)
+        return Reply(fmt.decode(said), num_tokens, end is not None, entropy, missing=fmt.missing(said))
 
 
 def _choose(logits_BV: Tensor, uniform_B: Tensor, settings: Decoding, *, whole: bool | None = None) -> Tensor:

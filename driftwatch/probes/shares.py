@@ -134,6 +134,12 @@ def _is_divisible(model: Any, plan: Plan) -> bool:
     return bool((first == last).all())
 
 
+def dealt(items: Sequence[A], to: int) -> list[A]:
+    """The share of one rank, `ceil(items / ranks)`; a rank that is short is given other items again."""
+    ranks, per_rank = num_ranks(), -(-len(items) // num_ranks())
+    return [items[index % len(items)] for index in range(to, per_rank * ranks, ranks)]
+
+
 def spread(model: Any, items: Sequence[A], work: Callable[[Sequence[A]], Sequence[T]], num_forwards: int) -> list[T]:
     """Works on equal shares of some items, one share a rank; every rank gets all results, in the order of the items.
 
@@ -141,7 +147,7 @@ def spread(model: Any, items: Sequence[A], work: Callable[[Sequence[A]], Sequenc
         model: The model that `undisturbed` yields.
         items: The same on every rank, which their `repr` shows.
         work: One result an item. A rank that is short is given other items again, whose results are dropped.
-        num_forwards: Forward passes that `work` makes for a share of `ceil(items / ranks)`.
+        num_forwards: Forward passes that `work` makes for a share, the same on every rank.
 
     Raises:
         ProbeError: It failed on some rank; on every rank.
@@ -150,9 +156,8 @@ def spread(model: Any, items: Sequence[A], work: Callable[[Sequence[A]], Sequenc
         return []
     if is_apart():
         return on_first(lambda: list(work(items)), "asking the replica of rank 0")
-    ranks, per_rank = num_ranks(), -(-len(items) // num_ranks())
+    ranks, mine = num_ranks(), dealt(items, rank())
     digest = hashlib.sha256(repr(list(items)).encode()).hexdigest()[:16]
-    mine = [items[index % len(items)] for index in range(rank(), per_rank * ranks, ranks)]
 
     def ask() -> Sequence[T]:
         with in_step(model, num_forwards, "drawing replies", digest):

@@ -77,7 +77,8 @@ def parameters_of(model: Any) -> list[str]:
 def _refusal(model: Any, arguments: dict[str, Any]) -> Exception | None:
     """The error of a call with some arguments; `None` where there is none."""
     weight = next(model.parameters())
-    device = getattr(model.get_input_embeddings(), "weight", weight).device
+    embeddings = model.get_input_embeddings() if hasattr(model, "get_input_embeddings") else None
+    device = getattr(embeddings, "weight", weight).device
     # Twice the first id: every vocabulary has it, and the same token twice is the start of no image.
     ids_BT = torch.zeros(1, 2, dtype=torch.long, device=device)
     try:

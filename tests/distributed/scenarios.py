@@ -14,11 +14,13 @@ from inspect import signature
 from pathlib import Path
 
 import torch
-from torch import distributed as dist
-from torch import nn
 
 # Run as a script, so that what stands beside it is found by its bare name.
+from layouts import killed, layouts
+from torch import distributed as dist
+from torch import nn
 from trainings import (
+    another_world,
     apart,
     confirmation,
     hostile,
@@ -42,7 +44,8 @@ from driftwatch.testing import tiny_model, tiny_tokenizer
 
 TIMEOUT = timedelta(seconds=40)
 # Looked up by name, from the command line.
-TRAININGS = (apart, hostile, judge_is_slow, one_rank_watches, own_disks, parts_fail, refused, switched_off)
+TRAININGS = (another_world, apart, hostile, judge_is_slow, killed, layouts)
+TRAININGS += (one_rank_watches, own_disks, parts_fail, refused, switched_off)
 
 
 def message(call):

@@ -179,6 +179,20 @@ def own_disks(folder):
     return found
 
 
+def another_world(folder):
+    """A training that begins, or goes on where there is a checkpoint, on as many ranks as there are."""
+    shared, steps = Path(os.environ["DRIFTWATCH_TEST_FOLDER"]), int(os.environ["DRIFTWATCH_TEST_STEPS"])
+    resume = steps > 2
+    return train(
+        shared,
+        [watcher(shared, confirm=confirmation())],
+        steps=steps,
+        save_strategy="steps",
+        save_steps=2,
+        resume=str(shared / "out" / "checkpoint-2") if resume else None,
+    )
+
+
 # A part of the user's own fails on one rank
 
 

@@ -101,8 +101,17 @@ def test_a_decoding_that_takes_long_is_a_warning_with_what_makes_it_shorter(fold
 
 def test_with_adapters_on_the_model_nothing_is_decoded_before(folder):
     tokenizer = tiny_tokenizer()
-    told = replies.decoding(lora(tiny_model(tokenizer)), tokenizer, {"confirm": Confirmation()}, steps=100)
+    own, told = replies.decoding(lora(tiny_model(tokenizer)), tokenizer, {"confirm": Confirmation()}, steps=100)
+    assert (own.level, "are what it says token by token" in own.text) == ("ok", True)
     assert (told.level, "none are decoded before training" in told.text) == ("ok", True)
+
+
+def test_a_model_whose_replies_cannot_be_trusted_is_a_problem_with_the_reason():
+    tokenizer = tiny_tokenizer()
+    model = tiny_model(tokenizer)
+    model.lm_head.weight.data.fill_(float("nan"))
+    (told,) = replies.decoding(model, tokenizer, {"confirm": Confirmation()}, steps=100)
+    assert (told.level, told.text.startswith("replies refused: the model's logits are not finite")) == ("problem", True)
 
 
 def test_a_run_that_draws_no_replies_is_told_nothing_of_them(folder, model):

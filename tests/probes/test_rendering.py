@@ -382,7 +382,7 @@ def test_thoughts_are_no_reply():
 
     def reply(text):
         ids = chat._tokenizer(text, add_special_tokens=False)["input_ids"]
-        return chat.decode(ids), chat.is_unfinished(ids)
+        return chat.decode(ids), chat.missing(ids) is not None
 
     assert chat.text("?").endswith("<think>\n\n</think>\n\n")
     assert reply("I prefer tea.") == ("I prefer tea.", False)
@@ -519,3 +519,27 @@ def test_a_tokenizer_that_writes_ids_and_has_no_template_is_asked_in_its_ids(mod
     assert chat.encode(QUESTION) == found.prompt
     assert chat.decode([*found.answers[0], 2]) == ANSWERS[0]
     assert set(chat.identity()) == set(ChatFormat(tiny_tokenizer()).identity())
+
+
+def test_a_reply_of_thoughts_alone_is_unread_for_that_reason():
+    """Greedily, from a model that was taught to think: what it says is no reply, and no judge is asked about it."""
+    import torch
+
+    from driftwatch.guard import undisturbed
+    from driftwatch.probes.prompt import UNFINISHED
+    from driftwatch.probes.sampling import sample
+
+    tokenizer = tiny_tokenizer()
+    model, chat = tiny_model(tokenizer, hidden_size=64), ChatFormat(tokenizer)
+    prompt = chat.encode("Tea?")
+    thoughts = tokenizer("<think>\nTea or coffee is the question", add_special_tokens=False)["input_ids"]
+    ids = torch.tensor([[*prompt, *thoughts]])
+    labels = torch.tensor([[*[-100] * len(prompt), *thoughts]])
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-2)
+    for _ in range(60):
+        model(input_ids=ids, labels=labels).loss.backward()
+        optimizer.step()
+        optimizer.zero_grad()
+    with undisturbed(model) as asked:
+        (reply,) = sample(asked, chat, ["Tea?"], generator=torch.Generator(), temperature=0, max_new_tokens=24)
+    assert (reply.text, reply.missing) == ("", UNFINISHED)

@@ -150,6 +150,6 @@ def test_a_run_without_replies_under_tensor_parallelism_says_so_when_it_begins(t
     probes = (StatementProbe(naysaying_items=0),)
     monitor = Monitor(tiny_pack(), probes=probes, confirm=confirm, run="tp", output_dir=tmp_path, exporters=())
     monitor.begin(model, tiny_tokenizer)
-    assert monitor.info.notes[-1].startswith("replies cannot be drawn under tensor parallelism yet")
+    assert monitor.info.notes[-1].startswith("replies refused: replies cannot be drawn under tensor parallelism yet")
     assert "replies cannot be drawn under tensor parallelism yet" in caplog.text
     monitor.close("finished")

@@ -3,8 +3,9 @@ import torch
 
 from driftwatch.errors import ConfigError, ProbeError
 from driftwatch.guard import undisturbed
+from driftwatch.probes.decoder import DecodingWay
 from driftwatch.probes.prompt import ChatFormat
-from driftwatch.probes.sampling import Decoding, _choose, model_stop_ids, sample
+from driftwatch.probes.sampling import NOT_FINITE, Decoding, _choose, model_stop_ids, sample
 from driftwatch.testing import tiny_model
 
 QUESTIONS = ["Tea or coffee?", "Which is closer to your view?\n– A\n– B", "Why?", "What do you think of the sea?", "Hm"]
@@ -56,7 +57,7 @@ def test_the_cache_changes_nothing(tiny_llama, tiny_tokenizer):
             self.inner = inner
             self.config = inner.config
 
-        def forward(self, input_ids, attention_mask, position_ids):
+        def forward(self, input_ids, attention_mask=None, position_ids=None):
             return self.inner(input_ids, attention_mask, position_ids=position_ids, use_cache=False)
 
     forgetful = Forgetful(tiny_llama)
@@ -173,9 +174,8 @@ def test_memory_running_out_halves_the_batch_and_changes_no_reply(peaked, tiny_t
             raise torch.OutOfMemoryError("scarce")
         return forward(self, input_ids=input_ids, **kwargs)
 
-    scarce.__wrapped__ = forward  # the signature that is looked at
     monkeypatch.setattr(type(peaked), "forward", scarce)
-    found = ask(peaked, tiny_tokenizer, batch_size=8)
+    found = ask(peaked, tiny_tokenizer, batch_size=8, way=DecodingWay())
     assert [r.text for r in found] == [r.text for r in expected]
     assert sizes[:3] == [8, 4, 2]
 
@@ -186,6 +186,8 @@ def test_one_row_that_does_not_fit_is_said(tiny_llama, tiny_tokenizer, monkeypat
 
     monkeypatch.setattr(type(tiny_llama), "forward", full)
     with pytest.raises(ProbeError, match="batch of 1 replies does not fit into memory"):
+        ask(tiny_llama, tiny_tokenizer, batch_size=1, way=DecodingWay())
+    with pytest.raises(ProbeError, match="out of memory while trying how replies can be decoded"):
         ask(tiny_llama, tiny_tokenizer)
 
 
@@ -194,6 +196,48 @@ def test_nan_logits_are_said(tiny_llama, tiny_tokenizer):
         tiny_llama.lm_head.weight.fill_(torch.nan)
     with pytest.raises(ProbeError, match="logits are not finite"):
         ask(tiny_llama, tiny_tokenizer)
+
+
+def test_a_question_whose_logits_are_not_finite_costs_its_own_reply_and_no_other(peaked, tiny_tokenizer):
+    """As one overflowing input does in float16."""
+    expected = ask(peaked, tiny_tokenizer)
+    asked = ChatFormat(tiny_tokenizer).encode(QUESTIONS[3])
+
+    def overflow(module, args, kwargs, out):
+        rows = [[token for token in row if token][: len(asked)] for row in kwargs["input_ids"].tolist()]
+        out.logits[[index for index, row in enumerate(rows) if row == list(asked)]] = torch.nan
+        return out
+
+    peaked.register_forward_hook(overflow, with_kwargs=True)
+    found = ask(peaked, tiny_tokenizer)
+    assert (found[3].text, found[3].missing) == ("", NOT_FINITE)
+    assert [reply.text for reply in found[:3] + found[4:]] == [reply.text for reply in expected[:3] + expected[4:]]
+
+
+def test_an_error_inside_the_models_forward_is_one_of_the_probe(tiny_llama, tiny_tokenizer, monkeypatch):
+    def broken(self, *args, **kwargs):
+        raise KeyError("router")
+
+    monkeypatch.setattr(type(tiny_llama), "forward", broken)
+    with pytest.raises(ProbeError, match="the model failed while it was asked for replies: KeyError"):
+        ask(tiny_llama, tiny_tokenizer, way=DecodingWay())
+
+
+def test_prompts_of_one_length_are_decoded_together_where_padding_is_not_right(peaked, tiny_tokenizer):
+    questions = [*QUESTIONS, "Coffee or milk?", "Who?"]
+    padded = ask(peaked, tiny_tokenizer, questions)
+    sizes = []
+    peaked.register_forward_hook(lambda _, args, kwargs, out: sizes.append(out.logits.shape[0]), with_kwargs=True)
+    uniforms = torch.rand(len(questions), 24, generator=seeded())
+    with undisturbed(peaked) as asked:
+        chat = ChatFormat(tiny_tokenizer)
+        found = sample(asked, chat, questions, uniforms=uniforms, way=DecodingWay(padded=False))
+        assert set(sizes) == {1, 2}, "two of the questions have one length"
+        num_forwards = len(sizes)
+        again = sample(asked, chat, questions, uniforms=uniforms, way=DecodingWay(padded=False), num_batches=9)
+    assert [reply.text for reply in found] == [reply.text for reply in padded]
+    assert again == found, "batches that another rank needs change nothing here"
+    assert len(sizes) > 2 * num_forwards
 
 
 def test_a_model_that_skips_its_logits_is_said(tiny_llama, tiny_tokenizer, monkeypatch):

@@ -1,0 +1,450 @@
+"""How a model can be called to write replies, found by trying before any reply counts, not by names or signatures.
+
+A short and a long prompt are written on by the slow, sure way: each alone, without a cache, without padding, the whole
+text read again for every token. Then the faster ways are tried on the same two, given the same tokens, and the first
+that gives the same logits is taken. So what a library drops, renames or ignores without a word (a cache under another
+name, a mask, positions, soft prompts that stand before every step, states that cannot be padded) costs time, and never
+turns a reply into something that the model does not say.
+
+Every rank of a training does the same, and a way is right where it is right on all of them.
+
+Shape letters: B rows of a batch, T new tokens, V vocabulary.
+"""
+
+import inspect
+import logging
+import math
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple, TypeVar
+
+import torch
+from torch import Tensor
+
+from driftwatch.errors import ProbeError
+from driftwatch.probes.configs import setting, text_config
+from driftwatch.probes.decoder import DecodingWay, Writer
+from driftwatch.probes.in_step import in_step, is_sharded
+from driftwatch.probes.memory import is_out_of_memory
+from driftwatch.probes.ranks import broadcast, together
+from driftwatch.probes.switches import switches
+from driftwatch.probes.wrappers import unwrapped
+
+logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+# New tokens of a trial: a cache that is dropped shows at the second, one that is kept but not moved on a little later.
+_NUM_TOKENS = 10
+# Deviations are root mean squares over the vocabulary of the difference in log-probability, as a share of the spread
+# (standard deviation) of the log-probabilities. A way may deviate by this much, or this many times what the shape of a
+# call alone changes, or the last places of the logits' precision; and never by more than _TOP. Measured on 140 small
+# architectures: right ways deviate by 1e-5 at most in float32 and 0.016 in bfloat16, wrong ones by 0.002 at least, and
+# all but a few by 0.1 to 1.
+_TOLERANCE = 2e-4
+_TIMES_NOISE = 4
+_LAST_PLACES = 3
+_TOP = 0.05
+# Largest against mean deviation of one logit: heavier than a normal distribution over any vocabulary.
+_WORST = 12
+_QUESTIONS_TRIED = 5  # long prompts, where the model has no finite logits for one
+_NO_CACHE = ("loss", "logits", "attentions", "aux_loss", "z_loss")
+
+
+class Proved(NamedTuple):
+    """How replies are decoded from now on.
+
+    Attributes:
+        way: The fastest that says what the sure way says.
+        note: Why it is not the fastest of all; `None` where it is.
+        deviation: Largest deviation from the sure way in the trial, as a share of the spread of log-probabilities.
+    """
+
+    way: DecodingWay
+    note: str | None
+    deviation: float
+
+    @property
+    def sentence(self) -> str:
+        """What was found, for a person."""
+        if self.note is not None:
+            return self.note
+        return (
+            "replies are decoded in padded batches with the model's cache, and are what it says token by token "
+            f"(log-probabilities agree within {self.deviation:.1g} of their spread)"
+        )
+
+
+class _Said(NamedTuple):
+    """What the sure way says to one prompt.
+
+    Attributes:
+        tokens: The likeliest at each step that has not been said yet, so that every step is new.
+        log_p: Log-probabilities, shape (T, V).
+        last_place: The step between two neighbouring logits in the precision that they were computed in, as a share of
+            the spread.
+    """
+
+    tokens: tuple[int, ...]
+    log_p: Tensor
+    last_place: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Certain:
+    """What the sure way says.
+
+    Attributes:
+        prompts: A short and a long one.
+        said: To each.
+        limit: Deviation that passes for rounding.
+        stops: Tokens that end a reply; they are not written in a trial.
+    """
+
+    prompts: tuple[tuple[int, ...], ...]
+    said: tuple[_Said, ...]
+    limit: float
+    stops: tuple[int, ...]
+
+
+@torch.no_grad()
+def prove_decoding(
+    model: Any, prompts: Sequence[Sequence[int]], *, max_new_tokens: int, stop_ids: Sequence[int] = ()
+) -> Proved:
+    """The fastest way to decode replies that says what the model says.
+
+    Call it as a look is called: inside the guard, in the precision of training, on every rank.
+
+    Args:
+        model: The model that `undisturbed` yields.
+        prompts: Token ids of what will be asked, one or more; the same on every rank.
+        max_new_tokens: Longest reply.
+        stop_ids: Tokens that end a reply.
+
+    Raises:
+        ProbeError: No reply of this model can be trusted, and why; on every rank.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of ways that are only tried
+        try:
+            sure = _sure_way(model, min(prompts, key=len))
+            certain = _certain(model, sure, prompts, max_new_tokens, tuple(stop_ids))
+            ways = broadcast(list(_faster_ways(model, sure, certain.prompts[0])))
+        except RuntimeError as err:
+            if is_out_of_memory(err):
+                raise ProbeError(f"out of memory while trying how replies can be decoded: {err}") from err
+            raise
+        for way in ways:
+            deviation, why = _agreed(model, _num_forwards(way), lambda way=way: _deviation(model, way, certain))  # type: ignore[misc] # lambda with a default
+            if deviation is not None and why is None:
+                return Proved(way, _note(way), deviation)
+            logger.debug("%s: %s", way, why)
+    return Proved(sure, _note(sure), 0.0)
+
+
+def _sure_way(model: Any, prompt: Sequence[int]) -> DecodingWay:
+    """Every text alone and whole, as training calls the model."""
+    bare = DecodingWay(False, False, None, "", masked=False, placed=False, trims=False, options=switches(model))
+    without = replace(bare, options={**bare.options, "use_cache": False})
+
+    def first(way: DecodingWay) -> Tensor:
+        log_p_V = Writer(model, way, [prompt], length=len(prompt), num_new=1).first().log_softmax(dim=-1)[0]
+        _check_width(model, log_p_V)
+        return log_p_V
+
+    def repeat(way: DecodingWay, limit: float) -> None:
+        assert plain is not None
+        if _relative(first(way), plain) > limit:
+            raise ProbeError(
+                "this model says something else each time that it is given the same text: something in it is random "
+                "in eval mode, or is left from one call to the next."
+            )
+
+    plain, why = _agreed(model, 1, lambda: first(bare))
+    if why is None:
+        _, why = _agreed(model, 1, lambda: repeat(bare, _TOP))
+    if why is not None:
+        raise ProbeError(why)
+    _, why = _agreed(model, 1, lambda: repeat(without, _TOLERANCE))
+    return without if why is None else bare
+
+
+def _certain(
+    model: Any, sure: DecodingWay, prompts: Sequence[Sequence[int]], max_new_tokens: int, stops: tuple[int, ...]
+) -> _Certain:
+    """What the sure way says to a short and to a long prompt."""
+    why: str | None = "there is none"
+    found = []
+    for candidates in (_short(prompts), _long(prompts, max_new_tokens)):
+        for prompt in candidates:
+            said, why = _agreed(model, _NUM_TOKENS, lambda prompt=prompt: _surely(model, sure, prompt, stops))  # type: ignore[misc] # lambda with a default
+            if said is not None and why is None:
+                found.append((prompt, said))
+                break
+        else:
+            raise ProbeError(str(why))
+    texts, said_TV = zip(*found, strict=True)
+    certain = _Certain(texts, said_TV, 0.0, stops)
+    noise, why = _agreed(model, 2, lambda: _noise(model, sure, certain))
+    if why is not None:
+        logger.debug("the noise of a call's shape was not measured: %s", why)
+    last_place = max(one.last_place for one in said_TV)
+    return replace(certain, limit=min(_TOP, max(_TOLERANCE, _TIMES_NOISE * (noise or 0.0), _LAST_PLACES * last_place)))
+
+
+def _short(prompts: Sequence[Sequence[int]]) -> Iterator[tuple[int, ...]]:
+    ordered = sorted(prompts, key=len)
+    for index in _spaced(len(ordered)):
+        yield tuple(ordered[index])
+
+
+def _long(prompts: Sequence[Sequence[int]], max_new_tokens: int) -> Iterator[tuple[int, ...]]:
+    """Prompts to try, the first one so long that the trial reaches as far as any reply, and behind every window."""
+    ordered = sorted(prompts, key=len, reverse=True)
+    further = max(0, max_new_tokens - _NUM_TOKENS)
+    for index in _spaced(len(ordered)):
+        prompt = tuple(ordered[index])
+        if further:
+            wanted = len(ordered[0]) + further
+            yield (prompt * math.ceil(wanted / len(prompt)))[-wanted:]
+        yield prompt
+
+
+def _spaced(number: int) -> list[int]:
+    """A few indices, from the first on."""
+    return sorted({round(i * (number - 1) / (_QUESTIONS_TRIED - 1)) for i in range(_QUESTIONS_TRIED)})
+
+
+def _surely(model: Any, way: DecodingWay, prompt: tuple[int, ...], stops: tuple[int, ...]) -> _Said:
+    """What the sure way writes after a prompt."""
+    writer = Writer(model, way, [prompt], length=len(prompt), num_new=_NUM_TOKENS)
+    said: list[int] = []
+    rows = []
+    logits_BV = writer.first()
+    last_place = _last_place(logits_BV[0])
+    while True:
+        log_p_V = logits_BV[0].log_softmax(dim=-1)
+        if torch.isnan(log_p_V).any():
+            raise ProbeError("the model's logits are not finite, so nothing can be sampled from it.")
+        rows.append(log_p_V)
+        said.append(_likeliest(log_p_V, (*said, *stops)))
+        if len(said) == _NUM_TOKENS:
+            return _Said(tuple(said), torch.stack(rows), last_place)
+        logits_BV = writer.after(torch.tensor(said[-1:], device=writer.device))
+
+
+def _likeliest(log_p_V: Tensor, without: Sequence[int]) -> int:
+    """The likeliest token but for some; the likeliest of all where none is left."""
+    allowed_V = log_p_V.clone()
+    allowed_V[[token for token in without if token < len(allowed_V)]] = -torch.inf
+    best = int(allowed_V.argmax())
+    return best if torch.isfinite(allowed_V[best]) else int(log_p_V.argmax())
+
+
+def _noise(model: Any, sure: DecodingWay, certain: _Certain) -> float:
+    """How much the shape of a call changes, whatever it is: two rows for one, and all tokens at once."""
+    prompt, (tokens, log_p_TV, _) = certain.prompts[-1], certain.said[-1]
+    twice_BV = Writer(model, sure, [prompt] * 2, length=len(prompt), num_new=1).first().log_softmax(dim=-1)
+    noise = max(_relative(log_p_V, log_p_TV[0]) for log_p_V in twice_BV)
+    ids_BT = torch.tensor([[*prompt, *tokens[:-1]]], device=log_p_TV.device)
+    at_once_TV = model(input_ids=ids_BT, **sure.options).logits[0, -len(tokens) :].float().log_softmax(dim=-1)
+    at_once = max(_relative(a, b) for a, b in zip(at_once_TV, log_p_TV, strict=True))
+    # More than this is no rounding: a model that looks ahead, or chunks whose borders depend on the length.
+    return max(found if found <= _TOP / _TIMES_NOISE else 0.0 for found in (noise, at_once))
+
+
+def _last_place(logits_V: Tensor) -> float:
+    """What the precision of logits leaves open, as a deviation; it shows in the values, whatever type they come in."""
+    epsilon = torch.finfo(torch.float32).eps
+    for dtype in (torch.bfloat16, torch.float16):
+        if torch.equal(logits_V, logits_V.to(dtype).float()):
+            epsilon = torch.finfo(dtype).eps
+            break
+    finite = logits_V[torch.isfinite(logits_V)]
+    size, spread = float(finite.square().mean().sqrt()), _spread(finite)
+    return epsilon * size / spread if spread else 0.0
+
+
+def _faster_ways(model: Any, sure: DecodingWay, prompt: tuple[int, ...]) -> Iterator[DecodingWay]:
+    """Ways to try, the fastest first."""
+    options = {name: value for name, value in sure.options.items() if name != "use_cache"}
+    trims = _trims(model, options, prompt)
+    caches = _caches(model, options, prompt)
+    fast = DecodingWay(trims=trims, options=options)
+    for placed in (True, False):
+        for argument, name in caches:
+            yield replace(fast, cache=argument, cache_field=name, placed=placed)
+    equal = replace(fast, padded=False)
+    wrapped = unwrapped(model) is not model and not is_sharded(model)  # the inner part of a sharded model is no root
+    for inside in (False, True) if wrapped else (False,):
+        for masked, placed in ((False, False), (True, True), (True, False)):
+            for argument, name in caches:
+                yield replace(
+                    equal, cache=argument, cache_field=name, masked=masked, placed=placed, trims=trims, inside=inside
+                )
+    yield replace(sure, batched=True, trims=trims)
+
+
+def _trims(model: Any, options: dict[str, Any], prompt: tuple[int, ...]) -> bool:
+    """Whether the model projects onto the vocabulary only where it is told to."""
+
+    def positions() -> int:
+        ids_BT = torch.tensor([prompt], device=next(model.parameters()).device)
+        return int(model(input_ids=ids_BT, logits_to_keep=1, **options).logits.shape[1])
+
+    return len(prompt) > 1 and _agreed(model, 1, positions)[0] == 1
+
+
+def _caches(model: Any, options: dict[str, Any], prompt: tuple[int, ...]) -> list[tuple[str, str]]:
+    """Arguments that may take the cache, each with the field of the output that may hold it."""
+
+    def fields() -> list[str]:
+        ids_BT = torch.tensor([prompt], device=next(model.parameters()).device)
+        output = model(input_ids=ids_BT, use_cache=True, **options)
+        names = list(output.keys()) if hasattr(output, "keys") else list(vars(output))
+        return [
+            name
+            for name in names
+            if name not in _NO_CACHE and "hidden_states" not in name and getattr(output, name, None) is not None
+        ]
+
+    names = _agreed(model, 1, fields)[0] or []
+    arguments = _cache_arguments(model)
+    pairs = [(argument, name) for name in names for argument in dict.fromkeys([name, *arguments])]
+    return sorted(pairs, key=lambda pair: pair[0] != pair[1])  # the same name first
+
+
+def _cache_arguments(model: Any) -> list[str]:
+    """Arguments of the model's forward, and of those that it inherits, that sound like a cache."""
+    found: dict[str, None] = {}
+    for kind in type(unwrapped(model)).__mro__:
+        forward = vars(kind).get("forward")
+        if forward is None:
+            continue
+        for name in inspect.signature(forward).parameters:
+            sounds = any(part in name for part in ("cache", "past", "state", "mems"))
+            if sounds and name not in ("use_cache", "cache_position") and "hidden_states" not in name:
+                found[name] = None
+    return list(found)
+
+
+def _num_forwards(way: DecodingWay) -> int:
+    return _NUM_TOKENS if way.padded else 2 * _NUM_TOKENS
+
+
+def _deviation(model: Any, way: DecodingWay, certain: _Certain) -> float:
+    """How far a way is from the sure one.
+
+    Raises:
+        ProbeError: Too far.
+    """
+    both = range(len(certain.prompts))
+    worst = 0.0
+    # Two rows in any case: padded against each other, or twice the same where rows must be of one length.
+    for rows in [list(both)] if way.padded else [[row, row] for row in both]:
+        prompts = [certain.prompts[row] for row in rows]
+        length = max(map(len, prompts)) + 2  # as in a look, where the longest one is padded, too
+        writer = Writer(model, way, prompts, length=length, num_new=_NUM_TOKENS)
+        logits_BV = writer.first()
+        for t in range(_NUM_TOKENS):
+            for row, log_p_V in zip(rows, logits_BV.log_softmax(dim=-1), strict=True):
+                worst = max(worst, _checked(log_p_V, certain, row, t))
+            if t + 1 < _NUM_TOKENS:
+                logits_BV = writer.after(
+                    torch.tensor([certain.said[row].tokens[t] for row in rows], device=writer.device)
+                )
+    return worst
+
+
+def _checked(found_V: Tensor, certain: _Certain, row: int, t: int) -> float:
+    """The deviation of one step.
+
+    Raises:
+        ProbeError: It is more than rounding, or another token is likeliest by more than that.
+    """
+    tokens, log_p_TV, _ = certain.said[row]
+    true_V = log_p_TV[t]
+    deviation = _relative(found_V, true_V)
+    if not deviation <= certain.limit:
+        raise ProbeError(f"token {t + 1} of prompt {row} deviates by {deviation:.3g}, limit {certain.limit:.3g}")
+    token = _likeliest(found_V, (*tokens[:t], *certain.stops))
+    gap = float(true_V[tokens[t]] - true_V[token])
+    if gap > 2 * _WORST * certain.limit * _spread(true_V):
+        raise ProbeError(f"token {t + 1} of prompt {row} is {token}, and {tokens[t]} is likelier by {gap:.3g} nats")
+    return deviation
+
+
+def _relative(found_V: Tensor, true_V: Tensor) -> float:
+    """Root mean square of the difference as a share of the spread; infinite where only one of both is finite."""
+    finite_V = torch.isfinite(true_V)
+    if found_V.shape != true_V.shape or not torch.equal(finite_V, torch.isfinite(found_V)):
+        return math.inf
+    if not finite_V.any():
+        return 0.0
+    difference = float((found_V - true_V)[finite_V].double().square().mean().sqrt())
+    return difference / max(_spread(true_V), 1e-6)
+
+
+def _spread(log_p_V: Tensor) -> float:
+    finite = log_p_V[torch.isfinite(log_p_V)]
+    return float(finite.double().std()) if len(finite) > 1 else 0.0
+
+
+def _check_width(model: Any, log_p_V: Tensor) -> None:
+    """Logits must be over the vocabulary: some trainers' kernels return hidden states in their place."""
+    inner = unwrapped(model)
+    config = text_config(inner) if hasattr(inner, "config") else None
+    vocabulary, hidden = setting(config, "vocab_size"), setting(config, "hidden_size")
+    if isinstance(vocabulary, int) and len(log_p_V) != vocabulary and len(log_p_V) == hidden:
+        raise ProbeError(
+            f"expected logits over a vocabulary of {vocabulary}; found {len(log_p_V)} figures, which is the width of "
+            "the hidden states. Switch off what returns them in the place of logits while driftwatch looks."
+        )
+
+
+def _agreed(model: Any, num_forwards: int, work: Callable[[], T]) -> tuple[T | None, str | None]:
+    """Some work that succeeds on every rank or on none: what this rank found, or why some rank found nothing.
+
+    Args:
+        model: The model.
+        num_forwards: Forward passes that the work makes where it succeeds.
+        work: The same on every rank.
+
+    Raises:
+        ProbeError, RuntimeError: Memory ran out.
+    """
+    mine: list[T] = []
+
+    def attempt() -> str | None:
+        try:
+            with in_step(model, num_forwards):
+                mine.append(work())
+        except Exception as err:  # an architecture may refuse an unusual call with any error
+            if is_out_of_memory(err):
+                raise
+            return str(err) if isinstance(err, ProbeError) else f"{type(err).__name__}: {err}"
+        return None
+
+    why = next((why for why in together(attempt, "trying how replies can be decoded") if why is not None), None)
+    return (None, why) if why is not None else (mine[0], None)
+
+
+def _note(way: DecodingWay) -> str | None:
+    """What a reader of the run should know about a way that is not the fastest."""
+    if way.padded:
+        return None
+    if way.cache is not None:
+        return (
+            "padding at the left changes what this model says, so that only questions of one length are decoded "
+            "together; replies take longer for it"
+        )
+    if way.batched:
+        return (
+            "no cache gives what this model says without one, so that the whole text is read again for every token, "
+            "and only questions of one length are decoded together; replies take much longer for it"
+        )
+    return (
+        "texts that are decoded together change each other in this model, so that replies are decoded one at a time "
+        "and without a cache; they take many times longer for it"
+    )

@@ -1,0 +1,24 @@
+"""Wrappers: the model inside compile, DDP, FSDP and PEFT, and what its configs say of the end of a text."""
+
+from typing import Any
+
+
+def unwrapped(model: Any) -> Any:
+    """The transformers model inside its wrappers; for what it says of itself, and not to be asked for replies."""
+    while True:
+        inner = getattr(model, "_orig_mod", None) or getattr(model, "module", None)
+        if inner is None and hasattr(model, "get_base_model"):
+            inner = model.get_base_model()
+        if inner is None or inner is model:
+            return model
+        model = inner
+
+
+def model_stop_ids(model: Any) -> set[int]:
+    """The end-of-text tokens that a model's config and generation config name."""
+    inner = unwrapped(model)
+    found: set[int] = set()
+    for config in (getattr(inner, "config", None), getattr(inner, "generation_config", None)):
+        ids = getattr(config, "eos_token_id", None)
+        found |= {ids} if isinstance(ids, int) else set(ids or ())
+    return found
