@@ -39,7 +39,7 @@ from driftwatch.exporters.exporter import Exporter
 from driftwatch.folder import absolute
 from driftwatch.last_weights import OTHERS, Weights, is_over, put_back
 from driftwatch.late_start import LateStart
-from driftwatch.life import TrainingLoop, nothing, training_loop, weakly
+from driftwatch.life import nothing, training_loop, weakly
 from driftwatch.monitor import Monitor
 from driftwatch.probes.causal import NotAsked, why_not_causal
 from driftwatch.probes.engine import Engine, find_engine
@@ -151,7 +151,8 @@ class DriftCallback(TrainerCallback, ExportableState):  # type: ignore[misc] # t
         self._origin: str | None = None  # the folder that its checkpoint names
         self._asked_to_stop: int | None = None
         self._weights = Weights()
-        self._loop: TrainingLoop | None = None
+        self._goes_on = False  # the same training, begun again
+        self._batch_size = 0
         self._is_named = run is not None
         self._ended_at = -1
         self._own_output_dir = output_dir is not None
@@ -204,10 +205,10 @@ class DriftCallback(TrainerCallback, ExportableState):  # type: ignore[misc] # t
         """Prepare, find the baselines, and take the first look; what cannot work raises."""
         if self._originals:
             self._become_original(args, state)
-        loop, before = training_loop(), self._loop
-        # Its batches did not fit, say, and training begins again with smaller ones, and with the weights that it has.
-        self._goes_on = self._running and loop is not None and before is not None and loop.is_same(before)
-        self._loop, self._asked_to_stop = loop, None
+        # Its batches did not fit, and training begins again with smaller ones, and with the weights that it has.
+        smaller = (state.train_batch_size or 0) < self._batch_size
+        self._goes_on = self._running and bool(args.auto_find_batch_size) and smaller
+        self._asked_to_stop = None
         self._be_known(state)
         self._late, self._running = LateStart(), False
         if not (self._is_named or self._goes_on):
@@ -233,13 +234,13 @@ class DriftCallback(TrainerCallback, ExportableState):  # type: ignore[misc] # t
         A checkpoint of a training without driftwatch has no entry of ours, and the Trainer fails at its next checkpoint
         on a callback that it has not seen (transformers 5.23, Trainer._save_checkpoint).
         """
-        self._training = weakly(state)
+        self._training, self._batch_size = weakly(state), state.train_batch_size or 0
         state.stateful_callbacks.setdefault(type(self).__name__, self.state())
 
     def _come_late(self, args: TrainingArguments, state: TrainerState, kwargs: dict[str, Any]) -> None:
         """Begin with a training that was under way when this callback was added to it."""
         self._be_known(state)
-        self._loop, self._asked_to_stop, self._goes_on = training_loop(), None, False
+        self._asked_to_stop, self._goes_on = None, False
         self._late, self._running = LateStart(), False
         if kwargs.get("model") is None or (num_ranks() == 1 and looks_are_off()):
             return
@@ -290,7 +291,7 @@ class DriftCallback(TrainerCallback, ExportableState):  # type: ignore[misc] # t
             engine=engine,
             resume=self._resumed,
             loop=training_loop(),
-            notes=(*self._late.note(state.global_step), *added, *self._weights.left_by(model)),
+            notes=(*self._late.note(state.global_step), *added, *self._told_origin(model)),
         )
         monitor.end_with(model)
         self._running, self._seen_step, self._ended_at = True, state.global_step, -1
@@ -301,6 +302,10 @@ class DriftCallback(TrainerCallback, ExportableState):  # type: ignore[misc] # t
         self._forget_older_entries(state)
         if isinstance(kept := state.stateful_callbacks[type(self).__name__], list):
             kept.append(self.state())
+
+    def _told_origin(self, model: Any) -> tuple[str, ...]:
+        """Whose weights a new run starts from, where it is compared with its start alone."""
+        return self._weights.left_by(model) if self.monitor.settings["baseline"] is None else ()
 
     def _note_again(self, step: int) -> None:
         text = (

@@ -16,7 +16,7 @@ from driftwatch.weights import checksum
 
 FEW = 8  # trained parameters that are looked at after each step
 OVER = "train_runtime"  # the Trainer logs it once, when training is over
-OTHERS = "other weights, averages for example"
+OTHERS = "an average, or of another callback's making"
 KEPT = 64  # trainings of one process whose last weights are remembered
 
 Mark = tuple[tuple[int, int], ...]

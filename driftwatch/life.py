@@ -70,10 +70,6 @@ class TrainingLoop:
         self._place = id(frame)
         self._code: CodeType = frame.f_code
 
-    def is_same(self, other: "TrainingLoop") -> bool:
-        """Whether it is the same call of the same function; only while it runs."""
-        return (self.thread, self._place, self._code) == (other.thread, other._place, other._code)
-
     @property
     def is_running(self) -> bool:
         """Whether it still is on that stack. The frame of an error that is being handled is there no more."""

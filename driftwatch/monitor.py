@@ -387,7 +387,7 @@ class Monitor:
                 look = broadcast(self._next_look)
                 self._open = observation = Observation(look, step, phase, self._clock, weights=weights)
                 if weights:
-                    observation.notes.append(f"these are {weights}, put in place at the end of training")
+                    observation.notes.append(f"these are the weights of {weights}, put in place at the end of training")
                 with undisturbed(model, optimizer=self._find_optimizer()) as asked:
                     if self._line is not None:
                         found = together(lambda: held(asked), "comparing what ranks hold")

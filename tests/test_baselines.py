@@ -154,18 +154,19 @@ def test_adapters_without_pefts_wrapper_are_told_and_the_start_is_compared_with(
 
 def looked(folder, tokenizer, *, budget=0.01, failing=()):
     """An SFT run of three looks and an end; `failing` names the looks at which the probe gives up."""
+    now = [0.0]
 
     class Probe(StatementProbe):
         looks = 0
 
         def measure(self, model, **options):
+            now[0] += 1.0
             if not options.get("permuted"):
                 self.looks += 1
                 if self.looks - 1 in failing:
                     raise ProbeError("the model could not be asked")
             return super().measure(model, **options)
 
-    now = [0.0]
     monitor = Monitor(
         tiny_pack(),
         run="sft",

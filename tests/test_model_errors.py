@@ -174,7 +174,7 @@ def test_after_the_stated_number_of_tries_it_is_given_up(tmp_path, without, capl
 
 def test_a_first_observation_that_fails_begins_the_run_at_the_next_step_that_is_due(tmp_path, without):
     model = tiny_model(tiny_tokenizer(), dropout=0.1)
-    Faulty(model, IndexError, at=range(1, 7))
+    Faulty(model, IndexError, at=range(1, 12))
     assert_trained_as(without, train(tmp_path, [watch(tmp_path)], model))
     assert [(record.step, record.phase) for record in records(tmp_path)] == [(1, "start"), (2, "train"), (3, "train")]
     info = RunStore(tmp_path / "runs" / "r").info()

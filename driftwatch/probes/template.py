@@ -51,6 +51,10 @@ class Template:
         self._special_tokens = dict(getattr(text_tokenizer(given), "special_tokens_map", None) or {})
         self._compiled = _compiled(source, name)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """What is compiled is not copied."""
+        return Template, (self._given, self.source, self.name), {"asks_for_the_time": self.asks_for_the_time}
+
     def render(self, messages: Sequence[Message], *, at: datetime | None = FROZEN, **variables: Any) -> str:
         """The conversation as text.
 
