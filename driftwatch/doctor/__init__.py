@@ -5,7 +5,7 @@ from pathlib import Path
 
 from driftwatch.config import Config, callback_arguments, load_config, try_out
 from driftwatch.config.resolved import check_environment, settings
-from driftwatch.doctor import environment, places
+from driftwatch.doctor import environment, places, self_checks
 from driftwatch.doctor.finding import Finding, Level
 from driftwatch.errors import DriftwatchError
 
@@ -28,6 +28,7 @@ def examine(
     can_train = versions.level != "problem"
     if can_train:
         yield from environment.trainers()
+        yield from self_checks.of_versions()
     try:
         read = load_config(config)
         check_environment()
