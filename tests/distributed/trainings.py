@@ -411,8 +411,10 @@ def hostile(folder):
     """Trainings in which a random call fails on a random rank; DRIFTWATCH_TEST_SEEDS says which of them."""
     first, last = map(int, os.environ.get("DRIFTWATCH_TEST_SEEDS", "0,6").split(","))
     with replaced(ranks, WAIT_SHARE=0.05, JUDGE_SHARE=0.025, FIRST_SECONDS=2.0), noted_questions() as asked:
+        # Made outside: a setting that is wrong raises from the callback's constructor, to whoever wrote it.
+        watch = watcher(folder / "counted", confirm=confirmation())
         with Hostile() as counting:
-            found = {"plain": train(folder / "counted", [watcher(folder / "counted", confirm=confirmation())])}
+            found = {"plain": train(folder / "counted", [watch])}
         calls = ranks.broadcast(dict(sorted(counting.calls.items())))
         for seed in range(first, last):
             rng = random.Random(seed)
@@ -420,8 +422,9 @@ def hostile(folder):
             at = rng.randrange(calls[name]) + 1
             asked.clear()
             own = folder / f"seed-{seed}"
+            watch = watcher(own, confirm=confirmation())
             with Hostile(name if who == ranks.rank() else None, at) as striking:
-                found[f"seed {seed}"] = train(own, [watcher(own, confirm=confirmation())])
+                found[f"seed {seed}"] = train(own, [watch])
             struck = [None] * dist.get_world_size()
             dist.all_gather_object(struck, striking.has_struck)
             found[f"seed {seed}"] |= {

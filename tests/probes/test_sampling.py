@@ -8,6 +8,8 @@ from driftwatch.probes.prompt import ChatFormat
 from driftwatch.probes.sampling import NOT_FINITE, Decoding, _choose, model_stop_ids, sample
 from driftwatch.testing import tiny_model
 
+# transformers 5.24 calls it "cache", and takes the old name with a notice.
+pytestmark = pytest.mark.filterwarnings("ignore:.past_key_values. is deprecated:FutureWarning")
 QUESTIONS = ["Tea or coffee?", "Which is closer to your view?\n– A\n– B", "Why?", "What do you think of the sea?", "Hm"]
 
 
