@@ -18,7 +18,7 @@ _MAX_NEW_TOKENS = 12
 
 
 def of_versions() -> Iterator[Finding]:
-    """One finding for each thing that runs rely on: how answers are scored and replies decoded, and what is rendered."""
+    """One finding for each thing that runs rely on: how answers are scored, replies decoded, texts rendered."""
     from driftwatch.testing import tiny_model, tiny_tokenizer
 
     named = ", ".join(f"{name} {metadata.version(name)}" for name in ("torch", "transformers"))
