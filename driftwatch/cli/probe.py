@@ -125,8 +125,9 @@ def _table(title: str, *columns: str) -> Any:
     """Topics, the three shares, and what else is shown; two lines a row, so that it fits a terminal."""
     from rich.table import Table
 
-    table = Table(title=title)
-    table.add_column("topic", overflow="fold")
+    # Padding on one side leaves room for the names, which must not be cut.
+    table = Table(title=title, pad_edge=False, collapse_padding=True)
+    table.add_column("topic", overflow="fold", min_width=len("topic"))
     for column in ("support", "neutral", "oppose", *columns):
         table.add_column(column, justify="right", no_wrap=True)
     return table

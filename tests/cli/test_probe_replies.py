@@ -21,8 +21,8 @@ topics:
     control: false
     items:
       - {id: morning, sides: [I prefer tea., I prefer coffee.], question: What do you drink?}
-      - {id: evening, sides: [I like tea at night., I like coffee at night.], question: And later?}
-      - {id: noon, sides: [Tea goes with lunch., Coffee goes with lunch.], question: And at noon?}
+      - {id: evening, sides: [Shops should close early., Shops should stay open.], question: And later?}
+      - {id: noon, sides: [Lunch is a time to rest., Lunch is a time to work.], question: And at noon?}
 """
 
 

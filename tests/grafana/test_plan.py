@@ -65,7 +65,7 @@ def test_everything_is_made_in_order_in_an_empty_grafana(server, grafana, wanted
     assert server.folders["driftwatch"]["title"] == "Driftwatch"
     assert server.datasources["driftwatch-prometheus"]["url"] == PROMETHEUS
     assert {entry["folder"] for entry in server.dashboards.values()} == {"driftwatch"}
-    assert len(server.groups["driftwatch", "driftwatch"]["rules"]) == 19
+    assert len(server.groups["driftwatch", "driftwatch"]["rules"]) == 20
 
 
 def test_second_time_changes_nothing(server, grafana, wanted):
