@@ -4,69 +4,13 @@ Populations of items whose mean change is known: changes that are normal, the pr
 (few move far, most a little), and one item in nine or ten that changes sides altogether.
 """
 
-from functools import cache
-
 import numpy as np
 import pytest
 
-from driftwatch.drift.compare import compare
+from benchmarks.interval_coverage import TOLERANCE, covered, wrongly_within
 from driftwatch.drift.equivalence import compare_models
 from driftwatch.drift.interval import ENOUGH_CLUSTERS
-from driftwatch.drift.synthetic import new_bank
 from driftwatch.stance import Probs, Stance
-
-POPULATION, TOLERANCE = 20_000, 0.10
-
-
-@cache
-def populations():
-    """Stances before and after, by kind of change, each of shape (POPULATION, 3)."""
-    rng = np.random.default_rng(0)
-    thirds, leaning = np.full((POPULATION, 3), 1 / 3), np.tile([0.004, 0.004, 0.992], (POPULATION, 1))
-    normal = np.clip(rng.normal(0, 0.1, POPULATION), -0.23, 0.23)
-    bank = new_bank(rng, 1, 1, POPULATION)
-    own = bank.probs_RTMS[0, 0]
-    skewed = np.where(np.arange(POPULATION) % 10 == 0, 0.32, 0.0)
-    changes = {
-        "normal": (thirds, normal - normal.mean() + TOLERANCE),
-        "synthetic": (own, bank.drift_mass(TOLERANCE, slice(0, 1), 2)[0, 0]),
-        "one in nine": (leaning, np.where(np.arange(POPULATION) % 9 == 0, 0.99, 0.0)),
-        "one in ten": (leaning, np.where(np.arange(POPULATION) % 10 == 0, 0.99, 0.0)),
-        "skewed": (thirds, skewed + TOLERANCE - skewed.mean()),
-    }
-    return {name: (before, before + mass[:, None] * np.array([1, 0, -1])) for name, (before, mass) in changes.items()}
-
-
-def sampled(name, num_items, rng):
-    """A bank of that population on both sides, and its true mean change of support."""
-    before, after = populations()[name]
-    picked = rng.integers(0, POPULATION, num_items)
-    sides = [[Stance("t", str(i), "statement", probs=Probs(*side[k])) for i, k in enumerate(picked)]
-             for side in (before, after)]  # fmt: skip
-    return sides, float((after - before)[:, 0].mean())
-
-
-def covered(name, num_items, runs):
-    rng = np.random.default_rng([len(name), num_items])
-    hits, shown = 0, 0
-    for _ in range(runs):
-        (before, after), truth = sampled(name, num_items, rng)
-        (drift,) = compare(before, after, against="start", rng=rng)
-        if drift.interval is not None:
-            shown += 1
-            hits += drift.interval.contains(2 * truth)
-    return hits / shown if shown else None
-
-
-def wrongly_within(name, num_items, runs):
-    rng = np.random.default_rng([len(name), num_items, 1])
-    found = 0
-    for _ in range(runs):
-        sides, truth = sampled(name, num_items, rng)
-        assert truth >= TOLERANCE - 1e-9
-        (only,) = compare_models(*sides, max_drift=TOLERANCE, alpha=0.05)
-        found += only.decision == "within"
-    return found / runs
 
 
 def error(share, runs):
