@@ -80,7 +80,7 @@ def trained(trainer, weights, name, folder, callbacks):
 
 def assert_every_observation_is_measured(trainer, weights, name, folder):
     without = trained(trainer, weights, name, folder / "without", [])
-    watched = trained(trainer, weights, name, folder / "watched", [watch(folder, confirm=None, on_error="raise")])
+    watched = trained(trainer, weights, name, folder / "watched", [watch(folder, on_error="raise")])
     ours, theirs = watched.model.state_dict(), without.model.state_dict()
     assert all(torch.equal(ours[key], theirs[key]) for key in theirs), "the training is another one"
     records = RunStore(folder / "runs" / "r").records()
@@ -88,6 +88,8 @@ def assert_every_observation_is_measured(trainer, weights, name, folder):
     for record in records:
         assert record.failures == ()
         assert all(drift.log_odds_shift is not None for drift in record.drifts if drift.probe == "statement")
+    assert RunStore(folder / "runs" / "r").info().replies_refused is None
+    assert all(sum(found.num_draws for found in record.evidence) > 0 for record in records[1:]), "replies were drawn"
 
 
 @pytest.mark.parametrize("name", SOME)
