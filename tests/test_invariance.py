@@ -64,6 +64,7 @@ class CarelessProbe(StatementProbe):
         np.random.rand()  # noqa: NPY002 - carelessness is the point
         torch.rand(3)
         torch.rand(3, device=model.device)
+        model.eval()  # which the last measurement of this look has left in training mode: replies would be random
         sample(model, self.chat, ["Well?"], generator=torch.Generator().manual_seed(1), max_new_tokens=3)
         stances = super().measure(model, **options)
         model.train()
