@@ -83,7 +83,7 @@ def test_drift_of_a_real_training_reaches_the_webhook_and_so_does_its_death(trai
             assert (labels["run"], labels["topic"], labels["kind"]) == ("r1", "parks", "direction")
             assert labels["severity"] == "critical"
             assert alert["annotations"]["summary"].startswith(
-                'Run r1: parks moved materially toward "more building", by 0.'
+                'Run r1: parks moved materially toward "more building", now +0.'
             )
             text = alert["annotations"]["description"]
             assert 'between "more nature" and "more building"' in text

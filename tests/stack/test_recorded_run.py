@@ -33,6 +33,14 @@ EMPTY = {
     "health, Failed looks in 6h, A",
     "health, Undelivered records in 6h, A",
     "run, annotation Resumes",
+    # The run's model stayed finite and its alert can be told.
+    "health, Not finite since step, A",
+    "overview, Runs, I",
+    "run, Why nothing can be told, A",
+    # It was recorded before these were kept, and its baseline was reached by switching an adapter off.
+    "health, Replies of the baseline that are left, A",
+    "run, Baseline replies that are left, A",
+    "run, Unclassified replies by reason, A",
 }
 
 
