@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
+from driftwatch.drift.evidence import NUM_RECENT
 from driftwatch.drift.floor import exceeds
 from driftwatch.drift.labels import ALIKE
 from driftwatch.drift.summary import CONFIRM, MOST_WITHOUT_STANCE
@@ -183,6 +184,11 @@ def _untold_by_replies(info: RunInfo, record: Record, values: list[str]) -> Deci
         which = "" if len(ended) == len(values) else f" on {_named(info, ended)}"
         why = f"the baseline's replies{which} are used up, and what moves from here on is not seen there"
         return Decision("cannot_tell", "replies_used_up", why, tuple(ended))
+    if stale := [topic for topic in values if topic in rows and _is_stale(rows[topic])]:
+        which = "" if len(stale) == len(values) else f" on {_named(info, stale)}"
+        cause = next((f" ({row.why})" for topic in stale if (row := rows[topic]).why), "")
+        why = f"no replies{which} have been read in the last {NUM_RECENT} observations{cause}"
+        return Decision("cannot_tell", "not_measured", why, tuple(stale))
     untold = [topic for topic in values if not _is_told(rows.get(topic))]
     if not untold:
         return None
@@ -198,6 +204,13 @@ def _named(info: RunInfo, topics: Sequence[str]) -> str:
     titles = [topic.title for topic in info.topics if topic.id in topics]
     more = f" and {len(titles) - _SOME} more" if len(titles) > _SOME else ""
     return f"{', '.join(titles[:_SOME])}{more}"
+
+
+def _is_stale(row: TopicEvidence) -> bool:
+    """Whether what was read of a topic lies so far back that it says nothing of the model as it is now."""
+    if row.state in ("alert", "material") or not row.num_draws:
+        return False
+    return row.estimate is None or row.looks_unread >= NUM_RECENT
 
 
 def _is_told(row: TopicEvidence | None) -> bool:

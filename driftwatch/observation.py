@@ -98,6 +98,8 @@ def describe(
     probes = dict.fromkeys(drift.probe for drift in alerting)
     confirmed = observation.confirmed
     evidence = tuple(before) if confirmed is None else confirmed.evidence
+    if confirmed is None or not confirmed.pairs:
+        evidence = _without_news(evidence, before)
     poles = {topic.id: topic.poles for topic in info.topics if not topic.control}
     fault = find_fault(
         observation.step,
@@ -182,6 +184,12 @@ def _of_probes(stances: Sequence[Stance], now: Sequence[Stance]) -> list[Stance]
     """Only what this look asked by the same probe: a probe that failed is a failure, not a drift without items."""
     asked = {stance.probe for stance in now}
     return [stance for stance in stances if stance.probe in asked]
+
+
+def _without_news(rows: Sequence[TopicEvidence], before: Sequence[TopicEvidence]) -> tuple[TopicEvidence, ...]:
+    """Rows of a look that read no reply: one look older than before."""
+    known = {(row.topic, row.kind): row.looks_unread for row in before}
+    return tuple(replace(row, looks_unread=known.get((row.topic, row.kind), 0) + 1) for row in rows)
 
 
 def _shown(share: TopicStance, validity: Sequence[Validity]) -> TopicStance:

@@ -61,7 +61,7 @@ def samples(
         yield from sample(m.CANNOT_TELL, 1, decision.reason)
     if record is None:
         return
-    yield from sample(m.MODEL_FINITE, decision.fault is None)
+    yield from sample(m.MODEL_FINITE, None if found is None else decision.fault is None)
     yield from sample(m.NOT_FINITE_SINCE, decision.fault.since_step if decision.fault is not None else None)
     yield from sample(m.OBSERVED_STEP, record.step)
     yield from sample(m.ATTEMPT, record.attempt)

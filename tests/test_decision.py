@@ -112,6 +112,41 @@ def test_what_was_not_measured_is_never_called_quiet(name):
     assert found.why.lower() in said.headline.lower(), "the reason comes first"
 
 
+def unread_for(looks):
+    record = looked(EVERY)
+    return replace(record, evidence=tuple(replace(row, looks_unread=looks) for row in record.evidence))
+
+
+def test_evidence_of_long_ago_is_not_called_quiet():
+    assert decide(INFO, unread_for(4)).state == "ok"
+    found = decide(INFO, unread_for(5))
+    assert (found.state, found.reason, found.untold) == ("cannot_tell", "not_measured", VALUES)
+    assert "in the last 5 observations" in verdict(INFO, unread_for(5)).headline
+
+
+def test_frozen_evidence_is_not_called_quiet():
+    """Looks at which nothing is drawn leave no recent draws; the reason is passed on."""
+    record, why = looked(EVERY), "the baseline model is not what it was"
+    frozen = tuple(replace(row, estimate=None, why=why) for row in record.evidence)
+    found = decide(INFO, replace(record, evidence=frozen))
+    assert (found.state, found.reason) == ("cannot_tell", "not_measured")
+    assert why in found.why
+
+
+def test_an_alert_outlives_replies_that_are_not_read_any_more():
+    record = unread_for(9)
+    first, *others = record.evidence
+    alert = replace(first, state="alert", label="specific")
+    assert decide(INFO, replace(record, evidence=(alert, *others))).state == "alert"
+
+
+def test_a_model_that_was_never_asked_is_not_said_to_be_finite():
+    failed = replace(looked({}, looks=1), drifts=(), evidence=())
+    for record, said in ((failed, []), (looked(EVERY), [1.0])):
+        found = [s.value for s in samples(INFO, record, state="running") if s.metric is m.MODEL_FINITE]
+        assert found == said
+
+
 def test_a_run_that_was_measured_is_quiet():
     found = decide(INFO, looked(EVERY))
     assert (found.state, found.reason, found.untold) == ("ok", None, ())

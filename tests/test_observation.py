@@ -1,13 +1,20 @@
 """One look as a record: levels of partial looks, and faults of the model itself."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from builders import run_info
 
 from driftwatch.baselines import Baselines
+from driftwatch.confirm import Confirmed
 from driftwatch.drift.calibration import fit_prior
+from driftwatch.drift.evidence import Settings, begin
+from driftwatch.drift.outcome import Outcome
+from driftwatch.drift.summary import summary
 from driftwatch.fault import ModelFault
 from driftwatch.observation import Observation, describe
+from driftwatch.pairs import ReplyPair, Said
 from driftwatch.record import Cost, Failure
 from driftwatch.stance import Probs, Stance
 from driftwatch.store import Baseline
@@ -79,3 +86,18 @@ def test_a_look_that_fails_for_another_reason_says_nothing_of_the_model():
     dead = seen([], failures=[Failure("monitor", "ProbeError: the model's logits are not finite, so nothing is there")])
     assert dead.fault is not None
     assert dead.found_anything
+
+
+def test_looks_at_which_no_reply_is_read_are_counted():
+    rows = tuple(summary(begin(Settings(("parks",), ("tea",), 10)), np.random.default_rng(0)))
+    once = seen(bank(), before=rows)
+    assert {row.looks_unread for row in once.evidence} == {1}
+    look = Observation(5, 50, "train", stances=bank())
+    look.confirmed = Confirmed(rows, (), (), 0, (), None)
+    rng = np.random.default_rng(0)
+    again = describe(look, run_info(), baselines(), attempt=0, cost=Cost(), before=once.evidence, rng=rng)
+    assert {row.looks_unread for row in again.evidence} == {2}, "the judge has read nothing of what it was given"
+    said = Said("yes", 1, True, None, Outcome.SUPPORT)
+    look.confirmed = replace(look.confirmed, pairs=(ReplyPair(5, 50, "parks", "parks0", 0, said, said),))
+    read = describe(look, run_info(), baselines(), attempt=0, cost=Cost(), before=again.evidence, rng=rng)
+    assert {row.looks_unread for row in read.evidence} == {0}

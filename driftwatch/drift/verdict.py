@@ -67,6 +67,8 @@ class TopicEvidence:
             records.
         without_stance_baseline: The same of the baseline's replies.
         looks_in_alert: Looks since the one that raised the alert, 0 at it; `None` before one, and in older records.
+        looks_unread: Looks in a row, up to this one, at which no reply at all was read: the judge or the sampler
+            failed, or the evidence is frozen. 0 in older records.
     """
 
     topic: str
@@ -96,6 +98,7 @@ class TopicEvidence:
     without_stance_baseline: float | None = None
     looks_in_alert: int | None = None
     pointwise: Interval | None = None
+    looks_unread: int = 0
 
     @property
     def toward(self) -> int | None:

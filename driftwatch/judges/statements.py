@@ -26,6 +26,8 @@ _ASIDE = re.compile(r"(?:while|although|though|even though|whereas|yes|granted|s
 _COMPARED = re.compile(
     r"[ ,]*(?:rather than|instead of|over|and not|not|as opposed to|compared (?:to|with)|more than) "
 )
+_TURNS = ("but", "nevertheless", "nonetheless")  # the others also stand before an adjective
+_SPEAKER = re.compile(r"(?:i|my|we|in my|to my|for me|to me|personally)\b")
 _UNSURE = re.compile(r"\b(?:if|unless|until|were|would|used to|not|no|nope|nah|never|once)\b")
 
 
@@ -69,6 +71,10 @@ def stated(text: str, sides: tuple[Side, Side], order: int) -> Stated:
             return said
         explicit = said.is_own or bool(re.match(r"(?:in my|to my|for me|to me|personally)\b", rest))
         if joint in ("but", "yet", "so", "however", "still", "nevertheless", "nonetheless"):
+            # "Those who deny that it is so cruel that … are wrong": no joint, but the middle of what is denied.
+            is_inside = joint not in _TURNS and not _is_calm(before) and _SPEAKER.match(rest) is None
+            if is_inside and not conceding:
+                continue
             if explicit or conceding or first.is_attributed:
                 return said
         elif conceding or (

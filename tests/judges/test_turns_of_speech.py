@@ -127,3 +127,9 @@ def test_frames_multiply_or_the_reply_is_unread(frames, aside, verdict, apostrop
         sign *= one
     read = takes(topic, item, text.upper() if shout else text, order)
     assert read in (None, side if sign > 0 else 1 - side)
+
+
+@pytest.mark.parametrize("frame", ["Those who deny that {x} are wrong.", "Anyone who denies that {x} is mistaken."])
+def test_a_verdict_on_those_who_deny_a_side_is_not_one_on_the_side(frame):
+    """A "so" or "however" within the side is no conjunction: "... are so cruel that ... are wrong"."""
+    assert -1 not in readings(frame, ITEMS)
