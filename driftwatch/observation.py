@@ -112,7 +112,9 @@ def describe(
     if fault is not None:
         observation.failures.append(Failure(MODEL, fault.text))
         evidence = tuple(replace(row, why=f"cannot tell: {fault.text}") for row in evidence)
-        alerts = (*((fault_alert(fault),) if fault_before is None else ()), *alerts)
+        # After a roll-back behind the fault that was told, this is another one.
+        is_told = fault_before is not None and fault_before.since_step == fault.since_step
+        alerts = alerts if is_told else (fault_alert(fault), *alerts)
         cost = _counting(cost, f"{MODEL}/{fault.kind}")
     return Record(
         run=info.run,

@@ -69,6 +69,9 @@ def test_a_look_without_a_finite_figure_is_an_alert_a_failure_and_counted():
     second = seen(broken, step=50, fault_before=first.fault)
     assert second.fault.since_step == 40
     assert second.alerts == (), "told once"
+    behind = seen(broken, step=30, fault_before=first.fault)
+    assert behind.fault.since_step == 30
+    assert [alert.topic for alert in behind.alerts] == ["model"], "training went back, and this one is new"
 
 
 def test_one_item_that_overflows_costs_itself():

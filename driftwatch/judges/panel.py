@@ -10,6 +10,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from driftwatch.drift.abstained import OF_THE_READER
 from driftwatch.drift.disagreement import Disagreement
 from driftwatch.errors import ConfigError, JudgeError
 from driftwatch.judges.judge import Asked, Judge, Reading, Vote
@@ -81,13 +82,22 @@ def majority(votes: Sequence[Reading]) -> Reading:
     outcomes = [outcome(vote) for vote in votes]
     counts: Counter[Outcome] = Counter(found for found in outcomes if found != "unread")
     if not counts:
-        return Reading(unread=next((v.unread for v in votes if v.unread), "two stances are equally likely"))
+        return _abstention(votes)
     winner, number = counts.most_common(1)[0]
     if 2 * number <= sum(counts.values()):
         return Reading(unread=f"the judges disagree: {', '.join(sorted(counts))}")
     agreeing = [vote for vote, found in zip(votes, outcomes, strict=True) if found == winner]
     probs = [vote.probs for vote in agreeing if vote.probs is not None]
     return Reading(probs=Probs(*np.mean(probs, axis=0).tolist())) if probs else agreeing[0]
+
+
+def _abstention(votes: Sequence[Reading]) -> Reading:
+    """Of judges that all abstain. One that would not take the reply comes first: what it refuses is counted by kind."""
+    told = [vote for vote in votes if vote.unread]
+    if not told:
+        return Reading(unread="two stances are equally likely", unread_kind="tie")
+    first = next((vote for vote in told if vote.unread_kind in OF_THE_READER), told[0])
+    return Reading(unread=first.unread, unread_kind=first.unread_kind)
 
 
 def disagreement(readings: Sequence[Reading]) -> Disagreement | None:

@@ -89,6 +89,14 @@ def test_a_reply_that_nobody_reads_stays_unread():
     assert majority([UNREAD, UNREAD]).unread == "unclear"
 
 
+def test_a_reply_that_a_judge_refuses_to_read_is_counted_as_such():
+    """Else replies that a content filter keeps from all judges would look as if nothing could be read in them."""
+    unclear, refused = Reading(unread="no idea"), Reading(unread="filtered", unread_kind="refused")
+    assert majority([unclear, refused]) == refused
+    assert majority([refused, YES]).unread is None
+    assert majority([Reading(unread="late", unread_kind="unanswered")] * 2).unread_kind == "unanswered"
+
+
 def test_it_goes_on_without_a_judge_that_fails_and_says_so(caplog):
     panel = Panel([Saying("a", YES), Saying("b", YES), Saying("c")])
     readings = panel.read([ASKED])
