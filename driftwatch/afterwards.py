@@ -2,7 +2,7 @@
 
 Callbacks that average weights put the averages in place when training ends, and whoever stands behind them in the list
 sees those. The Trainer calls its callbacks one after the other from one list; who is added to its end while it does is
-called last.
+called last. Who leaves the list meanwhile, from any other place than its end, makes the Trainer pass over the next one.
 """
 
 import sys
@@ -29,16 +29,26 @@ class Afterwards(TrainerCallback):  # type: ignore[misc] # transformers publishe
     """
 
     def __init__(self, handler: Any, whose: Finishes) -> None:
-        self._callbacks, self._whose = handler.callbacks, whose
+        self._callbacks = handler.callbacks
+        self._whose: Finishes | None = whose
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Left over from a training whose end another callback has broken off."""
-        self._callbacks.remove(self)
+        self._whose = None
+        self._leave()
 
     def on_train_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """The end, behind all others."""
-        self._callbacks.remove(self)
-        self._whose.finish(args, state, kwargs["model"])
+        whose, self._whose = self._whose, None
+        self._leave()
+        if whose is not None:
+            whose.finish(args, state, kwargs["model"])
+
+    def _leave(self) -> None:
+        """The last one takes along all others that are done; nobody comes behind it to be passed over."""
+        if self._callbacks and self._callbacks[-1] is self:
+            kept = [one for one in self._callbacks if not (isinstance(one, Afterwards) and one._whose is None)]
+            self._callbacks[:] = kept
 
 
 def handler_of(callback: TrainerCallback) -> Any | None:

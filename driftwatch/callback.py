@@ -242,6 +242,8 @@ class DriftCallback(TrainerCallback, ExportableState):  # type: ignore[misc] # t
         self._be_known(state)
         self._asked_to_stop, self._goes_on = None, False
         self._late, self._running = LateStart(), False
+        if not self._is_named:
+            self.monitor.run = None  # an earlier training's
         if kwargs.get("model") is None or (num_ranks() == 1 and looks_are_off()):
             return
         logger.warning(
@@ -406,11 +408,6 @@ class DriftCallback(TrainerCallback, ExportableState):  # type: ignore[misc] # t
         finished = state.max_steps <= 0 or state.global_step >= state.max_steps
         self._guarded(state.global_step, lambda: self.monitor.close("finished" if finished else "stopped"))
 
-    def _has_seen(self, step: int) -> bool:
-        """Whether the whole bank was asked at this step and everything is read."""
-        is_whole = self.progress.get("step") == step and self.monitor.is_whole
-        return is_whole and not self.monitor.has_waiting
-
     def _see_the_last_weights(
         self,
         args: TrainingArguments,
@@ -421,15 +418,12 @@ class DriftCallback(TrainerCallback, ExportableState):  # type: ignore[misc] # t
     ) -> None:
         """Take the last look now, where training is over and other weights will take the place of these."""
         step = state.global_step
-        if not self._running or looks_are_off() or not args.load_best_model_at_end or model is None:
+        if not self._running or not args.load_best_model_at_end or model is None:
             return
-        if self._ended_at == step or not is_over(state, control, logs) or self._has_seen(step):
+        if self._ended_at == step or not is_over(state, control, logs):
             return
-        asked = policy_of(model)
-        if logs is not None and self._weights.are_others(asked, step):
-            return  # they are in place already
-        self._ended_at = step  # tried once, whatever becomes of it
-        self._guarded(step, lambda: self._observe(asked, step, phase="end"))
+        self._ended_at = step  # tried once, whatever becomes of it; what follows all ranks do, or none
+        self._guarded(step, lambda: self._look_before_change(policy_of(model), step, is_late=logs is not None))
 
     def _check(self, model: Any, tokenizer: Any, trainer: TrainerSupport | None, optimizer: Any) -> None:
         """Refuse what cannot be asked, and say beforehand what a trainer will not do."""
@@ -524,6 +518,14 @@ class DriftCallback(TrainerCallback, ExportableState):  # type: ignore[misc] # t
             act_together(self._actions, record, control)
         if control.should_training_stop:
             self._asked_to_stop = step
+
+    def _look_before_change(self, model: Any, step: int, *, is_late: bool) -> None:
+        """Ask the last step's weights, unless that was done or, as may be where it `is_late`, others are in place."""
+        are_others = is_late and self._weights.are_others(model, step)
+        if self.monitor.is_wanted_at_end(
+            step, is_off=looks_are_off(), weights_changed=are_others, is_before_change=True
+        ):
+            self._observe(model, step, phase="end")
 
     def _look_at_end(self, args: TrainingArguments, state: TrainerState, model: Any) -> None:
         """Ask the weights that are left, unless they were asked as a whole and read already."""

@@ -6,6 +6,7 @@ the end of training and the change: transformers 5.23 logs the figures of traini
 weights have been changed is seen on the weights.
 """
 
+import logging
 from collections.abc import Mapping
 from itertools import islice
 from pathlib import Path
@@ -13,6 +14,8 @@ from typing import Any, ClassVar
 
 from driftwatch.probes.in_step import is_sharded
 from driftwatch.weights import checksum
+
+logger = logging.getLogger(__name__)
 
 FEW = 8  # trained parameters that are looked at after each step
 OVER = "train_runtime"  # the Trainer logs it once, when training is over
@@ -23,7 +26,7 @@ Mark = tuple[tuple[int, int], ...]
 
 
 class Weights:
-    """What is known of the weights of one training as it goes."""
+    """What is known of the weights of one training as it goes. Whatever they are, nothing here raises."""
 
     _left: ClassVar[dict[str, str]] = {}  # by checksum, what trainings of this process have left
 
@@ -37,31 +40,50 @@ class Weights:
 
     def asked(self, model: Any, step: int) -> None:
         """These were asked, at this step."""
-        self._asked, self._mark = (step, checksum(model)), mark_of(model)
+        self._asked, self._mark = (step, known(model)), mark_of(model)
 
     def are_others(self, model: Any, step: int) -> bool:
         """Whether a model's weights are not those that the last step left, as far as this rank sees."""
-        if self._asked[0] == step:
-            return self._asked[1] != checksum(model)
+        asked_at, asked = self._asked
+        if asked_at == step and asked and (now := known(model)):
+            return asked != now
         # A sharded parameter moves at each use; only where it was asked at the last step is it known.
         return bool(self._mark) and self._mark != mark_of(model) and not is_sharded(model)
 
     def leave(self, model: Any, run: str, step: int) -> None:
         """Training has ended with these."""
+        if not (now := known(model)):
+            return
         while len(Weights._left) >= KEPT:
             Weights._left.pop(next(iter(Weights._left)))
-        Weights._left[checksum(model)] = f"training starts from the weights that run {run} left at step {step}"
+        Weights._left[now] = f"training starts from the weights that run {run} left at step {step}"
 
     def left_by(self, model: Any) -> tuple[str, ...]:
         """Whose weights a training starts from, in words, if a watched training of this process has left them."""
-        found = Weights._left.get(checksum(model)) if Weights._left else None
+        found = Weights._left.get(known(model)) if Weights._left else None
         return () if found is None else (found,)
+
+
+def known(model: Any) -> str:
+    """The checksum of a model's weights; empty where they cannot be read bit by bit, or there is no memory for it."""
+    try:
+        return checksum(model)
+    except Exception:  # whatever kind of weights it is, training goes on
+        logger.debug("the weights of %s have no checksum", type(model).__name__, exc_info=True)
+        return ""
 
 
 def mark_of(model: Any) -> Mark:
     """What tells that weights were written since: their place, and how often they were changed in it."""
     trained = (weight for weight in model.parameters() if weight.requires_grad)
-    return tuple((weight.data_ptr(), weight._version) for weight in islice(trained, FEW))
+    return tuple(_mark_of_one(weight) for weight in islice(trained, FEW))
+
+
+def _mark_of_one(weight: Any) -> tuple[int, int]:
+    try:
+        return weight.data_ptr(), weight._version
+    except (RuntimeError, ValueError):  # sparse ones have no place, and those to come have nothing yet
+        return 0, 0
 
 
 def is_over(state: Any, control: Any, logs: Mapping[str, Any] | None = None) -> bool:

@@ -331,9 +331,13 @@ class Monitor:
             self._announce_the_end(first)
             return self._hand_over(first, on_first(lambda: self._described(first), "making the record"))
         self._controller.record(Spent(first.seconds, 0, 0))
-        if self.store is not None:  # an attempt that ends before its first look has cost this much all the same
-            self.store.write_json(BUDGET_FILE, self._controller.books)
+        # An attempt that ends before its first look has cost this much all the same.
+        on_first(self._keep_books, "keeping what the run has taken")
         return None
+
+    def _keep_books(self) -> None:
+        if self.store is not None:
+            self.store.write_json(BUDGET_FILE, self._controller.books)
 
     def is_due(self, step: int, *, is_off: bool = False) -> bool:
         """Whether to call `observe` now; to be asked after every step, on every rank.
@@ -351,7 +355,9 @@ class Monitor:
         with self.part(f"due-{step}"):
             return self._decide(step, is_last=controller.is_over(step), is_off=is_off).look
 
-    def is_wanted_at_end(self, step: int, *, is_off: bool = False, weights_changed: bool = False) -> bool:
+    def is_wanted_at_end(
+        self, step: int, *, is_off: bool = False, weights_changed: bool = False, is_before_change: bool = False
+    ) -> bool:
         """Whether one more look is due after training.
 
         It is where the latest one was not at the last step, not of the whole bank, or not of the weights that are left,
@@ -361,11 +367,14 @@ class Monitor:
             step: The last one.
             is_off: Whether nothing is to be asked just now; rank 0's word counts.
             weights_changed: Whether this rank's weights are others than those that were asked last.
+            is_before_change: Whether to ask for the weights of the last step before others take their place; where
+                they have on some rank, it is too late.
         """
         is_seen = self._last_step == step and self._is_whole and not self.has_waiting
         with self.part(f"over-{step}"):
             found = together(lambda: weights_changed, "comparing the weights that are left")
-            return on_first(lambda: not is_off and (not is_seen or any(found)), "the end of training")
+            is_left = not (is_seen or any(found)) if is_before_change else not is_seen or any(found)
+            return on_first(lambda: not is_off and is_left, "the end of training")
 
     def observe(self, model: Any, step: int, *, phase: Phase = "train", weights: str = "") -> Record:
         """Take one look: ask, compare, record, deliver.

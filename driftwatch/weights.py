@@ -22,6 +22,9 @@ def checksum(model: Any) -> str:
 
     Returns:
         16 hexadecimal digits.
+
+    Raises:
+        Exception: Weights that cannot be read bit by bit, such as sparse ones; as torch says it.
     """
     by_device: dict[torch.device, list[Tensor]] = {}
     names = []
@@ -40,10 +43,21 @@ def checksum(model: Any) -> str:
     return found.hexdigest()[:16]
 
 
+def parts_of(tensor: Tensor) -> Iterator[Tensor]:
+    """The plain tensors inside one that wraps others, as quantised weights do; of a plain one itself."""
+    if hasattr(tensor, "__tensor_flatten__"):
+        names, _ = tensor.__tensor_flatten__()
+        for name in names:
+            yield from parts_of(getattr(tensor, name))
+    else:
+        yield tensor.int_repr() if tensor.is_quantized else tensor  # their values cannot be viewed as bytes
+
+
 def _held(model: Any) -> Iterator[tuple[str, Tensor]]:
     for name, parameter in model.named_parameters():
         # ZeRO-3 empties a parameter between its uses and keeps this rank's part beside it; FSDP2 keeps a part inside.
         tensor = getattr(parameter, "ds_tensor", parameter)
         tensor = tensor.to_local() if hasattr(tensor, "to_local") else tensor.detach()
-        if tensor.device.type != "meta" and tensor.numel():
-            yield name, tensor
+        for part in parts_of(tensor):
+            if part.device.type != "meta" and part.numel():
+                yield name, part

@@ -3,13 +3,14 @@
 from pathlib import Path
 
 import pytest
+import torch
 from test_life import callback, replies, small_pack, trainer
 from transformers import EarlyStoppingCallback
 
-from driftwatch import RunStore, Schedule
+from driftwatch import RunStore, Schedule, last_weights
 from driftwatch.asking import ask_once
 from driftwatch.baselines import load_baseline
-from driftwatch.last_weights import mark_of
+from driftwatch.last_weights import Weights, mark_of
 from driftwatch.probes.statement import StatementProbe
 from driftwatch.testing import tiny_model, tiny_tokenizer
 
@@ -100,3 +101,24 @@ def test_writing_to_a_weight_leaves_a_mark(tokenizer):
     assert mark_of(model) == before
     model.load_state_dict(tiny_model(tokenizer, seed=1).state_dict())
     assert mark_of(model) != before
+
+
+def test_where_there_is_no_memory_for_a_checksum_training_and_run_end_as_ever(tmp_path, tokenizer, monkeypatch):
+    def fails(model):
+        raise torch.OutOfMemoryError("no memory")
+
+    monkeypatch.setattr(last_weights, "checksum", fails)
+    trainer(tmp_path, tokenizer, [callback(tmp_path)], max_steps=2).train()
+    store = RunStore(tmp_path / "runs/r1")
+    assert store.state() == "finished"
+    assert [(r.step, r.weights, len(r.failures)) for r in store.records()] == [(0, "", 0), (1, "", 0), (2, "", 0)]
+
+
+def test_nothing_is_said_of_weights_that_cannot_be_read():
+    model = torch.nn.Module()
+    model.weight = torch.nn.Parameter(torch.eye(4).to_sparse())
+    seen = Weights()
+    seen.asked(model, 1)
+    assert not seen.are_others(model, 1)
+    seen.leave(model, "r1", 1)
+    assert seen.left_by(model) == ()

@@ -180,3 +180,42 @@ def test_an_end_that_another_callback_breaks_off_leaves_nothing_behind(tmp_path,
     run.train()
     assert RunStore(tmp_path / "r-2").state() == "finished"
     assert not [one for one in run.callback_handler.callbacks if type(one).__name__ == "Afterwards"]
+
+
+def test_several_callbacks_of_one_trainer_all_come_behind_the_others(tmp_path, tokenizer):
+    """Whoever leaves the list of callbacks meanwhile must not make the Trainer pass over the next one."""
+    ours = [watch(tmp_path, run=name) for name in ("r1", "r2", "r3")]
+    run = trainer(tmp_path / "out", tokenizer, [*ours, Averages()])
+    run.train()
+    for name in ("r1", "r2", "r3"):
+        store = RunStore(tmp_path / name)
+        assert store.state() == "finished"
+        assert "average" in store.records()[-1].weights
+    assert not [one for one in run.callback_handler.callbacks if type(one).__name__ == "Afterwards"]
+
+
+class Counts(TrainerCallback):
+    begun = 0
+
+    def on_train_begin(self, args, state, control, **kwargs):
+        self.begun += 1
+
+
+def test_what_a_broken_end_has_left_hides_nobody_from_the_next_beginning(tmp_path, tokenizer):
+    run = trainer(tmp_path / "out", tokenizer, [watch(tmp_path), breaks := BreaksOff()])
+    with pytest.raises(OSError, match="disk full"):
+        run.train()
+    run.remove_callback(breaks)
+    run.add_callback(counts := Counts())
+    run.train()
+    assert counts.begun == 1
+    assert not [one for one in run.callback_handler.callbacks if type(one).__name__ == "Afterwards"]
+
+
+def test_a_callback_that_moves_to_a_training_under_way_is_not_named_after_the_one_before(tmp_path, tokenizer):
+    ours = watch(tmp_path, run=None)
+    trainer(tmp_path / "out", tokenizer, [ours], max_steps=1, run_name="first").train()
+    run = trainer(tmp_path / "out", tokenizer, [adds := AddsAtStepOne(ours)], max_steps=2, run_name="second")
+    adds.trainer = run
+    run.train()
+    assert {path.parent.name for path in tmp_path.glob("*/run.json")} == {"first", "second"}

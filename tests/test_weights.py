@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from driftwatch.probes.replicas import held
 from driftwatch.testing import tiny_model
 from driftwatch.weights import checksum
 
@@ -54,3 +55,33 @@ def test_it_leaves_gradients_and_random_numbers_alone(model):
     checksum(model)
     assert torch.equal(torch.get_rng_state(), state)
     assert all(parameter.grad is None and parameter.requires_grad for parameter in model.parameters())
+
+
+class Wrapped(torch.Tensor):
+    """Whole numbers and a scale, as quantised weights of torchao are kept."""
+
+    @staticmethod
+    def __new__(cls, numbers, scale):
+        return torch.Tensor._make_wrapper_subclass(cls, numbers.shape, dtype=scale.dtype)
+
+    def __init__(self, numbers, scale):
+        self.numbers, self.scale = numbers, scale
+
+    def __tensor_flatten__(self):
+        return ["numbers", "scale"], None
+
+    @classmethod
+    def __torch_dispatch__(cls, func, types, args=(), kwargs=None):
+        if func is torch.ops.aten.detach.default:
+            return cls(args[0].numbers, args[0].scale)
+        raise NotImplementedError(str(func))
+
+
+def test_weights_that_wrap_others_are_read_inside():
+    numbers, module = torch.arange(6, dtype=torch.int8).view(2, 3), torch.nn.Module()
+    module.weight = torch.nn.Parameter(Wrapped(numbers, torch.ones(2)), requires_grad=False)
+    before, before_held = checksum(module), held(module)
+    assert (checksum(module), held(module)) == (before, before_held)
+    numbers[1, 2] += 1
+    assert checksum(module) != before
+    assert held(module) != before_held

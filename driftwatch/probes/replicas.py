@@ -17,6 +17,7 @@ from driftwatch.errors import ConfigError, ProbeError
 from driftwatch.probes.in_step import in_step, is_sharded
 from driftwatch.probes.ranks import num_ranks, together
 from driftwatch.probes.sharding import is_tensor_parallel
+from driftwatch.weights import parts_of
 
 VALUES = 16  # of each parameter that are compared; an optimizer that moves a parameter moves nearly all of it
 _TRIAL_TOKENS = 8
@@ -135,12 +136,13 @@ def held(model: nn.Module) -> Held:
         if hasattr(values, "placements"):
             coordinates.add(_coordinate(values))
             values = values.to_local()
-        if values.device.type == "meta" or values.numel() == 0:
-            continue
-        flat = values.reshape(-1)
-        piece = flat[:: max(1, flat.numel() // VALUES)][:VALUES].contiguous().view(torch.uint8)
-        pieces.setdefault(piece.device, []).append(piece)
-        names.append(f"{name} {piece.device.type}")
+        for part in parts_of(values):
+            if part.device.type == "meta" or part.numel() == 0:
+                continue
+            flat = part.reshape(-1)
+            piece = flat[:: max(1, flat.numel() // VALUES)][:VALUES].contiguous().view(torch.uint8)
+            pieces.setdefault(piece.device, []).append(piece)
+            names.append(f"{name} {piece.device.type}")
     if "alone" in coordinates or _is_fsdp1(model) or is_tensor_parallel_by_hand(model):
         return Held(f"rank {torch.distributed.get_rank()}", "")
     sha = hashlib.sha256("\n".join(names).encode())

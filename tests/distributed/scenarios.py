@@ -25,6 +25,7 @@ from trainings import (
     confirmation,
     hostile,
     judge_is_slow,
+    judge_reads_at_the_end,
     one_rank_watches,
     own_disks,
     parts_fail,
@@ -44,7 +45,7 @@ from driftwatch.testing import tiny_model, tiny_tokenizer
 
 TIMEOUT = timedelta(seconds=40)
 # Looked up by name, from the command line.
-TRAININGS = (another_world, apart, hostile, judge_is_slow, killed, layouts)
+TRAININGS = (another_world, apart, hostile, judge_is_slow, judge_reads_at_the_end, killed, layouts)
 TRAININGS += (one_rank_watches, own_disks, parts_fail, refused, switched_off)
 
 

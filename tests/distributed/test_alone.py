@@ -141,3 +141,13 @@ def assert_unharmed(outcomes, *, num_seeds):
                 f"{name} ({first[name]['fault']}): look {look} booked replies to other questions"
             )
     assert first.keys() == second.keys()
+
+
+def test_replies_that_wait_when_training_is_over_are_waited_for_by_all_ranks(on_ranks):
+    """Only rank 0 knows of them, and it does not look alone at weights that are about to be replaced."""
+    _, found = on_ranks(("judge_reads_at_the_end",))
+    outcomes = found["judge_reads_at_the_end"]
+    assert len(list(trainings(outcomes))) == 2
+    for outcome in outcomes:
+        assert not [said for said in outcome["said"] if "did not answer" in said or "failed" in said]
+        assert outcome["looks"] == [*SCREEN_ONLY[:3], [3, 2, []]]

@@ -78,6 +78,7 @@ def train(folder, callbacks=(), *, resume=None, steps=3, **settings):
         arguments,
         default_data_collator,
         [{"input_ids": row, "labels": row} for row in ids],
+        [{"input_ids": row, "labels": row} for row in ids[:4]],
         processing_class=tokenizer,
         callbacks=list(callbacks),
     )
@@ -294,6 +295,30 @@ def judge_is_slow(folder):
     records = RunStore(folder / "runs" / "watched").records()
     found["draws"] = [max((e.num_draws for e in record.evidence), default=0) for record in records]
     return found | {"plain": train(folder, steps=4)}
+
+
+class StopsEarly(DriftCallback.__mro__[1]):
+    """Ends training at step 2, after driftwatch's turn; only now a judge reads on."""
+
+    def __init__(self, released):
+        self._released = released
+
+    def on_step_end(self, args, state, control, **named):
+        if state.global_step == 2:
+            self._released.set()
+            control.should_training_stop = True
+
+
+def judge_reads_at_the_end(folder):
+    """Replies still wait to be read when training is stopped and the best checkpoint is about to be put back."""
+    judge = Waits()
+    options = {"save_strategy": "steps", "save_steps": 1, "eval_strategy": "steps", "eval_steps": 1}
+    options |= {"steps": 4, "load_best_model_at_end": True}
+    with replaced(ranks, JUDGE_SHARE=0.02):
+        callbacks = [watcher(folder, confirm=confirmation(judge)), StopsEarly(judge.released)]
+        found = train(folder, callbacks, **options)
+    found["looks"] = looks(folder)
+    return found | {"plain": train(folder / "plain", [StopsEarly(judge.released)], **options)}
 
 
 # Ranks that hold other weights
