@@ -26,11 +26,15 @@ def kept_settings(folder):
     return from_json(json.loads((store(folder).folder / "evidence.json").read_text())["evidence"]).settings
 
 
-def test_a_resumed_run_keeps_the_tolerance_that_it_began_with(tmp_path, tokenizer):
+def test_a_resumed_run_keeps_the_tolerance_that_it_began_with_and_takes_no_other(tmp_path, tokenizer):
     first, *others = VALUES
-    watch = callback(tmp_path, confirm=confirmation(), tolerance={"default": 0.02, first: 0.3})
+    own = {"default": 0.02, first: 0.3}
+    watch = callback(tmp_path, confirm=confirmation(), tolerance=own)
     trainer(tmp_path, tokenizer, [watch], save_strategy="steps", save_steps=2).train()
-    again = trainer(tmp_path, tokenizer, [callback(tmp_path, confirm=confirmation(), tolerance=0.5)], max_steps=6)
+    other = trainer(tmp_path, tokenizer, [callback(tmp_path, confirm=confirmation(), tolerance=0.5)], max_steps=6)
+    with pytest.raises(ConfigError, match=r"began, a tolerance of 0\.3 for .*; found one of 0\.5"):
+        other.train(resume_from_checkpoint=str(tmp_path / "out/checkpoint-2"))
+    again = trainer(tmp_path, tokenizer, [callback(tmp_path, confirm=confirmation(), tolerance=own)], max_steps=6)
     again.train(resume_from_checkpoint=str(tmp_path / "out/checkpoint-2"))
     assert store(tmp_path).records()[-1].attempt == 1
     settings = kept_settings(tmp_path)
