@@ -19,6 +19,12 @@ def _the_same_draws(monkeypatch):
     monkeypatch.setattr("driftwatch.monitor.new_run_id", lambda: "a test's")
 
 
+@pytest.fixture(autouse=True)
+def _a_process_of_its_own(monkeypatch):
+    """What trainings of other tests have left is not told of those that start from the same weights."""
+    monkeypatch.setattr("driftwatch.last_weights.Weights._left", {})
+
+
 @pytest.fixture(scope="session")
 def tiny_tokenizer():
     from driftwatch.testing import tiny_tokenizer

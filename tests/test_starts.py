@@ -10,7 +10,6 @@ from transformers.trainer_callback import PrinterCallback
 
 import driftwatch.callback
 from driftwatch import DriftCallback, RunStore, Schedule
-from driftwatch.last_weights import Weights
 from driftwatch.probes.statement import StatementProbe
 from driftwatch.testing import tiny_model
 
@@ -106,8 +105,7 @@ def test_a_training_that_begins_again_with_smaller_batches_keeps_its_baseline(tm
     assert "training began again at step 0 with the weights that it had" in caplog.text
 
 
-def test_training_a_second_time_is_a_run_of_its_own_that_says_what_it_starts_from(tmp_path, tokenizer, monkeypatch):
-    monkeypatch.setattr(Weights, "_left", {})  # of other tests, which start from the same weights
+def test_training_a_second_time_is_a_run_of_its_own_that_says_what_it_starts_from(tmp_path, tokenizer):
     run = trainer(tmp_path / "out", tokenizer, [watch(tmp_path)])
     run.train()
     run.train()
