@@ -347,6 +347,11 @@ class DriftCallback(TrainerCallback, ExportableState):  # type: ignore[misc] # t
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         """Look, if the schedule says so. Some trainers call this more than once a step."""
+        self._guarded(state.global_step, lambda: self._in_step_end(args, state, control, **kwargs))
+
+    def _in_step_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
         if self._training() is not state:
             self._come_late(args, state, kwargs)
         self._make_room(state, control)
@@ -368,25 +373,46 @@ class DriftCallback(TrainerCallback, ExportableState):  # type: ignore[misc] # t
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
         """Make room for our entry in the checkpoint that comes now; and as `on_evaluate`."""
+        self._guarded(state.global_step, lambda: self._in_epoch_end(args, state, control, **kwargs))
+
+    def _in_epoch_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
         self._make_room(state, control)
         self._see_the_last_weights(args, state, control, kwargs["model"])
 
     def on_evaluate(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         """Where the best checkpoint will be put back at the end, look at the last step's weights before that."""
+        self._guarded(state.global_step, lambda: self._in_evaluate(args, state, control, **kwargs))
+
+    def _in_evaluate(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
         self._see_the_last_weights(args, state, control, kwargs.get("model"))
 
     def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         """As `on_evaluate`."""
+        self._guarded(state.global_step, lambda: self._in_save(args, state, control, **kwargs))
+
+    def _in_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         self._see_the_last_weights(args, state, control, kwargs.get("model"))
 
     def on_log(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         """As `on_evaluate`: what a Trainer logs when training is over may come before the best checkpoint is back."""
+        self._guarded(state.global_step, lambda: self._in_log(args, state, control, **kwargs))
+
+    def _in_log(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         self._see_the_last_weights(args, state, control, kwargs.get("model"), kwargs.get("logs"))
 
     def on_train_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
         """Take the last look, unless this step was looked at as a whole and read already, and end the run."""
+        self._guarded(state.global_step, lambda: self._in_train_end(args, state, control, **kwargs))
+
+    def _in_train_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
         if not self._running:
             return
         handler = handler_of(self)
@@ -552,6 +578,8 @@ class DriftCallback(TrainerCallback, ExportableState):  # type: ignore[misc] # t
 
     def _guarded(self, step: int, call: Callable[[], object]) -> None:
         """Run a part of ours; whatever happens in it, training goes on."""
+        if self._originals:  # a copy that does not know yet whose it is
+            return
         try:
             call()
         except Exception as err:
