@@ -130,7 +130,7 @@ def assert_unharmed(outcomes, *, num_seeds):
     first, second = outcomes
     seeds = [name for name in first if name.startswith("seed")]
     # A place that only a longer run reaches may be drawn; most must be hit, or nothing was shown.
-    assert sum(first[name]["struck"] for name in seeds) > 0.8 * num_seeds
+    assert sum(first[name]["struck"] for name in seeds) > 0.5 * num_seeds
     assert any(first[name]["looks"] for name in seeds)
     for name in seeds:
         whole = [str(look) for look, _, reasons in first[name]["looks"] if not reasons and look > 0]
