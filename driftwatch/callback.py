@@ -383,26 +383,24 @@ class DriftCallback(TrainerCallback, ExportableState):  # type: ignore[misc] # t
 
     def on_evaluate(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         """Where the best checkpoint will be put back at the end, look at the last step's weights before that."""
-        self._guarded(state.global_step, lambda: self._in_evaluate(args, state, control, **kwargs))
-
-    def _in_evaluate(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
-    ) -> None:
-        self._see_the_last_weights(args, state, control, kwargs.get("model"))
+        self._guarded(
+            state.global_step,
+            lambda: self._see_the_last_weights(args, state, control, kwargs.get("model")),
+        )
 
     def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         """As `on_evaluate`."""
-        self._guarded(state.global_step, lambda: self._in_save(args, state, control, **kwargs))
-
-    def _in_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
-        self._see_the_last_weights(args, state, control, kwargs.get("model"))
+        self._guarded(
+            state.global_step,
+            lambda: self._see_the_last_weights(args, state, control, kwargs.get("model")),
+        )
 
     def on_log(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         """As `on_evaluate`: what a Trainer logs when training is over may come before the best checkpoint is back."""
-        self._guarded(state.global_step, lambda: self._in_log(args, state, control, **kwargs))
-
-    def _in_log(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
-        self._see_the_last_weights(args, state, control, kwargs.get("model"), kwargs.get("logs"))
+        self._guarded(
+            state.global_step,
+            lambda: self._see_the_last_weights(args, state, control, kwargs.get("model"), kwargs.get("logs")),
+        )
 
     def on_train_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
