@@ -10,7 +10,7 @@ import click
 from rich.console import Console
 from rich.markup import escape
 
-from driftwatch.topics.check import Finding
+from driftwatch.topics.lint.check import Finding
 from driftwatch.topics.topic import Item, Topic, TopicPack
 
 MAX_PRINTED = 20  # findings of one kind: a foreign set of prompts may have hundreds

@@ -13,12 +13,12 @@ from rich.table import Table
 from driftwatch.cli import pack_text
 from driftwatch.errors import DriftwatchError
 from driftwatch.topics import load_pack
-from driftwatch.topics.balance import balances
-from driftwatch.topics.check import check, usable_by
-from driftwatch.topics.diff import diff
+from driftwatch.topics.lint.balance import balances
+from driftwatch.topics.lint.check import check, usable_by
+from driftwatch.topics.lint.diff import diff
+from driftwatch.topics.lint.similar import NearPairs
+from driftwatch.topics.lint.stratify import stratified
 from driftwatch.topics.loader import pack_names, read_pack, whole
-from driftwatch.topics.similar import NearPairs
-from driftwatch.topics.stratify import stratified
 from driftwatch.topics.topic import Topic, TopicPack
 
 _json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")
@@ -175,7 +175,7 @@ def check_pack(
 
 
 def _near_pairs(folder: Path | None) -> NearPairs | None:
-    from driftwatch.probes.similarity import Encoder, installed_folder
+    from driftwatch.topics.lint.embeddings import Encoder, installed_folder
 
     folder = folder or installed_folder()
     if folder is None:
@@ -192,7 +192,7 @@ def _near_pairs(folder: Path | None) -> NearPairs | None:
 def _encoder_hint(switched_off: bool) -> str:
     if switched_off:
         return ""
-    from driftwatch.probes.similarity import INSTALL_HINT
+    from driftwatch.topics.lint.embeddings import INSTALL_HINT
 
     return f"With a sentence encoder more are found: {INSTALL_HINT} (needs transformers)."
 

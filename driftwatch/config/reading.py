@@ -11,10 +11,10 @@ from typing import Any
 
 from driftwatch import plugins
 from driftwatch.config.schema import SECRETS, Schema, resolved, shipped
+from driftwatch.documents.files import read_text, read_yaml, shown
+from driftwatch.documents.node import Fault, Node, Place, Reader, Unreadable
 from driftwatch.errors import ConfigError, PluginError
-from driftwatch.topics.document import read_text, read_yaml, shown
 from driftwatch.topics.loader import pack_names
-from driftwatch.topics.node import Fault, Node, Place, Reader, Unreadable
 
 MAX_BYTES = 1 << 20  # a settings file is a page; a larger file is something else
 Key = tuple[str | int, ...]

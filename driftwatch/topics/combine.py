@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-from driftwatch.topics.node import Fault, Place
+from driftwatch.documents.node import Fault, Place
 from driftwatch.topics.parse import Draft
 from driftwatch.topics.topic import TopicPack
 

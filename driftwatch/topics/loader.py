@@ -5,11 +5,11 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from driftwatch import plugins
+from driftwatch.documents.files import MAX_BYTES, read_json, read_text, read_yaml, shown
+from driftwatch.documents.node import Node, Place, Reader, Unreadable
 from driftwatch.errors import PackError, PluginError
 from driftwatch.topics import names, packs, table
 from driftwatch.topics.combine import combined
-from driftwatch.topics.document import MAX_BYTES, read_json, read_text, read_yaml, shown
-from driftwatch.topics.node import Node, Place, Reader, Unreadable
 from driftwatch.topics.parse import PACK_ID, Draft, Files, PackParser
 from driftwatch.topics.topic import TopicPack
 

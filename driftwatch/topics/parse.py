@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
-from driftwatch.topics.node import Fault, Node, Place, Reader
+from driftwatch.documents.node import Fault, Node, Place, Reader
 from driftwatch.topics.topic import Item, Topic, TopicPack
 
 HEADER_KEYS = ("id", "version", "title", "language", "licence", "source", "description")

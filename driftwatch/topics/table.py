@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from driftwatch.topics.document import read_json
+from driftwatch.documents.files import read_json
+from driftwatch.documents.node import Node, Place, Reader, Unreadable, Value
 from driftwatch.topics.names import normal, slugs
-from driftwatch.topics.node import Node, Place, Reader, Unreadable, Value
 from driftwatch.topics.parse import ITEM_ID, ITEM_ID_FORM, TOPIC_ID, Draft
 from driftwatch.topics.topic import Item, Topic, TopicPack
 

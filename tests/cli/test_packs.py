@@ -146,7 +146,7 @@ def test_columns_are_mapped_on_the_command_line(tmp_path):
 
 
 def test_without_an_encoder_check_says_how_to_get_one(pack, monkeypatch):
-    monkeypatch.setattr("driftwatch.probes.similarity.installed_folder", lambda: None)
+    monkeypatch.setattr("driftwatch.topics.lint.embeddings.installed_folder", lambda: None)
     result = run("check", pack)
     assert "Near duplicates were sought by shared words. With a sentence encoder more are found" in result.stdout
 

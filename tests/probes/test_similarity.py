@@ -3,7 +3,7 @@
 import pytest
 
 from driftwatch.errors import ConfigError
-from driftwatch.probes.similarity import INSTALL_HINT, Encoder, installed_folder
+from driftwatch.topics.lint.embeddings import INSTALL_HINT, Encoder, installed_folder
 
 needs_encoder = pytest.mark.skipif(installed_folder() is None, reason=f"needs a sentence encoder: {INSTALL_HINT}")
 
@@ -57,6 +57,6 @@ def test_a_folder_without_an_encoder_is_refused(tmp_path):
 
 
 def test_without_the_package_there_is_no_encoder(monkeypatch):
-    monkeypatch.setattr("driftwatch.probes.similarity._PACKAGES", (("not_installed_anywhere", "model"),))
+    monkeypatch.setattr("driftwatch.topics.lint.embeddings._PACKAGES", (("not_installed_anywhere", "model"),))
     assert installed_folder() is None
     assert Encoder.installed() is None

@@ -3,8 +3,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from driftwatch.topics import Item, Topic, TopicPack
-from driftwatch.topics.balance import Balance, balances, imbalances, leans, sign_test
-from driftwatch.topics.stratify import stratified
+from driftwatch.topics.lint.balance import Balance, balances, imbalances, leans, sign_test
+from driftwatch.topics.lint.stratify import stratified
 
 
 @pytest.mark.parametrize(

@@ -10,12 +10,12 @@ import yaml
 from referencing import Registry, Resource
 
 import driftwatch.topics
-from driftwatch.probes.similarity import INSTALL_HINT, Encoder, installed_folder
 from driftwatch.topics import load_pack, packs
-from driftwatch.topics.balance import balances
-from driftwatch.topics.check import MAX_LENGTH_GAP, MIN_OWN_WORDS, check
+from driftwatch.topics.lint.balance import balances
+from driftwatch.topics.lint.check import MAX_LENGTH_GAP, MIN_OWN_WORDS, check
+from driftwatch.topics.lint.embeddings import INSTALL_HINT, Encoder, installed_folder
+from driftwatch.topics.lint.similar import MAX_EMBEDDING_SIMILARITY, shared_skeletons, text_of
 from driftwatch.topics.loader import read_pack
-from driftwatch.topics.similar import MAX_EMBEDDING_SIMILARITY, shared_skeletons, text_of
 from driftwatch.topics.words import own_words, words
 
 PAPER_TOPICS = {

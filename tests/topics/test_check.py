@@ -6,7 +6,7 @@ import json
 import pytest
 
 from driftwatch.topics import Item, Topic, TopicPack
-from driftwatch.topics.check import check, is_lazy_negation, item_findings, usable_by
+from driftwatch.topics.lint.check import check, is_lazy_negation, item_findings, usable_by
 from driftwatch.topics.loader import read_pack
 from driftwatch.topics.parse import Draft
 
@@ -253,7 +253,7 @@ def test_few_items_and_missing_controls_are_warnings():
 
 
 def test_a_topic_too_large_to_compare_says_so(monkeypatch):
-    monkeypatch.setattr("driftwatch.topics.similar.MAX_COMPARED", 1)
+    monkeypatch.setattr("driftwatch.topics.lint.similar.MAX_COMPARED", 1)
     near = dataclasses.replace(GOOD, id="near", sides=("Small shops give streets faces.", GOOD.sides[1]))
     found = findings(topic(GOOD, near))
     assert only(found, "near_duplicate") == []

@@ -3,7 +3,7 @@ from dataclasses import replace
 import pytest
 
 from driftwatch.topics import Item, Topic, TopicPack
-from driftwatch.topics.diff import diff
+from driftwatch.topics.lint.diff import diff
 
 ITEMS = (Item("a", ("one", "two"), "Which?"), Item("b", ("three", "four"), None))
 TOPIC = Topic("t", "T", ("up", "down"), False, ITEMS)

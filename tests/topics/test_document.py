@@ -7,9 +7,9 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from driftwatch.topics import document
-from driftwatch.topics.document import read_json, read_text, read_yaml
-from driftwatch.topics.node import Node, Unreadable
+from driftwatch.documents import files as document
+from driftwatch.documents.files import read_json, read_text, read_yaml
+from driftwatch.documents.node import Node, Unreadable
 
 
 def plain(node: Node) -> object:

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from driftwatch import load_pack
 from driftwatch.store import valid_run_name
-from driftwatch.topics.check import check
+from driftwatch.topics.lint.check import check
 from driftwatch.topics.loader import read_pack
 from driftwatch.topics.names import normal, run_name, slugs
 from driftwatch.topics.parse import TOPIC_ID

@@ -5,7 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from driftwatch.topics import balance, node, table, words
+from driftwatch.documents import node
+from driftwatch.topics import table, words
+from driftwatch.topics.lint import balance
 from driftwatch.topics.words import content_words, overlap, own_words, skeleton
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from driftwatch.topics.balance import leans
+from driftwatch.topics.lint.balance import leans
 from driftwatch.topics.topic import Item, Topic, TopicPack
 
 

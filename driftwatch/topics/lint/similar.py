@@ -4,11 +4,11 @@ from collections.abc import Callable, Sequence
 from itertools import combinations
 from typing import NamedTuple
 
-from driftwatch.topics.node import plain
+from driftwatch.documents.node import plain
 from driftwatch.topics.topic import Item, Topic, TopicPack
 from driftwatch.topics.words import content_words, overlap, skeleton
 
-# Pairs (i, j, similarity) with i < j whose similarity reaches a threshold; see driftwatch.probes.similarity.
+# Pairs (i, j, similarity) with i < j whose similarity reaches a threshold; see driftwatch.topics.lint.embeddings.
 NearPairs = Callable[[Sequence[str], float], list[tuple[int, int, float]]]
 
 # Cosine similarity of MiniLM sentence embeddings from which two items of a topic count as near duplicates. Chosen: the

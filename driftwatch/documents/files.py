@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from driftwatch.topics.node import Node, Place, Unreadable, Value
+from driftwatch.documents.node import Node, Place, Unreadable, Value
 
 # A pack is read by people, item by item; core has about 250 kB. A larger file is something else, or an attack.
 MAX_BYTES = 16 * 1024 * 1024

@@ -5,8 +5,8 @@ import unicodedata
 from collections.abc import Iterator
 from typing import Literal, NamedTuple
 
-from driftwatch.topics import balance, similar
-from driftwatch.topics.node import JOINERS, Place, plain
+from driftwatch.documents.node import JOINERS, Place, plain
+from driftwatch.topics.lint import balance, similar
 from driftwatch.topics.parse import Draft
 from driftwatch.topics.topic import Item, Topic, TopicPack
 from driftwatch.topics.words import NEGATORS, content_words, count, overlap, own_words, vocabulary, words

@@ -1,0 +1,1 @@
+"""YAML and JSON whose values know the line on which they stand."""

@@ -1,0 +1,1 @@
+"""What is wrong, or looks wrong, with a topic pack; for `driftwatch packs`."""
