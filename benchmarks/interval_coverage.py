@@ -15,7 +15,7 @@ import numpy as np
 
 from driftwatch.drift.compare import compare
 from driftwatch.drift.equivalence import compare_models
-from driftwatch.drift.synthetic import new_bank
+from driftwatch.simulation.bank import new_bank
 from driftwatch.stance import Probs, Stance
 
 POPULATION, TOLERANCE = 20_000, 0.10

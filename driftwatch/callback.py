@@ -33,8 +33,8 @@ from driftwatch.branching import Checkpoint
 from driftwatch.confirmation import Confirmation
 from driftwatch.copying import renewed
 from driftwatch.drift.compare import BaselineName
-from driftwatch.drift.tolerance import TOLERATED
 from driftwatch.errors import SETTINGS, ConfigError, RanksError, UnfitError
+from driftwatch.evidence.tolerance import TOLERATED
 from driftwatch.exporters.exporter import Exporter
 from driftwatch.folder import absolute
 from driftwatch.last_weights import OTHERS, Weights, is_over, put_back

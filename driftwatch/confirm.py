@@ -19,15 +19,15 @@ from driftwatch.confirmation import Confirmation, within
 from driftwatch.drift.abstained import Abstained
 from driftwatch.drift.compare import Drift
 from driftwatch.drift.disagreement import Disagreement
-from driftwatch.drift.evidence import Evidence, Settings, begin, rolled_back, update
 from driftwatch.drift.floor import Floor, judge_floor
-from driftwatch.drift.ledger import from_json, to_json
 from driftwatch.drift.shares import TopicStance, topic_stances
 from driftwatch.drift.style import StylePair
-from driftwatch.drift.summary import recent_drift, summary
 from driftwatch.drift.validity import Tally, Validity, count, label_shares, validity_by_probe
-from driftwatch.drift.verdict import TopicEvidence, allocation
 from driftwatch.errors import ConfigError
+from driftwatch.evidence.ledger import from_json, to_json
+from driftwatch.evidence.rows import recent_drift, summary
+from driftwatch.evidence.state import Evidence, Settings, begin, rolled_back, update
+from driftwatch.evidence.verdict import TopicEvidence, allocation
 from driftwatch.identity import recognise, same_model
 from driftwatch.judges.by_name import judge_by_name
 from driftwatch.judges.judge import Judge

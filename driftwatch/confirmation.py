@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from driftwatch.drift.planning import NORMAL_DRAWS, WATCHED_DRAWS
 from driftwatch.errors import ConfigError
+from driftwatch.evidence.power import NORMAL_DRAWS, WATCHED_DRAWS
 from driftwatch.judges.judge import Judge
 from driftwatch.probes.prompt import Wrap
 from driftwatch.probes.sampling import Decoding

@@ -10,12 +10,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from driftwatch.drift.evidence import NUM_RECENT
+from driftwatch.drift.fault import ModelFault, fault_of_topics
 from driftwatch.drift.floor import exceeds
-from driftwatch.drift.labels import ALIKE
-from driftwatch.drift.summary import CONFIRM, MOST_WITHOUT_STANCE
-from driftwatch.drift.verdict import POOLED
-from driftwatch.fault import ModelFault, fault_of_topics
+from driftwatch.evidence.labels import ALIKE
+from driftwatch.evidence.rows import CONFIRM, MOST_WITHOUT_STANCE
+from driftwatch.evidence.state import NUM_RECENT
+from driftwatch.evidence.verdict import POOLED
 from driftwatch.record import Drift, Floor, Record, RunInfo, TopicEvidence
 
 State = Literal["nothing", "cannot_tell", "screened", "ok", "watch", "general", "alert", "material"]

@@ -28,8 +28,8 @@ from driftwatch.confirmation import Confirmation
 from driftwatch.copying import renewed
 from driftwatch.delivery import Delivery, Parcel
 from driftwatch.drift.compare import BaselineName
-from driftwatch.drift.tolerance import TOLERATED, tolerated
 from driftwatch.errors import ConfigError
+from driftwatch.evidence.tolerance import TOLERATED, tolerated
 from driftwatch.exporters.exporter import BesideTrainer, Exporter
 from driftwatch.folder import absolute
 from driftwatch.guard import undisturbed

@@ -7,16 +7,16 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from driftwatch.alerts import fault_alert, new_alerts
 from driftwatch.baselines import Baselines
 from driftwatch.confirm import Confirmed
 from driftwatch.drift.compare import Drift, compare
+from driftwatch.drift.fault import MODEL, ModelFault, find_fault
 from driftwatch.drift.floor import Floor, exceeds, placebo_floor
 from driftwatch.drift.levels import whole_bank_levels
 from driftwatch.drift.shares import TopicStance
 from driftwatch.drift.validity import Validity
-from driftwatch.drift.verdict import TopicEvidence
-from driftwatch.fault import MODEL, ModelFault, find_fault
+from driftwatch.evidence.alerts import fault_alert, new_alerts
+from driftwatch.evidence.verdict import TopicEvidence
 from driftwatch.record import Cost, Failure, Phase, Record, RunInfo
 from driftwatch.stance import Stance
 

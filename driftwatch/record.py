@@ -11,17 +11,17 @@ from typing import Any, Literal, TypeVar
 
 import msgspec
 
-from driftwatch.alerts import Alert
 from driftwatch.drift.abstained import Abstained
 from driftwatch.drift.compare import BaselineName, Drift
 from driftwatch.drift.disagreement import Disagreement
+from driftwatch.drift.fault import ModelFault
 from driftwatch.drift.floor import Floor
 from driftwatch.drift.interval import Interval
 from driftwatch.drift.shares import TopicStance
 from driftwatch.drift.style import StylePair
-from driftwatch.drift.verdict import TopicEvidence
 from driftwatch.errors import NewerSchemaError, StoreError
-from driftwatch.fault import ModelFault
+from driftwatch.evidence.alerts import Alert
+from driftwatch.evidence.verdict import TopicEvidence
 
 SCHEMA = 1
 _MIGRATIONS: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {}  # from schema n to n + 1, in order

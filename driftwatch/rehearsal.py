@@ -1,6 +1,6 @@
 """Rehearsal: whole runs of the product itself on a model that says what it is told, for the proof by simulation.
 
-`drift.simulate` advances thousands of runs by the code that weighs draws. Here a few dozen runs go through everything
+`simulation.scenario` advances thousands of runs by the code that weighs draws. Here a few dozen runs go through everything
 that stands before it: the sampler, the draws, the baseline's replies that are decoded ahead, the judge's hearing, and a
 resume from what the run left. The model is a small network whose next token is Y, M or N with known probabilities,
 whatever it is asked; the judge reads support, neutral or oppose from them.
@@ -19,10 +19,10 @@ from driftwatch.baselines import Baselines
 from driftwatch.confirm import Confirm, Confirmed, Saved
 from driftwatch.confirmation import Confirmation
 from driftwatch.drift.outcome import Outcome
-from driftwatch.drift.rate import Rate
 from driftwatch.guard import undisturbed
 from driftwatch.judges.judge import Asked, Reading
 from driftwatch.probes.sampling import Decoding
+from driftwatch.simulation.rate import Rate
 from driftwatch.stance import Probs
 from driftwatch.store import Baseline
 from driftwatch.testing import tiny_model, tiny_tokenizer

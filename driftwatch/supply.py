@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 
 from driftwatch.confirmation import Confirmation
-from driftwatch.drift.evidence import Settings
 from driftwatch.errors import ConfigError, ProbeError
+from driftwatch.evidence.state import Settings
 from driftwatch.identity import same_model
 from driftwatch.pool import (
     LOW_LOOKS,

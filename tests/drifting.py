@@ -8,12 +8,12 @@ from builders import run_info
 from driftwatch.drift.abstained import Abstained
 from driftwatch.drift.compare import compare
 from driftwatch.drift.disagreement import Disagreement
-from driftwatch.drift.evidence import Settings, begin, update
 from driftwatch.drift.floor import Floor, placebo_floor
 from driftwatch.drift.outcome import Draws, Outcome
 from driftwatch.drift.shares import topic_stances
 from driftwatch.drift.style import Manner, StylePair, style_of
-from driftwatch.drift.summary import recent_drift, summary
+from driftwatch.evidence.rows import recent_drift, summary
+from driftwatch.evidence.state import Settings, begin, update
 from driftwatch.record import Cost, Record, TopicInfo
 from driftwatch.stance import Probs, Stance
 

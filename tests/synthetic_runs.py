@@ -8,14 +8,14 @@ from dataclasses import replace
 
 import numpy as np
 
-from driftwatch.alerts import Alert
 from driftwatch.drift.calibration import calibrated, fit_prior
 from driftwatch.drift.compare import compare
 from driftwatch.drift.floor import Floor, placebo_floor
 from driftwatch.drift.interval import Interval
 from driftwatch.drift.shares import topic_stances
 from driftwatch.drift.style import Style, StylePair
-from driftwatch.drift.verdict import TopicEvidence
+from driftwatch.evidence.alerts import Alert
+from driftwatch.evidence.verdict import TopicEvidence
 from driftwatch.record import Cost, Record, RunInfo, TopicInfo, to_json
 from driftwatch.stance import Probs, Stance
 from driftwatch.store import Baseline, LookStances, RunStore

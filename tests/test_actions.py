@@ -6,7 +6,7 @@ from test_callback import callback, store, trainer
 
 from driftwatch import plugins
 from driftwatch.actions import Action, is_called_for
-from driftwatch.alerts import Alert
+from driftwatch.evidence.alerts import Alert
 from driftwatch.monitor import Monitor
 from driftwatch.testing import tiny_tokenizer
 

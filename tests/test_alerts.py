@@ -2,9 +2,9 @@ from dataclasses import replace
 
 import pytest
 
-from driftwatch.alerts import new_alerts, sentence, severity
 from driftwatch.drift.interval import Interval
-from driftwatch.drift.verdict import TopicEvidence
+from driftwatch.evidence.alerts import new_alerts, sentence, severity
+from driftwatch.evidence.verdict import TopicEvidence
 
 POLES = {"parks": ("more nature", "more building")}
 ROW = TopicEvidence(

@@ -16,12 +16,12 @@ from driftwatch.cli.runs import command as runs
 from driftwatch.decision import DETECTABLE, REASONS, STATES, decide, detectable
 from driftwatch.demo.verdict import verdict as demo
 from driftwatch.drift.compare import Drift
-from driftwatch.drift.evidence import Settings, begin, update
+from driftwatch.drift.fault import ModelFault
 from driftwatch.drift.outcome import Draws, Outcome
 from driftwatch.drift.shares import TopicStance
-from driftwatch.drift.summary import summary
+from driftwatch.evidence.rows import summary
+from driftwatch.evidence.state import Settings, begin, update
 from driftwatch.exporters.prometheus import PrometheusExporter
-from driftwatch.fault import ModelFault
 from driftwatch.record import Record, TopicInfo, record_from_json, to_json
 from driftwatch.report.render import as_json, html, markdown
 from driftwatch.report.summary import summarise

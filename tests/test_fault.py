@@ -8,7 +8,7 @@ from transformers import Trainer, TrainerCallback, TrainingArguments
 
 from driftwatch import DriftCallback, Schedule
 from driftwatch.drift.compare import Drift
-from driftwatch.fault import BEYOND_MEASURE, find_fault
+from driftwatch.drift.fault import BEYOND_MEASURE, find_fault
 from driftwatch.report.summary import summarise
 from driftwatch.stance import Probs, Stance
 from driftwatch.testing import tiny_model, tiny_pack, tiny_tokenizer

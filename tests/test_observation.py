@@ -9,10 +9,10 @@ from builders import run_info
 from driftwatch.baselines import Baselines
 from driftwatch.confirm import Confirmed
 from driftwatch.drift.calibration import fit_prior
-from driftwatch.drift.evidence import Settings, begin
+from driftwatch.drift.fault import ModelFault
 from driftwatch.drift.outcome import Outcome
-from driftwatch.drift.summary import summary
-from driftwatch.fault import ModelFault
+from driftwatch.evidence.rows import summary
+from driftwatch.evidence.state import Settings, begin
 from driftwatch.observation import Observation, describe
 from driftwatch.pairs import ReplyPair, Said
 from driftwatch.record import Cost, Failure

@@ -8,8 +8,8 @@ from builders import run_info
 from test_callback import callback, store, trainer
 from test_confirm import confirmation
 
-from driftwatch.drift.ledger import from_json
 from driftwatch.errors import ConfigError
+from driftwatch.evidence.ledger import from_json
 from driftwatch.metrics import TOLERANCE
 from driftwatch.samples import samples
 from driftwatch.testing import tiny_pack, tiny_tokenizer

@@ -8,9 +8,11 @@ from pathlib import Path
 
 import numpy as np
 
-from driftwatch.drift import evidence, synthetic, verdict
-from driftwatch.drift.evidence import Settings
-from driftwatch.drift.planning import WATCHED_DRAWS
+from driftwatch.evidence import state as evidence
+from driftwatch.evidence import verdict
+from driftwatch.evidence.power import WATCHED_DRAWS
+from driftwatch.evidence.state import Settings
+from driftwatch.simulation import bank as synthetic
 
 LOOKS, STEP_AT, FLIP, SEED = 40, 13, 0.15, 4
 WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 760, 330, 56, 150, 22, 44

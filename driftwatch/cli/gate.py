@@ -13,8 +13,8 @@ import click
 
 from driftwatch.drift.calibration import Calibration, calibrated, fit_prior
 from driftwatch.drift.equivalence import Decision, TopicComparison, compare_models, decide
-from driftwatch.drift.tolerance import tolerated
 from driftwatch.errors import ConfigError
+from driftwatch.evidence.tolerance import tolerated
 from driftwatch.stance import STANCES, Probs, Stance
 
 if TYPE_CHECKING:

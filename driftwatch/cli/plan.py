@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 
 import click
 
-from driftwatch.drift.planning import (
+from driftwatch.evidence.power import (
     NORMAL_DRAWS,
     WATCHED_DRAWS,
     Terms,

@@ -11,8 +11,8 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
-from driftwatch.drift.proof import GROUPS, Figure, Line, Report, prove
-from driftwatch.drift.rate import Rate
+from driftwatch.simulation.proof import GROUPS, Figure, Line, Report, prove
+from driftwatch.simulation.rate import Rate
 
 if TYPE_CHECKING:
     from driftwatch.rehearsal import Rehearsal

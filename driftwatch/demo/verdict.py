@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from driftwatch.decision import decide
-from driftwatch.drift.summary import CONFIRM
+from driftwatch.evidence.rows import CONFIRM
 from driftwatch.record import Drift, Record, RunInfo
 from driftwatch.report.verdict import verdict as said
 from driftwatch.report.words import odds

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from driftwatch.drift.summary import CONFIRM
+from driftwatch.evidence.rows import CONFIRM
 from driftwatch.record import Record, RunInfo, TopicInfo
 from driftwatch.report.drawing import (
     ALERT,

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from driftwatch.drift.abstained import uneven
-from driftwatch.drift.evidence import NUM_RECENT
-from driftwatch.drift.labels import ALIKE
+from driftwatch.evidence.labels import ALIKE
+from driftwatch.evidence.state import NUM_RECENT
 from driftwatch.record import Record, RunInfo, StylePair
 from driftwatch.report.words import listed, percent, signed
 

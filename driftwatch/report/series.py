@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from driftwatch.drift.style import FIGURES as STYLE_FIGURES
-from driftwatch.drift.summary import CONFIRM
+from driftwatch.evidence.rows import CONFIRM
 from driftwatch.record import Drift, Interval, Record, StylePair, TopicEvidence, TopicStance
 from driftwatch.stance import STANCES, Probs
 

@@ -7,7 +7,6 @@ in floors.
 
 from dataclasses import dataclass
 
-from driftwatch.alerts import newest
 from driftwatch.decision import (
     Decision,
     Reason,
@@ -21,8 +20,9 @@ from driftwatch.decision import (
     standing_out,
     value_topics,
 )
-from driftwatch.drift.labels import ALIKE
-from driftwatch.drift.verdict import POOLED
+from driftwatch.evidence.alerts import newest
+from driftwatch.evidence.labels import ALIKE
+from driftwatch.evidence.verdict import POOLED
 from driftwatch.record import Drift, Interval, Record, RunInfo, TopicEvidence, TopicInfo
 from driftwatch.report.words import interval, listed, odds, signed, spread
 from driftwatch.store import RunStore

@@ -15,7 +15,7 @@ from hostile import HOSTILE
 from servers import wait_for
 from synthetic_runs import synthetic_info, synthetic_run
 
-from driftwatch.fault import ModelFault
+from driftwatch.drift.fault import ModelFault
 from driftwatch.record import to_json
 from driftwatch.store import RunStore
 

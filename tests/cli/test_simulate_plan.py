@@ -4,9 +4,9 @@ import pytest
 from click.testing import CliRunner
 
 from driftwatch.cli import group
-from driftwatch.drift import proof
-from driftwatch.drift.proof import Requirement, Study
-from driftwatch.drift.simulate import Scenario
+from driftwatch.simulation import proof
+from driftwatch.simulation.proof import Requirement, Study
+from driftwatch.simulation.scenario import Scenario
 
 SMALL = {"values": 2, "controls": 1, "looks": 5, "bank": 10}
 

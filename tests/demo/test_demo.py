@@ -13,7 +13,7 @@ from driftwatch.cli import group
 from driftwatch.demo.verdict import verdict
 from driftwatch.drift.compare import Drift
 from driftwatch.drift.interval import Interval
-from driftwatch.drift.verdict import TopicEvidence
+from driftwatch.evidence.verdict import TopicEvidence
 
 
 def written(topic, shift, half=0.1):

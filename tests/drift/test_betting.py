@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from driftwatch.drift import betting
+from driftwatch.evidence import betting
 
 
 @pytest.mark.parametrize("planned", [1, 2, 40])

@@ -3,11 +3,12 @@
 import numpy as np
 import pytest
 
-from driftwatch.alerts import newest, sentence
-from driftwatch.drift import evidence, ledger
-from driftwatch.drift.evidence import Settings
 from driftwatch.drift.outcome import Draws, Outcome
-from driftwatch.drift.summary import summary
+from driftwatch.evidence import ledger
+from driftwatch.evidence import state as evidence
+from driftwatch.evidence.alerts import newest, sentence
+from driftwatch.evidence.rows import summary
+from driftwatch.evidence.state import Settings
 from driftwatch.metrics import SIGN
 from driftwatch.record import Record, RunInfo, TopicInfo
 from driftwatch.report.verdict import verdict

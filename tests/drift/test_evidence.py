@@ -6,9 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from driftwatch.drift import evidence, ledger
-from driftwatch.drift.evidence import Settings
 from driftwatch.drift.outcome import NOT_DRAWN, Draws, Outcome
+from driftwatch.evidence import ledger
+from driftwatch.evidence import state as evidence
+from driftwatch.evidence.state import Settings
 
 GOLDEN = json.loads((Path(__file__).parents[1] / "data" / "evidence_golden.json").read_text())
 YES, MID, NO, LOST = Outcome.SUPPORT, Outcome.NEUTRAL, Outcome.OPPOSE, Outcome.UNREAD

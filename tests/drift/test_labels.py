@@ -5,13 +5,13 @@ import math
 import numpy as np
 import pytest
 
-from driftwatch.alerts import new_alerts
-from driftwatch.drift import evidence
-from driftwatch.drift.evidence import Settings
-from driftwatch.drift.labels import GENERAL, NO_LABEL, SPECIFIC, UNREADABLE, UNSETTLED, Grounds, settled
 from driftwatch.drift.outcome import Draws
-from driftwatch.drift.summary import summary
-from driftwatch.drift.verdict import allocation
+from driftwatch.evidence import state as evidence
+from driftwatch.evidence.alerts import new_alerts
+from driftwatch.evidence.labels import GENERAL, NO_LABEL, SPECIFIC, UNREADABLE, UNSETTLED, Grounds, settled
+from driftwatch.evidence.rows import summary
+from driftwatch.evidence.state import Settings
+from driftwatch.evidence.verdict import allocation
 
 
 def after(held, *, alert=True, value=True, odds=1.0, alike=False, lost=False):

@@ -1,9 +1,8 @@
 import numpy as np
 import pytest
 
-from driftwatch.drift import synthetic
 from driftwatch.drift.outcome import NUM_OUTCOMES, NUM_PAIRS, SHIFT_KP, Outcome, tally
-from driftwatch.drift.planning import (
+from driftwatch.evidence.power import (
     NOMINAL_SHARES,
     Terms,
     detectable_drift,
@@ -11,7 +10,8 @@ from driftwatch.drift.planning import (
     nominal_pairs,
     observed_pairs,
 )
-from driftwatch.drift.simulate import Scenario, run
+from driftwatch.simulation import bank as synthetic
+from driftwatch.simulation.scenario import Scenario, run
 
 TERMS = Terms(num_topics=11, planned_looks=40)
 

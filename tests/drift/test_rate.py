@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from driftwatch.drift.rate import Rate
+from driftwatch.simulation.rate import Rate
 
 
 @pytest.mark.parametrize(

@@ -5,13 +5,13 @@ import math
 import numpy as np
 import pytest
 
-from driftwatch.drift import evidence
-from driftwatch.drift.evidence import Settings
 from driftwatch.drift.interval import Interval
 from driftwatch.drift.outcome import LOST_P, NUM_OUTCOMES, SHIFT_KP, Draws
-from driftwatch.drift.sequence import SHOWN_BY_TOPIC, intervals, share_of, tail_of
-from driftwatch.drift.summary import recent_drift, summary
-from driftwatch.drift.synthetic import new_bank
+from driftwatch.evidence import state as evidence
+from driftwatch.evidence.rows import recent_drift, summary
+from driftwatch.evidence.sequence import SHOWN_BY_TOPIC, intervals, share_of, tail_of
+from driftwatch.evidence.state import Settings
+from driftwatch.simulation.bank import new_bank
 
 WINDOW = 5
 

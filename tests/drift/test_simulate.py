@@ -3,9 +3,10 @@ import os
 import numpy as np
 import pytest
 
-from driftwatch.drift import growth, proof
-from driftwatch.drift.proof import Requirement, Study, prove
-from driftwatch.drift.simulate import Scenario, run
+from driftwatch.evidence import growth
+from driftwatch.simulation import proof
+from driftwatch.simulation.proof import Requirement, Study, prove
+from driftwatch.simulation.scenario import Scenario, run
 
 SMALL = {"values": 3, "controls": 1, "looks": 8, "bank": 20}
 

@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
-from driftwatch.drift import synthetic
 from driftwatch.drift.outcome import NOT_DRAWN, Outcome
-from driftwatch.drift.synthetic import CHANGES
+from driftwatch.simulation import bank as synthetic
+from driftwatch.simulation.bank import CHANGES
 
 
 @pytest.fixture

@@ -2,8 +2,8 @@
 
 import pytest
 
-from driftwatch.drift.tolerance import TOLERATED, tolerated
 from driftwatch.errors import ConfigError
+from driftwatch.evidence.tolerance import TOLERATED, tolerated
 
 VALUES, CONTROLS = ("work", "immigration"), ("taste",)
 

@@ -6,10 +6,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from driftwatch.drift import evidence, verdict
-from driftwatch.drift.evidence import Settings
 from driftwatch.drift.outcome import Draws, Outcome
-from driftwatch.drift.summary import recent_drift, summary
+from driftwatch.evidence import state as evidence
+from driftwatch.evidence import verdict
+from driftwatch.evidence.rows import recent_drift, summary
+from driftwatch.evidence.state import Settings
 
 YES, MID, NO, REFUSES = Outcome.SUPPORT, Outcome.NEUTRAL, Outcome.OPPOSE, Outcome.REFUSAL
 OPEN = (0.4, 0.3, 0.3, 0.0)  # support, neutral, oppose, refusal

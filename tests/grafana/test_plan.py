@@ -11,8 +11,8 @@ from drifting import FLIPPED, drifting_run
 from fake_grafana import FakeGrafana
 from requires import spec
 
-from driftwatch.alerts import Alert
 from driftwatch.errors import ConfigError
+from driftwatch.evidence.alerts import Alert
 from driftwatch.grafana import Connection, GrafanaError, Wanted, apply, connect, plan, removal
 from driftwatch.mixin.config import Config
 from driftwatch.store import RunStore

@@ -8,7 +8,7 @@ import yaml
 from drifting import FLIPPED, REFUSING, TOPICS, drifting_run, relabelled
 from promtool import TRAINER, Timeline, firing
 
-from driftwatch.fault import ModelFault
+from driftwatch.drift.fault import ModelFault
 from driftwatch.mixin.alert import dashboard_url, runbook_url
 from driftwatch.mixin.config import Config, Thresholds
 from driftwatch.mixin.rules import all_alerts

@@ -10,8 +10,8 @@ from prometheus_client import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 from promtool import check_rules
 
+from driftwatch.drift.fault import ModelFault
 from driftwatch.exporters.prometheus import PrometheusExporter
-from driftwatch.fault import ModelFault
 from driftwatch.metrics import CATALOGUE
 from driftwatch.mixin.config import Config
 from driftwatch.mixin.dashboards import dashboards, runbook

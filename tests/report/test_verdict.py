@@ -8,7 +8,7 @@ from synthetic_runs import synthetic_evidence, synthetic_info, synthetic_run
 from driftwatch.drift.compare import Drift
 from driftwatch.drift.floor import Floor
 from driftwatch.drift.interval import Interval
-from driftwatch.drift.verdict import POOLED
+from driftwatch.evidence.verdict import POOLED
 from driftwatch.record import Failure, Record
 from driftwatch.report.verdict import verdict
 

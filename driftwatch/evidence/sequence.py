@@ -15,11 +15,11 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from driftwatch.drift.betting import SLOW_WEIGHT_SUM
 from driftwatch.drift.bounded import EVEN_C, mean_bounds
-from driftwatch.drift.evidence import Evidence
 from driftwatch.drift.interval import LEVEL, Interval
 from driftwatch.drift.outcome import NUM_PAIRS
+from driftwatch.evidence.betting import SLOW_WEIGHT_SUM
+from driftwatch.evidence.state import Evidence
 
 Floats = NDArray[np.float64]
 

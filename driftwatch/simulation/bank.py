@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from driftwatch.drift.outcome import NOT_DRAWN, Outcome
-from driftwatch.drift.planning import CONCENTRATION, NOMINAL_SHARES
+from driftwatch.evidence.power import CONCENTRATION, NOMINAL_SHARES
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]

@@ -13,11 +13,13 @@ from typing import Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from driftwatch.drift import evidence, synthetic, verdict
-from driftwatch.drift.evidence import Evidence, Settings
 from driftwatch.drift.outcome import NOT_DRAWN, NUM_OUTCOMES, Outcome, tally
-from driftwatch.drift.planning import NOMINAL_SHARES
-from driftwatch.drift.synthetic import Change, Floats, Ints
+from driftwatch.evidence import state as evidence
+from driftwatch.evidence import verdict
+from driftwatch.evidence.power import NOMINAL_SHARES
+from driftwatch.evidence.state import Evidence, Settings
+from driftwatch.simulation import bank as synthetic
+from driftwatch.simulation.bank import Change, Floats, Ints
 from driftwatch.stance import STANCES
 
 Cheat = Literal["reuse", "panel", "reseed", "drop", "threshold"]

@@ -7,14 +7,14 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from driftwatch.drift import planning
 from driftwatch.drift.compare import BaselineName, Drift
 from driftwatch.drift.divergence import crossfit_total_variation, score_shift, total_variation, wasserstein_ordinal
-from driftwatch.drift.evidence import Evidence
 from driftwatch.drift.interval import Interval, by_cluster, cluster_bootstrap
 from driftwatch.drift.outcome import KINDS, LOST_P, NUM_OUTCOMES, SHIFT_KP, Outcome
-from driftwatch.drift.sequence import intervals, tail_of
-from driftwatch.drift.verdict import LOG_LABEL, POOLED, Label, Labels, State, TopicEvidence, labels, watched
+from driftwatch.evidence import power as planning
+from driftwatch.evidence.sequence import intervals, tail_of
+from driftwatch.evidence.state import Evidence
+from driftwatch.evidence.verdict import LOG_LABEL, POOLED, Label, Labels, State, TopicEvidence, labels, watched
 from driftwatch.stance import Probs
 
 MOST_WITHOUT_STANCE = 0.5  # of either model's replies, for what the others say to count as an answer; chosen

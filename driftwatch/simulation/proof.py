@@ -13,9 +13,9 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-from driftwatch.drift.rate import Rate
-from driftwatch.drift.simulate import Found, Scenario, run
-from driftwatch.drift.synthetic import CHANGES
+from driftwatch.simulation.bank import CHANGES
+from driftwatch.simulation.rate import Rate
+from driftwatch.simulation.scenario import Found, Scenario, run
 
 Suite = Literal["quick", "full"]
 Figure = Literal[

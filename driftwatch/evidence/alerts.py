@@ -11,9 +11,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
-from driftwatch.drift.labels import ALIKE
-from driftwatch.drift.verdict import POOLED, TopicEvidence
-from driftwatch.fault import MODEL, ModelFault
+from driftwatch.drift.fault import MODEL, ModelFault
+from driftwatch.evidence.labels import ALIKE
+from driftwatch.evidence.verdict import POOLED, TopicEvidence
 
 Severity = Literal["info", "warning", "critical"]
 HELD_BACK = 5  # looks for which an alert that is not settled yet waits to be told; it stands in record and page at once

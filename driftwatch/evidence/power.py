@@ -18,9 +18,9 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from driftwatch.drift import growth
-from driftwatch.drift.betting import BETS, start_weight
 from driftwatch.drift.outcome import KINDS, NUM_OUTCOMES, SHIFT_KP, Outcome
+from driftwatch.evidence import growth
+from driftwatch.evidence.betting import BETS, start_weight
 
 Floats = NDArray[np.float64]
 

@@ -14,10 +14,10 @@ from typing import Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from driftwatch.drift.evidence import Evidence
 from driftwatch.drift.interval import Interval
-from driftwatch.drift.labels import GENERAL, LABEL_EVIDENCE, NO_LABEL, SPECIFIC, UNREADABLE, UNSETTLED
-from driftwatch.drift.planning import NORMAL_DRAWS, WATCHED_DRAWS
+from driftwatch.evidence.labels import GENERAL, LABEL_EVIDENCE, NO_LABEL, SPECIFIC, UNREADABLE, UNSETTLED
+from driftwatch.evidence.power import NORMAL_DRAWS, WATCHED_DRAWS
+from driftwatch.evidence.state import Evidence
 
 LOG_LABEL = math.log(LABEL_EVIDENCE)
 State = Literal["ok", "ended", "watch", "alert", "material"]

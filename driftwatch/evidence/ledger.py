@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from driftwatch.drift.evidence import Evidence, Settings, begin, derive, directed
 from driftwatch.drift.outcome import Draws
+from driftwatch.evidence.state import Evidence, Settings, begin, derive, directed
 
 VERSION = 1
 _ARRAYS = (

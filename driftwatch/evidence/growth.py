@@ -13,8 +13,8 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from driftwatch.drift.betting import BETS, log_factors
 from driftwatch.drift.outcome import LOST_P, NOT_DRAWN, NUM_PAIRS, SHIFT_KP, STEPS_KP, tally
+from driftwatch.evidence.betting import BETS, log_factors
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]

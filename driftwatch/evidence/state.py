@@ -27,11 +27,11 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from driftwatch.drift import betting, growth, labels
-from driftwatch.drift.labels import ALIKE, LABEL_EVIDENCE
-from driftwatch.drift.onset import Move, Onset, at_peak, track, unknown, unmoved
 from driftwatch.drift.outcome import LOST_P, NOT_DRAWN, NUM_OUTCOMES, NUM_PAIRS, SHIFT_KP, Draws, padded, tally
-from driftwatch.drift.tolerance import TOLERATED
+from driftwatch.evidence import betting, growth, labels
+from driftwatch.evidence.labels import ALIKE, LABEL_EVIDENCE
+from driftwatch.evidence.onset import Move, Onset, at_peak, track, unknown, unmoved
+from driftwatch.evidence.tolerance import TOLERATED
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
