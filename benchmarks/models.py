@@ -5,7 +5,7 @@ from typing import Any
 import torch
 from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
 
-from driftwatch.demo.model import load_smollm2, smollm2_path
+from driftwatch.host.smollm2 import load_smollm2, smollm2_path
 
 # Sizes of Llama 3.2 1B and Llama 3.1 8B. Weights are random: what is timed does not depend on what they say.
 SIZES: dict[str, dict[str, Any]] = {

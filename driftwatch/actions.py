@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from copy import copy
 from typing import Any, Protocol, runtime_checkable
 
-from driftwatch.probes.ranks import together
+from driftwatch.host.ranks import together
 from driftwatch.record import Record
 
 logger = logging.getLogger(__name__)

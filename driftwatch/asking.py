@@ -10,10 +10,10 @@ import msgspec
 from driftwatch import plugins
 from driftwatch.drift.calibration import fit_prior
 from driftwatch.errors import SETTINGS, ConfigError
-from driftwatch.guard import undisturbed
-from driftwatch.identity import model_identity
+from driftwatch.host.guard import undisturbed
+from driftwatch.host.identity import model_identity
+from driftwatch.host.ranks import everywhere, is_known_to_all
 from driftwatch.probes.probe import InBlocks, Probe
-from driftwatch.probes.ranks import everywhere, is_known_to_all
 from driftwatch.stance import Stance
 from driftwatch.store import Baseline
 from driftwatch.topics import TopicPack, load_pack

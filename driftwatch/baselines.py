@@ -24,8 +24,8 @@ from driftwatch.drift.compare import BaselineName, Drift, compare
 from driftwatch.drift.floor import Floor, exceeds, numeric_floor
 from driftwatch.drift.validity import Tally, Validity
 from driftwatch.errors import BaselineError, ConfigError, StoreError
-from driftwatch.identity import PARTS, check_comparable, rounding_moved, same_model
-from driftwatch.reference import NATIVE, Reference, find_reference
+from driftwatch.host.adapters import NATIVE, Reference, find_reference
+from driftwatch.host.identity import PARTS, check_comparable, rounding_moved, same_model
 from driftwatch.stance import Stance
 from driftwatch.store import Baseline, Labels, RunStore
 from driftwatch.topics import TopicPack

@@ -27,30 +27,38 @@ from transformers.trainer_callback import ExportableState
 
 from driftwatch import plugins
 from driftwatch.actions import Action, act_together, is_called_for
-from driftwatch.afterwards import Afterwards, handler_of
 from driftwatch.arguments import check_lists, check_trainer
 from driftwatch.branching import Checkpoint
 from driftwatch.confirmation import Confirmation
-from driftwatch.copying import renewed
 from driftwatch.drift.compare import BaselineName
 from driftwatch.errors import SETTINGS, ConfigError, RanksError, UnfitError
 from driftwatch.evidence.tolerance import TOLERATED
 from driftwatch.exporters.exporter import Exporter
 from driftwatch.folder import absolute
-from driftwatch.last_weights import OTHERS, Weights, is_over, put_back
+from driftwatch.host.afterwards import Afterwards, handler_of
+from driftwatch.host.causal import NotAsked, why_not_causal
+from driftwatch.host.copying import renewed
+from driftwatch.host.last_weights import OTHERS, Weights, is_over, put_back
+from driftwatch.host.life import nothing, training_loop, weakly
+from driftwatch.host.ranks import everywhere, num_ranks, on_first, rank, speaks
+from driftwatch.host.trainers import (
+    NO_TOKENIZER,
+    NOT_CAUSAL,
+    TrainerSupport,
+    policy_of,
+    refusal,
+    tokenizer_of,
+    trainer_of,
+)
 from driftwatch.late_start import LateStart
-from driftwatch.life import nothing, training_loop, weakly
 from driftwatch.monitor import Monitor
-from driftwatch.probes.causal import NotAsked, why_not_causal
 from driftwatch.probes.engine import Engine, find_engine
 from driftwatch.probes.probe import Probe
-from driftwatch.probes.ranks import everywhere, num_ranks, on_first, rank, speaks
 from driftwatch.record import Phase, Record
 from driftwatch.resuming import checkpoint_of, chosen, entries, home_of_runs
 from driftwatch.schedule import Schedule, looks_are_off
 from driftwatch.topics import TopicPack
 from driftwatch.topics.names import run_name
-from driftwatch.trainers import NO_TOKENIZER, NOT_CAUSAL, TrainerSupport, policy_of, refusal, tokenizer_of, trainer_of
 
 logger = logging.getLogger(__name__)
 

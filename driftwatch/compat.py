@@ -9,9 +9,9 @@ from pathlib import Path
 import click
 import msgspec
 
+from driftwatch.host.trainers import TRAINERS, TrainerSupport
 from driftwatch.templates import HEAD as TEMPLATE_HEAD
 from driftwatch.templates import table as template_table
-from driftwatch.trainers import TRAINERS, TrainerSupport
 
 RESULTS = Path(__file__).resolve().parents[1] / "docs" / "compat"
 COLUMNS = ("attaches", "measures", "training bit-identical", "resumes", "stops on request")
@@ -32,7 +32,7 @@ OLDEST_NOT_RUN = (
 PAGE = """\
 # Trainers
 
-Generated from `driftwatch/trainers.py` and the results in `docs/compat/`; `make generate` rewrites it. `make newest`,
+Generated from `driftwatch/host/trainers.py` and the results in `docs/compat/`; `make generate` rewrites it. `make newest`,
 `make compat` and `make oldest` make the results. Every cell comes from real trainings of four steps on tiny random
 models; what was not run has no row.
 

@@ -28,7 +28,8 @@ from driftwatch.evidence.ledger import from_json, to_json
 from driftwatch.evidence.rows import recent_drift, summary
 from driftwatch.evidence.state import Evidence, Settings, begin, rolled_back, update
 from driftwatch.evidence.verdict import TopicEvidence, allocation
-from driftwatch.identity import recognise, same_model
+from driftwatch.host.identity import recognise, same_model
+from driftwatch.host.ranks import on_first
 from driftwatch.judges.by_name import judge_by_name
 from driftwatch.judges.judge import Judge
 from driftwatch.judges.panel import disagreement
@@ -39,7 +40,6 @@ from driftwatch.probes.engine import Engine
 from driftwatch.probes.fitting import check_fits
 from driftwatch.probes.hearing import Heard, Hearing, Missed
 from driftwatch.probes.prompt import ChatFormat
-from driftwatch.probes.ranks import on_first
 from driftwatch.probes.sampler import Fingerprint, settle
 from driftwatch.probes.sampling import Reply
 from driftwatch.supply import Supply

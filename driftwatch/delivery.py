@@ -19,9 +19,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from driftwatch import life
 from driftwatch.exporters.exporter import Exporter
-from driftwatch.life import End, TrainingLoop
+from driftwatch.host import life
+from driftwatch.host.life import End, TrainingLoop
 from driftwatch.record import Record, RunInfo
 from driftwatch.store import RunStore
 from driftwatch.writer import BEAT_SECONDS

@@ -18,21 +18,26 @@ from typing import Any, Concatenate, Literal, ParamSpec, TypeVar
 
 import numpy as np
 
-from driftwatch import life, plugins
+from driftwatch import plugins
 from driftwatch.arguments import check_kinds
 from driftwatch.asking import Asking
 from driftwatch.baselines import Baselines, begin_baselines, load_baseline
 from driftwatch.branching import Checkpoint, branched, can_branch
 from driftwatch.budget import Books, Controller, Decision, Spent
 from driftwatch.confirmation import Confirmation
-from driftwatch.copying import renewed
 from driftwatch.delivery import Delivery, Parcel
 from driftwatch.drift.compare import BaselineName
 from driftwatch.errors import ConfigError
 from driftwatch.evidence.tolerance import TOLERATED, tolerated
 from driftwatch.exporters.exporter import BesideTrainer, Exporter
 from driftwatch.folder import absolute
-from driftwatch.guard import undisturbed
+from driftwatch.host import life
+from driftwatch.host.copying import renewed
+from driftwatch.host.exchange import Line
+from driftwatch.host.guard import undisturbed
+from driftwatch.host.life import End, TrainingLoop, how_it_ended, nothing, weakly
+from driftwatch.host.ranks import broadcast, meet, num_ranks, on_first, part, rank, tell, together
+from driftwatch.host.replicas import differing, held, try_out
 from driftwatch.keeping import (
     BASELINE_REPLIES,
     BUDGET_FILE,
@@ -40,14 +45,10 @@ from driftwatch.keeping import (
     kept_evidence,
     left_by,
 )
-from driftwatch.life import End, TrainingLoop, how_it_ended, nothing, weakly
 from driftwatch.observation import Observation, describe, log_line, watched
 from driftwatch.opening import Opened, Settings, new_run_id, opened, reopened, seed_of
 from driftwatch.probes.engine import Engine
-from driftwatch.probes.exchange import Line
 from driftwatch.probes.probe import Probe
-from driftwatch.probes.ranks import broadcast, meet, num_ranks, on_first, part, rank, tell, together
-from driftwatch.probes.replicas import differing, held, try_out
 from driftwatch.record import Cost, Failure, Phase, Record, RunInfo
 from driftwatch.replies import Replies
 from driftwatch.schedule import Schedule

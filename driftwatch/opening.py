@@ -12,8 +12,8 @@ from driftwatch.baselines import Baselines, resume_baselines
 from driftwatch.drift.reliability import reliability_of
 from driftwatch.errors import ConfigError
 from driftwatch.folder import free_folder
+from driftwatch.host.ranks import num_ranks
 from driftwatch.keeping import RELIABILITY_FILE
-from driftwatch.probes.ranks import num_ranks
 from driftwatch.record import Cost, Record, RunInfo, TopicInfo
 from driftwatch.store import RunStore
 from driftwatch.topics import TopicPack

@@ -19,7 +19,7 @@ from driftwatch.baselines import Baselines
 from driftwatch.confirm import Confirm, Confirmed, Saved
 from driftwatch.confirmation import Confirmation
 from driftwatch.drift.outcome import Outcome
-from driftwatch.guard import undisturbed
+from driftwatch.host.guard import undisturbed
 from driftwatch.judges.judge import Asked, Reading
 from driftwatch.probes.sampling import Decoding
 from driftwatch.simulation.rate import Rate

@@ -22,13 +22,13 @@ from driftwatch.confirmation import MIN_DRAWS, Confirmation
 from driftwatch.drift.floor import Floor
 from driftwatch.drift.validity import Validity
 from driftwatch.errors import SETTINGS, ProbeError
+from driftwatch.host.adapters import Reference, find_reference
+from driftwatch.host.ranks import is_known_to_all, rank, speaks
 from driftwatch.late_start import TRIES
 from driftwatch.observation import Observation
 from driftwatch.pool import BaselineReply
 from driftwatch.probes.engine import Engine, counted_apart
-from driftwatch.probes.ranks import is_known_to_all, rank, speaks
 from driftwatch.record import Failure, RunInfo
-from driftwatch.reference import Reference, find_reference
 
 logger = logging.getLogger(__name__)
 

@@ -14,7 +14,7 @@ import torch
 
 from driftwatch.confirmation import KeepStart
 from driftwatch.errors import ConfigError, ProbeError
-from driftwatch.probes.ranks import rank, together
+from driftwatch.host.ranks import rank, together
 
 
 class StartWeights:

@@ -14,7 +14,8 @@ import numpy as np
 from driftwatch.confirmation import Confirmation
 from driftwatch.errors import ConfigError, ProbeError
 from driftwatch.evidence.state import Settings
-from driftwatch.identity import same_model
+from driftwatch.host.identity import same_model
+from driftwatch.host.ranks import is_known_to_all
 from driftwatch.pool import (
     LOW_LOOKS,
     TAIL_LOOKS,
@@ -27,7 +28,6 @@ from driftwatch.pool import (
     planned_replies,
 )
 from driftwatch.probes.draws import Draw
-from driftwatch.probes.ranks import is_known_to_all
 from driftwatch.probes.sampler import Fingerprint
 from driftwatch.probes.sampling import Reply
 from driftwatch.start_weights import StartWeights

@@ -22,7 +22,7 @@ def _the_same_draws(monkeypatch):
 @pytest.fixture(autouse=True)
 def _a_process_of_its_own(monkeypatch):
     """What trainings of other tests have left is not told of those that start from the same weights."""
-    monkeypatch.setattr("driftwatch.last_weights.Weights._left", {})
+    monkeypatch.setattr("driftwatch.host.last_weights.Weights._left", {})
 
 
 @pytest.fixture(scope="session")

@@ -7,7 +7,7 @@ import torch
 from transformers import Trainer, TrainingArguments
 
 from driftwatch import DriftCallback, RunStore, Schedule
-from driftwatch.averaging import averaged_weights, with_modes
+from driftwatch.host.averaging import averaged_weights, with_modes
 from driftwatch.testing import tiny_model, tiny_pack
 
 

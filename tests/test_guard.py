@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch import nn
 
-from driftwatch import guard
-from driftwatch.guard import model_to_ask, undisturbed
+from driftwatch.host import guard
+from driftwatch.host.guard import model_to_ask, undisturbed
 from driftwatch.probes.prompt import ChatFormat
 from driftwatch.probes.sampling import sample
 from driftwatch.probes.scoring import Request, plan, score

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from driftwatch.errors import BaselineError
-from driftwatch.identity import (
+from driftwatch.host.identity import (
     OTHER_DTYPE,
     OTHER_KERNELS,
     check_comparable,
@@ -44,7 +44,7 @@ def test_a_light_adapter_merged_into_the_base_is_another_model_where_the_kernels
     import torch
 
     from driftwatch.asking import Asking
-    from driftwatch.guard import undisturbed
+    from driftwatch.host.guard import undisturbed
     from driftwatch.testing import tiny_model, tiny_pack
 
     model = tiny_model(tiny_tokenizer)

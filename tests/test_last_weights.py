@@ -7,10 +7,11 @@ import torch
 from test_life import callback, replies, small_pack, trainer
 from transformers import EarlyStoppingCallback
 
-from driftwatch import RunStore, Schedule, last_weights
+from driftwatch import RunStore, Schedule
 from driftwatch.asking import ask_once
 from driftwatch.baselines import load_baseline
-from driftwatch.last_weights import Weights, mark_of
+from driftwatch.host import last_weights
+from driftwatch.host.last_weights import Weights, mark_of
 from driftwatch.probes.statement import StatementProbe
 from driftwatch.testing import tiny_model, tiny_tokenizer
 

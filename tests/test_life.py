@@ -18,7 +18,7 @@ from transformers import Trainer, TrainerCallback, TrainingArguments, set_seed
 
 from driftwatch import Confirmation, DriftCallback, Monitor, RunStore, Schedule
 from driftwatch.exporters.prometheus import PrometheusExporter
-from driftwatch.life import TrainingLoop, how_it_ended, training_loop
+from driftwatch.host.life import TrainingLoop, how_it_ended, training_loop
 from driftwatch.probes.sampling import Decoding
 from driftwatch.probes.statement import StatementProbe
 from driftwatch.testing import ExactJudge, tiny_model, tiny_pack, tiny_tokenizer

@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch import nn
 
-from driftwatch import module_state
 from driftwatch.errors import ProbeError
-from driftwatch.guard import undisturbed
+from driftwatch.host import module_state
+from driftwatch.host.guard import undisturbed
 
 
 class Careless(nn.Module):

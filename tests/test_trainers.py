@@ -14,8 +14,8 @@ from transformers import (
     TrainingArguments,
 )
 
+from driftwatch.host.trainers import TRAINERS, policy_of, refusal, trainer_of
 from driftwatch.testing import tiny_model
-from driftwatch.trainers import TRAINERS, policy_of, refusal, trainer_of
 
 UP_TO_1_12 = {"PPOTrainer", "NashMDTrainer", "XPOTrainer"}  # left TRL after that version
 

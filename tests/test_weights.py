@@ -3,9 +3,9 @@
 import pytest
 import torch
 
-from driftwatch.probes.replicas import held
+from driftwatch.host.fingerprint import checksum
+from driftwatch.host.replicas import held
 from driftwatch.testing import tiny_model
-from driftwatch.weights import checksum
 
 
 @pytest.fixture

@@ -12,8 +12,8 @@ from driftwatch.errors import JudgeError, ProbeError
 if TYPE_CHECKING:
     from driftwatch.confirmation import Confirmation
     from driftwatch.drift.validity import Validity
+    from driftwatch.host.load import Loaded
     from driftwatch.probes.interview import Interview
-    from driftwatch.probes.load import Loaded
     from driftwatch.store import Labels
     from driftwatch.topics import TopicPack
 
@@ -52,7 +52,7 @@ def command(
     from driftwatch.baselines import FILE
     from driftwatch.config import callback_arguments, load_config
     from driftwatch.drift.reliability import reliability_of
-    from driftwatch.probes.load import load_model
+    from driftwatch.host.load import load_model
     from driftwatch.store import RunStore
     from driftwatch.topics import load_pack
 

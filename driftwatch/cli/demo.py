@@ -102,7 +102,7 @@ def _load(fast: bool, model: str | None, packs: list[Any]) -> tuple[Any, Any, st
 
         torch.set_num_threads(1)  # on so small a model more threads cost more than they bring
         return (*fast_model(packs), "a tiny random Llama")
-    from driftwatch.probes.load import load_model
+    from driftwatch.host.load import load_model
 
     loaded = load_model(model or "smollm2", dtype="float32")
     return loaded.model, loaded.tokenizer, model or "SmolLM2-135M-Instruct"

@@ -119,7 +119,7 @@ def command(
 
 def _stances_of(source: str, pack: str) -> "Baseline":
     from driftwatch.baselines import FILE, load_baseline
-    from driftwatch.probes.load import holds_model, load_model
+    from driftwatch.host.load import holds_model, load_model
 
     folder = Path(source)
     is_model = not folder.is_dir() or holds_model(folder)
@@ -132,7 +132,7 @@ def _stances_of(source: str, pack: str) -> "Baseline":
 
 
 def _check_comparable(before: "Baseline", after: "Baseline", *, source: str) -> None:
-    from driftwatch.identity import check_comparable
+    from driftwatch.host.identity import check_comparable
 
     check_comparable(before.identity, after.identity, whose=f"in {source}")
 

@@ -51,7 +51,7 @@ def _screen(model: str, pack: str, reliability: bool, dtype: str, as_json: bool)
     from driftwatch.drift.calibration import calibrated, fit_prior
     from driftwatch.drift.reliability import reliability_of
     from driftwatch.drift.shares import topic_stances
-    from driftwatch.probes.load import load_model
+    from driftwatch.host.load import load_model
     from driftwatch.record import to_json
     from driftwatch.topics import load_pack
 
@@ -80,8 +80,8 @@ def _replies(
     dtype: Any,
     as_json: bool,
 ) -> None:
+    from driftwatch.host.load import load_model
     from driftwatch.probes.interview import interview, reply_probe
-    from driftwatch.probes.load import load_model
     from driftwatch.record import to_json
     from driftwatch.topics import load_pack
 

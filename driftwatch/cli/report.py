@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from driftwatch.identity import check_comparable
+from driftwatch.host.identity import check_comparable
 from driftwatch.store import RunStore
 
 KINDS = {".html": "html", ".md": "md", ".json": "json"}

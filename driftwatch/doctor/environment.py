@@ -36,7 +36,7 @@ def versions() -> Finding:
 
 def trainers() -> Iterator[Finding]:
     """Whether the Trainer has what the callback needs, and which trainers of TRL are there to watch."""
-    from driftwatch.trainers import TRAINERS
+    from driftwatch.host.trainers import TRAINERS
 
     try:
         module = importlib.import_module("transformers.trainer_callback")

@@ -50,7 +50,7 @@ def dry_look(name: str, config: Config, given: Path | None, steps: int | None) -
     """
     from driftwatch.doctor.replies import decoding
     from driftwatch.doctor.template import template
-    from driftwatch.probes.load import load_model
+    from driftwatch.host.load import load_model
     from driftwatch.schedule import Schedule
 
     try:

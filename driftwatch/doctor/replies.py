@@ -29,11 +29,11 @@ def decoding(model: Any, tokenizer: Any, arguments: dict[str, Any], *, steps: in
     Yields:
         Nothing where the run draws no replies; of a model whose replies are refused, only that.
     """
-    from driftwatch.guard import undisturbed
+    from driftwatch.host.adapters import Reference, find_reference
+    from driftwatch.host.guard import undisturbed
     from driftwatch.pool import at_once, horizon, planned_replies
     from driftwatch.probes.draws import Interviewer
     from driftwatch.probes.prompt import ChatFormat
-    from driftwatch.reference import Reference, find_reference
     from driftwatch.schedule import Schedule
     from driftwatch.topics import load_pack
 
@@ -81,7 +81,7 @@ def decoding(model: Any, tokenizer: Any, arguments: dict[str, Any], *, steps: in
 
 def _batch_seconds(model: Any, tokenizer: Any, interviewer: Any, topics: list[Any], rows: int) -> float:
     """Seconds of as many replies as one batch has, in the way that they are decoded in; a first time is left out."""
-    from driftwatch.guard import undisturbed
+    from driftwatch.host.guard import undisturbed
     from driftwatch.probes.draws import draw
 
     each = math.ceil(rows / len(topics))

@@ -37,7 +37,7 @@ def of_versions() -> Iterator[Finding]:
 
 def _scoring(model: Any, tokenizer: Any) -> tuple[bool, str]:
     """Whether the screen's fastest way is right here; another one would be slower."""
-    from driftwatch.guard import undisturbed
+    from driftwatch.host.guard import undisturbed
     from driftwatch.probes.statement import StatementProbe
     from driftwatch.testing import tiny_pack
 
@@ -52,7 +52,7 @@ def _scoring(model: Any, tokenizer: Any) -> tuple[bool, str]:
 
 def _decoding(model: Any, tokenizer: Any) -> tuple[bool, str]:
     """Whether the fastest way to decode replies is right here."""
-    from driftwatch.guard import undisturbed
+    from driftwatch.host.guard import undisturbed
     from driftwatch.probes.decoding_trial import prove_decoding
     from driftwatch.probes.prompt import ChatFormat
 

@@ -13,10 +13,10 @@ import torch
 from torch import Tensor
 
 from driftwatch.errors import JudgeError
-from driftwatch.identity import model_identity
+from driftwatch.host.identity import model_identity
+from driftwatch.host.load import in_full, is_missing
 from driftwatch.judges.anchors import anchor_accuracy, check_on_anchors
 from driftwatch.judges.judge import Asked, Reading
-from driftwatch.probes.load import in_full, is_missing
 from driftwatch.stance import Probs
 
 logger = logging.getLogger(__name__)

@@ -73,7 +73,7 @@ def _add_callback(handler: Any, who: str, arguments: Any) -> "DriftCallback | No
     """
     from driftwatch.callback import DriftCallback
     from driftwatch.config import load_config, make_callback
-    from driftwatch.trainers import policy_of, tokenizer_of
+    from driftwatch.host.trainers import policy_of, tokenizer_of
 
     known = next((callback for callback in handler.callbacks if isinstance(callback, DriftCallback)), None)
     if known is not None:
@@ -95,8 +95,8 @@ def _add_callback(handler: Any, who: str, arguments: Any) -> "DriftCallback | No
 
 def _unfit(model: Any, tokenizer: Any, arguments: Any, optimizer: Any) -> str | None:
     """Why a training cannot be watched, found out by a trial; `None` where it can."""
-    from driftwatch.probes.causal import NotAsked, why_not_causal
-    from driftwatch.trainers import NO_TOKENIZER, NOT_CAUSAL, refusal, trainer_of
+    from driftwatch.host.causal import NotAsked, why_not_causal
+    from driftwatch.host.trainers import NO_TOKENIZER, NOT_CAUSAL, refusal, trainer_of
 
     if (why := refusal(model, trainer_of(arguments))) is not None:
         return why
@@ -138,7 +138,7 @@ def _announce(who: str, callback: "DriftCallback") -> None:
 
 def _tell(note: Note, text: str) -> None:
     """Once for all ranks: rank 0 speaks."""
-    from driftwatch.probes.ranks import rank
+    from driftwatch.host.ranks import rank
 
     if rank() == 0:
         leave(note)

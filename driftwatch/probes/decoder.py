@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from driftwatch.errors import ProbeError
-from driftwatch.probes.wrappers import unwrapped
+from driftwatch.host.wrappers import unwrapped
 
 
 @dataclass(frozen=True, slots=True)

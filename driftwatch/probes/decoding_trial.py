@@ -23,13 +23,13 @@ import torch
 from torch import Tensor
 
 from driftwatch.errors import ProbeError
-from driftwatch.probes.configs import setting, text_config
+from driftwatch.host.configs import setting, text_config
+from driftwatch.host.lockstep import in_step, is_sharded
+from driftwatch.host.ranks import broadcast, together
+from driftwatch.host.switches import switches
+from driftwatch.host.wrappers import unwrapped
 from driftwatch.probes.decoder import DecodingWay, Writer
-from driftwatch.probes.in_step import in_step, is_sharded
 from driftwatch.probes.memory import is_out_of_memory
-from driftwatch.probes.ranks import broadcast, together
-from driftwatch.probes.switches import switches
-from driftwatch.probes.wrappers import unwrapped
 
 logger = logging.getLogger(__name__)
 

@@ -12,16 +12,16 @@ import numpy as np
 import torch
 
 from driftwatch.errors import ProbeError
+from driftwatch.host.ranks import num_ranks, rank
+from driftwatch.host.sharding import is_tensor_parallel
+from driftwatch.host.wrappers import model_stop_ids
 from driftwatch.judges.judge import Asked, Order
 from driftwatch.probes.decoder import DecodingWay, most_batches
 from driftwatch.probes.decoding_trial import Proved, prove_decoding
 from driftwatch.probes.engine import Engine, written
 from driftwatch.probes.prompt import UNFINISHED, ChatFormat, question
-from driftwatch.probes.ranks import num_ranks, rank
 from driftwatch.probes.sampling import Decoding, Reply, sample
-from driftwatch.probes.sharding import is_tensor_parallel
 from driftwatch.probes.shares import dealt, spread
-from driftwatch.probes.wrappers import model_stop_ids
 from driftwatch.topics.topic import Item, Topic
 
 IN_PROCESS = "in-process"

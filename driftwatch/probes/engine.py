@@ -18,13 +18,13 @@ from importlib import import_module
 from typing import Any, Protocol, runtime_checkable
 
 from driftwatch.errors import ProbeError
-from driftwatch.guard import model_to_ask
-from driftwatch.life import weakly
-from driftwatch.probes.in_step import is_sharded
+from driftwatch.host.adapters import find_peft
+from driftwatch.host.guard import model_to_ask
+from driftwatch.host.life import weakly
+from driftwatch.host.lockstep import is_sharded
+from driftwatch.host.ranks import everywhere, num_ranks, on_first, rank, together
 from driftwatch.probes.prompt import ChatFormat
-from driftwatch.probes.ranks import everywhere, num_ranks, on_first, rank, together
 from driftwatch.probes.sampling import Decoding, Reply
-from driftwatch.reference import find_peft
 
 _REQUESTS = 64  # to a server at the same time, as many as TRL's own client makes
 _VERSION_SECONDS = 10.0  # for a server to say which vLLM it is

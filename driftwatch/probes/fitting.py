@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from driftwatch.errors import UnfitError
-from driftwatch.probes.configs import setting, text_config
+from driftwatch.host.configs import setting, text_config
 
 if TYPE_CHECKING:
     from driftwatch.probes.prompt import ChatFormat

@@ -11,10 +11,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from driftwatch.errors import JudgeError
+from driftwatch.host.ranks import judge_seconds
 from driftwatch.judges.judge import Asked, Judge, Reading
 from driftwatch.judges.reading import read, read_again
 from driftwatch.judges.worker import JudgeWorker, Late
-from driftwatch.probes.ranks import judge_seconds
 
 
 @dataclass(frozen=True, slots=True)

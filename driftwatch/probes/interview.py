@@ -9,7 +9,7 @@ import numpy as np
 from driftwatch.drift.reliability import TopicReliability, reliability
 from driftwatch.drift.shares import TopicStance, topic_stances
 from driftwatch.drift.style import Style
-from driftwatch.guard import undisturbed
+from driftwatch.host.guard import undisturbed
 from driftwatch.judges.judge import Judge
 from driftwatch.probes.reply import Answer, ReplyProbe, stances
 from driftwatch.probes.style import styles

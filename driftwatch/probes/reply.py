@@ -15,6 +15,8 @@ import numpy as np
 import torch
 
 from driftwatch.errors import ConfigError, JudgeError, ProbeError
+from driftwatch.host.ranks import judge_seconds, num_ranks, on_first
+from driftwatch.host.wrappers import model_stop_ids, unwrapped
 from driftwatch.judges.by_name import judge_by_name
 from driftwatch.judges.judge import Asked, Judge, Order, Reading
 from driftwatch.judges.worker import read_within
@@ -22,10 +24,8 @@ from driftwatch.probes.decoder import DecodingWay, most_batches
 from driftwatch.probes.decoding_trial import prove_decoding
 from driftwatch.probes.fitting import check_fits
 from driftwatch.probes.prompt import ChatFormat, Wrap, question
-from driftwatch.probes.ranks import judge_seconds, num_ranks, on_first
 from driftwatch.probes.sampling import Decoding, Reply, sample
 from driftwatch.probes.shares import dealt, spread
-from driftwatch.probes.wrappers import model_stop_ids, unwrapped
 from driftwatch.stance import Probs, Stance
 from driftwatch.topics.topic import Item, Topic
 

@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 
 from driftwatch.errors import BaselineError, ProbeError
-from driftwatch.identity import same_model
+from driftwatch.host.adapters import Reference, find_reference
+from driftwatch.host.identity import same_model
 from driftwatch.probes.draws import IN_PROCESS, Interviewer
 from driftwatch.probes.engine import Engine
-from driftwatch.reference import Reference, find_reference
 
 logger = logging.getLogger(__name__)
 

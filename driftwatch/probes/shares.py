@@ -12,9 +12,8 @@ from typing import Any, TypeVar
 import numpy as np
 
 from driftwatch.errors import ProbeError
-from driftwatch.probes.in_step import in_step, is_sharded
-from driftwatch.probes.memory import give_back, is_out_of_memory
-from driftwatch.probes.ranks import (
+from driftwatch.host.lockstep import in_step, is_sharded
+from driftwatch.host.ranks import (
     broadcast,
     everywhere,
     is_apart,
@@ -24,8 +23,9 @@ from driftwatch.probes.ranks import (
     same_everywhere,
     together,
 )
+from driftwatch.host.sharding import is_tensor_parallel
+from driftwatch.probes.memory import give_back, is_out_of_memory
 from driftwatch.probes.scoring import Plan, Request, Scored, dry_look, plan, score
-from driftwatch.probes.sharding import is_tensor_parallel
 
 A = TypeVar("A")
 T = TypeVar("T")

@@ -14,9 +14,9 @@ from driftwatch.baselines import load_baseline
 from driftwatch.cli.baseline import command as baseline
 from driftwatch.drift.outcome import Outcome
 from driftwatch.errors import JudgeError
+from driftwatch.host.load import load_model
 from driftwatch.judges.sides import Sides
 from driftwatch.monitor import Monitor
-from driftwatch.probes.load import load_model
 from driftwatch.probes.sampling import Decoding, Reply
 from driftwatch.testing import tiny_model
 from driftwatch.topics import load_pack

@@ -14,8 +14,8 @@ from datasets import Dataset
 from test_invariance import length_reward, trl_settings
 from transformers import AutoModelForCausalLM, set_seed
 
+from driftwatch.host.trainers import TRAINERS
 from driftwatch.testing import CHAT_TEMPLATE, tiny_model, tiny_tokenizer
-from driftwatch.trainers import TRAINERS
 
 os.environ.setdefault("TRL_EXPERIMENTAL_SILENCE", "1")  # it warns on import; these tests are about just that
 

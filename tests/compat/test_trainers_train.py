@@ -8,8 +8,8 @@ from compat.recipes import FOUR_BIT, LEFT, MATRIX, SMOKE, Recipe, scorer
 from test_invariance import renamed, trl_settings, watcher
 
 from driftwatch.errors import ConfigError
+from driftwatch.host.trainers import TRAINERS
 from driftwatch.testing import tiny_tokenizer
-from driftwatch.trainers import TRAINERS
 
 pytestmark = renamed
 
@@ -24,7 +24,7 @@ def check(recipe, tmp_path, monkeypatch, keep):
     keep(recipe, found)
     support = recipe.support
     assert found == Found(attaches=True, measures=True, identical=True, resumes=support.resumes, stops=support.stops), (
-        "the table in driftwatch/trainers.py says otherwise"
+        "the table in driftwatch/host/trainers.py says otherwise"
     )
 
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from driftwatch import plugins
-from driftwatch.guard import undisturbed
+from driftwatch.host.guard import undisturbed
 from driftwatch.probes.probe import Probe
 from driftwatch.testing import tiny_model, tiny_pack
 

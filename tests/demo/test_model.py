@@ -3,8 +3,8 @@ import sys
 
 import pytest
 
-from driftwatch.demo import model as demo_model
 from driftwatch.errors import ConfigError
+from driftwatch.host import smollm2 as demo_model
 
 
 def test_missing_weights_say_which_package_to_install(monkeypatch):
@@ -14,7 +14,7 @@ def test_missing_weights_say_which_package_to_install(monkeypatch):
 
 
 def test_importing_the_module_does_not_import_torch():
-    code = "import sys, driftwatch.demo.model; sys.exit('torch' in sys.modules)"
+    code = "import sys, driftwatch.host.smollm2; sys.exit('torch' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)
 
 

@@ -19,8 +19,8 @@ from torch import nn
 from trainings import FailsOnce, confirmation, replaced, small_pack
 
 from driftwatch import RunStore
+from driftwatch.host import ranks
 from driftwatch.monitor import Monitor
-from driftwatch.probes import ranks
 from driftwatch.probes.statement import StatementProbe
 from driftwatch.testing import tiny_model, tiny_tokenizer
 

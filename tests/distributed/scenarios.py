@@ -35,9 +35,9 @@ from trainings import (
 )
 
 from driftwatch.errors import ConfigError, ProbeError
-from driftwatch.guard import undisturbed
-from driftwatch.probes import ranks
-from driftwatch.probes.in_step import in_step
+from driftwatch.host import ranks
+from driftwatch.host.guard import undisturbed
+from driftwatch.host.lockstep import in_step
 from driftwatch.probes.sampling import Decoding
 from driftwatch.probes.scoring import Request, plan, score
 from driftwatch.probes.shares import plan_on_ranks, score_on_ranks, spread

@@ -18,9 +18,10 @@ from torch import distributed as dist
 
 from driftwatch import Confirmation, DriftCallback, RunStore, Schedule, callback
 from driftwatch.errors import ConfigError, RanksError
+from driftwatch.host import ranks
 from driftwatch.judges.judge import Reading
 from driftwatch.monitor import Monitor
-from driftwatch.probes import draws, ranks
+from driftwatch.probes import draws
 from driftwatch.probes.sampling import Decoding
 from driftwatch.probes.statement import StatementProbe
 from driftwatch.stance import Probs

@@ -6,7 +6,7 @@ import torch
 from small_judges import plain_replies, train_causal
 
 from driftwatch.errors import JudgeError
-from driftwatch.guard import undisturbed
+from driftwatch.host.guard import undisturbed
 from driftwatch.judges.anchors import anchors
 from driftwatch.judges.reading import outcome
 from driftwatch.judges.reference import _ORDERS, ReferenceJudge, _options, _prompt

@@ -21,8 +21,8 @@ from transformers import (
 
 from driftwatch import DriftCallback
 from driftwatch.errors import UnfitError
+from driftwatch.host.causal import NotAsked, why_not_causal
 from driftwatch.launch.attach import attach_to
-from driftwatch.probes.causal import NotAsked, why_not_causal
 from driftwatch.testing import tiny_model, tiny_pack, tiny_tokenizer
 
 BERT = {"hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 64}

@@ -7,7 +7,7 @@ import transformers as hf
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 
 from driftwatch.errors import ProbeError
-from driftwatch.guard import undisturbed
+from driftwatch.host.guard import undisturbed
 from driftwatch.probes.decoding_trial import prove_decoding
 from driftwatch.probes.prompt import ChatFormat
 from driftwatch.probes.sampling import sample

@@ -11,7 +11,7 @@ from test_invariance import ByLength, assert_same, outcome, preferences, renamed
 
 from driftwatch import DriftCallback, Schedule
 from driftwatch.confirmation import Confirmation
-from driftwatch.guard import undisturbed
+from driftwatch.host.guard import undisturbed
 from driftwatch.probes.engine import find_engine, written
 from driftwatch.probes.prompt import ChatFormat
 from driftwatch.probes.sampling import Decoding, sample

@@ -6,7 +6,7 @@ from peft import LoraConfig, get_peft_model
 from safetensors.torch import load_file, save_file
 
 from driftwatch.errors import ConfigError
-from driftwatch.probes.load import is_missing, load_model
+from driftwatch.host.load import is_missing, load_model
 from driftwatch.testing import tiny_model
 
 

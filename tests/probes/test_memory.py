@@ -92,7 +92,7 @@ def test_a_mention_of_memory_is_not_enough_to_be_out_of_it():
 @pytest.mark.slow
 def test_a_look_at_the_core_pack_takes_less_than_a_quarter_of_smollm2():
     """The peak is that of the largest forward passes, so those are run, not the whole bank of a thousand prompts."""
-    from driftwatch.demo.model import load_smollm2
+    from driftwatch.host.smollm2 import load_smollm2
     from driftwatch.probes.statement import StatementProbe
     from driftwatch.topics import load_pack
 

@@ -525,7 +525,7 @@ def test_a_reply_of_thoughts_alone_is_unread_for_that_reason():
     """Greedily, from a model that was taught to think: what it says is no reply, and no judge is asked about it."""
     import torch
 
-    from driftwatch.guard import undisturbed
+    from driftwatch.host.guard import undisturbed
     from driftwatch.probes.prompt import UNFINISHED
     from driftwatch.probes.sampling import sample
 

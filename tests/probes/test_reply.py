@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from driftwatch.errors import ConfigError, JudgeError, ProbeError
-from driftwatch.guard import undisturbed
+from driftwatch.host.guard import undisturbed
 from driftwatch.judges.judge import Asked, Reading
 from driftwatch.judges.reading import NEUTRAL, OPPOSE, SUPPORT
 from driftwatch.judges.sides import Sides

@@ -8,7 +8,7 @@ from test_confirm import ByLetter
 
 from driftwatch.confirmation import Confirmation
 from driftwatch.errors import BaselineError, ProbeError
-from driftwatch.guard import undisturbed
+from driftwatch.host.guard import undisturbed
 from driftwatch.monitor import Monitor
 from driftwatch.probes.draws import IN_PROCESS, Draw, Interviewer
 from driftwatch.probes.prompt import ChatFormat

@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from driftwatch.errors import ConfigError, ProbeError
-from driftwatch.guard import undisturbed
+from driftwatch.host.guard import undisturbed
 from driftwatch.probes.decoder import DecodingWay
 from driftwatch.probes.prompt import ChatFormat
 from driftwatch.probes.sampling import NOT_FINITE, Decoding, _choose, model_stop_ids, sample

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from driftwatch.guard import undisturbed
+from driftwatch.host.guard import undisturbed
 from driftwatch.probes.prompt import ChatFormat
 from driftwatch.probes.sampling import Decoding, _choose, sample
 from driftwatch.testing import tiny_model

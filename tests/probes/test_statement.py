@@ -7,7 +7,7 @@ import torch
 from driftwatch.drift.compare import compare
 from driftwatch.drift.interval import ENOUGH_CLUSTERS
 from driftwatch.errors import ConfigError
-from driftwatch.guard import undisturbed
+from driftwatch.host.guard import undisturbed
 from driftwatch.probes.probe import Probe
 from driftwatch.probes.prompt import question
 from driftwatch.probes.statement import FRAMES, NEUTRAL, StatementProbe, clause
@@ -135,7 +135,7 @@ def test_a_model_that_learns_to_say_no_to_everything_shows_naysaying_and_no_dire
 
     from peft import LoraConfig, get_peft_model
 
-    from driftwatch.demo.model import load_smollm2
+    from driftwatch.host.smollm2 import load_smollm2
     from driftwatch.topics import load_pack
 
     model, tokenizer = load_smollm2()

@@ -5,7 +5,7 @@ import torch
 import transformers as hf
 from torch import nn
 
-from driftwatch.probes.switches import switches
+from driftwatch.host.switches import switches
 
 
 def test_a_plain_model_needs_no_switch(build_model):

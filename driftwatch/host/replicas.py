@@ -14,10 +14,10 @@ from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from driftwatch.errors import ConfigError, ProbeError
-from driftwatch.probes.in_step import in_step, is_sharded
-from driftwatch.probes.ranks import num_ranks, together
-from driftwatch.probes.sharding import is_tensor_parallel
-from driftwatch.weights import parts_of
+from driftwatch.host.fingerprint import parts_of
+from driftwatch.host.lockstep import in_step, is_sharded
+from driftwatch.host.ranks import num_ranks, together
+from driftwatch.host.sharding import is_tensor_parallel
 
 VALUES = 16  # of each parameter that are compared; an optimizer that moves a parameter moves nearly all of it
 _TRIAL_TOKENS = 8

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from driftwatch.errors import ConfigError
-from driftwatch.probes.whole import check_whole
+from driftwatch.host.whole import check_whole
 
 Dtype = Literal["auto", "float32", "bfloat16", "float16"]
 
@@ -29,7 +29,7 @@ def load_model(name: str, *, dtype: Dtype = "auto") -> Loaded:
 
     source = in_full(name)
     if name == "smollm2":
-        from driftwatch.demo.model import smollm2_path
+        from driftwatch.host.smollm2 import smollm2_path
 
         source = str(smollm2_path())
     elif Path(source).is_dir() and not holds_model(source):

@@ -36,11 +36,11 @@ import numpy as np
 import torch
 from torch import nn
 
-from driftwatch.averaging import averaged_weights as _averaged_weights
-from driftwatch.module_state import kept_attributes as _attributes
-from driftwatch.module_state import kept_buffers as _buffers
-from driftwatch.module_state import restore_dict
-from driftwatch.probes.sharding import is_fsdp2, reset_forward
+from driftwatch.host.averaging import averaged_weights as _averaged_weights
+from driftwatch.host.module_state import kept_attributes as _attributes
+from driftwatch.host.module_state import kept_buffers as _buffers
+from driftwatch.host.module_state import restore_dict
+from driftwatch.host.sharding import is_fsdp2, reset_forward
 
 _HOOKS = (
     "_forward_hooks",

@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from driftwatch.probes.configs import all_configs, setting
+from driftwatch.host.configs import all_configs, setting
 
 logger = logging.getLogger(__name__)
 

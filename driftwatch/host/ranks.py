@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from torch import distributed as dist
 
 from driftwatch.errors import SETTINGS, ConfigError, RanksError
-from driftwatch.probes.exchange import Entry, Line, group_seconds, join
+from driftwatch.host.exchange import Entry, Line, group_seconds, join
 
 T = TypeVar("T")
 

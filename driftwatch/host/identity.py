@@ -142,7 +142,7 @@ def _kernels(device: Any) -> str:
     """Hardware and library, and what else shapes a sum: threads, processes, accelerate's precision."""
     import torch
 
-    from driftwatch.probes.ranks import num_ranks
+    from driftwatch.host.ranks import num_ranks
 
     if device.type == "cuda":
         hardware = torch.cuda.get_device_name(device)

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from torch.utils.weak import WeakTensorKeyDictionary
 
 from driftwatch.errors import ProbeError
-from driftwatch.probes.sharding import is_fsdp2
+from driftwatch.host.sharding import is_fsdp2
 
 # Copied at every look: tensors of up to so many elements each (rotary frequencies have a few hundred, BatchNorm's
 # statistics a few thousand) …

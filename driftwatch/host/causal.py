@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from driftwatch.guard import undisturbed
+from driftwatch.host.guard import undisturbed
 
 TEXTS = ("The street is wide and the trees in it are green", " because nobody asked the town for more of them")
 TOKENS = 8  # of each text

@@ -12,8 +12,8 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, ClassVar
 
-from driftwatch.probes.in_step import is_sharded
-from driftwatch.weights import checksum
+from driftwatch.host.fingerprint import checksum
+from driftwatch.host.lockstep import is_sharded
 
 logger = logging.getLogger(__name__)
 

@@ -14,8 +14,8 @@ import torch
 from torch import nn
 
 from driftwatch.errors import ProbeError
-from driftwatch.probes.ranks import num_ranks, together
-from driftwatch.probes.sharding import Collectives, collectives_of, is_tensor_parallel
+from driftwatch.host.ranks import num_ranks, together
+from driftwatch.host.sharding import Collectives, collectives_of, is_tensor_parallel
 
 
 @contextmanager
