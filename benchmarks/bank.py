@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from itertools import zip_longest
 from typing import Any
 
-from driftwatch.probes.prompt import ChatFormat, question
+from driftwatch.chat.format import ChatFormat, question
 from driftwatch.probes.scoring import Request
 from driftwatch.probes.statement import FRAMES, NEUTRAL, clause
 from driftwatch.topics import Item, load_pack

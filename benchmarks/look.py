@@ -20,8 +20,8 @@ from benchmarks.clock import timed
 from benchmarks.dpo import Stopwatch, train
 from benchmarks.models import NAMES, describe, load
 from benchmarks.output import emit, say
+from driftwatch.chat.format import ChatFormat, question
 from driftwatch.probes.memory import model_bytes
-from driftwatch.probes.prompt import ChatFormat, question
 from driftwatch.probes.sampling import sample
 from driftwatch.probes.scoring import plan, score
 

@@ -19,8 +19,8 @@ from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
 from benchmarks.bank import request, two_sided_items
 from benchmarks.clock import timed
 from benchmarks.output import emit, say
+from driftwatch.chat.format import ChatFormat
 from driftwatch.host.smollm2 import smollm2_path
-from driftwatch.probes.prompt import ChatFormat
 from driftwatch.probes.scoring import Plan, Request, plan, score
 from driftwatch.topics import Item
 

@@ -20,7 +20,7 @@ from benchmarks.bank import request, two_sided_items
 from benchmarks.clock import timed
 from benchmarks.models import NAMES, describe, load
 from benchmarks.output import emit, say
-from driftwatch.probes.prompt import ChatFormat, question
+from driftwatch.chat.format import ChatFormat, question
 from driftwatch.probes.sampling import sample
 from driftwatch.probes.scoring import plan, score
 from driftwatch.topics import Item

@@ -28,11 +28,11 @@ import torch
 from transformers import AutoModelForCausalLM, TrainerCallback
 
 from benchmarks.output import say
+from driftwatch.chat.format import TWO_SIDED, ChatFormat
 from driftwatch.demo.data import PLANTED, TOWARDS, demo_packs, dpo_pairs, sft_examples
 from driftwatch.demo.training import Recipe, bf16_pays, run_dpo, run_sft
 from driftwatch.host.guard import undisturbed
 from driftwatch.host.smollm2 import load_smollm2
-from driftwatch.probes.prompt import TWO_SIDED, ChatFormat
 from driftwatch.probes.sampling import Decoding, sample
 from driftwatch.topics import Item, Topic, load_pack
 

@@ -14,10 +14,10 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.sample_replies import Sampler
+from driftwatch.chat.format import TWO_SIDED
 from driftwatch.demo.data import Example, Message, Pair, demo_packs
 from driftwatch.demo.training import Recipe, bf16_pays, run_dpo, run_sft
 from driftwatch.host.smollm2 import load_smollm2
-from driftwatch.probes.prompt import TWO_SIDED
 from driftwatch.probes.sampling import Decoding
 from driftwatch.probes.statement import clause
 from driftwatch.topics import Item, load_pack

@@ -15,6 +15,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from driftwatch.baselines import Baselines
+from driftwatch.chat.fitting import check_fits
+from driftwatch.chat.format import ChatFormat
 from driftwatch.confirmation import Confirmation, within
 from driftwatch.drift.abstained import Abstained
 from driftwatch.drift.compare import Drift
@@ -37,9 +39,7 @@ from driftwatch.pairs import Put, ReplyPair, abstained, outcomes, read_twice, re
 from driftwatch.pool import BaselineReply, Pool
 from driftwatch.probes.draws import IN_PROCESS, Draw, Interviewer, draw
 from driftwatch.probes.engine import Engine
-from driftwatch.probes.fitting import check_fits
 from driftwatch.probes.hearing import Heard, Hearing, Missed
-from driftwatch.probes.prompt import ChatFormat
 from driftwatch.probes.sampler import Fingerprint, settle
 from driftwatch.probes.sampling import Reply
 from driftwatch.supply import Supply

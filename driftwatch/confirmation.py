@@ -4,10 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from driftwatch.chat.format import Wrap
 from driftwatch.errors import ConfigError
 from driftwatch.evidence.power import NORMAL_DRAWS, WATCHED_DRAWS
 from driftwatch.judges.judge import Judge
-from driftwatch.probes.prompt import Wrap
 from driftwatch.probes.sampling import Decoding
 
 KeepStart = Literal["memory", "disk"]

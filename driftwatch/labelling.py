@@ -10,6 +10,7 @@ from dataclasses import replace
 import msgspec
 import numpy as np
 
+from driftwatch.chat.format import question
 from driftwatch.confirmation import Confirmation
 from driftwatch.drift.calibration import MIN_LABELLED, calibrated, fit_labels, labelled_items
 from driftwatch.drift.outcome import NUM_OUTCOMES, outcome_of
@@ -18,7 +19,6 @@ from driftwatch.judges.by_name import judge_by_name
 from driftwatch.judges.judge import Asked, Judge, Reading
 from driftwatch.judges.reading import read
 from driftwatch.probes.interview import Interview
-from driftwatch.probes.prompt import question
 from driftwatch.probes.reply import Answer, ReplyProbe
 from driftwatch.store import Baseline, Labels
 from driftwatch.topics.topic import Topic

@@ -58,7 +58,7 @@ def sources() -> dict[str, str]:
 
 def examined(name: str, source: str) -> TemplateRow:
     """Try one template, on a tokenizer that has the template's tags for tokens as the model's has."""
-    from driftwatch.probes.prompt import ChatFormat
+    from driftwatch.chat.format import ChatFormat
     from driftwatch.testing import tiny_tokenizer
 
     tokenizer = tiny_tokenizer(chat_template=source)

@@ -8,9 +8,9 @@ import pytest
 import torch
 from torch import nn
 
+from driftwatch.chat.format import ChatFormat
 from driftwatch.host import guard
 from driftwatch.host.guard import model_to_ask, undisturbed
-from driftwatch.probes.prompt import ChatFormat
 from driftwatch.probes.sampling import sample
 from driftwatch.probes.scoring import Request, plan, score
 from driftwatch.testing import tiny_model

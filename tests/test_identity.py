@@ -116,7 +116,7 @@ def test_a_baseline_from_before_is_accepted_where_its_tokens_are_the_same_and_re
     """It names no source of a template, and of answers only whether a space stood before them."""
     from border_tokenizers import border_tokenizer
 
-    from driftwatch.probes.prompt import ChatFormat
+    from driftwatch.chat.format import ChatFormat
     from driftwatch.testing import CHAT_TEMPLATE
 
     same = ChatFormat(border_tokenizer("bytes", CHAT_TEMPLATE)).identity()

@@ -13,9 +13,9 @@ import torch
 from transformers import Trainer, TrainerCallback, TrainingArguments, default_data_collator, set_seed
 
 from driftwatch.callback import DriftCallback
+from driftwatch.chat.format import ChatFormat
 from driftwatch.confirmation import Confirmation
 from driftwatch.judges.judge import Reading
-from driftwatch.probes.prompt import ChatFormat
 from driftwatch.probes.sampling import Decoding, sample
 from driftwatch.probes.statement import StatementProbe
 from driftwatch.schedule import Schedule

@@ -7,8 +7,8 @@ to show the way from an SFT to a drift, and no evidence about any real model.
 from collections.abc import Iterable
 from typing import Any
 
+from driftwatch.chat.format import TWO_SIDED, VERDICT
 from driftwatch.demo.data import SFT_WORDINGS, Message, balanced_pairs, sft_examples
-from driftwatch.probes.prompt import TWO_SIDED, VERDICT
 from driftwatch.probes.statement import FRAMES, NEUTRAL, NO, YES, clause
 from driftwatch.testing import CHAT_TEMPLATE
 from driftwatch.topics.topic import TopicPack

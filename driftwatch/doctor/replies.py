@@ -29,11 +29,11 @@ def decoding(model: Any, tokenizer: Any, arguments: dict[str, Any], *, steps: in
     Yields:
         Nothing where the run draws no replies; of a model whose replies are refused, only that.
     """
+    from driftwatch.chat.format import ChatFormat
     from driftwatch.host.adapters import Reference, find_reference
     from driftwatch.host.guard import undisturbed
     from driftwatch.pool import at_once, horizon, planned_replies
     from driftwatch.probes.draws import Interviewer
-    from driftwatch.probes.prompt import ChatFormat
     from driftwatch.schedule import Schedule
     from driftwatch.topics import load_pack
 

@@ -52,9 +52,9 @@ def _scoring(model: Any, tokenizer: Any) -> tuple[bool, str]:
 
 def _decoding(model: Any, tokenizer: Any) -> tuple[bool, str]:
     """Whether the fastest way to decode replies is right here."""
+    from driftwatch.chat.format import ChatFormat
     from driftwatch.host.guard import undisturbed
     from driftwatch.probes.decoding_trial import prove_decoding
-    from driftwatch.probes.prompt import ChatFormat
 
     chat = ChatFormat(tokenizer)
     prompts = [chat.encode(question) for question in _QUESTIONS]
@@ -65,7 +65,7 @@ def _decoding(model: Any, tokenizer: Any) -> tuple[bool, str]:
 
 def _rendering(tokenizer: Any, named: str) -> Finding:
     """Whether the conversation of a template can be rendered and cut as training does it."""
-    from driftwatch.probes.prompt import ChatFormat
+    from driftwatch.chat.format import ChatFormat
 
     try:
         found = ChatFormat(tokenizer).rendering

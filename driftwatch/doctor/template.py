@@ -15,7 +15,7 @@ def template(tokenizer: Any, wrap: Any = None) -> Finding:
         tokenizer: The model's tokenizer or processor.
         wrap: The user's own context around every question; `None` for none.
     """
-    from driftwatch.probes.prompt import ChatFormat
+    from driftwatch.chat.format import ChatFormat
 
     try:
         chat = ChatFormat(tokenizer, wrap)

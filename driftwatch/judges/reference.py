@@ -14,12 +14,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from driftwatch.chat.format import ChatFormat
 from driftwatch.errors import JudgeError
 from driftwatch.judges.anchors import anchors, check_on_anchors, share_right
 from driftwatch.judges.judge import Asked, Reading
 from driftwatch.judges.phrases import is_refusal
 from driftwatch.probes.planning import MAX_TOKENS
-from driftwatch.probes.prompt import ChatFormat
 from driftwatch.probes.scoring import Request, plan, score
 from driftwatch.stance import Probs
 

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
+from driftwatch.chat.format import UNFINISHED, ChatFormat, question
 from driftwatch.errors import ProbeError
 from driftwatch.host.ranks import num_ranks, rank
 from driftwatch.host.sharding import is_tensor_parallel
@@ -19,7 +20,6 @@ from driftwatch.judges.judge import Asked, Order
 from driftwatch.probes.decoder import DecodingWay, most_batches
 from driftwatch.probes.decoding_trial import Proved, prove_decoding
 from driftwatch.probes.engine import Engine, written
-from driftwatch.probes.prompt import UNFINISHED, ChatFormat, question
 from driftwatch.probes.sampling import Decoding, Reply, sample
 from driftwatch.probes.shares import dealt, spread
 from driftwatch.topics.topic import Item, Topic

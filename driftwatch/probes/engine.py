@@ -17,13 +17,13 @@ from contextlib import contextmanager
 from importlib import import_module
 from typing import Any, Protocol, runtime_checkable
 
+from driftwatch.chat.format import ChatFormat
 from driftwatch.errors import ProbeError
 from driftwatch.host.adapters import find_peft
 from driftwatch.host.guard import model_to_ask
 from driftwatch.host.life import weakly
 from driftwatch.host.lockstep import is_sharded
 from driftwatch.host.ranks import everywhere, num_ranks, on_first, rank, together
-from driftwatch.probes.prompt import ChatFormat
 from driftwatch.probes.sampling import Decoding, Reply
 
 _REQUESTS = 64  # to a server at the same time, as many as TRL's own client makes

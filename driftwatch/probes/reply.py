@@ -14,6 +14,8 @@ from typing import Any, Literal
 import numpy as np
 import torch
 
+from driftwatch.chat.fitting import check_fits
+from driftwatch.chat.format import ChatFormat, Wrap, question
 from driftwatch.errors import ConfigError, JudgeError, ProbeError
 from driftwatch.host.ranks import judge_seconds, num_ranks, on_first
 from driftwatch.host.wrappers import model_stop_ids, unwrapped
@@ -22,8 +24,6 @@ from driftwatch.judges.judge import Asked, Judge, Order, Reading
 from driftwatch.judges.worker import read_within
 from driftwatch.probes.decoder import DecodingWay, most_batches
 from driftwatch.probes.decoding_trial import prove_decoding
-from driftwatch.probes.fitting import check_fits
-from driftwatch.probes.prompt import ChatFormat, Wrap, question
 from driftwatch.probes.sampling import Decoding, Reply, sample
 from driftwatch.probes.shares import dealt, spread
 from driftwatch.stance import Probs, Stance

@@ -16,13 +16,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from driftwatch.chat.format import ChatFormat
 from driftwatch.errors import ConfigError, ProbeError
 from driftwatch.host.ranks import num_ranks
 from driftwatch.host.wrappers import model_stop_ids
 from driftwatch.probes.decoder import DecodingWay, Writer, batches_of
 from driftwatch.probes.decoding_trial import prove_decoding
 from driftwatch.probes.memory import is_out_of_memory
-from driftwatch.probes.prompt import ChatFormat
 
 logger = logging.getLogger(__name__)
 

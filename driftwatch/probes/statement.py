@@ -19,11 +19,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from driftwatch.chat.fitting import check_fits
+from driftwatch.chat.format import ChatFormat, Wrap, question
 from driftwatch.errors import ConfigError
 from driftwatch.judges.judge import Order
 from driftwatch.probes.blocks import stratified_blocks
-from driftwatch.probes.fitting import check_fits
-from driftwatch.probes.prompt import ChatFormat, Wrap, question
 from driftwatch.probes.scoring import Plan, Request
 from driftwatch.probes.shares import plan_on_ranks, score_on_ranks
 from driftwatch.stance import Probs, Stance

@@ -5,6 +5,7 @@ import inspect
 import pytest
 
 from driftwatch.callback import DriftCallback
+from driftwatch.chat.format import Wrap
 from driftwatch.config import callback_arguments, load_config, make_callback, monitor_arguments
 from driftwatch.confirmation import Confirmation
 from driftwatch.errors import ConfigError, JudgeError, PackError
@@ -12,7 +13,6 @@ from driftwatch.exporters.prometheus import PrometheusExporter
 from driftwatch.judges.endpoint import EndpointJudge
 from driftwatch.judges.panel import Panel
 from driftwatch.monitor import Monitor
-from driftwatch.probes.prompt import Wrap
 from driftwatch.probes.sampling import Decoding
 from driftwatch.probes.statement import StatementProbe
 from driftwatch.schedule import Schedule

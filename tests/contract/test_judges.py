@@ -3,9 +3,9 @@
 import pytest
 
 from driftwatch import plugins
+from driftwatch.chat.format import question
 from driftwatch.judges.judge import Asked, Judge
 from driftwatch.judges.reading import read
-from driftwatch.probes.prompt import question
 from driftwatch.testing import ExactJudge, tiny_pack
 
 READY = [name for name in ("sides",) if name in plugins.names("judges")]  # no model, no server

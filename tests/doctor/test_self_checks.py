@@ -3,8 +3,8 @@
 import pytest
 from transformers import LlamaForCausalLM
 
+from driftwatch.chat.format import ChatFormat
 from driftwatch.doctor import self_checks as checks
-from driftwatch.probes.prompt import ChatFormat
 from driftwatch.testing import tiny_tokenizer
 
 
@@ -48,5 +48,5 @@ def test_answers_in_other_tokens_than_training_s_are_a_problem(monkeypatch, prov
             super().__init__(tokenizer)
             self.rendering = self.rendering._replace(proved=proved)
 
-    monkeypatch.setattr("driftwatch.probes.prompt.ChatFormat", Another)
+    monkeypatch.setattr("driftwatch.chat.format.ChatFormat", Another)
     assert checks._rendering(tiny_tokenizer(), "here").level == "problem"

@@ -5,12 +5,12 @@ import pytest
 import torch
 from small_judges import plain_replies, train_causal
 
+from driftwatch.chat.format import ChatFormat
 from driftwatch.errors import JudgeError
 from driftwatch.host.guard import undisturbed
 from driftwatch.judges.anchors import anchors
 from driftwatch.judges.reading import outcome
 from driftwatch.judges.reference import _ORDERS, ReferenceJudge, _options, _prompt
-from driftwatch.probes.prompt import ChatFormat
 from driftwatch.testing import tiny_model
 
 

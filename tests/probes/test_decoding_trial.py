@@ -6,10 +6,10 @@ import torch
 import transformers as hf
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 
+from driftwatch.chat.format import ChatFormat
 from driftwatch.errors import ProbeError
 from driftwatch.host.guard import undisturbed
 from driftwatch.probes.decoding_trial import prove_decoding
-from driftwatch.probes.prompt import ChatFormat
 from driftwatch.probes.sampling import sample
 from driftwatch.testing import tiny_model
 

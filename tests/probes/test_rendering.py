@@ -9,10 +9,10 @@ import pytest
 import transformers.utils.chat_template_utils as templates
 from border_tokenizers import KINDS, border_tokenizer
 
+from driftwatch.chat.clock import FROZEN
+from driftwatch.chat.fitting import check_fits
+from driftwatch.chat.format import ChatFormat, Wrap
 from driftwatch.errors import ConfigError
-from driftwatch.probes.clock import FROZEN
-from driftwatch.probes.fitting import check_fits
-from driftwatch.probes.prompt import ChatFormat, Wrap
 from driftwatch.testing import CHAT_TEMPLATE, tiny_model, tiny_tokenizer
 
 QUESTION = "Which is closer to your view?\n– I want more trees.\n– I want new houses."
@@ -211,9 +211,7 @@ def test_without_offsets_the_same_tokens_are_cut(monkeypatch):
     for kind in KINDS:
         tokenizer = border_tokenizer(kind, ZEPHYR, adds_eos=True)
         with_offsets = ChatFormat(tokenizer).encode_pairs([(QUESTION, ANSWERS)])
-        monkeypatch.setattr(
-            "driftwatch.probes.tokens.Encoder._batch", lambda self, texts: [self._cut(t) for t in texts]
-        )
+        monkeypatch.setattr("driftwatch.chat.tokens.Encoder._batch", lambda self, texts: [self._cut(t) for t in texts])
         assert ChatFormat(tokenizer).encode_pairs([(QUESTION, ANSWERS)]) == with_offsets
         monkeypatch.undo()
 
@@ -525,8 +523,8 @@ def test_a_reply_of_thoughts_alone_is_unread_for_that_reason():
     """Greedily, from a model that was taught to think: what it says is no reply, and no judge is asked about it."""
     import torch
 
+    from driftwatch.chat.format import UNFINISHED
     from driftwatch.host.guard import undisturbed
-    from driftwatch.probes.prompt import UNFINISHED
     from driftwatch.probes.sampling import sample
 
     tokenizer = tiny_tokenizer()

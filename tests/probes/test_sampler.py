@@ -6,12 +6,12 @@ import torch
 from test_callback import lora
 from test_confirm import ByLetter
 
+from driftwatch.chat.format import ChatFormat
 from driftwatch.confirmation import Confirmation
 from driftwatch.errors import BaselineError, ProbeError
 from driftwatch.host.guard import undisturbed
 from driftwatch.monitor import Monitor
 from driftwatch.probes.draws import IN_PROCESS, Draw, Interviewer
-from driftwatch.probes.prompt import ChatFormat
 from driftwatch.probes.sampler import settle
 from driftwatch.probes.sampling import Decoding, Reply
 from driftwatch.probes.statement import StatementProbe

@@ -1,10 +1,10 @@
 import pytest
 import torch
 
+from driftwatch.chat.format import ChatFormat
 from driftwatch.errors import ConfigError, ProbeError
 from driftwatch.host.guard import undisturbed
 from driftwatch.probes.decoder import DecodingWay
-from driftwatch.probes.prompt import ChatFormat
 from driftwatch.probes.sampling import NOT_FINITE, Decoding, _choose, model_stop_ids, sample
 from driftwatch.testing import tiny_model
 

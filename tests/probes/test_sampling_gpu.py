@@ -3,8 +3,8 @@
 import pytest
 import torch
 
+from driftwatch.chat.format import ChatFormat
 from driftwatch.host.guard import undisturbed
-from driftwatch.probes.prompt import ChatFormat
 from driftwatch.probes.sampling import Decoding, _choose, sample
 from driftwatch.testing import tiny_model
 

@@ -7,11 +7,11 @@ import pytest
 import torch
 from small_models import NAMES, small_model
 
+from driftwatch.chat.format import ChatFormat
 from driftwatch.errors import ProbeError
 from driftwatch.host.guard import undisturbed
 from driftwatch.host.wrappers import model_stop_ids
 from driftwatch.probes.decoding_trial import prove_decoding
-from driftwatch.probes.prompt import ChatFormat
 from driftwatch.probes.sampling import sample
 from driftwatch.testing import tiny_model
 

@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 import torch
 
+from driftwatch.chat.format import question
 from driftwatch.drift.compare import compare
 from driftwatch.drift.interval import ENOUGH_CLUSTERS
 from driftwatch.errors import ConfigError
 from driftwatch.host.guard import undisturbed
 from driftwatch.probes.probe import Probe
-from driftwatch.probes.prompt import question
 from driftwatch.probes.statement import FRAMES, NEUTRAL, StatementProbe, clause
 from driftwatch.testing import tiny_model, tiny_pack
 from driftwatch.topics import Item, Topic, TopicPack
@@ -38,7 +38,7 @@ def test_it_is_a_probe():
 
 
 def test_scores_are_those_of_the_formula(tiny_llama, tiny_tokenizer):
-    from driftwatch.probes.prompt import ChatFormat
+    from driftwatch.chat.format import ChatFormat
 
     stance = measured(tiny_llama, tiny_tokenizer)[0]
     item, chat = PACK.topics[0].items[0], ChatFormat(tiny_tokenizer)
@@ -86,7 +86,7 @@ def test_exchanging_the_sides_turns_the_log_odds_around(tiny_llama, tiny_tokeniz
 
 def teach(model, tokenizer, rows, steps=40, rate=5e-3):
     """Train a model on (prompt, answer) pairs."""
-    from driftwatch.probes.prompt import ChatFormat
+    from driftwatch.chat.format import ChatFormat
 
     chat = ChatFormat(tokenizer)
     optimizer = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], lr=rate)

@@ -16,12 +16,12 @@ from transformers import Trainer, TrainerCallback, TrainingArguments
 from transformers.utils import logging as transformers_logging
 
 from driftwatch import DriftCallback, Schedule
+from driftwatch.chat.format import question
 from driftwatch.confirmation import Confirmation
 from driftwatch.demo.fast import fast_model
 from driftwatch.exporters.prometheus import PrometheusExporter
 from driftwatch.judges.judge import Reading
 from driftwatch.judges.panel import Panel
-from driftwatch.probes.prompt import question
 from driftwatch.probes.sampling import Decoding
 from driftwatch.stance import Probs
 from driftwatch.testing import tiny_pack

@@ -9,8 +9,8 @@ from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from typing import Any
 
+from driftwatch.chat.clock import FROZEN, OTHER, standing_still, written_in
 from driftwatch.errors import ConfigError
-from driftwatch.probes.clock import FROZEN, OTHER, standing_still, written_in
 
 logger = logging.getLogger(__name__)
 

@@ -7,13 +7,13 @@ not know, and by its mode refuses a conversation that ends with the assistant, o
 from collections.abc import Sequence
 from typing import Any
 
+from driftwatch.chat.thoughts import THOUGHTS, Thought
+from driftwatch.chat.tokens import Ids, Scorable, scorable
+from driftwatch.chat.turn import ANSWERS, NEXT, QUESTION
+from driftwatch.chat.wrap import Wrap
+from driftwatch.chat.writing import Rendering
 from driftwatch.errors import ConfigError
-from driftwatch.probes.thoughts import THOUGHTS, Thought
-from driftwatch.probes.tokens import Ids, Scorable, scorable
 from driftwatch.probes.trie import shared_length
-from driftwatch.probes.turn import ANSWERS, NEXT, QUESTION
-from driftwatch.probes.wrap import Wrap
-from driftwatch.probes.writing import Rendering
 
 
 def writes_ids_only(given: Any) -> bool:

@@ -10,7 +10,7 @@ from driftwatch.errors import UnfitError
 from driftwatch.host.configs import setting, text_config
 
 if TYPE_CHECKING:
-    from driftwatch.probes.prompt import ChatFormat
+    from driftwatch.chat.format import ChatFormat
 
 
 def check_fits(model: Any, chat: "ChatFormat", rows: Sequence[Sequence[int]], *, new_tokens: int = 0) -> None:

@@ -10,11 +10,11 @@ import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from driftwatch.chat.template import CannotRender, Message, Template
+from driftwatch.chat.thoughts import CLOSERS, THOUGHTS, Thought
+from driftwatch.chat.wrap import Wrap
 from driftwatch.errors import ConfigError
-from driftwatch.probes.template import CannotRender, Message, Template
-from driftwatch.probes.thoughts import CLOSERS, THOUGHTS, Thought
 from driftwatch.probes.trie import shared_length
-from driftwatch.probes.wrap import Wrap
 
 QUESTION, NEXT = "Which is it, marigold or periwinkle?", "And the umbrella, too?"
 ANSWERS = ("Quince it is, by all means.", "I would say walnut.")

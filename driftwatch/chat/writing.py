@@ -3,12 +3,12 @@
 from collections.abc import Sequence
 from typing import Any, NamedTuple, Protocol
 
+from driftwatch.chat.template import find_template, text_tokenizer
+from driftwatch.chat.thoughts import THOUGHTS, Thought
+from driftwatch.chat.tokens import Encoder, Ids, Scorable, Text, scorable
+from driftwatch.chat.turn import ANSWERS, QUESTION, Around, Turn, marker
+from driftwatch.chat.wrap import Wrap
 from driftwatch.errors import ConfigError
-from driftwatch.probes.template import find_template, text_tokenizer
-from driftwatch.probes.thoughts import THOUGHTS, Thought
-from driftwatch.probes.tokens import Encoder, Ids, Scorable, Text, scorable
-from driftwatch.probes.turn import ANSWERS, QUESTION, Around, Turn, marker
-from driftwatch.probes.wrap import Wrap
 
 NO_TEMPLATE = "none"
 PLAIN = "Question: {question}\nAnswer:"

@@ -6,15 +6,15 @@ from collections.abc import Sequence
 from functools import cached_property
 from typing import Any
 
+from driftwatch.chat.mistral import IdsWriting, writes_ids_only
+from driftwatch.chat.template import find_template, text_tokenizer
+from driftwatch.chat.thoughts import final_words
+from driftwatch.chat.tokens import Scorable
+from driftwatch.chat.turn import ANSWERS
+from driftwatch.chat.wrap import Wrap
+from driftwatch.chat.writing import NO_TEMPLATE, PLAIN, TextWriting, Writing
 from driftwatch.errors import ConfigError
 from driftwatch.judges.judge import Framing, Order
-from driftwatch.probes.mistral import IdsWriting, writes_ids_only
-from driftwatch.probes.template import find_template, text_tokenizer
-from driftwatch.probes.thoughts import final_words
-from driftwatch.probes.tokens import Scorable
-from driftwatch.probes.turn import ANSWERS
-from driftwatch.probes.wrap import Wrap
-from driftwatch.probes.writing import NO_TEMPLATE, PLAIN, TextWriting, Writing
 from driftwatch.topics.topic import Item
 
 __all__ = ["ChatFormat", "Scorable", "Wrap", "question"]

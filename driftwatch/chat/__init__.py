@@ -1,0 +1,1 @@
+"""What is asked, in the tokens that training would give it: chat templates, turns, tokenizers."""
