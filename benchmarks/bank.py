@@ -5,8 +5,8 @@ from itertools import zip_longest
 from typing import Any
 
 from driftwatch.chat.format import ChatFormat, question
-from driftwatch.probes.scoring import Request
 from driftwatch.probes.statement import FRAMES, NEUTRAL, clause
+from driftwatch.scoring.score import Request
 from driftwatch.topics import Item, load_pack
 
 

@@ -21,9 +21,9 @@ from benchmarks.dpo import Stopwatch, train
 from benchmarks.models import NAMES, describe, load
 from benchmarks.output import emit, say
 from driftwatch.chat.format import ChatFormat, question
-from driftwatch.probes.memory import model_bytes
 from driftwatch.probes.sampling import sample
-from driftwatch.probes.scoring import plan, score
+from driftwatch.scoring.memory import model_bytes
+from driftwatch.scoring.score import plan, score
 
 STEP_PAIRS, STEP_TOKENS = 16, 512
 REPLY_TOKENS = 16

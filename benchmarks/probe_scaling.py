@@ -21,7 +21,7 @@ from benchmarks.clock import timed
 from benchmarks.output import emit, say
 from driftwatch.chat.format import ChatFormat
 from driftwatch.host.smollm2 import smollm2_path
-from driftwatch.probes.scoring import Plan, Request, plan, score
+from driftwatch.scoring.score import Plan, Request, plan, score
 from driftwatch.topics import Item
 
 Row = dict[str, Any]

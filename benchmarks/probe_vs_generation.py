@@ -22,7 +22,7 @@ from benchmarks.models import NAMES, describe, load
 from benchmarks.output import emit, say
 from driftwatch.chat.format import ChatFormat, question
 from driftwatch.probes.sampling import sample
-from driftwatch.probes.scoring import plan, score
+from driftwatch.scoring.score import plan, score
 from driftwatch.topics import Item
 
 SAMPLES, TEMPERATURE, MAX_NEW_TOKENS = 5, 0.7, 256  # the paper's

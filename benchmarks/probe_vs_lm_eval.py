@@ -19,7 +19,7 @@ from benchmarks.bank import screen_requests
 from benchmarks.clock import Timed, timed
 from benchmarks.models import NAMES, describe, load
 from benchmarks.output import emit, say
-from driftwatch.probes.scoring import Request, plan, score
+from driftwatch.scoring.score import Request, plan, score
 
 
 def main() -> None:

@@ -13,7 +13,7 @@ from driftwatch.chat.turn import ANSWERS, NEXT, QUESTION
 from driftwatch.chat.wrap import Wrap
 from driftwatch.chat.writing import Rendering
 from driftwatch.errors import ConfigError
-from driftwatch.probes.trie import shared_length
+from driftwatch.scoring.trie import shared_length
 
 
 def writes_ids_only(given: Any) -> bool:

@@ -8,7 +8,7 @@ training never asked of the model.
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from driftwatch.probes.trie import shared_length
+from driftwatch.scoring.trie import shared_length
 
 Ids = tuple[int, ...]
 _BATCH = 1024  # texts a call of the tokenizer; bounds what it holds at a time

@@ -14,7 +14,7 @@ from driftwatch.chat.template import CannotRender, Message, Template
 from driftwatch.chat.thoughts import CLOSERS, THOUGHTS, Thought
 from driftwatch.chat.wrap import Wrap
 from driftwatch.errors import ConfigError
-from driftwatch.probes.trie import shared_length
+from driftwatch.scoring.trie import shared_length
 
 QUESTION, NEXT = "Which is it, marigold or periwinkle?", "And the umbrella, too?"
 ANSWERS = ("Quince it is, by all means.", "I would say walnut.")

@@ -139,7 +139,7 @@ class _Memory:
 
         if not self._on_gpu:
             return Finding("memory", "skipped", "measured on CUDA devices only")
-        from driftwatch.probes.memory import model_bytes
+        from driftwatch.scoring.memory import model_bytes
 
         taken = torch.cuda.max_memory_allocated() - self._before
         # What the allocator holds for itself can be used again.

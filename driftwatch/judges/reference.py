@@ -19,8 +19,8 @@ from driftwatch.errors import JudgeError
 from driftwatch.judges.anchors import anchors, check_on_anchors, share_right
 from driftwatch.judges.judge import Asked, Reading
 from driftwatch.judges.phrases import is_refusal
-from driftwatch.probes.planning import MAX_TOKENS
-from driftwatch.probes.scoring import Request, plan, score
+from driftwatch.scoring.plan import MAX_TOKENS
+from driftwatch.scoring.score import Request, plan, score
 from driftwatch.stance import Probs
 
 MIN_ANCHOR_ACCURACY = 0.6  # of 24 plain replies; guessing reaches it once in 400 times

@@ -29,7 +29,7 @@ from driftwatch.host.ranks import broadcast, together
 from driftwatch.host.switches import switches
 from driftwatch.host.wrappers import unwrapped
 from driftwatch.probes.decoder import DecodingWay, Writer
-from driftwatch.probes.memory import is_out_of_memory
+from driftwatch.scoring.memory import is_out_of_memory
 
 logger = logging.getLogger(__name__)
 

@@ -21,7 +21,7 @@ from driftwatch.probes.decoder import DecodingWay, most_batches
 from driftwatch.probes.decoding_trial import Proved, prove_decoding
 from driftwatch.probes.engine import Engine, written
 from driftwatch.probes.sampling import Decoding, Reply, sample
-from driftwatch.probes.shares import dealt, spread
+from driftwatch.scoring.shares import dealt, spread
 from driftwatch.topics.topic import Item, Topic
 
 IN_PROCESS = "in-process"

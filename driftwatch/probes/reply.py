@@ -25,7 +25,7 @@ from driftwatch.judges.worker import read_within
 from driftwatch.probes.decoder import DecodingWay, most_batches
 from driftwatch.probes.decoding_trial import prove_decoding
 from driftwatch.probes.sampling import Decoding, Reply, sample
-from driftwatch.probes.shares import dealt, spread
+from driftwatch.scoring.shares import dealt, spread
 from driftwatch.stance import Probs, Stance
 from driftwatch.topics.topic import Item, Topic
 

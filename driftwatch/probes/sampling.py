@@ -22,7 +22,7 @@ from driftwatch.host.ranks import num_ranks
 from driftwatch.host.wrappers import model_stop_ids
 from driftwatch.probes.decoder import DecodingWay, Writer, batches_of
 from driftwatch.probes.decoding_trial import prove_decoding
-from driftwatch.probes.memory import is_out_of_memory
+from driftwatch.scoring.memory import is_out_of_memory
 
 logger = logging.getLogger(__name__)
 

@@ -24,8 +24,8 @@ from driftwatch.chat.format import ChatFormat, Wrap, question
 from driftwatch.errors import ConfigError
 from driftwatch.judges.judge import Order
 from driftwatch.probes.blocks import stratified_blocks
-from driftwatch.probes.scoring import Plan, Request
-from driftwatch.probes.shares import plan_on_ranks, score_on_ranks
+from driftwatch.scoring.score import Plan, Request
+from driftwatch.scoring.shares import plan_on_ranks, score_on_ranks
 from driftwatch.stance import Probs, Stance
 from driftwatch.topics.topic import Item, Topic
 

@@ -9,7 +9,7 @@ from benchmarks.bank import screen_requests, two_sided_items
 from benchmarks.dpo import Stopwatch
 from benchmarks.overhead import interval, simulate
 from benchmarks.probe_scaling import enlarged
-from driftwatch.probes.trie import count_naive, count_unique
+from driftwatch.scoring.trie import count_naive, count_unique
 from driftwatch.topics import Item, load_pack
 
 

@@ -39,8 +39,8 @@ from driftwatch.host import ranks
 from driftwatch.host.guard import undisturbed
 from driftwatch.host.lockstep import in_step
 from driftwatch.probes.sampling import Decoding
-from driftwatch.probes.scoring import Request, plan, score
-from driftwatch.probes.shares import plan_on_ranks, score_on_ranks, spread
+from driftwatch.scoring.score import Request, plan, score
+from driftwatch.scoring.shares import plan_on_ranks, score_on_ranks, spread
 from driftwatch.testing import tiny_model, tiny_tokenizer
 
 TIMEOUT = timedelta(seconds=40)

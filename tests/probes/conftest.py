@@ -5,7 +5,7 @@ import pytest
 import torch
 import transformers as hf
 
-from driftwatch.probes.trie import Request
+from driftwatch.scoring.trie import Request
 
 VOCABULARY = 97
 SMALL = {

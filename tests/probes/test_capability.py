@@ -8,9 +8,9 @@ import pytest
 import torch
 
 from driftwatch.errors import ProbeError
-from driftwatch.probes import capability
-from driftwatch.probes.capability import _resolution, choose_way
-from driftwatch.probes.forward import Way
+from driftwatch.scoring import capability
+from driftwatch.scoring.capability import _resolution, choose_way
+from driftwatch.scoring.forward import Way
 
 
 def test_a_mixture_of_experts_is_not_asked_for_its_router_loss(build_model, requests):

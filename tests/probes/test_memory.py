@@ -7,9 +7,9 @@ import torch
 from torch._C._profiler import _EventType
 from torch.profiler import ProfilerActivity, profile
 
-from driftwatch.probes.memory import SHARE_OF_MODEL, footprint, is_out_of_memory, model_bytes
-from driftwatch.probes.planning import plan
-from driftwatch.probes.scoring import score
+from driftwatch.scoring.memory import SHARE_OF_MODEL, footprint, is_out_of_memory, model_bytes
+from driftwatch.scoring.plan import plan
+from driftwatch.scoring.score import score
 
 
 def peak_bytes(run):

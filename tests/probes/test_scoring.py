@@ -6,8 +6,8 @@ import torch
 from transformers import AttentionInterface
 
 from driftwatch.errors import ProbeError
-from driftwatch.probes.planning import plan
-from driftwatch.probes.scoring import Request, dry_look, score
+from driftwatch.scoring.plan import plan
+from driftwatch.scoring.score import Request, dry_look, score
 
 EXACT = 1e-4  # nats, for the sum over a continuation, in float32
 ROOMY = {"max_tokens": 128, "max_bytes": 2**24}  # a fifth of a tiny model is no room at all

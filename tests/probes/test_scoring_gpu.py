@@ -5,8 +5,8 @@ import warnings
 import pytest
 import torch
 
-from driftwatch.probes.planning import plan
-from driftwatch.probes.scoring import score
+from driftwatch.scoring.plan import plan
+from driftwatch.scoring.score import score
 
 pytestmark = [
     pytest.mark.gpu,

@@ -24,8 +24,8 @@ from driftwatch.host.ranks import (
     together,
 )
 from driftwatch.host.sharding import is_tensor_parallel
-from driftwatch.probes.memory import give_back, is_out_of_memory
-from driftwatch.probes.scoring import Plan, Request, Scored, dry_look, plan, score
+from driftwatch.scoring.memory import give_back, is_out_of_memory
+from driftwatch.scoring.score import Plan, Request, Scored, dry_look, plan, score
 
 A = TypeVar("A")
 T = TypeVar("T")

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from driftwatch.host.configs import setting, text_config
-from driftwatch.probes.batches import Fits, Size
+from driftwatch.scoring.batches import Fits, Size
 
 # A look may take this share of the model's own size on top of what training holds. It leaves room, below the quarter
 # that is promised, for what the estimate does not see: buffers inside kernels and the allocator's rounding.

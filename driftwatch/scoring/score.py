@@ -10,12 +10,12 @@ import torch
 from numpy.typing import NDArray
 
 from driftwatch.errors import ProbeError
-from driftwatch.probes.batches import Batch
-from driftwatch.probes.forward import Read, Way, encode_stem, read_batch
-from driftwatch.probes.layout import Group
-from driftwatch.probes.memory import give_back, is_out_of_memory
-from driftwatch.probes.planning import Plan, plan
-from driftwatch.probes.trie import Request
+from driftwatch.scoring.batches import Batch
+from driftwatch.scoring.forward import Read, Way, encode_stem, read_batch
+from driftwatch.scoring.layout import Group
+from driftwatch.scoring.memory import give_back, is_out_of_memory
+from driftwatch.scoring.plan import Plan, plan
+from driftwatch.scoring.trie import Request
 
 __all__ = ["Plan", "Request", "Scored", "dry_look", "plan", "score"]
 

@@ -10,8 +10,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from driftwatch.probes.batches import Batch, Edges, Fits, Follow, Ints, Path, Size
-from driftwatch.probes.trie import Family, Request, Row, Tokens, chain_row, tree_row
+from driftwatch.scoring.batches import Batch, Edges, Fits, Follow, Ints, Path, Size
+from driftwatch.scoring.trie import Family, Request, Row, Tokens, chain_row, tree_row
 
 
 class Group(NamedTuple):

@@ -12,12 +12,12 @@ from typing import Any
 import numpy as np
 
 from driftwatch.errors import ProbeError
-from driftwatch.probes.batches import Batch
-from driftwatch.probes.capability import choose_way, deepest
-from driftwatch.probes.forward import Way
-from driftwatch.probes.layout import Group, Layout, lay_out
-from driftwatch.probes.memory import SHARE_OF_MODEL, Footprint, fits_within, footprint, model_bytes
-from driftwatch.probes.trie import Request, count_naive, count_unique, families
+from driftwatch.scoring.batches import Batch
+from driftwatch.scoring.capability import choose_way, deepest
+from driftwatch.scoring.forward import Way
+from driftwatch.scoring.layout import Group, Layout, lay_out
+from driftwatch.scoring.memory import SHARE_OF_MODEL, Footprint, fits_within, footprint, model_bytes
+from driftwatch.scoring.trie import Request, count_naive, count_unique, families
 
 # Enough to keep a large accelerator busy; on smaller models the memory bound is reached first.
 MAX_TOKENS = 8192

@@ -18,10 +18,10 @@ from torch import Tensor
 from driftwatch.errors import ProbeError
 from driftwatch.host.configs import all_configs, setting, text_config
 from driftwatch.host.switches import parameters_of, switches, vocabulary_sizes
-from driftwatch.probes.forward import Way, call, read_layout
-from driftwatch.probes.layout import lay_out
-from driftwatch.probes.memory import is_out_of_memory
-from driftwatch.probes.trie import Family, Request, Tokens, families
+from driftwatch.scoring.forward import Way, call, read_layout
+from driftwatch.scoring.layout import lay_out
+from driftwatch.scoring.memory import is_out_of_memory
+from driftwatch.scoring.trie import Family, Request, Tokens, families
 
 logger = logging.getLogger(__name__)
 

@@ -16,9 +16,9 @@ from torch import Tensor
 from transformers.cache_utils import Cache, DynamicCache, DynamicLayer
 
 from driftwatch.errors import ProbeError
-from driftwatch.probes.batches import Batch, Edges, Path
-from driftwatch.probes.layout import Layout
-from driftwatch.probes.memory import PIECE_BYTES
+from driftwatch.scoring.batches import Batch, Edges, Path
+from driftwatch.scoring.layout import Layout
+from driftwatch.scoring.memory import PIECE_BYTES
 
 
 @dataclass(frozen=True, slots=True)

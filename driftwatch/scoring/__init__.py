@@ -1,0 +1,1 @@
+"""Log-likelihoods of many continuations of many prompts, each shared token computed once."""
