@@ -26,7 +26,7 @@ from benchmarks.dpo import Stopwatch, small_pack, train
 from benchmarks.models import NAMES, describe, load
 from benchmarks.output import emit, say
 from driftwatch import DriftCallback, Schedule
-from driftwatch.budget import Controller, Spent, Workload
+from driftwatch.watch.budget import Controller, Spent, Workload
 
 LIMIT = 0.002
 NEVER = Schedule(every_steps=10**9, early_dense=False)

@@ -26,9 +26,6 @@ from transformers import TrainerCallback, TrainerControl, TrainerState, Training
 from transformers.trainer_callback import ExportableState
 
 from driftwatch import plugins
-from driftwatch.actions import Action, act_together, is_called_for
-from driftwatch.arguments import check_lists, check_trainer
-from driftwatch.branching import Checkpoint
 from driftwatch.confirmation import Confirmation
 from driftwatch.drift.compare import BaselineName
 from driftwatch.errors import SETTINGS, ConfigError, RanksError, UnfitError
@@ -50,15 +47,18 @@ from driftwatch.host.trainers import (
     tokenizer_of,
     trainer_of,
 )
-from driftwatch.late_start import LateStart
-from driftwatch.monitor import Monitor
 from driftwatch.probes.engine import Engine, find_engine
 from driftwatch.probes.probe import Probe
 from driftwatch.record import Phase, Record
-from driftwatch.resuming import checkpoint_of, chosen, entries, home_of_runs
-from driftwatch.schedule import Schedule, looks_are_off
 from driftwatch.topics import TopicPack
 from driftwatch.topics.names import run_name
+from driftwatch.watch.actions import Action, act_together, is_called_for
+from driftwatch.watch.arguments import check_lists, check_trainer
+from driftwatch.watch.branching import Checkpoint
+from driftwatch.watch.late_start import LateStart
+from driftwatch.watch.monitor import Monitor
+from driftwatch.watch.resuming import checkpoint_of, chosen, entries, home_of_runs
+from driftwatch.watch.schedule import Schedule, looks_are_off
 
 logger = logging.getLogger(__name__)
 

@@ -16,7 +16,7 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 @pytest.fixture(autouse=True)
 def _the_same_draws(monkeypatch):
     """A run that is given no seed derives one from an id of its own; here all ids are equal, so that tests repeat."""
-    monkeypatch.setattr("driftwatch.monitor.new_run_id", lambda: "a test's")
+    monkeypatch.setattr("driftwatch.watch.monitor.new_run_id", lambda: "a test's")
 
 
 @pytest.fixture(autouse=True)

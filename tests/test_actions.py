@@ -5,10 +5,10 @@ from builders import record
 from test_callback import callback, store, trainer
 
 from driftwatch import plugins
-from driftwatch.actions import Action, is_called_for
 from driftwatch.evidence.alerts import Alert
-from driftwatch.monitor import Monitor
 from driftwatch.testing import tiny_tokenizer
+from driftwatch.watch.actions import Action, is_called_for
+from driftwatch.watch.monitor import Monitor
 
 SPECIFIC = Alert("parks", "direction", "alert", "specific", "warning", "parks moved")
 

@@ -5,14 +5,14 @@ import torch
 from test_callback import lora
 from test_confirm import confirmation
 
-from driftwatch.asking import ask_once
-from driftwatch.baselines import FILE, load_baseline
 from driftwatch.errors import BaselineError, ConfigError, ProbeError
-from driftwatch.monitor import Monitor
 from driftwatch.probes.statement import StatementProbe
-from driftwatch.schedule import Schedule
 from driftwatch.store import RunStore
 from driftwatch.testing import tiny_model, tiny_pack
+from driftwatch.watch.baselines import FILE, load_baseline
+from driftwatch.watch.instrument import ask_once
+from driftwatch.watch.monitor import Monitor
+from driftwatch.watch.schedule import Schedule
 
 PROBES = (StatementProbe(naysaying_items=0),)
 

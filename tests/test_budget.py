@@ -9,7 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from driftwatch.budget import (
+from driftwatch.errors import ConfigError
+from driftwatch.probes.blocks import stratified_blocks
+from driftwatch.store import RunStore
+from driftwatch.testing import tiny_model, tiny_pack
+from driftwatch.watch.budget import (
     EARLY_CREDIT,
     Books,
     Controller,
@@ -20,14 +24,10 @@ from driftwatch.budget import (
     divide,
     smallest,
 )
-from driftwatch.errors import ConfigError
-from driftwatch.keeping import kept_books
-from driftwatch.monitor import Monitor
-from driftwatch.probes.blocks import stratified_blocks
-from driftwatch.schedule import Schedule
-from driftwatch.store import RunStore
-from driftwatch.testing import tiny_model, tiny_pack
-from driftwatch.wall_time import LONG, Passed, WallTime
+from driftwatch.watch.keeping import kept_books
+from driftwatch.watch.monitor import Monitor
+from driftwatch.watch.schedule import Schedule
+from driftwatch.watch.wall_time import LONG, Passed, WallTime
 
 BUDGETS = (0.01, 0.05, 0.20)
 

@@ -9,7 +9,6 @@ import pytest
 import torch
 from test_callback import callback, lora, store, trainer
 
-from driftwatch.confirm import Confirm
 from driftwatch.confirmation import MIN_DRAWS, Confirmation, within
 from driftwatch.drift import validity
 from driftwatch.drift.outcome import Outcome
@@ -23,6 +22,7 @@ from driftwatch.probes.sampling import Decoding, Reply
 from driftwatch.stance import Probs
 from driftwatch.store import RunStore
 from driftwatch.testing import tiny_model, tiny_pack, tiny_tokenizer
+from driftwatch.watch.confirm import Confirm
 
 
 @pytest.fixture
@@ -381,14 +381,14 @@ def test_a_run_that_goes_on_elsewhere_knows_its_baseline_model_up_to_rounding_an
 
 
 def test_what_a_judge_did_not_read_in_one_training_is_said_there_and_reaches_no_other(tmp_path, tokenizer, monkeypatch):
-    monkeypatch.setattr("driftwatch.replies.END_WAIT", 0.05)
+    monkeypatch.setattr("driftwatch.watch.replies.END_WAIT", 0.05)
     judge = FarAway()
     watch = callback(tmp_path, confirm=confirmation(judge))
     trainer(tmp_path, tokenizer, [watch], model=with_fresh_lora(tokenizer), max_steps=4).train()
     left = [failure.reason for failure in store(tmp_path).records()[-1].failures]
     assert [reason[:44] for reason in left] == [f"the replies of step {n} were not read: the judg"[:44] for n in (2, 4)]
     judge.let.set()
-    monkeypatch.setattr("driftwatch.replies.END_WAIT", 60.0)
+    monkeypatch.setattr("driftwatch.watch.replies.END_WAIT", 60.0)
     watch.monitor.run = "r2"
     trainer(tmp_path, tokenizer, [watch], model=with_fresh_lora(tokenizer), max_steps=2).train()
     (last,) = RunStore(tmp_path / "runs" / "r2").records()[1:]

@@ -43,9 +43,9 @@ def test_a_light_adapter_merged_into_the_base_is_another_model_where_the_kernels
     """0.02 of the mean, as rounding elsewhere may move it, would let it pass."""
     import torch
 
-    from driftwatch.asking import Asking
     from driftwatch.host.guard import undisturbed
     from driftwatch.testing import tiny_model, tiny_pack
+    from driftwatch.watch.instrument import Asking
 
     model = tiny_model(tiny_tokenizer)
     asking = Asking(tiny_pack())

@@ -18,10 +18,10 @@ from driftwatch.confirmation import Confirmation
 from driftwatch.judges.judge import Reading
 from driftwatch.probes.sampling import Decoding, sample
 from driftwatch.probes.statement import StatementProbe
-from driftwatch.schedule import Schedule
 from driftwatch.stance import Probs
 from driftwatch.testing import tiny_model
 from driftwatch.topics.topic import Item, Topic, TopicPack
+from driftwatch.watch.schedule import Schedule
 
 PACK = TopicPack(
     id="two",

@@ -8,12 +8,12 @@ from test_life import callback, replies, small_pack, trainer
 from transformers import EarlyStoppingCallback
 
 from driftwatch import RunStore, Schedule
-from driftwatch.asking import ask_once
-from driftwatch.baselines import load_baseline
 from driftwatch.host import last_weights
 from driftwatch.host.last_weights import Weights, mark_of
 from driftwatch.probes.statement import StatementProbe
 from driftwatch.testing import tiny_model, tiny_tokenizer
+from driftwatch.watch.baselines import load_baseline
+from driftwatch.watch.instrument import ask_once
 
 
 @pytest.fixture

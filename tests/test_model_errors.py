@@ -10,10 +10,10 @@ from transformers import Trainer, TrainingArguments
 
 from driftwatch import Confirmation, DriftCallback, RunStore, Schedule
 from driftwatch.errors import BaselineError, ConfigError, ProbeError
-from driftwatch.late_start import TRIES
 from driftwatch.probes.sampling import Decoding
 from driftwatch.probes.statement import StatementProbe
 from driftwatch.testing import ExactJudge, tiny_model, tiny_pack, tiny_tokenizer
+from driftwatch.watch.late_start import TRIES
 
 STEPS = 3
 # transformers' refusal of a setting that differs by layer is of the last kind.
@@ -163,7 +163,7 @@ def test_a_model_that_can_never_be_asked_is_trained_all_the_same_and_said_once(k
 
 
 def test_after_the_stated_number_of_tries_it_is_given_up(tmp_path, without, caplog, monkeypatch):
-    monkeypatch.setattr("driftwatch.late_start.TRIES", 2)
+    monkeypatch.setattr("driftwatch.watch.late_start.TRIES", 2)
     model = tiny_model(tiny_tokenizer(), dropout=0.1)
     fault = Faulty(model, always_from=1)
     with caplog.at_level(logging.WARNING):
@@ -205,7 +205,7 @@ def test_replies_that_cannot_be_begun_leave_the_screen_and_say_why(tmp_path, wit
     def full(*_, **__):
         raise RuntimeError("full")
 
-    monkeypatch.setattr("driftwatch.confirm.Confirm.begin", full)
+    monkeypatch.setattr("driftwatch.watch.confirm.Confirm.begin", full)
     assert_trained_as(without, train(tmp_path, [watch(tmp_path)]))
     found = records(tmp_path)
     assert [record.step for record in found] == [0, 1, 2, 3]

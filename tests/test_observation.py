@@ -6,18 +6,18 @@ import numpy as np
 import pytest
 from builders import run_info
 
-from driftwatch.baselines import Baselines
-from driftwatch.confirm import Confirmed
 from driftwatch.drift.calibration import fit_prior
 from driftwatch.drift.fault import ModelFault
 from driftwatch.drift.outcome import Outcome
 from driftwatch.evidence.rows import summary
 from driftwatch.evidence.state import Settings, begin
-from driftwatch.observation import Observation, describe
 from driftwatch.pairs import ReplyPair, Said
 from driftwatch.record import Cost, Failure
 from driftwatch.stance import Probs, Stance
 from driftwatch.store import Baseline
+from driftwatch.watch.baselines import Baselines
+from driftwatch.watch.confirm import Confirmed
+from driftwatch.watch.observation import Observation, describe
 
 WHY = "the model's logits were not finite"
 

@@ -13,11 +13,11 @@ from driftwatch.errors import JudgeError
 from driftwatch.judges.judge import Reading
 from driftwatch.judges.panel import Panel
 from driftwatch.judges.worker import JudgeWorker
-from driftwatch.observation import watched
 from driftwatch.record import record_from_json, to_json
 from driftwatch.samples import samples
 from driftwatch.stance import Probs
 from driftwatch.testing import tiny_pack, tiny_tokenizer
+from driftwatch.watch.observation import watched
 
 TOPICS = [topic.id for topic in tiny_pack()]
 

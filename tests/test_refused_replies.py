@@ -7,12 +7,12 @@ from test_confirm import ByLetter
 
 from driftwatch.confirmation import Confirmation
 from driftwatch.errors import ProbeError
-from driftwatch.monitor import Monitor
 from driftwatch.probes import draws
 from driftwatch.probes.sampling import NOT_FINITE, Decoding
 from driftwatch.probes.statement import StatementProbe
 from driftwatch.store import RunStore
 from driftwatch.testing import tiny_model, tiny_pack
+from driftwatch.watch.monitor import Monitor
 
 WHY = "this model says something else each time"
 

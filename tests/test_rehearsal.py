@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from driftwatch.rehearsal import DRAWS, MOVED, OPEN, StandIn, rehearse, rehearse_many
+from driftwatch.watch.rehearsal import DRAWS, MOVED, OPEN, StandIn, rehearse, rehearse_many
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from driftwatch.errors import ConfigError
-from driftwatch.schedule import Schedule
+from driftwatch.watch.schedule import Schedule
 
 
 def due(schedule, until):

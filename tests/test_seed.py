@@ -4,22 +4,22 @@ import json
 
 import pytest
 
-from driftwatch import opening
 from driftwatch.confirmation import Confirmation
-from driftwatch.monitor import Monitor
-from driftwatch.opening import new_run_id, seed_of
 from driftwatch.probes.sampling import Decoding
 from driftwatch.probes.statement import StatementProbe
 from driftwatch.record import run_info_from_json
-from driftwatch.schedule import Schedule
 from driftwatch.store import RunStore
 from driftwatch.testing import tiny_pack
+from driftwatch.watch import opening
+from driftwatch.watch.monitor import Monitor
+from driftwatch.watch.opening import new_run_id, seed_of
+from driftwatch.watch.schedule import Schedule
 
 
 @pytest.fixture
 def begun(tmp_path, tiny_llama, tiny_tokenizer, monkeypatch):
     """Begins a run with ids as in real life, and gives its monitor."""
-    monkeypatch.setattr("driftwatch.monitor.new_run_id", opening.new_run_id)
+    monkeypatch.setattr("driftwatch.watch.monitor.new_run_id", opening.new_run_id)
 
     def begin(resume=None, **options):
         monitor = Monitor(

@@ -8,15 +8,15 @@ import torch
 
 from driftwatch.confirmation import Confirmation
 from driftwatch.errors import ConfigError, ProbeError
-from driftwatch.monitor import Monitor
 from driftwatch.pool import BaselineReply
 from driftwatch.probes.sampling import Decoding
 from driftwatch.probes.statement import StatementProbe
-from driftwatch.schedule import Schedule
 from driftwatch.start_weights import StartWeights
 from driftwatch.store import RunStore
 from driftwatch.testing import tiny_model
 from driftwatch.topics.topic import Item, Topic, TopicPack
+from driftwatch.watch.monitor import Monitor
+from driftwatch.watch.schedule import Schedule
 
 HOW = pytest.mark.parametrize("how", ["memory", "disk"])
 

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from synthetic_runs import synthetic_run
 
 from driftwatch.errors import StoreError
-from driftwatch.opening import reopened
 from driftwatch.store import STALE_SECONDS, LookStances, RunStore, find_runs, valid_run_name
+from driftwatch.watch.opening import reopened
 
 
 @pytest.fixture

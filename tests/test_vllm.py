@@ -30,13 +30,13 @@ from test_invariance import (
 )
 from transformers import AutoModelForCausalLM, TrainerCallback, set_seed
 
-from driftwatch.confirm import Confirmation
 from driftwatch.errors import BaselineError
 from driftwatch.pool import BaselineReply
 from driftwatch.probes import draws, engine
 from driftwatch.probes.engine import find_engine
 from driftwatch.probes.sampling import Decoding
 from driftwatch.testing import tiny_model
+from driftwatch.watch.confirm import Confirmation
 
 pytestmark = renamed
 SLEEPING, ADAPTED = {"vllm_enable_sleep_mode": True}, {"adapter": True}

@@ -48,13 +48,13 @@ def command(
 
     Name the folder as baseline in the settings, or pass it to DriftCallback(baseline=…).
     """
-    from driftwatch.asking import ask_once
-    from driftwatch.baselines import FILE
     from driftwatch.config import callback_arguments, load_config
     from driftwatch.drift.reliability import reliability_of
     from driftwatch.host.load import load_model
     from driftwatch.store import RunStore
     from driftwatch.topics import load_pack
+    from driftwatch.watch.baselines import FILE
+    from driftwatch.watch.instrument import ask_once
 
     settings = callback_arguments(load_config(config))
     asked = load_pack(pack) if pack is not None else settings.get("pack") or load_pack("core")
@@ -64,7 +64,7 @@ def command(
     baseline = ask_once(loaded.model, loaded.tokenizer, asked, model_name=model, probes=probes)
     stances = list(baseline.stances)
     if confirm is not None:
-        from driftwatch.labelling import with_labels
+        from driftwatch.watch.labelling import with_labels
 
         heard = _interviewed(loaded, asked, confirm, replies)
         baseline = with_labels(baseline, heard, confirm)
@@ -92,7 +92,7 @@ def _confirmation(
 
     from driftwatch.confirmation import Confirmation
     from driftwatch.judges.by_name import judge_by_name
-    from driftwatch.labelling import try_out
+    from driftwatch.watch.labelling import try_out
 
     confirm = of_settings or Confirmation()
     named = judge or confirm.judge
@@ -103,8 +103,8 @@ def _confirmation(
 
 
 def _interviewed(loaded: "Loaded", pack: "TopicPack", confirm: "Confirmation", replies: int | None) -> "Interview":
-    from driftwatch.labelling import REPLIES, label_probe
     from driftwatch.probes.interview import interview
+    from driftwatch.watch.labelling import REPLIES, label_probe
 
     number = replies or REPLIES
     items = sum(item.sides is not None for topic in pack for item in topic.items)

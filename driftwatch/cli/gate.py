@@ -118,14 +118,14 @@ def command(
 
 
 def _stances_of(source: str, pack: str) -> "Baseline":
-    from driftwatch.baselines import FILE, load_baseline
     from driftwatch.host.load import holds_model, load_model
+    from driftwatch.watch.baselines import FILE, load_baseline
 
     folder = Path(source)
     is_model = not folder.is_dir() or holds_model(folder)
     if not is_model or any((folder / name).is_file() for name in (FILE, "run.json")):
         return load_baseline(folder)
-    from driftwatch.asking import ask_once
+    from driftwatch.watch.instrument import ask_once
 
     loaded = load_model(source)
     return ask_once(loaded.model, loaded.tokenizer, pack, model_name=source)

@@ -47,13 +47,13 @@ def command(
 def _screen(model: str, pack: str, reliability: bool, dtype: str, as_json: bool) -> None:
     import numpy as np
 
-    from driftwatch.asking import ask_once
     from driftwatch.drift.calibration import calibrated, fit_prior
     from driftwatch.drift.reliability import reliability_of
     from driftwatch.drift.shares import topic_stances
     from driftwatch.host.load import load_model
     from driftwatch.record import to_json
     from driftwatch.topics import load_pack
+    from driftwatch.watch.instrument import ask_once
 
     topics = load_pack(pack).topics
     loaded = load_model(model, dtype=dtype)  # type: ignore[arg-type] # click.Choice allows these words only

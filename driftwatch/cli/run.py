@@ -51,7 +51,7 @@ def command(ctx: click.Context, config: Path | None) -> None:
     from driftwatch.config import load_config
     from driftwatch.config.resolved import check_environment
     from driftwatch.launch import notes, process
-    from driftwatch.schedule import DISABLED, looks_are_off
+    from driftwatch.watch.schedule import DISABLED, looks_are_off
 
     words: list[str] = ctx.meta["command"]
     if looks_are_off():

@@ -15,7 +15,7 @@ from driftwatch.simulation.proof import GROUPS, Figure, Line, Report, prove
 from driftwatch.simulation.rate import Rate
 
 if TYPE_CHECKING:
-    from driftwatch.rehearsal import Rehearsal
+    from driftwatch.watch.rehearsal import Rehearsal
 
 Found = dict[tuple[Figure, float], Line]  # the lines of one scenario, by figure and tolerated drift
 
@@ -51,7 +51,7 @@ def command(suite: str, product: int, as_json: bool, jobs: int | None, seed: int
         )
     rehearsal = None
     if product:
-        from driftwatch.rehearsal import rehearse_many
+        from driftwatch.watch.rehearsal import rehearse_many
 
         rehearsal = rehearse_many(product, seed=seed)
     seconds = time.monotonic() - began

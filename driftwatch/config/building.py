@@ -51,7 +51,7 @@ def monitor_arguments(config: Config) -> dict[str, Any]:
 
     `Monitor(**monitor_arguments(load_config("drift.yaml")))` watches a loop of your own.
     """
-    from driftwatch.monitor import Monitor
+    from driftwatch.watch.monitor import Monitor
 
     settings = {n: v for n, v in config.values.items() if n not in (SERVICE, *CALLBACK_ONLY) and v is not None}
     return _Builder(config).arguments(Monitor, settings, ())
@@ -75,7 +75,7 @@ def try_out(config: Config, *, baseline: bool = True) -> bool:
     except ImportError:
         _pack(config)
         return False
-    from driftwatch.baselines import baseline_for
+    from driftwatch.watch.baselines import baseline_for
 
     make_callback(config)
     if baseline and (stored := config.values.get("baseline")) is not None:

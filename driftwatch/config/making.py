@@ -51,7 +51,7 @@ class _Maker:
 
     def schema(self) -> Schema:
         from driftwatch.callback import DriftCallback
-        from driftwatch.schedule import Schedule
+        from driftwatch.watch.schedule import Schedule
 
         found = self._object(DriftCallback)
         for name in INTERNAL:

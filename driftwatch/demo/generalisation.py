@@ -7,13 +7,13 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from driftwatch.asking import ask_once
 from driftwatch.drift.calibration import Calibration, calibrated
 from driftwatch.drift.compare import Drift, compare
 from driftwatch.drift.validity import Validity, validity
 from driftwatch.probes.interview import interview, reply_probe
 from driftwatch.stance import Stance
 from driftwatch.topics import TopicPack
+from driftwatch.watch.instrument import ask_once
 
 
 @dataclass(frozen=True, slots=True)

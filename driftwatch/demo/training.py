@@ -9,7 +9,7 @@ from driftwatch.confirmation import Confirmation
 from driftwatch.demo.data import Example, Pair
 from driftwatch.probes.sampling import Decoding
 from driftwatch.probes.statement import StatementProbe
-from driftwatch.schedule import Schedule
+from driftwatch.watch.schedule import Schedule
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,8 +28,8 @@ def graphics() -> Finding:
 
 def baseline(folder: Path, config: Config) -> Finding:
     """Whether a stored baseline is whole and asks what this run asks; more is known only with a model."""
-    from driftwatch.baselines import baseline_for
     from driftwatch.topics import load_pack
+    from driftwatch.watch.baselines import baseline_for
 
     fix = f"Make it again: driftwatch baseline MODEL{f' --config {config.file}' if config.file else ''} --out {folder}"
     try:
@@ -51,7 +51,7 @@ def dry_look(name: str, config: Config, given: Path | None, steps: int | None) -
     from driftwatch.doctor.replies import decoding
     from driftwatch.doctor.template import template
     from driftwatch.host.load import load_model
-    from driftwatch.schedule import Schedule
+    from driftwatch.watch.schedule import Schedule
 
     try:
         loaded = load_model(name)
@@ -69,8 +69,8 @@ def dry_look(name: str, config: Config, given: Path | None, steps: int | None) -
 
 
 def _looked(model: Any, tokenizer: Any, arguments: dict[str, Any], schedule: Any) -> Iterator[Finding]:
-    from driftwatch.monitor import Monitor
-    from driftwatch.schedule import Schedule
+    from driftwatch.watch.monitor import Monitor
+    from driftwatch.watch.schedule import Schedule
 
     monitor = Monitor(**{**arguments, "schedule": Schedule(budget=None)})
     memory = _Memory()

@@ -34,8 +34,8 @@ def decoding(model: Any, tokenizer: Any, arguments: dict[str, Any], *, steps: in
     from driftwatch.host.guard import undisturbed
     from driftwatch.pool import at_once, horizon, planned_replies
     from driftwatch.probes.draws import Interviewer
-    from driftwatch.schedule import Schedule
     from driftwatch.topics import load_pack
+    from driftwatch.watch.schedule import Schedule
 
     confirm = arguments.get("confirm")
     if confirm is None:

@@ -9,17 +9,17 @@ from builders import PARKS
 from click.testing import CliRunner
 
 from driftwatch import Confirmation
-from driftwatch.asking import ask_once
-from driftwatch.baselines import load_baseline
 from driftwatch.cli.baseline import command as baseline
 from driftwatch.drift.outcome import Outcome
 from driftwatch.errors import JudgeError
 from driftwatch.host.load import load_model
 from driftwatch.judges.sides import Sides
-from driftwatch.monitor import Monitor
 from driftwatch.probes.sampling import Decoding, Reply
 from driftwatch.testing import tiny_model
 from driftwatch.topics import load_pack
+from driftwatch.watch.baselines import load_baseline
+from driftwatch.watch.instrument import ask_once
+from driftwatch.watch.monitor import Monitor
 
 PLACES = ("street", "valley", "harbour", "town", "school", "market", "garden", "yard", "hill", "shore", "lane", "field")
 
@@ -295,7 +295,7 @@ def test_a_judge_that_fails_on_the_way_leaves_the_earlier_baseline_as_it_was(tmp
 def test_a_judge_is_given_its_replies_in_parts(monkeypatch, tmp_path, model, pack, say):
     """A deadline for the replies of a look is none for those of a whole bank."""
     say(lambda item: True)
-    monkeypatch.setattr("driftwatch.labelling.PART", 10)
+    monkeypatch.setattr("driftwatch.watch.labelling.PART", 10)
     sizes, read = [], Sides.read
     monkeypatch.setattr(Sides, "read", lambda self, asked: sizes.append(len(asked)) or read(self, asked))
     run(model, "--pack", pack, "--out", str(tmp_path / "sft"), "--replies", "1")

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from driftwatch.baselines import FILE, load_baseline
 from driftwatch.cli import group
 from driftwatch.drift.validity import Validity
 from driftwatch.stance import Probs, Stance
 from driftwatch.store import Baseline, Labels, RunStore
+from driftwatch.watch.baselines import FILE, load_baseline
 
 
 def invoke(*args):

@@ -12,11 +12,11 @@ from driftwatch.errors import ConfigError, JudgeError, PackError
 from driftwatch.exporters.prometheus import PrometheusExporter
 from driftwatch.judges.endpoint import EndpointJudge
 from driftwatch.judges.panel import Panel
-from driftwatch.monitor import Monitor
 from driftwatch.probes.sampling import Decoding
 from driftwatch.probes.statement import StatementProbe
-from driftwatch.schedule import Schedule
 from driftwatch.topics import load_pack
+from driftwatch.watch.monitor import Monitor
+from driftwatch.watch.schedule import Schedule
 
 WHOLE = """\
 pack: quick

@@ -5,7 +5,7 @@ import pytest
 from driftwatch.config import load_config
 from driftwatch.config.resolved import HIDDEN, check_environment, settings, variables
 from driftwatch.errors import ConfigError
-from driftwatch.schedule import Schedule
+from driftwatch.watch.schedule import Schedule
 
 
 def found(folder, text="", **environment):

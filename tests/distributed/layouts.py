@@ -20,9 +20,9 @@ from trainings import FailsOnce, confirmation, replaced, small_pack
 
 from driftwatch import RunStore
 from driftwatch.host import ranks
-from driftwatch.monitor import Monitor
 from driftwatch.probes.statement import StatementProbe
 from driftwatch.testing import tiny_model, tiny_tokenizer
+from driftwatch.watch.monitor import Monitor
 
 STEPS = 3
 

@@ -595,8 +595,8 @@ def gpu_zero3(folder):
 
 def monitor(folder):
     """The same run with replicas and sharded; rank 1 fails at the second look."""
-    from driftwatch.monitor import Monitor
     from driftwatch.probes.statement import StatementProbe
+    from driftwatch.watch.monitor import Monitor
 
     outcome = {}
     made = {"ddp": lambda: nn.parallel.DistributedDataParallel(tiny_model(tiny_tokenizer()).train()), **SHARDED}

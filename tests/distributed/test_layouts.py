@@ -16,9 +16,9 @@ import numpy as np
 import pytest
 
 from driftwatch import RunStore
-from driftwatch.monitor import Monitor
 from driftwatch.probes.statement import StatementProbe
 from driftwatch.testing import tiny_model, tiny_pack, tiny_tokenizer
+from driftwatch.watch.monitor import Monitor
 
 pytestmark = pytest.mark.nightly
 

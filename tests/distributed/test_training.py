@@ -8,9 +8,9 @@ import pytest
 import torch
 
 from driftwatch import RunStore
-from driftwatch.monitor import Monitor
 from driftwatch.probes.statement import StatementProbe
 from driftwatch.testing import tiny_model, tiny_pack, tiny_tokenizer
+from driftwatch.watch.monitor import Monitor
 
 FAILURE = "a look was abandoned on all ranks, since it failed on rank 1: RuntimeError: no memory on this rank"
 

@@ -20,12 +20,12 @@ from driftwatch import Confirmation, DriftCallback, RunStore, Schedule, callback
 from driftwatch.errors import ConfigError, RanksError
 from driftwatch.host import ranks
 from driftwatch.judges.judge import Reading
-from driftwatch.monitor import Monitor
 from driftwatch.probes import draws
 from driftwatch.probes.sampling import Decoding
 from driftwatch.probes.statement import StatementProbe
 from driftwatch.stance import Probs
 from driftwatch.testing import tiny_model, tiny_pack, tiny_tokenizer
+from driftwatch.watch.monitor import Monitor
 
 PACKAGE = str(Path(callback.__file__).parent)
 

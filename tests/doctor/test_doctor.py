@@ -16,9 +16,9 @@ from test_callback import lora
 from driftwatch.cli.baseline import command as make_baseline
 from driftwatch.cli.config import command as check_settings
 from driftwatch.cli.doctor import command
-from driftwatch.confirm import Confirmation
 from driftwatch.doctor import environment, examine, places, replies
 from driftwatch.testing import tiny_model, tiny_tokenizer
+from driftwatch.watch.confirm import Confirmation
 
 SETTINGS = """\
 pack: pack.yaml

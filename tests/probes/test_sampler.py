@@ -10,12 +10,12 @@ from driftwatch.chat.format import ChatFormat
 from driftwatch.confirmation import Confirmation
 from driftwatch.errors import BaselineError, ProbeError
 from driftwatch.host.guard import undisturbed
-from driftwatch.monitor import Monitor
 from driftwatch.probes.draws import IN_PROCESS, Draw, Interviewer
 from driftwatch.probes.sampler import settle
 from driftwatch.probes.sampling import Decoding, Reply
 from driftwatch.probes.statement import StatementProbe
 from driftwatch.testing import tiny_model, tiny_pack
+from driftwatch.watch.monitor import Monitor
 
 DECODING = Decoding(max_new_tokens=4)
 

@@ -4,11 +4,11 @@ import json
 
 import pytest
 
-from driftwatch.monitor import Monitor
 from driftwatch.report.movers import moved_most
 from driftwatch.report.render import html
 from driftwatch.report.summary import summarise
 from driftwatch.testing import tiny_model, tiny_pack, tiny_tokenizer
+from driftwatch.watch.monitor import Monitor
 
 ASKED = {item.id: (item.sides, item.question) for topic in tiny_pack() for item in topic.items}
 

@@ -177,8 +177,8 @@ def test_many_pages_at_once_are_bounded(serve, root, monkeypatch):
 
 
 def test_a_real_run_is_on_its_own_page(tmp_path, watch, tiny_tokenizer, tiny_llama):
-    from driftwatch.monitor import Monitor
     from driftwatch.testing import tiny_pack
+    from driftwatch.watch.monitor import Monitor
 
     exporter = plugins.load("exporters", "prometheus")(port=0)
     monitor = Monitor(tiny_pack(), run="tiny", output_dir=tmp_path, exporters=(exporter,))

@@ -14,21 +14,21 @@ from typing import Any
 
 import numpy as np
 
-from driftwatch.asking import Asking
-from driftwatch.baselines import Baselines
-from driftwatch.budget import Workload
-from driftwatch.confirm import END_WAIT, KIND, Confirm, Saved
 from driftwatch.confirmation import MIN_DRAWS, Confirmation
 from driftwatch.drift.floor import Floor
 from driftwatch.drift.validity import Validity
 from driftwatch.errors import SETTINGS, ProbeError
 from driftwatch.host.adapters import Reference, find_reference
 from driftwatch.host.ranks import is_known_to_all, rank, speaks
-from driftwatch.late_start import TRIES
-from driftwatch.observation import Observation
 from driftwatch.pool import BaselineReply
 from driftwatch.probes.engine import Engine, counted_apart
 from driftwatch.record import Failure, RunInfo
+from driftwatch.watch.baselines import Baselines
+from driftwatch.watch.budget import Workload
+from driftwatch.watch.confirm import END_WAIT, KIND, Confirm, Saved
+from driftwatch.watch.instrument import Asking
+from driftwatch.watch.late_start import TRIES
+from driftwatch.watch.observation import Observation
 
 logger = logging.getLogger(__name__)
 

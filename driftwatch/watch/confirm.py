@@ -14,7 +14,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from driftwatch.baselines import Baselines
 from driftwatch.chat.fitting import check_fits
 from driftwatch.chat.format import ChatFormat
 from driftwatch.confirmation import Confirmation, within
@@ -44,6 +43,7 @@ from driftwatch.probes.sampler import Fingerprint, settle
 from driftwatch.probes.sampling import Reply
 from driftwatch.supply import Supply
 from driftwatch.topics.topic import Topic
+from driftwatch.watch.baselines import Baselines
 
 logger = logging.getLogger(__name__)
 

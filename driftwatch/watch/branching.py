@@ -12,12 +12,12 @@ from pathlib import Path
 
 import msgspec
 
-from driftwatch.baselines import resume_baselines
 from driftwatch.folder import free_folder
-from driftwatch.keeping import BASELINE_REPLIES, EVIDENCE_FILE, RELIABILITY_FILE, evidence_at, replies_file
-from driftwatch.opening import Opened, Settings, check_settings, new_run_id
 from driftwatch.record import Cost, Parent, Record
 from driftwatch.store import RunStore
+from driftwatch.watch.baselines import resume_baselines
+from driftwatch.watch.keeping import BASELINE_REPLIES, EVIDENCE_FILE, RELIABILITY_FILE, evidence_at, replies_file
+from driftwatch.watch.opening import Opened, Settings, check_settings, new_run_id
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,11 +19,6 @@ from typing import Any, Concatenate, Literal, ParamSpec, TypeVar
 import numpy as np
 
 from driftwatch import plugins
-from driftwatch.arguments import check_kinds
-from driftwatch.asking import Asking
-from driftwatch.baselines import Baselines, begin_baselines, load_baseline
-from driftwatch.branching import Checkpoint, branched, can_branch
-from driftwatch.budget import Books, Controller, Decision, Spent
 from driftwatch.confirmation import Confirmation
 from driftwatch.delivery import Delivery, Parcel
 from driftwatch.drift.compare import BaselineName
@@ -38,22 +33,27 @@ from driftwatch.host.guard import undisturbed
 from driftwatch.host.life import End, TrainingLoop, how_it_ended, nothing, weakly
 from driftwatch.host.ranks import broadcast, meet, num_ranks, on_first, part, rank, tell, together
 from driftwatch.host.replicas import differing, held, try_out
-from driftwatch.keeping import (
+from driftwatch.probes.engine import Engine
+from driftwatch.probes.probe import Probe
+from driftwatch.record import Cost, Failure, Phase, Record, RunInfo
+from driftwatch.store import RunStore, valid_run_name
+from driftwatch.topics import TopicPack
+from driftwatch.watch.arguments import check_kinds
+from driftwatch.watch.baselines import Baselines, begin_baselines, load_baseline
+from driftwatch.watch.branching import Checkpoint, branched, can_branch
+from driftwatch.watch.budget import Books, Controller, Decision, Spent
+from driftwatch.watch.instrument import Asking
+from driftwatch.watch.keeping import (
     BASELINE_REPLIES,
     BUDGET_FILE,
     kept_books,
     kept_evidence,
     left_by,
 )
-from driftwatch.observation import Observation, describe, log_line, watched
-from driftwatch.opening import Opened, Settings, new_run_id, opened, reopened, seed_of
-from driftwatch.probes.engine import Engine
-from driftwatch.probes.probe import Probe
-from driftwatch.record import Cost, Failure, Phase, Record, RunInfo
-from driftwatch.replies import Replies
-from driftwatch.schedule import Schedule
-from driftwatch.store import RunStore, valid_run_name
-from driftwatch.topics import TopicPack
+from driftwatch.watch.observation import Observation, describe, log_line, watched
+from driftwatch.watch.opening import Opened, Settings, new_run_id, opened, reopened, seed_of
+from driftwatch.watch.replies import Replies
+from driftwatch.watch.schedule import Schedule
 
 logger = logging.getLogger(__name__)
 

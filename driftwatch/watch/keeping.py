@@ -6,14 +6,14 @@ from dataclasses import dataclass
 
 import msgspec
 
-from driftwatch.budget import Books
-from driftwatch.confirm import Saved
 from driftwatch.delivery import Expired, Line, Whole
 from driftwatch.errors import BaselineError
-from driftwatch.observation import Observation
 from driftwatch.pool import BaselineReply
 from driftwatch.record import Record
 from driftwatch.store import LookStances, RunStore
+from driftwatch.watch.budget import Books
+from driftwatch.watch.confirm import Saved
+from driftwatch.watch.observation import Observation
 
 KEPT_REPLIES = 200  # looks whose replies are kept, as what an alert rests on
 EVIDENCE_FILE, BASELINE_REPLIES, RELIABILITY_FILE = "evidence.json", "baseline-replies.jsonl", "reliability.json"

@@ -15,8 +15,6 @@ import msgspec
 import numpy as np
 import torch
 
-from driftwatch.baselines import Baselines
-from driftwatch.confirm import Confirm, Confirmed, Saved
 from driftwatch.confirmation import Confirmation
 from driftwatch.drift.outcome import Outcome
 from driftwatch.host.guard import undisturbed
@@ -27,6 +25,8 @@ from driftwatch.stance import Probs
 from driftwatch.store import Baseline
 from driftwatch.testing import tiny_model, tiny_tokenizer
 from driftwatch.topics.topic import Item, Topic
+from driftwatch.watch.baselines import Baselines
+from driftwatch.watch.confirm import Confirm, Confirmed, Saved
 
 Shares = tuple[float, float, float]  # of support, neutral, oppose
 

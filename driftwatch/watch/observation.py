@@ -7,8 +7,6 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from driftwatch.baselines import Baselines
-from driftwatch.confirm import Confirmed
 from driftwatch.drift.compare import Drift, compare
 from driftwatch.drift.fault import MODEL, ModelFault, find_fault
 from driftwatch.drift.floor import Floor, exceeds, placebo_floor
@@ -19,6 +17,8 @@ from driftwatch.evidence.alerts import fault_alert, new_alerts
 from driftwatch.evidence.verdict import TopicEvidence
 from driftwatch.record import Cost, Failure, Phase, Record, RunInfo
 from driftwatch.stance import Stance
+from driftwatch.watch.baselines import Baselines
+from driftwatch.watch.confirm import Confirmed
 
 
 @dataclass(slots=True)

@@ -6,7 +6,7 @@ from typing import Any, get_args
 from driftwatch.confirmation import Confirmation
 from driftwatch.drift.compare import BaselineName
 from driftwatch.errors import ConfigError
-from driftwatch.schedule import Schedule
+from driftwatch.watch.schedule import Schedule
 
 
 def check_kinds(confirm: Any, schedule: Any, alerting_baseline: Any, **lists: Any) -> None:

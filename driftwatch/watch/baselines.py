@@ -31,7 +31,7 @@ from driftwatch.store import Baseline, Labels, RunStore
 from driftwatch.topics import TopicPack
 
 if TYPE_CHECKING:
-    from driftwatch.asking import Asking
+    from driftwatch.watch.instrument import Asking
 
 logger = logging.getLogger(__name__)
 

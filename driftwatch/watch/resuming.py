@@ -9,10 +9,10 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
-from driftwatch.branching import Checkpoint
 from driftwatch.errors import StoreError
 from driftwatch.folder import absolute
 from driftwatch.store import RunStore
+from driftwatch.watch.branching import Checkpoint
 
 PUBLISHED_NEVER = "_driftwatch"  # the Trainer's upload to the Hub leaves out what begins with "_"
 HOME = "driftwatch"

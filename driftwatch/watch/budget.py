@@ -17,8 +17,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from driftwatch.errors import ConfigError
-from driftwatch.schedule import Schedule
-from driftwatch.wall_time import Passed, WallTime
+from driftwatch.watch.schedule import Schedule
+from driftwatch.watch.wall_time import Passed, WallTime
 
 logger = logging.getLogger(__name__)
 
