@@ -21,7 +21,7 @@ from benchmarks.dpo import Stopwatch, train
 from benchmarks.models import NAMES, describe, load
 from benchmarks.output import emit, say
 from driftwatch.chat.format import ChatFormat, question
-from driftwatch.probes.sampling import sample
+from driftwatch.replies.sampling import sample
 from driftwatch.scoring.memory import model_bytes
 from driftwatch.scoring.score import plan, score
 

@@ -21,7 +21,7 @@ from benchmarks.clock import timed
 from benchmarks.models import NAMES, describe, load
 from benchmarks.output import emit, say
 from driftwatch.chat.format import ChatFormat, question
-from driftwatch.probes.sampling import sample
+from driftwatch.replies.sampling import sample
 from driftwatch.scoring.score import plan, score
 from driftwatch.topics import Item
 

@@ -33,7 +33,7 @@ from driftwatch.demo.data import PLANTED, TOWARDS, demo_packs, dpo_pairs, sft_ex
 from driftwatch.demo.training import Recipe, bf16_pays, run_dpo, run_sft
 from driftwatch.host.guard import undisturbed
 from driftwatch.host.smollm2 import load_smollm2
-from driftwatch.probes.sampling import Decoding, sample
+from driftwatch.replies.sampling import Decoding, sample
 from driftwatch.topics import Item, Topic, load_pack
 
 # Replies a stage. Half of the claims are those that the demo trains on, since those are what it watches.

@@ -9,7 +9,7 @@ from typing import Any
 __version__ = "0.1.0"
 
 _HOMES = {
-    "Confirmation": "driftwatch.confirmation",
+    "Confirmation": "driftwatch.replies.confirmation",
     "DriftCallback": "driftwatch.callback",
     "Item": "driftwatch.topics",
     "Monitor": "driftwatch.watch.monitor",

@@ -26,7 +26,6 @@ from transformers import TrainerCallback, TrainerControl, TrainerState, Training
 from transformers.trainer_callback import ExportableState
 
 from driftwatch import plugins
-from driftwatch.confirmation import Confirmation
 from driftwatch.drift.compare import BaselineName
 from driftwatch.errors import SETTINGS, ConfigError, RanksError, UnfitError
 from driftwatch.evidence.tolerance import TOLERATED
@@ -47,9 +46,10 @@ from driftwatch.host.trainers import (
     tokenizer_of,
     trainer_of,
 )
-from driftwatch.probes.engine import Engine, find_engine
 from driftwatch.probes.probe import Probe
 from driftwatch.record import Phase, Record
+from driftwatch.replies.confirmation import Confirmation
+from driftwatch.replies.vllm import Engine, find_engine
 from driftwatch.topics import TopicPack
 from driftwatch.topics.names import run_name
 from driftwatch.watch.actions import Action, act_together, is_called_for

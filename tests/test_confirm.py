@@ -9,16 +9,16 @@ import pytest
 import torch
 from test_callback import callback, lora, store, trainer
 
-from driftwatch.confirmation import MIN_DRAWS, Confirmation, within
 from driftwatch.drift import validity
 from driftwatch.drift.outcome import Outcome
 from driftwatch.errors import BaselineError, ConfigError, JudgeError
 from driftwatch.judges.judge import Asked, Reading
-from driftwatch.pairs import Put, reply_pairs
-from driftwatch.pool import BaselineReply
-from driftwatch.probes.draws import Draw, draw
-from driftwatch.probes.hearing import Heard, Hearing
-from driftwatch.probes.sampling import Decoding, Reply
+from driftwatch.replies.confirmation import MIN_DRAWS, Confirmation, within
+from driftwatch.replies.draws import Draw, draw
+from driftwatch.replies.hearing import Heard, Hearing
+from driftwatch.replies.pairs import Put, reply_pairs
+from driftwatch.replies.pool import BaselineReply
+from driftwatch.replies.sampling import Decoding, Reply
 from driftwatch.stance import Probs
 from driftwatch.store import RunStore
 from driftwatch.testing import tiny_model, tiny_pack, tiny_tokenizer

@@ -11,7 +11,7 @@ from torch import nn
 from driftwatch.chat.format import ChatFormat
 from driftwatch.host import guard
 from driftwatch.host.guard import model_to_ask, undisturbed
-from driftwatch.probes.sampling import sample
+from driftwatch.replies.sampling import sample
 from driftwatch.scoring.score import Request, plan, score
 from driftwatch.testing import tiny_model
 

@@ -14,10 +14,10 @@ from transformers import Trainer, TrainerCallback, TrainingArguments, default_da
 
 from driftwatch.callback import DriftCallback
 from driftwatch.chat.format import ChatFormat
-from driftwatch.confirmation import Confirmation
 from driftwatch.judges.judge import Reading
-from driftwatch.probes.sampling import Decoding, sample
 from driftwatch.probes.statement import StatementProbe
+from driftwatch.replies.confirmation import Confirmation
+from driftwatch.replies.sampling import Decoding, sample
 from driftwatch.stance import Probs
 from driftwatch.testing import tiny_model
 from driftwatch.topics.topic import Item, Topic, TopicPack

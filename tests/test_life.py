@@ -19,8 +19,8 @@ from transformers import Trainer, TrainerCallback, TrainingArguments, set_seed
 from driftwatch import Confirmation, DriftCallback, Monitor, RunStore, Schedule
 from driftwatch.exporters.prometheus import PrometheusExporter
 from driftwatch.host.life import TrainingLoop, how_it_ended, training_loop
-from driftwatch.probes.sampling import Decoding
 from driftwatch.probes.statement import StatementProbe
+from driftwatch.replies.sampling import Decoding
 from driftwatch.testing import ExactJudge, tiny_model, tiny_pack, tiny_tokenizer
 
 TEXT = "I want more nature in the street. "

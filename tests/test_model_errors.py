@@ -10,8 +10,8 @@ from transformers import Trainer, TrainingArguments
 
 from driftwatch import Confirmation, DriftCallback, RunStore, Schedule
 from driftwatch.errors import BaselineError, ConfigError, ProbeError
-from driftwatch.probes.sampling import Decoding
 from driftwatch.probes.statement import StatementProbe
+from driftwatch.replies.sampling import Decoding
 from driftwatch.testing import ExactJudge, tiny_model, tiny_pack, tiny_tokenizer
 from driftwatch.watch.late_start import TRIES
 

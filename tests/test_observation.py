@@ -11,8 +11,8 @@ from driftwatch.drift.fault import ModelFault
 from driftwatch.drift.outcome import Outcome
 from driftwatch.evidence.rows import summary
 from driftwatch.evidence.state import Settings, begin
-from driftwatch.pairs import ReplyPair, Said
 from driftwatch.record import Cost, Failure
+from driftwatch.replies.pairs import ReplyPair, Said
 from driftwatch.stance import Probs, Stance
 from driftwatch.store import Baseline
 from driftwatch.watch.baselines import Baselines

@@ -5,7 +5,7 @@ import logging
 import numpy as np
 import pytest
 
-from driftwatch.pool import (
+from driftwatch.replies.pool import (
     PILOT_REPLIES,
     TAIL_LOOKS,
     BaselineReply,
@@ -15,7 +15,7 @@ from driftwatch.pool import (
     horizon,
     planned_replies,
 )
-from driftwatch.probes.sampling import Reply
+from driftwatch.replies.sampling import Reply
 from driftwatch.testing import tiny_pack
 
 NORMAL, WATCHED = 16, 48

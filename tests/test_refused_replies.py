@@ -5,11 +5,11 @@ import torch
 from test_callback import lora
 from test_confirm import ByLetter
 
-from driftwatch.confirmation import Confirmation
 from driftwatch.errors import ProbeError
-from driftwatch.probes import draws
-from driftwatch.probes.sampling import NOT_FINITE, Decoding
 from driftwatch.probes.statement import StatementProbe
+from driftwatch.replies import draws
+from driftwatch.replies.confirmation import Confirmation
+from driftwatch.replies.sampling import NOT_FINITE, Decoding
 from driftwatch.store import RunStore
 from driftwatch.testing import tiny_model, tiny_pack
 from driftwatch.watch.monitor import Monitor

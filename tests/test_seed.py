@@ -4,10 +4,10 @@ import json
 
 import pytest
 
-from driftwatch.confirmation import Confirmation
-from driftwatch.probes.sampling import Decoding
 from driftwatch.probes.statement import StatementProbe
 from driftwatch.record import run_info_from_json
+from driftwatch.replies.confirmation import Confirmation
+from driftwatch.replies.sampling import Decoding
 from driftwatch.store import RunStore
 from driftwatch.testing import tiny_pack
 from driftwatch.watch import opening

@@ -6,12 +6,12 @@ import msgspec
 import pytest
 import torch
 
-from driftwatch.confirmation import Confirmation
 from driftwatch.errors import ConfigError, ProbeError
-from driftwatch.pool import BaselineReply
-from driftwatch.probes.sampling import Decoding
 from driftwatch.probes.statement import StatementProbe
-from driftwatch.start_weights import StartWeights
+from driftwatch.replies.confirmation import Confirmation
+from driftwatch.replies.pool import BaselineReply
+from driftwatch.replies.sampling import Decoding
+from driftwatch.replies.start_weights import StartWeights
 from driftwatch.store import RunStore
 from driftwatch.testing import tiny_model
 from driftwatch.topics.topic import Item, Topic, TopicPack

@@ -31,10 +31,11 @@ from test_invariance import (
 from transformers import AutoModelForCausalLM, TrainerCallback, set_seed
 
 from driftwatch.errors import BaselineError
-from driftwatch.pool import BaselineReply
-from driftwatch.probes import draws, engine
-from driftwatch.probes.engine import find_engine
-from driftwatch.probes.sampling import Decoding
+from driftwatch.replies import draws
+from driftwatch.replies import vllm as engine
+from driftwatch.replies.pool import BaselineReply
+from driftwatch.replies.sampling import Decoding
+from driftwatch.replies.vllm import find_engine
 from driftwatch.testing import tiny_model
 from driftwatch.watch.confirm import Confirmation
 

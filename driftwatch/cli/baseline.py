@@ -10,10 +10,10 @@ import click
 from driftwatch.errors import JudgeError, ProbeError
 
 if TYPE_CHECKING:
-    from driftwatch.confirmation import Confirmation
     from driftwatch.drift.validity import Validity
     from driftwatch.host.load import Loaded
     from driftwatch.probes.interview import Interview
+    from driftwatch.replies.confirmation import Confirmation
     from driftwatch.store import Labels
     from driftwatch.topics import TopicPack
 
@@ -90,8 +90,8 @@ def _confirmation(
         return None
     from dataclasses import replace
 
-    from driftwatch.confirmation import Confirmation
     from driftwatch.judges.by_name import judge_by_name
+    from driftwatch.replies.confirmation import Confirmation
     from driftwatch.watch.labelling import try_out
 
     confirm = of_settings or Confirmation()

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from driftwatch.confirmation import Confirmation
 from driftwatch.demo.data import Example, Pair
-from driftwatch.probes.sampling import Decoding
 from driftwatch.probes.statement import StatementProbe
+from driftwatch.replies.confirmation import Confirmation
+from driftwatch.replies.sampling import Decoding
 from driftwatch.watch.schedule import Schedule
 
 

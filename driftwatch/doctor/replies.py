@@ -32,8 +32,8 @@ def decoding(model: Any, tokenizer: Any, arguments: dict[str, Any], *, steps: in
     from driftwatch.chat.format import ChatFormat
     from driftwatch.host.adapters import Reference, find_reference
     from driftwatch.host.guard import undisturbed
-    from driftwatch.pool import at_once, horizon, planned_replies
-    from driftwatch.probes.draws import Interviewer
+    from driftwatch.replies.draws import Interviewer
+    from driftwatch.replies.pool import at_once, horizon, planned_replies
     from driftwatch.topics import load_pack
     from driftwatch.watch.schedule import Schedule
 
@@ -82,7 +82,7 @@ def decoding(model: Any, tokenizer: Any, arguments: dict[str, Any], *, steps: in
 def _batch_seconds(model: Any, tokenizer: Any, interviewer: Any, topics: list[Any], rows: int) -> float:
     """Seconds of as many replies as one batch has, in the way that they are decoded in; a first time is left out."""
     from driftwatch.host.guard import undisturbed
-    from driftwatch.probes.draws import draw
+    from driftwatch.replies.draws import draw
 
     each = math.ceil(rows / len(topics))
     draws = draw(topics, {topic.id: each for topic in topics}, np.random.default_rng(0))[:rows]

@@ -54,7 +54,7 @@ def _decoding(model: Any, tokenizer: Any) -> tuple[bool, str]:
     """Whether the fastest way to decode replies is right here."""
     from driftwatch.chat.format import ChatFormat
     from driftwatch.host.guard import undisturbed
-    from driftwatch.probes.decoding_trial import prove_decoding
+    from driftwatch.replies.decoding_trial import prove_decoding
 
     chat = ChatFormat(tokenizer)
     prompts = [chat.encode(question) for question in _QUESTIONS]

@@ -22,9 +22,9 @@ from driftwatch.host.wrappers import model_stop_ids, unwrapped
 from driftwatch.judges.by_name import judge_by_name
 from driftwatch.judges.judge import Asked, Judge, Order, Reading
 from driftwatch.judges.worker import read_within
-from driftwatch.probes.decoder import DecodingWay, most_batches
-from driftwatch.probes.decoding_trial import prove_decoding
-from driftwatch.probes.sampling import Decoding, Reply, sample
+from driftwatch.replies.decoder import DecodingWay, most_batches
+from driftwatch.replies.decoding_trial import prove_decoding
+from driftwatch.replies.sampling import Decoding, Reply, sample
 from driftwatch.scoring.shares import dealt, spread
 from driftwatch.stance import Probs, Stance
 from driftwatch.topics.topic import Item, Topic

@@ -7,7 +7,7 @@ from driftwatch.drift.style import Manner, Style, style_of
 from driftwatch.judges.judge import Reading
 from driftwatch.judges.phrases import hedges
 from driftwatch.probes.reply import Answer
-from driftwatch.probes.sampling import Reply
+from driftwatch.replies.sampling import Reply
 
 
 def styles(answers: Sequence[Answer]) -> list[Style]:

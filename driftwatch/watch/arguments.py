@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from typing import Any, get_args
 
-from driftwatch.confirmation import Confirmation
 from driftwatch.drift.compare import BaselineName
 from driftwatch.errors import ConfigError
+from driftwatch.replies.confirmation import Confirmation
 from driftwatch.watch.schedule import Schedule
 
 

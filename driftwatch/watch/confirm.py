@@ -16,7 +16,6 @@ import numpy as np
 
 from driftwatch.chat.fitting import check_fits
 from driftwatch.chat.format import ChatFormat
-from driftwatch.confirmation import Confirmation, within
 from driftwatch.drift.abstained import Abstained
 from driftwatch.drift.compare import Drift
 from driftwatch.drift.disagreement import Disagreement
@@ -34,14 +33,15 @@ from driftwatch.host.ranks import on_first
 from driftwatch.judges.by_name import judge_by_name
 from driftwatch.judges.judge import Judge
 from driftwatch.judges.panel import disagreement
-from driftwatch.pairs import Put, ReplyPair, abstained, outcomes, read_twice, reply_pairs, style_pairs
-from driftwatch.pool import BaselineReply, Pool
-from driftwatch.probes.draws import IN_PROCESS, Draw, Interviewer, draw
-from driftwatch.probes.engine import Engine
-from driftwatch.probes.hearing import Heard, Hearing, Missed
-from driftwatch.probes.sampler import Fingerprint, settle
-from driftwatch.probes.sampling import Reply
-from driftwatch.supply import Supply
+from driftwatch.replies.confirmation import Confirmation, within
+from driftwatch.replies.draws import IN_PROCESS, Draw, Interviewer, draw
+from driftwatch.replies.hearing import Heard, Hearing, Missed
+from driftwatch.replies.pairs import Put, ReplyPair, abstained, outcomes, read_twice, reply_pairs, style_pairs
+from driftwatch.replies.pool import BaselineReply, Pool
+from driftwatch.replies.sampler import Fingerprint, settle
+from driftwatch.replies.sampling import Reply
+from driftwatch.replies.supply import Supply
+from driftwatch.replies.vllm import Engine
 from driftwatch.topics.topic import Topic
 from driftwatch.watch.baselines import Baselines
 

@@ -8,8 +8,8 @@ import msgspec
 
 from driftwatch.delivery import Expired, Line, Whole
 from driftwatch.errors import BaselineError
-from driftwatch.pool import BaselineReply
 from driftwatch.record import Record
+from driftwatch.replies.pool import BaselineReply
 from driftwatch.store import LookStances, RunStore
 from driftwatch.watch.budget import Books
 from driftwatch.watch.confirm import Saved

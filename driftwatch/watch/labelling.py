@@ -11,7 +11,6 @@ import msgspec
 import numpy as np
 
 from driftwatch.chat.format import question
-from driftwatch.confirmation import Confirmation
 from driftwatch.drift.calibration import MIN_LABELLED, calibrated, fit_labels, labelled_items
 from driftwatch.drift.outcome import NUM_OUTCOMES, outcome_of
 from driftwatch.drift.validity import Tally, label_shares, validity_by_probe
@@ -20,6 +19,7 @@ from driftwatch.judges.judge import Asked, Judge, Reading
 from driftwatch.judges.reading import read
 from driftwatch.probes.interview import Interview
 from driftwatch.probes.reply import Answer, ReplyProbe
+from driftwatch.replies.confirmation import Confirmation
 from driftwatch.store import Baseline, Labels
 from driftwatch.topics.topic import Topic
 

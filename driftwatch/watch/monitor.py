@@ -19,7 +19,6 @@ from typing import Any, Concatenate, Literal, ParamSpec, TypeVar
 import numpy as np
 
 from driftwatch import plugins
-from driftwatch.confirmation import Confirmation
 from driftwatch.delivery import Delivery, Parcel
 from driftwatch.drift.compare import BaselineName
 from driftwatch.errors import ConfigError
@@ -33,9 +32,10 @@ from driftwatch.host.guard import undisturbed
 from driftwatch.host.life import End, TrainingLoop, how_it_ended, nothing, weakly
 from driftwatch.host.ranks import broadcast, meet, num_ranks, on_first, part, rank, tell, together
 from driftwatch.host.replicas import differing, held, try_out
-from driftwatch.probes.engine import Engine
 from driftwatch.probes.probe import Probe
 from driftwatch.record import Cost, Failure, Phase, Record, RunInfo
+from driftwatch.replies.confirmation import Confirmation
+from driftwatch.replies.vllm import Engine
 from driftwatch.store import RunStore, valid_run_name
 from driftwatch.topics import TopicPack
 from driftwatch.watch.arguments import check_kinds

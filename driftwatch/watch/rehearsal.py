@@ -15,11 +15,11 @@ import msgspec
 import numpy as np
 import torch
 
-from driftwatch.confirmation import Confirmation
 from driftwatch.drift.outcome import Outcome
 from driftwatch.host.guard import undisturbed
 from driftwatch.judges.judge import Asked, Reading
-from driftwatch.probes.sampling import Decoding
+from driftwatch.replies.confirmation import Confirmation
+from driftwatch.replies.sampling import Decoding
 from driftwatch.simulation.rate import Rate
 from driftwatch.stance import Probs
 from driftwatch.store import Baseline

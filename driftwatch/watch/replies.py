@@ -14,15 +14,15 @@ from typing import Any
 
 import numpy as np
 
-from driftwatch.confirmation import MIN_DRAWS, Confirmation
 from driftwatch.drift.floor import Floor
 from driftwatch.drift.validity import Validity
 from driftwatch.errors import SETTINGS, ProbeError
 from driftwatch.host.adapters import Reference, find_reference
 from driftwatch.host.ranks import is_known_to_all, rank, speaks
-from driftwatch.pool import BaselineReply
-from driftwatch.probes.engine import Engine, counted_apart
 from driftwatch.record import Failure, RunInfo
+from driftwatch.replies.confirmation import MIN_DRAWS, Confirmation
+from driftwatch.replies.pool import BaselineReply
+from driftwatch.replies.vllm import Engine, counted_apart
 from driftwatch.watch.baselines import Baselines
 from driftwatch.watch.budget import Workload
 from driftwatch.watch.confirm import END_WAIT, KIND, Confirm, Saved

@@ -14,7 +14,7 @@ from driftwatch.drift.outcome import Outcome
 from driftwatch.errors import JudgeError
 from driftwatch.host.load import load_model
 from driftwatch.judges.sides import Sides
-from driftwatch.probes.sampling import Decoding, Reply
+from driftwatch.replies.sampling import Decoding, Reply
 from driftwatch.testing import tiny_model
 from driftwatch.topics import load_pack
 from driftwatch.watch.baselines import load_baseline

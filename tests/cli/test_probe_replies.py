@@ -42,7 +42,7 @@ def pack(tmp_path):
 def tea_lover(monkeypatch):
     """Whatever is asked, the reply is one side of the first item."""
     from driftwatch.probes import reply
-    from driftwatch.probes.sampling import Reply
+    from driftwatch.replies.sampling import Reply
 
     def same(model, chat, questions, **settings):
         assert not torch.is_grad_enabled()

@@ -7,13 +7,13 @@ import pytest
 from driftwatch.callback import DriftCallback
 from driftwatch.chat.format import Wrap
 from driftwatch.config import callback_arguments, load_config, make_callback, monitor_arguments
-from driftwatch.confirmation import Confirmation
 from driftwatch.errors import ConfigError, JudgeError, PackError
 from driftwatch.exporters.prometheus import PrometheusExporter
 from driftwatch.judges.endpoint import EndpointJudge
 from driftwatch.judges.panel import Panel
-from driftwatch.probes.sampling import Decoding
 from driftwatch.probes.statement import StatementProbe
+from driftwatch.replies.confirmation import Confirmation
+from driftwatch.replies.sampling import Decoding
 from driftwatch.topics import load_pack
 from driftwatch.watch.monitor import Monitor
 from driftwatch.watch.schedule import Schedule

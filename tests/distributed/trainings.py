@@ -20,9 +20,9 @@ from driftwatch import Confirmation, DriftCallback, RunStore, Schedule, callback
 from driftwatch.errors import ConfigError, RanksError
 from driftwatch.host import ranks
 from driftwatch.judges.judge import Reading
-from driftwatch.probes import draws
-from driftwatch.probes.sampling import Decoding
 from driftwatch.probes.statement import StatementProbe
+from driftwatch.replies import draws
+from driftwatch.replies.sampling import Decoding
 from driftwatch.stance import Probs
 from driftwatch.testing import tiny_model, tiny_pack, tiny_tokenizer
 from driftwatch.watch.monitor import Monitor

@@ -9,8 +9,8 @@ from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from driftwatch.chat.format import ChatFormat
 from driftwatch.errors import ProbeError
 from driftwatch.host.guard import undisturbed
-from driftwatch.probes.decoding_trial import prove_decoding
-from driftwatch.probes.sampling import sample
+from driftwatch.replies.decoding_trial import prove_decoding
+from driftwatch.replies.sampling import sample
 from driftwatch.testing import tiny_model
 
 # transformers 5.24 calls it "cache", and takes the old name with a notice: from the subclasses below, and from peft.

@@ -11,11 +11,11 @@ from test_invariance import ByLength, assert_same, outcome, preferences, renamed
 
 from driftwatch import DriftCallback, Schedule
 from driftwatch.chat.format import ChatFormat
-from driftwatch.confirmation import Confirmation
 from driftwatch.host.guard import undisturbed
-from driftwatch.probes.engine import find_engine, written
-from driftwatch.probes.sampling import Decoding, sample
 from driftwatch.probes.statement import StatementProbe
+from driftwatch.replies.confirmation import Confirmation
+from driftwatch.replies.sampling import Decoding, sample
+from driftwatch.replies.vllm import find_engine, written
 from driftwatch.testing import tiny_model, tiny_pack, tiny_tokenizer
 
 pytestmark = [

@@ -525,7 +525,7 @@ def test_a_reply_of_thoughts_alone_is_unread_for_that_reason():
 
     from driftwatch.chat.format import UNFINISHED
     from driftwatch.host.guard import undisturbed
-    from driftwatch.probes.sampling import sample
+    from driftwatch.replies.sampling import sample
 
     tokenizer = tiny_tokenizer()
     model, chat = tiny_model(tokenizer, hidden_size=64), ChatFormat(tokenizer)

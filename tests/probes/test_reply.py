@@ -10,8 +10,8 @@ from driftwatch.judges.judge import Asked, Reading
 from driftwatch.judges.reading import NEUTRAL, OPPOSE, SUPPORT
 from driftwatch.judges.sides import Sides
 from driftwatch.probes.reply import PAPER, Answer, ReplyProbe, _in_large_batches, stances
-from driftwatch.probes.sampling import Decoding, Reply
 from driftwatch.probes.style import styles
+from driftwatch.replies.sampling import Decoding, Reply
 from driftwatch.stance import Probs
 from driftwatch.testing import tiny_model, tiny_pack
 from driftwatch.topics.topic import Item, Topic

@@ -7,13 +7,13 @@ from test_callback import lora
 from test_confirm import ByLetter
 
 from driftwatch.chat.format import ChatFormat
-from driftwatch.confirmation import Confirmation
 from driftwatch.errors import BaselineError, ProbeError
 from driftwatch.host.guard import undisturbed
-from driftwatch.probes.draws import IN_PROCESS, Draw, Interviewer
-from driftwatch.probes.sampler import settle
-from driftwatch.probes.sampling import Decoding, Reply
 from driftwatch.probes.statement import StatementProbe
+from driftwatch.replies.confirmation import Confirmation
+from driftwatch.replies.draws import IN_PROCESS, Draw, Interviewer
+from driftwatch.replies.sampler import settle
+from driftwatch.replies.sampling import Decoding, Reply
 from driftwatch.testing import tiny_model, tiny_pack
 from driftwatch.watch.monitor import Monitor
 

@@ -4,8 +4,8 @@ import torch
 from driftwatch.chat.format import ChatFormat
 from driftwatch.errors import ConfigError, ProbeError
 from driftwatch.host.guard import undisturbed
-from driftwatch.probes.decoder import DecodingWay
-from driftwatch.probes.sampling import NOT_FINITE, Decoding, _choose, model_stop_ids, sample
+from driftwatch.replies.decoder import DecodingWay
+from driftwatch.replies.sampling import NOT_FINITE, Decoding, _choose, model_stop_ids, sample
 from driftwatch.testing import tiny_model
 
 # transformers 5.24 calls it "cache", and takes the old name with a notice.

@@ -5,7 +5,7 @@ import torch
 
 from driftwatch.chat.format import ChatFormat
 from driftwatch.host.guard import undisturbed
-from driftwatch.probes.sampling import Decoding, _choose, sample
+from driftwatch.replies.sampling import Decoding, _choose, sample
 from driftwatch.testing import tiny_model
 
 pytestmark = [

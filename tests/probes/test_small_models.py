@@ -11,8 +11,8 @@ from driftwatch.chat.format import ChatFormat
 from driftwatch.errors import ProbeError
 from driftwatch.host.guard import undisturbed
 from driftwatch.host.wrappers import model_stop_ids
-from driftwatch.probes.decoding_trial import prove_decoding
-from driftwatch.probes.sampling import sample
+from driftwatch.replies.decoding_trial import prove_decoding
+from driftwatch.replies.sampling import sample
 from driftwatch.testing import tiny_model
 
 pytestmark = [

@@ -17,12 +17,12 @@ from transformers.utils import logging as transformers_logging
 
 from driftwatch import DriftCallback, Schedule
 from driftwatch.chat.format import question
-from driftwatch.confirmation import Confirmation
 from driftwatch.demo.fast import fast_model
 from driftwatch.exporters.prometheus import PrometheusExporter
 from driftwatch.judges.judge import Reading
 from driftwatch.judges.panel import Panel
-from driftwatch.probes.sampling import Decoding
+from driftwatch.replies.confirmation import Confirmation
+from driftwatch.replies.sampling import Decoding
 from driftwatch.stance import Probs
 from driftwatch.testing import tiny_pack
 

@@ -12,9 +12,9 @@ from typing import Any
 
 import torch
 
-from driftwatch.confirmation import KeepStart
 from driftwatch.errors import ConfigError, ProbeError
 from driftwatch.host.ranks import rank, together
+from driftwatch.replies.confirmation import KeepStart
 
 
 class StartWeights:

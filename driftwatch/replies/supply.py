@@ -11,12 +11,13 @@ from typing import Any
 
 import numpy as np
 
-from driftwatch.confirmation import Confirmation
 from driftwatch.errors import ConfigError, ProbeError
 from driftwatch.evidence.state import Settings
 from driftwatch.host.identity import same_model
 from driftwatch.host.ranks import is_known_to_all
-from driftwatch.pool import (
+from driftwatch.replies.confirmation import Confirmation
+from driftwatch.replies.draws import Draw
+from driftwatch.replies.pool import (
     LOW_LOOKS,
     TAIL_LOOKS,
     TOP_UP_LOOKS,
@@ -27,10 +28,9 @@ from driftwatch.pool import (
     horizon,
     planned_replies,
 )
-from driftwatch.probes.draws import Draw
-from driftwatch.probes.sampler import Fingerprint
-from driftwatch.probes.sampling import Reply
-from driftwatch.start_weights import StartWeights
+from driftwatch.replies.sampler import Fingerprint
+from driftwatch.replies.sampling import Reply
+from driftwatch.replies.start_weights import StartWeights
 from driftwatch.topics.topic import Topic
 
 logger = logging.getLogger(__name__)

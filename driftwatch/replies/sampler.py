@@ -14,8 +14,8 @@ import numpy as np
 from driftwatch.errors import BaselineError, ProbeError
 from driftwatch.host.adapters import Reference, find_reference
 from driftwatch.host.identity import same_model
-from driftwatch.probes.draws import IN_PROCESS, Interviewer
-from driftwatch.probes.engine import Engine
+from driftwatch.replies.draws import IN_PROCESS, Interviewer
+from driftwatch.replies.vllm import Engine
 
 logger = logging.getLogger(__name__)
 

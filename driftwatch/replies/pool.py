@@ -17,8 +17,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from driftwatch.host.ranks import num_ranks
-from driftwatch.probes.draws import Draw, draw
-from driftwatch.probes.sampling import Reply
+from driftwatch.replies.draws import Draw, draw
+from driftwatch.replies.sampling import Reply
 from driftwatch.topics.topic import Topic
 
 logger = logging.getLogger(__name__)

@@ -20,8 +20,8 @@ from driftwatch.chat.format import ChatFormat
 from driftwatch.errors import ConfigError, ProbeError
 from driftwatch.host.ranks import num_ranks
 from driftwatch.host.wrappers import model_stop_ids
-from driftwatch.probes.decoder import DecodingWay, Writer, batches_of
-from driftwatch.probes.decoding_trial import prove_decoding
+from driftwatch.replies.decoder import DecodingWay, Writer, batches_of
+from driftwatch.replies.decoding_trial import prove_decoding
 from driftwatch.scoring.memory import is_out_of_memory
 
 logger = logging.getLogger(__name__)

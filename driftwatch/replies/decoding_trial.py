@@ -28,7 +28,7 @@ from driftwatch.host.lockstep import in_step, is_sharded
 from driftwatch.host.ranks import broadcast, together
 from driftwatch.host.switches import switches
 from driftwatch.host.wrappers import unwrapped
-from driftwatch.probes.decoder import DecodingWay, Writer
+from driftwatch.replies.decoder import DecodingWay, Writer
 from driftwatch.scoring.memory import is_out_of_memory
 
 logger = logging.getLogger(__name__)

@@ -17,10 +17,10 @@ from driftwatch.host.ranks import num_ranks, rank
 from driftwatch.host.sharding import is_tensor_parallel
 from driftwatch.host.wrappers import model_stop_ids
 from driftwatch.judges.judge import Asked, Order
-from driftwatch.probes.decoder import DecodingWay, most_batches
-from driftwatch.probes.decoding_trial import Proved, prove_decoding
-from driftwatch.probes.engine import Engine, written
-from driftwatch.probes.sampling import Decoding, Reply, sample
+from driftwatch.replies.decoder import DecodingWay, most_batches
+from driftwatch.replies.decoding_trial import Proved, prove_decoding
+from driftwatch.replies.sampling import Decoding, Reply, sample
+from driftwatch.replies.vllm import Engine, written
 from driftwatch.scoring.shares import dealt, spread
 from driftwatch.topics.topic import Item, Topic
 

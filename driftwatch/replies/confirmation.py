@@ -8,7 +8,7 @@ from driftwatch.chat.format import Wrap
 from driftwatch.errors import ConfigError
 from driftwatch.evidence.power import NORMAL_DRAWS, WATCHED_DRAWS
 from driftwatch.judges.judge import Judge
-from driftwatch.probes.sampling import Decoding
+from driftwatch.replies.sampling import Decoding
 
 KeepStart = Literal["memory", "disk"]
 MIN_DRAWS = 4  # a topic, where the budget is short; fewer say nothing for a look's fixed cost
