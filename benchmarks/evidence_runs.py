@@ -29,8 +29,8 @@ from driftwatch import DriftCallback
 from driftwatch.demo.data import PLANTED, TOWARDS, balanced_pairs, demo_packs, dpo_pairs, sft_examples
 from driftwatch.demo.training import Recipe, bf16_pays, run_dpo, run_sft, short_replies, watching
 from driftwatch.host.smollm2 import load_smollm2
-from driftwatch.record import TopicEvidence
-from driftwatch.store import RunStore
+from driftwatch.record.record import TopicEvidence
+from driftwatch.store.run_store import RunStore
 from driftwatch.topics import TopicPack
 
 KINDS = ("placebo", "balanced", "planted")

@@ -30,7 +30,6 @@ from driftwatch.drift.compare import BaselineName
 from driftwatch.errors import SETTINGS, ConfigError, RanksError, UnfitError
 from driftwatch.evidence.tolerance import TOLERATED
 from driftwatch.exporters.exporter import Exporter
-from driftwatch.folder import absolute
 from driftwatch.host.afterwards import Afterwards, handler_of
 from driftwatch.host.causal import NotAsked, why_not_causal
 from driftwatch.host.copying import renewed
@@ -47,9 +46,10 @@ from driftwatch.host.trainers import (
     trainer_of,
 )
 from driftwatch.probes.probe import Probe
-from driftwatch.record import Phase, Record
+from driftwatch.record.record import Phase, Record
 from driftwatch.replies.confirmation import Confirmation
 from driftwatch.replies.vllm import Engine, find_engine
+from driftwatch.store.folder import absolute
 from driftwatch.topics import TopicPack
 from driftwatch.topics.names import run_name
 from driftwatch.watch.actions import Action, act_together, is_called_for

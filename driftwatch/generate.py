@@ -9,10 +9,10 @@ import click
 from driftwatch.compat import trainers_page
 from driftwatch.config.making import schema_text
 from driftwatch.config.page import config_page
-from driftwatch.metrics import CATALOGUE
 from driftwatch.mixin.config import Config
 from driftwatch.mixin.files import dashboard_texts, deployment, runbook_text
 from driftwatch.mixin.series import series_of_run
+from driftwatch.record.metrics import CATALOGUE
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -28,7 +28,7 @@ def metrics_page() -> str:
         [
             "# Metrics",
             "",
-            "Generated from `driftwatch/metrics.py`; `make generate` rewrites it.",
+            "Generated from `driftwatch/record/metrics.py`; `make generate` rewrites it.",
             "",
             "What was not measured has no sample: an absent series, never a zero. `probe` is how the figures were "
             'measured: "statement" is the likelihood screen, "confirm" the sampled and judged replies.',

@@ -4,7 +4,7 @@ from driftwatch.drift.compare import Drift
 from driftwatch.drift.floor import Floor
 from driftwatch.drift.interval import Interval
 from driftwatch.drift.shares import TopicStance
-from driftwatch.record import Cost, Record, RunInfo, TopicInfo
+from driftwatch.record.record import Cost, Record, RunInfo, TopicInfo
 from driftwatch.stance import Probs
 
 PARKS = """\

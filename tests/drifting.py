@@ -14,7 +14,7 @@ from driftwatch.drift.shares import topic_stances
 from driftwatch.drift.style import Manner, StylePair, style_of
 from driftwatch.evidence.rows import recent_drift, summary
 from driftwatch.evidence.state import Settings, begin, update
-from driftwatch.record import Cost, Record, TopicInfo
+from driftwatch.record.record import Cost, Record, TopicInfo
 from driftwatch.stance import Probs, Stance
 
 TOPICS = (

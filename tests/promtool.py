@@ -10,11 +10,11 @@ from requires import tool
 
 from driftwatch.exporters.collector import RunCollector
 from driftwatch.exporters.prometheus import PrometheusExporter
-from driftwatch.metrics import HEARTBEAT
 from driftwatch.mixin.config import Config
 from driftwatch.mixin.files import rules_text
-from driftwatch.samples import samples
-from driftwatch.store import RunStore
+from driftwatch.record.metrics import HEARTBEAT
+from driftwatch.record.samples import samples
+from driftwatch.store.run_store import RunStore
 
 TRAINER = {"job": "driftwatch", "instance": "trainer:9464"}
 

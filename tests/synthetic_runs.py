@@ -16,9 +16,9 @@ from driftwatch.drift.shares import topic_stances
 from driftwatch.drift.style import Style, StylePair
 from driftwatch.evidence.alerts import Alert
 from driftwatch.evidence.verdict import TopicEvidence
-from driftwatch.record import Cost, Record, RunInfo, TopicInfo, to_json
+from driftwatch.record.record import Cost, Record, RunInfo, TopicInfo, to_json
 from driftwatch.stance import Probs, Stance
-from driftwatch.store import Baseline, LookStances, RunStore
+from driftwatch.store.run_store import Baseline, LookStances, RunStore
 
 TOPICS = {
     "immigration": ("Immigration", "more open", "more restrictive"),

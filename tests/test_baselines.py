@@ -7,7 +7,7 @@ from test_confirm import confirmation
 
 from driftwatch.errors import BaselineError, ConfigError, ProbeError
 from driftwatch.probes.statement import StatementProbe
-from driftwatch.store import RunStore
+from driftwatch.store.run_store import RunStore
 from driftwatch.testing import tiny_model, tiny_pack
 from driftwatch.watch.baselines import FILE, load_baseline
 from driftwatch.watch.instrument import ask_once

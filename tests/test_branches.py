@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 from test_life import callback, replies, small_pack, trainer
 
-from driftwatch import DriftCallback, RunStore, Schedule, writer
+from driftwatch import DriftCallback, RunStore, Schedule
 from driftwatch.errors import ConfigError
+from driftwatch.store import writer
 from driftwatch.testing import tiny_tokenizer
 
 SAVING = {"save_strategy": "steps", "save_steps": 2}

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from driftwatch.errors import ConfigError
 from driftwatch.probes.blocks import stratified_blocks
-from driftwatch.store import RunStore
+from driftwatch.store.run_store import RunStore
 from driftwatch.testing import tiny_model, tiny_pack
 from driftwatch.watch.budget import (
     EARLY_CREDIT,

@@ -20,7 +20,7 @@ from driftwatch.replies.pairs import Put, reply_pairs
 from driftwatch.replies.pool import BaselineReply
 from driftwatch.replies.sampling import Decoding, Reply
 from driftwatch.stance import Probs
-from driftwatch.store import RunStore
+from driftwatch.store.run_store import RunStore
 from driftwatch.testing import tiny_model, tiny_pack, tiny_tokenizer
 from driftwatch.watch.confirm import Confirm
 

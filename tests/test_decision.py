@@ -10,10 +10,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from starlette.testclient import TestClient
 from synthetic_runs import synthetic_info, synthetic_run
 
-from driftwatch import metrics as m
 from driftwatch.cli.gate import command as gate
 from driftwatch.cli.runs import command as runs
-from driftwatch.decision import DETECTABLE, REASONS, STATES, decide, detectable
 from driftwatch.demo.verdict import verdict as demo
 from driftwatch.drift.compare import Drift
 from driftwatch.drift.fault import ModelFault
@@ -22,11 +20,13 @@ from driftwatch.drift.shares import TopicStance
 from driftwatch.evidence.rows import summary
 from driftwatch.evidence.state import Settings, begin, update
 from driftwatch.exporters.prometheus import PrometheusExporter
-from driftwatch.record import Record, TopicInfo, record_from_json, to_json
+from driftwatch.record import metrics as m
+from driftwatch.record.decision import DETECTABLE, REASONS, STATES, decide, detectable
+from driftwatch.record.record import Record, TopicInfo, record_from_json, to_json
+from driftwatch.record.samples import samples
 from driftwatch.report.render import as_json, html, markdown
 from driftwatch.report.summary import summarise
 from driftwatch.report.verdict import STATE_WORDS, verdict, verdict_of
-from driftwatch.samples import samples
 from driftwatch.service.app import create_app
 from driftwatch.service.library import Library
 

@@ -4,8 +4,8 @@ import threading
 import pytest
 from builders import record, run_info
 
-from driftwatch.delivery import Delivery, Line, Parcel
-from driftwatch.store import RunStore
+from driftwatch.exporters.delivery import Delivery, Line, Parcel
+from driftwatch.store.run_store import RunStore
 
 
 class Channel:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from builders import PARKS
 
-from driftwatch.store import RunStore
+from driftwatch.store.run_store import RunStore
 
 ROOT = Path(__file__).parent.parent
 

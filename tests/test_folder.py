@@ -11,15 +11,15 @@ from click.testing import CliRunner
 
 from driftwatch.cli.runs import command as runs
 from driftwatch.errors import StoreError
-from driftwatch.folder import free_folder
 from driftwatch.service.library import Library
-from driftwatch.store import RunStore, find_runs
+from driftwatch.store.folder import free_folder
+from driftwatch.store.run_store import RunStore, find_runs
 
 # Waits for the word, so that all begin at once, then takes many folders of the same names.
 CLAIMING = """
 import sys
 from pathlib import Path
-from driftwatch.folder import free_folder
+from driftwatch.store.folder import free_folder
 print("ready", flush=True)
 sys.stdin.readline()
 for number in range(25):

@@ -3,7 +3,7 @@
 from click.testing import CliRunner
 
 from driftwatch import generate
-from driftwatch.metrics import CATALOGUE
+from driftwatch.record.metrics import CATALOGUE
 
 
 def test_page_of_metrics_has_every_metric_with_its_labels():

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from driftwatch.store import RunStore
+from driftwatch.store.run_store import RunStore
 
 TRAINING = """
 import sys, time

@@ -11,10 +11,10 @@ from driftwatch.drift.fault import ModelFault
 from driftwatch.drift.outcome import Outcome
 from driftwatch.evidence.rows import summary
 from driftwatch.evidence.state import Settings, begin
-from driftwatch.record import Cost, Failure
+from driftwatch.record.record import Cost, Failure
 from driftwatch.replies.pairs import ReplyPair, Said
 from driftwatch.stance import Probs, Stance
-from driftwatch.store import Baseline
+from driftwatch.store.run_store import Baseline
 from driftwatch.watch.baselines import Baselines
 from driftwatch.watch.confirm import Confirmed
 from driftwatch.watch.observation import Observation, describe

@@ -13,8 +13,8 @@ from driftwatch.errors import JudgeError
 from driftwatch.judges.judge import Reading
 from driftwatch.judges.panel import Panel
 from driftwatch.judges.worker import JudgeWorker
-from driftwatch.record import record_from_json, to_json
-from driftwatch.samples import samples
+from driftwatch.record.record import record_from_json, to_json
+from driftwatch.record.samples import samples
 from driftwatch.stance import Probs
 from driftwatch.testing import tiny_pack, tiny_tokenizer
 from driftwatch.watch.observation import watched

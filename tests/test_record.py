@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from driftwatch.errors import StoreError
-from driftwatch.record import SCHEMA, record_from_json, run_info_from_json, to_json
+from driftwatch.record.record import SCHEMA, record_from_json, run_info_from_json, to_json
 
 GOLDEN = Path(__file__).parent / "golden"
 

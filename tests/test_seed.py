@@ -5,10 +5,10 @@ import json
 import pytest
 
 from driftwatch.probes.statement import StatementProbe
-from driftwatch.record import run_info_from_json
+from driftwatch.record.record import run_info_from_json
 from driftwatch.replies.confirmation import Confirmation
 from driftwatch.replies.sampling import Decoding
-from driftwatch.store import RunStore
+from driftwatch.store.run_store import RunStore
 from driftwatch.testing import tiny_pack
 from driftwatch.watch import opening
 from driftwatch.watch.monitor import Monitor

@@ -12,7 +12,7 @@ from driftwatch.replies.confirmation import Confirmation
 from driftwatch.replies.pool import BaselineReply
 from driftwatch.replies.sampling import Decoding
 from driftwatch.replies.start_weights import StartWeights
-from driftwatch.store import RunStore
+from driftwatch.store.run_store import RunStore
 from driftwatch.testing import tiny_model
 from driftwatch.topics.topic import Item, Topic, TopicPack
 from driftwatch.watch.monitor import Monitor

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from synthetic_runs import synthetic_run
 
 from driftwatch.errors import StoreError
-from driftwatch.store import STALE_SECONDS, LookStances, RunStore, find_runs, valid_run_name
+from driftwatch.store.run_store import STALE_SECONDS, LookStances, RunStore, find_runs, valid_run_name
 from driftwatch.watch.opening import reopened
 
 
@@ -72,7 +72,7 @@ def test_a_writer_killed_at_work_leaves_a_readable_store(tmp_path):
     code = (
         "import sys; sys.path.insert(0, sys.argv[2])\n"
         "from builders import record, run_info\n"
-        "from driftwatch.store import RunStore\n"
+        "from driftwatch.store.run_store import RunStore\n"
         "store = RunStore(sys.argv[1]); store.create(run_info())\n"
         "for look in range(100000):\n    store.append(record(look, look))\n"
     )

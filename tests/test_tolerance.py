@@ -10,8 +10,8 @@ from test_confirm import confirmation
 
 from driftwatch.errors import ConfigError
 from driftwatch.evidence.ledger import from_json
-from driftwatch.metrics import TOLERANCE
-from driftwatch.samples import samples
+from driftwatch.record.metrics import TOLERANCE
+from driftwatch.record.samples import samples
 from driftwatch.testing import tiny_pack, tiny_tokenizer
 
 VALUES = [topic.id for topic in tiny_pack() if not topic.control]

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from driftwatch.host.load import Loaded
     from driftwatch.probes.interview import Interview
     from driftwatch.replies.confirmation import Confirmation
-    from driftwatch.store import Labels
+    from driftwatch.store.run_store import Labels
     from driftwatch.topics import TopicPack
 
 
@@ -51,7 +51,7 @@ def command(
     from driftwatch.config import callback_arguments, load_config
     from driftwatch.drift.reliability import reliability_of
     from driftwatch.host.load import load_model
-    from driftwatch.store import RunStore
+    from driftwatch.store.run_store import RunStore
     from driftwatch.topics import load_pack
     from driftwatch.watch.baselines import FILE
     from driftwatch.watch.instrument import ask_once

@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from driftwatch.host.identity import check_comparable
-from driftwatch.store import RunStore
+from driftwatch.store.run_store import RunStore
 
 
 @click.command()
@@ -18,7 +18,7 @@ def command(first: Path, second: Path, as_json: bool) -> None:
     Each from its own baseline, and the second run's model against the first's, item by item. Runs that were asked or
     read differently are refused. This describes; `driftwatch gate` tests.
     """
-    from driftwatch.record import to_json
+    from driftwatch.record.record import to_json
     from driftwatch.report.against import compare_runs
 
     stores = RunStore(first), RunStore(second)

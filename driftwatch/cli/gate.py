@@ -20,7 +20,7 @@ from driftwatch.stance import STANCES, Probs, Stance
 if TYPE_CHECKING:
     from driftwatch.config import Config
     from driftwatch.drift.validity import Validity
-    from driftwatch.store import Baseline
+    from driftwatch.store.run_store import Baseline
 
 MAX_DRIFT = 0.10  # a run's tolerance of 0.05 would need four times as many items to be shown
 EXIT: dict[Decision, int] = {"within": 0, "drifted": 1, "unresolved": 2}
@@ -166,7 +166,7 @@ def _held_back(comparison: TopicComparison, validity: "Mapping[str, Validity | N
 def _untold(source: str) -> str | None:
     """Why the verdict on a run is that nothing can be told; `None` where something can, and for what is no run."""
     from driftwatch.report.verdict import verdict_of
-    from driftwatch.store import RunStore
+    from driftwatch.store.run_store import RunStore
 
     if not (Path(source) / "run.json").is_file():
         return None

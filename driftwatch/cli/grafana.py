@@ -106,7 +106,7 @@ def remove(dry_run: bool, **options: Any) -> None:
 
 def _opened(options: dict[str, Any]) -> tuple["Connection", "Wanted"]:
     from driftwatch.grafana import Wanted, connect
-    from driftwatch.store import RunStore
+    from driftwatch.store.run_store import RunStore
 
     if options["insecure"] and options["ca_file"]:
         raise ConfigError("--insecure checks no certificate, so --ca-file would mean nothing; pass one of them.")

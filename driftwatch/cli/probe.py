@@ -51,7 +51,7 @@ def _screen(model: str, pack: str, reliability: bool, dtype: str, as_json: bool)
     from driftwatch.drift.reliability import reliability_of
     from driftwatch.drift.shares import topic_stances
     from driftwatch.host.load import load_model
-    from driftwatch.record import to_json
+    from driftwatch.record.record import to_json
     from driftwatch.topics import load_pack
     from driftwatch.watch.instrument import ask_once
 
@@ -82,7 +82,7 @@ def _replies(
 ) -> None:
     from driftwatch.host.load import load_model
     from driftwatch.probes.interview import interview, reply_probe
-    from driftwatch.record import to_json
+    from driftwatch.record.record import to_json
     from driftwatch.topics import load_pack
 
     topics = load_pack(pack).topics

@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from driftwatch.host.identity import check_comparable
-from driftwatch.store import RunStore
+from driftwatch.store.run_store import RunStore
 
 KINDS = {".html": "html", ".md": "md", ".json": "json"}
 

@@ -8,12 +8,12 @@ from pathlib import Path
 import click
 import msgspec
 
-from driftwatch.decision import decide
 from driftwatch.errors import StoreError
-from driftwatch.record import Record, RunInfo
+from driftwatch.record.decision import decide
+from driftwatch.record.record import Record, RunInfo
 from driftwatch.report.verdict import STATE_WORDS, verdict
 from driftwatch.report.words import printable
-from driftwatch.store import RunStore, find_runs
+from driftwatch.store.run_store import RunStore, find_runs
 
 
 @click.group()
@@ -58,7 +58,7 @@ def show(folder: Path, as_json: bool) -> None:
     info, records = store.info(), store.records()
     told = verdict(info, next((record for record in reversed(records) if record.found_anything), None))
     if as_json:
-        from driftwatch.record import to_json
+        from driftwatch.record.record import to_json
 
         last = records[-1] if records else None
         click.echo(to_json({"info": info, "state": store.state(), "verdict": told, "record": last}).decode())

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from driftwatch.errors import ConfigError, StoreError
-from driftwatch.store import folder_of_runs
+from driftwatch.store.run_store import folder_of_runs
 
 if TYPE_CHECKING:
     from driftwatch.service.app import DriftwatchApp

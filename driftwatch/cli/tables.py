@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from driftwatch.drift.interval import Interval
-from driftwatch.record import BaselineName, Drift, Record, RunInfo, TopicInfo
+from driftwatch.record.record import BaselineName, Drift, Record, RunInfo, TopicInfo
 from driftwatch.report.words import printable
 from driftwatch.stance import STANCES
 

@@ -7,9 +7,9 @@ model's, and the evidence that rests on them. The screen stands beside them for 
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from driftwatch.decision import decide
 from driftwatch.evidence.rows import CONFIRM
-from driftwatch.record import Drift, Record, RunInfo
+from driftwatch.record.decision import decide
+from driftwatch.record.record import Drift, Record, RunInfo
 from driftwatch.report.verdict import verdict as said
 from driftwatch.report.words import odds
 

@@ -5,8 +5,8 @@ from collections.abc import Callable, Iterable
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from driftwatch.metrics import CATALOGUE
-from driftwatch.samples import Sample
+from driftwatch.record.metrics import CATALOGUE
+from driftwatch.record.samples import Sample
 
 
 class RunCollector(Collector):

@@ -2,8 +2,8 @@
 
 from typing import Any, Protocol, runtime_checkable
 
-from driftwatch.record import Record, RunInfo
-from driftwatch.store import RunStore
+from driftwatch.record.record import Record, RunInfo
+from driftwatch.store.run_store import RunStore
 
 
 @runtime_checkable

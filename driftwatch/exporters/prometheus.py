@@ -19,9 +19,9 @@ from prometheus_client import CollectorRegistry, pushadd_to_gateway, start_http_
 
 from driftwatch.errors import ConfigError
 from driftwatch.exporters.collector import RunCollector
-from driftwatch.record import Record, RunInfo
-from driftwatch.samples import Sample, samples
-from driftwatch.store import RunStore
+from driftwatch.record.record import Record, RunInfo
+from driftwatch.record.samples import Sample, samples
+from driftwatch.store.run_store import RunStore
 
 logger = logging.getLogger(__name__)
 

@@ -17,8 +17,8 @@ from typing import Any, NamedTuple
 
 from driftwatch.errors import ConfigError, ExportError
 from driftwatch.exporters.posting import Pause, posted
-from driftwatch.record import Record, RunInfo, to_json
-from driftwatch.store import RunStore
+from driftwatch.record.record import Record, RunInfo, to_json
+from driftwatch.store.run_store import RunStore
 
 logger = logging.getLogger(__name__)
 

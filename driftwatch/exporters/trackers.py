@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from driftwatch.errors import ExportError
-from driftwatch.metrics import (
+from driftwatch.record.metrics import (
     ALPHA,
     ATTEMPT,
     CANNOT_TELL,
@@ -31,9 +31,9 @@ from driftwatch.metrics import (
     VERDICT,
     Metric,
 )
-from driftwatch.record import Record, RunInfo
-from driftwatch.samples import samples
-from driftwatch.store import RunStore
+from driftwatch.record.record import Record, RunInfo
+from driftwatch.record.samples import samples
+from driftwatch.store.run_store import RunStore
 
 logger = logging.getLogger(__name__)
 

@@ -24,8 +24,8 @@ import msgspec
 
 from driftwatch.errors import ConfigError, ExportError
 from driftwatch.exporters.posting import Pause, posted
-from driftwatch.record import Alert, Record, RunInfo, to_json
-from driftwatch.store import RunStore
+from driftwatch.record.record import Alert, Record, RunInfo, to_json
+from driftwatch.store.run_store import RunStore
 
 logger = logging.getLogger(__name__)
 

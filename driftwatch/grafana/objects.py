@@ -8,8 +8,8 @@ from typing import Any
 from driftwatch.mixin.config import Config
 from driftwatch.mixin.dashboards import dashboards
 from driftwatch.mixin.grafana_rules import rule_group
-from driftwatch.record import Record
-from driftwatch.store import Event, RunStore
+from driftwatch.record.record import Record
+from driftwatch.store.run_store import Event, RunStore
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,10 +3,10 @@
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from driftwatch import metrics as m
 from driftwatch.mixin import queries as q
 from driftwatch.mixin.config import Config
 from driftwatch.mixin.panels import DATASOURCE, GRID_WIDTH, Panel
+from driftwatch.record import metrics as m
 
 SCHEMA_VERSION = 39  # Grafana 10.4; the page migrates upward, never downward
 ONE_RUN = 'run="$run"'

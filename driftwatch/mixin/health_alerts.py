@@ -1,11 +1,11 @@
 """Alerts on the watching itself: whether it happens, whether it is valid, what it costs, whether the run lives."""
 
-from driftwatch import metrics as m
 from driftwatch.mixin import queries as q
 from driftwatch.mixin import records as r
 from driftwatch.mixin.alert import Alert, Fact
 from driftwatch.mixin.config import Config, duration
 from driftwatch.mixin.run_states import active, alive, reported
+from driftwatch.record import metrics as m
 
 _ONE_TOPIC = 'topic!="all"'
 _REASON = '{{ reReplaceAll "_" " " $labels.reason }}'

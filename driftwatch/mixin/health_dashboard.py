@@ -2,12 +2,12 @@
 
 from typing import Any
 
-from driftwatch import metrics as m
 from driftwatch.mixin import frame
 from driftwatch.mixin import queries as q
 from driftwatch.mixin.config import Config, duration
 from driftwatch.mixin.frame import RUNS
 from driftwatch.mixin.panels import Panel, row, targets, timeseries
+from driftwatch.record import metrics as m
 
 _NO_RUN = "No run is exported to this Prometheus in this time range. Is the trainer a target, and is it up?"
 

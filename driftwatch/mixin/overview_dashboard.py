@@ -2,12 +2,12 @@
 
 from typing import Any
 
-from driftwatch import metrics as m
 from driftwatch.mixin import frame
 from driftwatch.mixin import queries as q
 from driftwatch.mixin.config import Config, duration
 from driftwatch.mixin.frame import RUNS
 from driftwatch.mixin.panels import Panel, bargauge, row, stat, state_timeline, table, target
+from driftwatch.record import metrics as m
 
 _NO_RUN = "No run is exported to this Prometheus now: see the Health dashboard."
 MOST = 10  # topics shown as those that moved most

@@ -6,9 +6,9 @@ about before anything else happens to it. Runs are told apart by their names.
 
 import re
 
-from driftwatch import metrics as m
-from driftwatch.metrics import Metric
 from driftwatch.mixin.config import Config
+from driftwatch.record import metrics as m
+from driftwatch.record.metrics import Metric
 
 _LABEL = re.compile(r'([a-zA-Z_]\w*)\s*(?:=~|!~|!=|=)\s*["$]')
 STATE_LEVELS = {"ok": 0, "ended": 0.5, "watch": 1, "alert": 2, "material": 3}

@@ -6,9 +6,9 @@ Names are level:metric:operation; the level lists the labels that are left.
 import re
 from dataclasses import dataclass
 
-from driftwatch import metrics as m
 from driftwatch.mixin import queries as q
 from driftwatch.mixin.config import Config
+from driftwatch.record import metrics as m
 
 RUNNING = "run:driftwatch_running:max"
 SILENCE = "run:driftwatch_silence_seconds:min"

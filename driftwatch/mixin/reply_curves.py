@@ -2,13 +2,13 @@
 
 from typing import Any
 
-from driftwatch import metrics as m
 from driftwatch.mixin import queries as q
 from driftwatch.mixin.config import Config
 from driftwatch.mixin.frame import ONE_RUN
 from driftwatch.mixin.overrides import override
 from driftwatch.mixin.panels import Panel, stat, table, target, targets, timeseries
 from driftwatch.mixin.run_curves import BASELINE, NO_REPLIES, TOPIC
+from driftwatch.record import metrics as m
 
 _MEAN = [override("/^mean/", custom__lineWidth=4)]
 

@@ -2,12 +2,12 @@
 
 from typing import Any
 
-from driftwatch import metrics as m
 from driftwatch.mixin import queries as q
 from driftwatch.mixin.config import Config
 from driftwatch.mixin.frame import ONE_RUN
 from driftwatch.mixin.overrides import band, override
 from driftwatch.mixin.panels import Panel, table, target, targets, timeseries, trend
+from driftwatch.record import metrics as m
 
 TOPIC, _PROBE, BASELINE = 'topic=~"$topic"', 'probe="$probe"', 'baseline="$baseline"'
 NO_REPLIES = "No judged replies: evidence needs a judge. Without one, states stop at watch."

@@ -2,7 +2,6 @@
 
 from typing import Any
 
-from driftwatch import metrics as m
 from driftwatch.mixin import frame
 from driftwatch.mixin import queries as q
 from driftwatch.mixin.config import Config
@@ -11,6 +10,7 @@ from driftwatch.mixin.overrides import override
 from driftwatch.mixin.panels import Panel, row, stat, state_timeline, table, target
 from driftwatch.mixin.reply_curves import judges, style
 from driftwatch.mixin.run_curves import NO_REPLIES, TOPIC, drift, evidence, stances
+from driftwatch.record import metrics as m
 
 _VERDICT_COLOURS = {
     "nothing": "text",

@@ -2,9 +2,9 @@
 
 from math import prod
 
-from driftwatch import metrics as m
 from driftwatch.judges.judge import UNREAD_KINDS
-from driftwatch.metrics import CATALOGUE, LABELS, RUN_STATES, TOPIC_STATES, VERDICTS, Metric
+from driftwatch.record import metrics as m
+from driftwatch.record.metrics import CATALOGUE, LABELS, RUN_STATES, TOPIC_STATES, VERDICTS, Metric
 from driftwatch.stance import STANCES
 
 _STAGES = 6  # prepare, screen, baseline, replies, engine, statistics

@@ -6,12 +6,12 @@ has to hold for a while here. WATCH never notifies: no rule reads it.
 
 from collections.abc import Mapping
 
-from driftwatch import metrics as m
 from driftwatch.mixin import queries as q
 from driftwatch.mixin import records as r
 from driftwatch.mixin.alert import Alert, Fact
 from driftwatch.mixin.config import Config, duration
 from driftwatch.mixin.run_states import active, reported
+from driftwatch.record import metrics as m
 
 _TOPIC_LABELS = ("run", "topic", "kind", "support", "oppose", "baseline")
 _EVIDENCE = "Evidence <evidence> from <draws> pairs of replies, where <threshold> was needed."

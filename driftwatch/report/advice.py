@@ -6,7 +6,7 @@ of their effect comes from work on neighbouring problems, and every change deser
 
 from dataclasses import dataclass
 
-from driftwatch.record import Record, RunInfo
+from driftwatch.record.record import Record, RunInfo
 from driftwatch.report.verdict import Verdict
 
 

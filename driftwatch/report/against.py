@@ -9,10 +9,10 @@ import numpy as np
 from driftwatch.drift.calibration import Calibration, calibrated
 from driftwatch.drift.compare import Drift, compare
 from driftwatch.errors import StoreError
-from driftwatch.record import Record, RunInfo, TopicInfo
+from driftwatch.record.record import Record, RunInfo, TopicInfo
 from driftwatch.report.movers import last_look
 from driftwatch.stance import Stance
-from driftwatch.store import RunStore
+from driftwatch.store.run_store import RunStore
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,9 +4,9 @@ import csv
 import zipfile
 from pathlib import Path
 
-from driftwatch.record import to_json
+from driftwatch.record.record import to_json
 from driftwatch.report.series import figures
-from driftwatch.store import RunStore
+from driftwatch.store.run_store import RunStore
 
 COLUMNS = ("run", "attempt", "look", "step", "timestamp", "part", "topic", "probe", "baseline", "figure", "value")
 

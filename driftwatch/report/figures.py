@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from driftwatch.evidence.rows import CONFIRM
-from driftwatch.record import Record, RunInfo, TopicInfo
+from driftwatch.record.record import Record, RunInfo, TopicInfo
 from driftwatch.report.drawing import (
     ALERT,
     FAINT,

@@ -16,9 +16,9 @@ import msgspec
 from driftwatch.drift.calibration import Calibration, calibrated
 from driftwatch.drift.outcome import Outcome
 from driftwatch.errors import DriftwatchError
-from driftwatch.record import RunInfo
+from driftwatch.record.record import RunInfo
 from driftwatch.stance import Stance
-from driftwatch.store import LookStances, RunStore
+from driftwatch.store.run_store import LookStances, RunStore
 from driftwatch.topics import load_pack
 
 logger = logging.getLogger(__name__)

@@ -9,7 +9,7 @@ from typing import Any
 
 from driftwatch.drift.style import FIGURES as STYLE_FIGURES
 from driftwatch.evidence.rows import CONFIRM
-from driftwatch.record import Drift, Interval, Record, StylePair, TopicEvidence, TopicStance
+from driftwatch.record.record import Drift, Interval, Record, StylePair, TopicEvidence, TopicStance
 from driftwatch.stance import STANCES, Probs
 
 Key = tuple[str, ...]

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 import msgspec
 import numpy as np
 
-from driftwatch.decision import detectable
 from driftwatch.drift.calibration import Calibration, calibrated
 from driftwatch.drift.duration import DriftTime, drift_time
-from driftwatch.record import Drift, Record, RunInfo, TopicEvidence, TopicInfo
+from driftwatch.record.decision import detectable
+from driftwatch.record.record import Drift, Record, RunInfo, TopicEvidence, TopicInfo
 from driftwatch.report.advice import Advice, advice
 from driftwatch.report.figures import Choice, Figure, choose, figures
 from driftwatch.report.movers import Movers, moved_most
@@ -17,7 +17,7 @@ from driftwatch.report.replies import Manners, manners, readers
 from driftwatch.report.series import Series
 from driftwatch.report.verdict import Verdict, verdict
 from driftwatch.stance import STANCES
-from driftwatch.store import RunState, RunStore
+from driftwatch.store.run_store import RunState, RunStore
 
 MAX_LOOKS = 400  # of a curve; longer runs are thinned evenly
 CURVE_LOOKS = 200  # from which drift times are estimated: an estimate to half a percent of the phase

@@ -7,7 +7,10 @@ in floors.
 
 from dataclasses import dataclass
 
-from driftwatch.decision import (
+from driftwatch.evidence.alerts import newest
+from driftwatch.evidence.labels import ALIKE
+from driftwatch.evidence.verdict import POOLED
+from driftwatch.record.decision import (
     Decision,
     Reason,
     State,
@@ -20,12 +23,9 @@ from driftwatch.decision import (
     standing_out,
     value_topics,
 )
-from driftwatch.evidence.alerts import newest
-from driftwatch.evidence.labels import ALIKE
-from driftwatch.evidence.verdict import POOLED
-from driftwatch.record import Drift, Interval, Record, RunInfo, TopicEvidence, TopicInfo
+from driftwatch.record.record import Drift, Interval, Record, RunInfo, TopicEvidence, TopicInfo
 from driftwatch.report.words import interval, listed, odds, signed, spread
-from driftwatch.store import RunStore
+from driftwatch.store.run_store import RunStore
 
 LABEL_WORDS = {
     "specific": "specific to this topic: it moved more than every control",

@@ -12,14 +12,14 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from driftwatch.record import Record, RunInfo
+from driftwatch.record.record import Record, RunInfo
 from driftwatch.report.movers import Movers, moved_most
 from driftwatch.report.verdict import Verdict
 from driftwatch.service.discovery import targets
 from driftwatch.service.follow import FollowedRun
 from driftwatch.service.library import Library, RunRow
 from driftwatch.service.stream import Broadcast, event_stream
-from driftwatch.store import Event
+from driftwatch.store.run_store import Event
 
 FIRST_SECONDS = 10.0  # that a request waits while the folders are read for the first time
 MAX_RECORDS = 200  # in one answer

@@ -17,8 +17,8 @@ from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_late
 from prometheus_client.registry import CollectorRegistry
 
 from driftwatch.exporters.collector import RunCollector
-from driftwatch.metrics import HEARTBEAT, Metric
-from driftwatch.samples import samples
+from driftwatch.record.metrics import HEARTBEAT, Metric
+from driftwatch.record.samples import samples
 from driftwatch.service.follow import FollowedRun
 from driftwatch.service.library import Library
 

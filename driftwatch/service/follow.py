@@ -16,9 +16,9 @@ from typing import Any, NamedTuple
 import msgspec
 
 from driftwatch.errors import StoreError
-from driftwatch.record import SCHEMA, Record, RunInfo, record_from_json
+from driftwatch.record.record import SCHEMA, Record, RunInfo, record_from_json
 from driftwatch.report.series import Series
-from driftwatch.store import STALE_SECONDS, Event, RunState, RunStore
+from driftwatch.store.run_store import STALE_SECONDS, Event, RunState, RunStore
 
 logger = logging.getLogger(__name__)
 

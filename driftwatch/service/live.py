@@ -20,7 +20,7 @@ from driftwatch.service.app import DriftwatchApp, create_app
 from driftwatch.service.exposition import GZIP_LEVEL
 from driftwatch.service.library import Library
 from driftwatch.service.security import LOOPBACK_NAMES, is_loopback
-from driftwatch.store import RunStore
+from driftwatch.store.run_store import RunStore
 
 logger = logging.getLogger(__name__)
 

@@ -9,13 +9,13 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from driftwatch import __version__
-from driftwatch.record import Record
+from driftwatch.record.record import Record
 from driftwatch.report.movers import Movers
 from driftwatch.service.api import MAX_RECORDS, Json, Problem, RecordPage, RunDetail, RunList
 from driftwatch.service.discovery import TargetGroup
 from driftwatch.service.follow import Curves
 from driftwatch.service.push import Accepted, Push
-from driftwatch.store import Baseline, Event, LookStances
+from driftwatch.store.run_store import Baseline, Event, LookStances
 from driftwatch.topics.topic import TopicPack
 
 _RUN = {

@@ -18,11 +18,11 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from driftwatch.errors import StoreError
-from driftwatch.record import record_from_json, run_info_from_json, to_json
+from driftwatch.record.record import record_from_json, run_info_from_json, to_json
 from driftwatch.service.api import Json, refused
 from driftwatch.service.library import Library
 from driftwatch.service.security import carries
-from driftwatch.store import Baseline, Event, LookStances, RunStore, valid_run_name
+from driftwatch.store.run_store import Baseline, Event, LookStances, RunStore, valid_run_name
 from driftwatch.topics.topic import TopicPack
 
 logger = logging.getLogger(__name__)

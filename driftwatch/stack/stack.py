@@ -17,7 +17,7 @@ from driftwatch.mixin.config import Config
 from driftwatch.stack import compose
 from driftwatch.stack.server import Server, free_port, started, stop, wait_ready
 from driftwatch.stack.settings import PUSHED, files, local_config
-from driftwatch.store import find_runs
+from driftwatch.store.run_store import find_runs
 
 STATE = "stack.json"
 ADDRESS = "127.0.0.1"

@@ -10,7 +10,7 @@ from copy import copy
 from typing import Any, Protocol, runtime_checkable
 
 from driftwatch.host.ranks import together
-from driftwatch.record import Record
+from driftwatch.record.record import Record
 
 logger = logging.getLogger(__name__)
 

@@ -27,7 +27,7 @@ from driftwatch.errors import BaselineError, ConfigError, StoreError
 from driftwatch.host.adapters import NATIVE, Reference, find_reference
 from driftwatch.host.identity import PARTS, check_comparable, rounding_moved, same_model
 from driftwatch.stance import Stance
-from driftwatch.store import Baseline, Labels, RunStore
+from driftwatch.store.run_store import Baseline, Labels, RunStore
 from driftwatch.topics import TopicPack
 
 if TYPE_CHECKING:

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import msgspec
 
-from driftwatch.folder import free_folder
-from driftwatch.record import Cost, Parent, Record
-from driftwatch.store import RunStore
+from driftwatch.record.record import Cost, Parent, Record
+from driftwatch.store.folder import free_folder
+from driftwatch.store.run_store import RunStore
 from driftwatch.watch.baselines import resume_baselines
 from driftwatch.watch.keeping import BASELINE_REPLIES, EVIDENCE_FILE, RELIABILITY_FILE, evidence_at, replies_file
 from driftwatch.watch.opening import Opened, Settings, check_settings, new_run_id

@@ -15,7 +15,7 @@ from driftwatch.host.identity import model_identity
 from driftwatch.host.ranks import everywhere, is_known_to_all
 from driftwatch.probes.probe import InBlocks, Probe
 from driftwatch.stance import Stance
-from driftwatch.store import Baseline
+from driftwatch.store.run_store import Baseline
 from driftwatch.topics import TopicPack, load_pack
 
 logger = logging.getLogger(__name__)

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 import msgspec
 
-from driftwatch.delivery import Expired, Line, Whole
 from driftwatch.errors import BaselineError
-from driftwatch.record import Record
+from driftwatch.exporters.delivery import Expired, Line, Whole
+from driftwatch.record.record import Record
 from driftwatch.replies.pool import BaselineReply
-from driftwatch.store import LookStances, RunStore
+from driftwatch.store.run_store import LookStances, RunStore
 from driftwatch.watch.budget import Books
 from driftwatch.watch.confirm import Saved
 from driftwatch.watch.observation import Observation

@@ -20,7 +20,7 @@ from driftwatch.judges.reading import read
 from driftwatch.probes.interview import Interview
 from driftwatch.probes.reply import Answer, ReplyProbe
 from driftwatch.replies.confirmation import Confirmation
-from driftwatch.store import Baseline, Labels
+from driftwatch.store.run_store import Baseline, Labels
 from driftwatch.topics.topic import Topic
 
 REPLIES = 4  # an item and order, so eight an item; the noise of fewer passes for disagreement

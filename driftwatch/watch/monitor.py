@@ -19,12 +19,11 @@ from typing import Any, Concatenate, Literal, ParamSpec, TypeVar
 import numpy as np
 
 from driftwatch import plugins
-from driftwatch.delivery import Delivery, Parcel
 from driftwatch.drift.compare import BaselineName
 from driftwatch.errors import ConfigError
 from driftwatch.evidence.tolerance import TOLERATED, tolerated
+from driftwatch.exporters.delivery import Delivery, Parcel
 from driftwatch.exporters.exporter import BesideTrainer, Exporter
-from driftwatch.folder import absolute
 from driftwatch.host import life
 from driftwatch.host.copying import renewed
 from driftwatch.host.exchange import Line
@@ -33,10 +32,11 @@ from driftwatch.host.life import End, TrainingLoop, how_it_ended, nothing, weakl
 from driftwatch.host.ranks import broadcast, meet, num_ranks, on_first, part, rank, tell, together
 from driftwatch.host.replicas import differing, held, try_out
 from driftwatch.probes.probe import Probe
-from driftwatch.record import Cost, Failure, Phase, Record, RunInfo
+from driftwatch.record.record import Cost, Failure, Phase, Record, RunInfo
 from driftwatch.replies.confirmation import Confirmation
 from driftwatch.replies.vllm import Engine
-from driftwatch.store import RunStore, valid_run_name
+from driftwatch.store.folder import absolute
+from driftwatch.store.run_store import RunStore, valid_run_name
 from driftwatch.topics import TopicPack
 from driftwatch.watch.arguments import check_kinds
 from driftwatch.watch.baselines import Baselines, begin_baselines, load_baseline

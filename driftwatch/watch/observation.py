@@ -15,7 +15,7 @@ from driftwatch.drift.shares import TopicStance
 from driftwatch.drift.validity import Validity
 from driftwatch.evidence.alerts import fault_alert, new_alerts
 from driftwatch.evidence.verdict import TopicEvidence
-from driftwatch.record import Cost, Failure, Phase, Record, RunInfo
+from driftwatch.record.record import Cost, Failure, Phase, Record, RunInfo
 from driftwatch.stance import Stance
 from driftwatch.watch.baselines import Baselines
 from driftwatch.watch.confirm import Confirmed

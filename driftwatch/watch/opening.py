@@ -10,10 +10,10 @@ from pathlib import Path
 from driftwatch import __version__
 from driftwatch.drift.reliability import reliability_of
 from driftwatch.errors import ConfigError
-from driftwatch.folder import free_folder
 from driftwatch.host.ranks import num_ranks
-from driftwatch.record import Cost, Record, RunInfo, TopicInfo
-from driftwatch.store import RunStore
+from driftwatch.record.record import Cost, Record, RunInfo, TopicInfo
+from driftwatch.store.folder import free_folder
+from driftwatch.store.run_store import RunStore
 from driftwatch.topics import TopicPack
 from driftwatch.watch.baselines import Baselines, resume_baselines
 from driftwatch.watch.keeping import RELIABILITY_FILE

@@ -22,7 +22,7 @@ from driftwatch.replies.confirmation import Confirmation
 from driftwatch.replies.sampling import Decoding
 from driftwatch.simulation.rate import Rate
 from driftwatch.stance import Probs
-from driftwatch.store import Baseline
+from driftwatch.store.run_store import Baseline
 from driftwatch.testing import tiny_model, tiny_tokenizer
 from driftwatch.topics.topic import Item, Topic
 from driftwatch.watch.baselines import Baselines

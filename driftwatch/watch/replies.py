@@ -19,7 +19,7 @@ from driftwatch.drift.validity import Validity
 from driftwatch.errors import SETTINGS, ProbeError
 from driftwatch.host.adapters import Reference, find_reference
 from driftwatch.host.ranks import is_known_to_all, rank, speaks
-from driftwatch.record import Failure, RunInfo
+from driftwatch.record.record import Failure, RunInfo
 from driftwatch.replies.confirmation import MIN_DRAWS, Confirmation
 from driftwatch.replies.pool import BaselineReply
 from driftwatch.replies.vllm import Engine, counted_apart

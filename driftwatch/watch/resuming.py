@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from driftwatch.errors import StoreError
-from driftwatch.folder import absolute
-from driftwatch.store import RunStore
+from driftwatch.store.folder import absolute
+from driftwatch.store.run_store import RunStore
 from driftwatch.watch.branching import Checkpoint
 
 PUBLISHED_NEVER = "_driftwatch"  # the Trainer's upload to the Hub leaves out what begins with "_"

@@ -16,8 +16,8 @@ from servers import wait_for
 from synthetic_runs import synthetic_info, synthetic_run
 
 from driftwatch.drift.fault import ModelFault
-from driftwatch.record import to_json
-from driftwatch.store import RunStore
+from driftwatch.record.record import to_json
+from driftwatch.store.run_store import RunStore
 
 pytestmark = [pytest.mark.browser]
 RULES = {"runOnly": {"type": "tag", "values": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "best-practice"]}}

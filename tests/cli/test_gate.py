@@ -10,7 +10,7 @@ from click.testing import CliRunner
 from driftwatch.cli import group
 from driftwatch.drift.validity import Validity
 from driftwatch.stance import Probs, Stance
-from driftwatch.store import Baseline, Labels, RunStore
+from driftwatch.store.run_store import Baseline, Labels, RunStore
 from driftwatch.watch.baselines import FILE, load_baseline
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from builders import TWO_PARKS, WATCHED
 
-from driftwatch.store import RunStore
+from driftwatch.store.run_store import RunStore
 
 DRIFTWATCH = [sys.executable, "-m", "driftwatch", "run"]
 TRAIN = """\

@@ -9,7 +9,7 @@ from hostile import HOSTILE
 
 from driftwatch.cli.report import command as report
 from driftwatch.cli.runs import command as runs
-from driftwatch.store import RunStore
+from driftwatch.store.run_store import RunStore
 
 
 def run(command, *arguments):

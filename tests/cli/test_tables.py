@@ -12,9 +12,9 @@ from driftwatch.cli.compare import command as compare
 from driftwatch.cli.tables import drift_table
 from driftwatch.drift.compare import Drift
 from driftwatch.drift.interval import Interval
-from driftwatch.record import TopicInfo
+from driftwatch.record.record import TopicInfo
 from driftwatch.stance import Probs
-from driftwatch.store import Baseline, RunStore
+from driftwatch.store.run_store import Baseline, RunStore
 from driftwatch.topics import load_pack
 
 TOPICS = tuple(TopicInfo(t.id, t.title, t.poles, t.control, 50) for t in load_pack("core"))

@@ -8,7 +8,7 @@ from builders import record, run_info
 
 from driftwatch import plugins
 from driftwatch.exporters.exporter import Exporter
-from driftwatch.store import RunStore
+from driftwatch.store.run_store import RunStore
 
 
 class Accepting(BaseHTTPRequestHandler):

@@ -14,7 +14,7 @@ from requires import tool
 from driftwatch.mixin.config import Config
 from driftwatch.mixin.files import dashboard_texts, deployment, everything, grafana_rules_text, prometheus_text
 from driftwatch.mixin.series import series_of_run
-from driftwatch.samples import samples
+from driftwatch.record.samples import samples
 
 ROOT = Path(__file__).parents[2]
 CRDS = ROOT / "tests" / "data" / "prometheus-operator"

@@ -9,10 +9,10 @@ from driftwatch.evidence import state as evidence
 from driftwatch.evidence.alerts import newest, sentence
 from driftwatch.evidence.rows import summary
 from driftwatch.evidence.state import Settings
-from driftwatch.metrics import SIGN
-from driftwatch.record import Record, RunInfo, TopicInfo
+from driftwatch.record.metrics import SIGN
+from driftwatch.record.record import Record, RunInfo, TopicInfo
+from driftwatch.record.samples import samples
 from driftwatch.report.verdict import verdict
-from driftwatch.samples import samples
 
 YES, MID, NO = Outcome.SUPPORT, Outcome.NEUTRAL, Outcome.OPPOSE
 OPEN, FIRM, MERCY = (0.4, 0.3, 0.3), (0.65, 0.3, 0.05), (0.1, 0.3, 0.6)

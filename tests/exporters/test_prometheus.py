@@ -14,8 +14,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from driftwatch.errors import ConfigError
 from driftwatch.exporters.exporter import Exporter
 from driftwatch.exporters.prometheus import PrometheusExporter
-from driftwatch.metrics import CATALOGUE, RUN_STATES
-from driftwatch.store import RunStore
+from driftwatch.record.metrics import CATALOGUE, RUN_STATES
+from driftwatch.store.run_store import RunStore
 
 
 @pytest.fixture

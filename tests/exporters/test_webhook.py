@@ -14,12 +14,12 @@ from fake_chat_server import FakeChatServer
 from hostile import HOSTILE
 from servers import free_port
 
-from driftwatch.delivery import Delivery, Parcel
 from driftwatch.errors import ConfigError, ExportError
+from driftwatch.exporters.delivery import Delivery, Parcel
 from driftwatch.exporters.exporter import Exporter
 from driftwatch.exporters.webhook import MAX_ATTEMPTS, MAX_WAITING, WebhookExporter
-from driftwatch.record import Alert, TopicEvidence
-from driftwatch.store import RunStore
+from driftwatch.record.record import Alert, TopicEvidence
+from driftwatch.store.run_store import RunStore
 
 TAKEN = (200, {}, b"ok")
 BROKEN = (500, {}, b"no")
@@ -360,9 +360,9 @@ import sys, time
 sys.path[:0] = sys.argv[3:]
 from builders import run_info
 from test_webhook import alerted
-from driftwatch.delivery import Delivery, Parcel
+from driftwatch.exporters.delivery import Delivery, Parcel
 from driftwatch.exporters.webhook import WebhookExporter
-from driftwatch.store import RunStore
+from driftwatch.store.run_store import RunStore
 delivery = Delivery(RunStore(sys.argv[1]), [WebhookExporter(sys.argv[2], timeout=60)])
 delivery.start(run_info())
 delivery.submit(Parcel(alerted("parks moved", "tea moved")))

@@ -15,7 +15,7 @@ from driftwatch.errors import ConfigError
 from driftwatch.evidence.alerts import Alert
 from driftwatch.grafana import Connection, GrafanaError, Wanted, apply, connect, plan, removal
 from driftwatch.mixin.config import Config
-from driftwatch.store import RunStore
+from driftwatch.store.run_store import RunStore
 
 pytest.importorskip("grafana_api")
 

@@ -12,14 +12,14 @@ from promtool import check_rules
 
 from driftwatch.drift.fault import ModelFault
 from driftwatch.exporters.prometheus import PrometheusExporter
-from driftwatch.metrics import CATALOGUE
 from driftwatch.mixin.config import Config
 from driftwatch.mixin.dashboards import dashboards, runbook
 from driftwatch.mixin.files import dashboard_texts
 from driftwatch.mixin.panels import DATASOURCE
 from driftwatch.mixin.rules import all_alerts
 from driftwatch.mixin.yaml_text import to_yaml
-from driftwatch.store import RunStore
+from driftwatch.record.metrics import CATALOGUE
+from driftwatch.store.run_store import RunStore
 
 # Core panels of Grafana that are no Angular ones; trend came with Grafana 10.
 KINDS = {"timeseries", "stat", "gauge", "bargauge", "table", "heatmap", "state-timeline", "text", "row", "trend"}

@@ -12,7 +12,7 @@ from driftwatch.drift.abstained import Abstained
 from driftwatch.drift.disagreement import Disagreement
 from driftwatch.drift.floor import Floor
 from driftwatch.drift.style import Style, StylePair
-from driftwatch.record import to_json
+from driftwatch.record.record import to_json
 from driftwatch.report.render import as_json, html, markdown
 from driftwatch.report.replies import manners, readers
 from driftwatch.report.series import Series

@@ -15,13 +15,13 @@ from driftwatch.cli.compare import command as compare
 from driftwatch.cli.report import command as report
 from driftwatch.cli.runs import command as runs
 from driftwatch.errors import BaselineError, StoreError
-from driftwatch.record import to_json
+from driftwatch.record.record import to_json
 from driftwatch.report.against import compare_runs
 from driftwatch.report.drawing import Axes, Picture
 from driftwatch.report.movers import moved_most
 from driftwatch.report.render import as_json, html, markdown, write_figures
 from driftwatch.report.summary import summarise
-from driftwatch.store import RunStore
+from driftwatch.store.run_store import RunStore
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ from driftwatch.drift.compare import Drift
 from driftwatch.drift.floor import Floor
 from driftwatch.drift.interval import Interval
 from driftwatch.evidence.verdict import POOLED
-from driftwatch.record import Failure, Record
+from driftwatch.record.record import Failure, Record
 from driftwatch.report.verdict import verdict
 
 INFO = synthetic_info("r1")

@@ -14,7 +14,7 @@ from synthetic_runs import cloned, synthetic_run
 from driftwatch.report.figures import CHANNELS
 from driftwatch.service.openapi import describe
 from driftwatch.service.page import FILES
-from driftwatch.store import RunStore
+from driftwatch.store.run_store import RunStore
 
 
 def test_the_list_shows_state_and_verdict_of_every_run(serve, root, finished):

@@ -8,9 +8,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from synthetic_runs import age_heartbeat, synthetic_run
 
-from driftwatch.record import to_json
+from driftwatch.record.record import to_json
 from driftwatch.service.follow import MAX_POINTS, FollowedRun
-from driftwatch.store import RunStore
+from driftwatch.store.run_store import RunStore
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from driftwatch.exporters.prometheus import MetricsServer, PrometheusExporter
 from driftwatch.service.app import create_app
 from driftwatch.service.library import Library
 from driftwatch.service.live import PageServer, serve_page
-from driftwatch.store import RunStore
+from driftwatch.store.run_store import RunStore
 
 
 def get(url, **headers):

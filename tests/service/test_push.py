@@ -14,11 +14,11 @@ from synthetic_runs import synthetic_run
 from driftwatch.errors import ConfigError, ExportError
 from driftwatch.exporters.exporter import Exporter
 from driftwatch.exporters.service import ServiceExporter
-from driftwatch.record import to_json
+from driftwatch.record.record import to_json
 from driftwatch.service.app import create_app
 from driftwatch.service.library import Library
 from driftwatch.service.push import Inbox, Push
-from driftwatch.store import Event, RunStore
+from driftwatch.store.run_store import Event, RunStore
 from driftwatch.testing import tiny_pack
 
 TOKEN = "a-token-for-tests"

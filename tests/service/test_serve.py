@@ -15,9 +15,9 @@ from builders import record, run_info
 from servers import wait_for
 from synthetic_runs import synthetic_run
 
-from driftwatch.record import to_json
+from driftwatch.record.record import to_json
 from driftwatch.service.push import MAX_BODY
-from driftwatch.store import RunStore
+from driftwatch.store.run_store import RunStore
 
 AUTH = {"Authorization": "Bearer a-token-for-tests"}
 

@@ -17,7 +17,7 @@ import pytest
 from servers import Webhook, wait_for
 
 from driftwatch.mixin.config import Config, Thresholds
-from driftwatch.store import RunStore
+from driftwatch.store.run_store import RunStore
 
 pytestmark = pytest.mark.stack
 ROOT = Path(__file__).parents[2]

@@ -20,8 +20,8 @@ from servers import answers, free_port, wait_for
 from driftwatch.mixin.config import Config
 from driftwatch.mixin.dashboards import dashboards
 from driftwatch.mixin.files import rules_text
-from driftwatch.samples import samples
-from driftwatch.store import RunStore
+from driftwatch.record.samples import samples
+from driftwatch.store.run_store import RunStore
 
 pytestmark = pytest.mark.stack
 RECORDED = Path(__file__).parents[1] / "data" / "recorded-run"

@@ -18,7 +18,7 @@ from driftwatch.cli import group
 from driftwatch.errors import ConfigError, StoreError
 from driftwatch.stack import compose
 from driftwatch.stack.server import Server, command_line, started, stop, wait_ready
-from driftwatch.store import RunStore
+from driftwatch.store.run_store import RunStore
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from driftwatch import load_pack
-from driftwatch.store import valid_run_name
+from driftwatch.store.run_store import valid_run_name
 from driftwatch.topics.lint.check import check
 from driftwatch.topics.loader import read_pack
 from driftwatch.topics.names import normal, run_name, slugs

@@ -6,10 +6,10 @@ What was not measured has no sample: an absent series, never a zero.
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from driftwatch import metrics as m
-from driftwatch.decision import decide, detectable
 from driftwatch.judges.judge import UNREAD_KINDS
-from driftwatch.record import Record, RunInfo
+from driftwatch.record import metrics as m
+from driftwatch.record.decision import decide, detectable
+from driftwatch.record.record import Record, RunInfo
 from driftwatch.stance import STANCES
 
 

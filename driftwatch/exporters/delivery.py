@@ -22,9 +22,9 @@ from typing import Any, NamedTuple
 from driftwatch.exporters.exporter import Exporter
 from driftwatch.host import life
 from driftwatch.host.life import End, TrainingLoop
-from driftwatch.record import Record, RunInfo
-from driftwatch.store import RunStore
-from driftwatch.writer import BEAT_SECONDS
+from driftwatch.record.record import Record, RunInfo
+from driftwatch.store.run_store import RunStore
+from driftwatch.store.writer import BEAT_SECONDS
 
 logger = logging.getLogger(__name__)
 

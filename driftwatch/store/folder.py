@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from driftwatch.store import MAX_NAME, valid_run_name
+from driftwatch.store.run_store import MAX_NAME, valid_run_name
 
 
 def free_folder(parent: Path, name: str) -> Path:

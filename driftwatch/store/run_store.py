@@ -32,12 +32,12 @@ from typing import Any, Literal, TypeVar
 
 import msgspec
 
-from driftwatch import writer
 from driftwatch.drift.calibration import Calibration, LabelFit
 from driftwatch.drift.validity import Tally, Validity
 from driftwatch.errors import NewerSchemaError, StoreError
-from driftwatch.record import BaselineName, Record, RunInfo, record_from_json, run_info_from_json, to_json
+from driftwatch.record.record import BaselineName, Record, RunInfo, record_from_json, run_info_from_json, to_json
 from driftwatch.stance import Stance
+from driftwatch.store import writer
 from driftwatch.topics.topic import TopicPack
 
 logger = logging.getLogger(__name__)

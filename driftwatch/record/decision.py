@@ -16,7 +16,7 @@ from driftwatch.evidence.labels import ALIKE
 from driftwatch.evidence.rows import CONFIRM, MOST_WITHOUT_STANCE
 from driftwatch.evidence.state import NUM_RECENT
 from driftwatch.evidence.verdict import POOLED
-from driftwatch.record import Drift, Floor, Record, RunInfo, TopicEvidence
+from driftwatch.record.record import Drift, Floor, Record, RunInfo, TopicEvidence
 
 State = Literal["nothing", "cannot_tell", "screened", "ok", "watch", "general", "alert", "material"]
 Reason = Literal[
