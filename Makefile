@@ -49,10 +49,10 @@ format: $(VENV)/.dev ## Put the code into its form.
 	$(BIN)/ruff format .
 
 generate: $(VENV)/.dev ## Rewrite what is generated: docs/metrics.md and its like.
-	$(BIN)/python -m driftwatch.generate
+	$(BIN)/python -m tools.generate
 
 generated: $(VENV)/.dev ## Fail if a generated file is stale.
-	$(BIN)/python -m driftwatch.generate --check
+	$(BIN)/python -m tools.generate --check
 
 rules: $(VENV)/.dev ## Alert rules, dashboards and deployment files through promtool, amtool and their like.
 	$(BIN)/python -m pytest tests/mixin tests/deploy
@@ -99,7 +99,7 @@ compat: $(VENV)/.dev $(ENVS)/ppo/.ready ## Train with every trainer of the table
 	DRIFTWATCH_COMPAT=docs/compat/pinned.jsonl $(BIN)/python -m pytest -n $(WORKERS) tests/compat -m "not nightly" || failed=1; \
 	DRIFTWATCH_COMPAT=docs/compat/ppo.jsonl $(ENVS)/ppo/bin/python -m pytest -n $(WORKERS) tests/compat -m nightly || failed=1; \
 	$(call in_order,pinned) && $(call in_order,ppo) || failed=1; \
-	$(BIN)/python -m driftwatch.generate && $(BIN)/python -m driftwatch.compat; exit $$failed
+	$(BIN)/python -m tools.generate && $(BIN)/python -m tools.trainers_page; exit $$failed
 
 newest: $(ENVS)/newest/.ready ## The default suite and the trainers of the table on the newest released versions, without constraints.
 	rm -f docs/compat/newest.jsonl
@@ -109,7 +109,7 @@ newest: $(ENVS)/newest/.ready ## The default suite and the trainers of the table
 	$(call suite,newest) || failed=1; \
 	$(ENVS)/newest/bin/driftwatch demo --fast || failed=1; \
 	$(ENVS)/newest/bin/driftwatch doctor || failed=1; \
-	$(ENVS)/newest/bin/python -m driftwatch.generate; exit $$failed
+	$(ENVS)/newest/bin/python -m tools.generate; exit $$failed
 
 newest-core: $(ENVS)/newest/.ready ## What new versions break first, there: asking, replies, the callback, one trainer of each kind.
 	OMP_NUM_THREADS=1 TOKENIZERS_PARALLELISM=false $(ENVS)/newest/bin/python -m pytest -n $(WORKERS) $(CORE_TESTS) \
@@ -123,12 +123,12 @@ oldest: $(ENVS)/oldest/.ready ## The same, and the default suite, on the oldest 
 	DRIFTWATCH_COMPAT=docs/compat/oldest.jsonl $(ENVS)/oldest/bin/python -m pytest -n $(WORKERS) tests/compat || failed=1; \
 	$(call in_order,oldest) || failed=1; \
 	$(call suite,oldest) || failed=1; \
-	$(ENVS)/oldest/bin/python -m driftwatch.generate; exit $$failed
+	$(ENVS)/oldest/bin/python -m tools.generate; exit $$failed
 
 pythons: $(OTHER_PYTHONS:%=$(ENVS)/python%/.ready) ## The default suite on the other versions of Python.
 	failed=0; export OMP_NUM_THREADS=1 TOKENIZERS_PARALLELISM=false; \
 	$(foreach python,$(OTHER_PYTHONS),$(call suite,python$(python)) || failed=1;) \
-	$(ENVS)/python$(lastword $(OTHER_PYTHONS))/bin/python -m driftwatch.generate; exit $$failed
+	$(ENVS)/python$(lastword $(OTHER_PYTHONS))/bin/python -m tools.generate; exit $$failed
 
 bench: $(VENV)/.bench ## Run all benchmarks and print the table that docs/performance.md quotes (an hour on 2 cores).
 	$(BIN)/python -m benchmarks

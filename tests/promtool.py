@@ -10,8 +10,8 @@ from requires import tool
 
 from driftwatch.exporters.collector import RunCollector
 from driftwatch.exporters.prometheus import PrometheusExporter
-from driftwatch.mixin.config import Config
-from driftwatch.mixin.files import rules_text
+from driftwatch.monitoring.config import Config
+from driftwatch.monitoring.files import rules_text
 from driftwatch.record.metrics import HEARTBEAT
 from driftwatch.record.samples import samples
 from driftwatch.store.run_store import RunStore

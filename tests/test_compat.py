@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from driftwatch import compat
+from tools import trainers_page as compat
 
 VERSIONS = {"python": "3.11.7", "torch": "2.13.0", "transformers": "5.23.0", "trl": "1.16.0"}
 OLD = {**VERSIONS, "python": "3.10.13", "trl": "1.12.0"}

@@ -2,8 +2,8 @@
 
 from click.testing import CliRunner
 
-from driftwatch import generate
 from driftwatch.record.metrics import CATALOGUE
+from tools import generate
 
 
 def test_page_of_metrics_has_every_metric_with_its_labels():

@@ -4,8 +4,8 @@ from importlib import metadata
 
 import pytest
 
-from driftwatch import templates
 from driftwatch.testing import CHAT_TEMPLATE
+from tools import chat_templates as templates
 
 pytest.importorskip("trl")
 

@@ -32,7 +32,7 @@ def command(first: Path, second: Path, as_json: bool) -> None:
 
     from driftwatch.cli.tables import NONE, Fitted, Layout, filled, said, topic_name, with_interval
     from driftwatch.drift.compare import Drift
-    from driftwatch.report.words import printable
+    from driftwatch.wording import printable
 
     def figure(drift: Drift | None, layout: Layout) -> str:
         return NONE if drift is None else with_interval(drift.score_shift, drift.interval, layout)

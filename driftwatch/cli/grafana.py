@@ -12,7 +12,7 @@ from driftwatch.cli.mixin_settings import config_of, mixin_settings
 from driftwatch.errors import ConfigError
 
 if TYPE_CHECKING:
-    from driftwatch.grafana import Connection, Wanted
+    from driftwatch.monitoring.grafana import Connection, Wanted
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -64,8 +64,8 @@ def command() -> None:
 @click.option("--dry-run", is_flag=True, help="Say what would change, and change nothing.")
 def apply(dry_run: bool, **options: Any) -> None:
     """Create or update everything that differs."""
-    from driftwatch.grafana import apply as make
-    from driftwatch.grafana import plan
+    from driftwatch.monitoring.grafana import apply as make
+    from driftwatch.monitoring.grafana import plan
 
     changes = plan(*_opened(options))
     if dry_run:
@@ -80,7 +80,7 @@ def apply(dry_run: bool, **options: Any) -> None:
 @_connected
 def diff(**options: Any) -> None:
     """Say what differs; exit 1 if anything does."""
-    from driftwatch.grafana import plan
+    from driftwatch.monitoring.grafana import plan
 
     changes = plan(*_opened(options))
     _print(changes)
@@ -92,8 +92,8 @@ def diff(**options: Any) -> None:
 @click.option("--dry-run", is_flag=True, help="Say what would go, and remove nothing.")
 def remove(dry_run: bool, **options: Any) -> None:
     """Take out everything that `apply` makes; what others put beside it stays."""
-    from driftwatch.grafana import apply as make
-    from driftwatch.grafana import removal
+    from driftwatch.monitoring.grafana import apply as make
+    from driftwatch.monitoring.grafana import removal
 
     changes = removal(*_opened(options))
     if dry_run:
@@ -105,7 +105,7 @@ def remove(dry_run: bool, **options: Any) -> None:
 
 
 def _opened(options: dict[str, Any]) -> tuple["Connection", "Wanted"]:
-    from driftwatch.grafana import Wanted, connect
+    from driftwatch.monitoring.grafana import Wanted, connect
     from driftwatch.store.run_store import RunStore
 
     if options["insecure"] and options["ca_file"]:

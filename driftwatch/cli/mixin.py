@@ -24,7 +24,7 @@ def command(out: Path, only: str, **settings: object) -> None:
 
     Left alone, the settings give the files of the repository's dashboards/ and deploy/.
     """
-    from driftwatch.mixin import files
+    from driftwatch.monitoring import files
 
     config = config_of(settings)
     made: dict[str, Callable[[], dict[str, str]]] = {

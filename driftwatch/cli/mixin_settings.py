@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 import click
 
 from driftwatch.errors import ConfigError
-from driftwatch.mixin.config import SEVERITIES, Config, Severity, with_thresholds
+from driftwatch.monitoring.config import SEVERITIES, Config, Severity, with_thresholds
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 Value = TypeVar("Value")

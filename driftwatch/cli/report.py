@@ -25,7 +25,7 @@ def command(run: Path, against: Path | None, out: Path | None, figures: Path | N
     from driftwatch.report.render import as_json, html, markdown, write_figures
     from driftwatch.report.summary import summarise
     from driftwatch.report.verdict import STATE_WORDS
-    from driftwatch.report.words import printable
+    from driftwatch.wording import printable
 
     store = RunStore(run)
     path = out or Path(f"{store.folder.resolve().name}.html")

@@ -12,8 +12,8 @@ from driftwatch.errors import StoreError
 from driftwatch.record.decision import decide
 from driftwatch.record.record import Record, RunInfo
 from driftwatch.report.verdict import STATE_WORDS, verdict
-from driftwatch.report.words import printable
 from driftwatch.store.run_store import RunStore, find_runs
+from driftwatch.wording import printable
 
 
 @click.group()

@@ -117,7 +117,7 @@ class _Printable(logging.Formatter):
     """A message is one line, whatever the folders that it names are called."""
 
     def formatMessage(self, record: logging.LogRecord) -> str:
-        from driftwatch.report.words import printable
+        from driftwatch.wording import printable
 
         return printable(super().formatMessage(record))
 

@@ -58,7 +58,7 @@ def up(
     means: str,
 ) -> None:
     """Start everything, wait until it answers, and print where."""
-    from driftwatch import stack
+    from driftwatch.monitoring import stack
 
     made = stack.up(
         folder or own_folder(),
@@ -82,7 +82,7 @@ def up(
 @_folder
 def status(folder: Path | None) -> None:
     """What is scraped, and what fires; exit 1 if nothing runs."""
-    from driftwatch import stack
+    from driftwatch.monitoring import stack
 
     where = folder or own_folder()
     found = stack.running(where)
@@ -105,7 +105,7 @@ def status(folder: Path | None) -> None:
 @click.option("--forget", is_flag=True, help="Delete its data, configuration and logs too.")
 def down(folder: Path | None, forget: bool) -> None:
     """Stop everything."""
-    from driftwatch import stack
+    from driftwatch.monitoring import stack
 
     where = folder or own_folder()
     stopped = stack.down(where, forget=forget or folder is None)

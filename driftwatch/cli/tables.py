@@ -11,8 +11,8 @@ from rich.text import Text
 
 from driftwatch.drift.interval import Interval
 from driftwatch.record.record import BaselineName, Drift, Record, RunInfo, TopicInfo
-from driftwatch.report.words import printable
 from driftwatch.stance import STANCES
+from driftwatch.wording import printable
 
 NONE = "–"
 _LONG = 12  # letters of a topic that stay on one line where there is little room

@@ -11,7 +11,7 @@ from driftwatch.evidence.rows import CONFIRM
 from driftwatch.record.decision import decide
 from driftwatch.record.record import Drift, Record, RunInfo
 from driftwatch.report.verdict import verdict as said
-from driftwatch.report.words import odds
+from driftwatch.wording import odds
 
 MIN_SHIFT = 0.3  # of the planted topic's score, in [0, 2]
 TIMES_CONTROL = 3.0  # the planted shift must be more than this many times every control's

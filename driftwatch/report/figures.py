@@ -22,7 +22,7 @@ from driftwatch.report.drawing import (
     ticks,
 )
 from driftwatch.report.series import Series
-from driftwatch.report.words import odds, percent, signed
+from driftwatch.wording import odds, percent, signed
 
 CELL, GAP = (300.0, 172.0), 14.0
 COLUMNS = 3

@@ -8,8 +8,8 @@ import msgspec
 from markupsafe import Markup
 
 from driftwatch import __version__
+from driftwatch import wording as words
 from driftwatch.errors import ConfigError
-from driftwatch.report import words
 from driftwatch.report.against import Comparison
 from driftwatch.report.figures import Figure
 from driftwatch.report.summary import Summary

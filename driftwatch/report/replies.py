@@ -14,7 +14,7 @@ from driftwatch.drift.abstained import uneven
 from driftwatch.evidence.labels import ALIKE
 from driftwatch.evidence.state import NUM_RECENT
 from driftwatch.record.record import Record, RunInfo, StylePair
-from driftwatch.report.words import listed, percent, signed
+from driftwatch.wording import listed, percent, signed
 
 CLEAR = 4.0  # standard errors; of eight figures over ten or more cells, chance passes it once in forty runs
 MIN_CELLS = 10  # topics times looks

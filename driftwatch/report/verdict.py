@@ -24,8 +24,8 @@ from driftwatch.record.decision import (
     value_topics,
 )
 from driftwatch.record.record import Drift, Interval, Record, RunInfo, TopicEvidence, TopicInfo
-from driftwatch.report.words import interval, listed, odds, signed, spread
 from driftwatch.store.run_store import RunStore
+from driftwatch.wording import interval, listed, odds, signed, spread
 
 LABEL_WORDS = {
     "specific": "specific to this topic: it moved more than every control",

@@ -11,10 +11,10 @@ import pytest
 import yaml
 
 from driftwatch.config import read_config
-from driftwatch.config.making import schema_text
-from driftwatch.config.page import config_page
 from driftwatch.config.resolved import VARIABLES
 from driftwatch.config.schema import shipped
+from tools.config_page import config_page
+from tools.config_schema import schema_text
 
 ROOT = Path(__file__).parents[2]
 

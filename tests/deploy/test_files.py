@@ -11,10 +11,10 @@ import yaml
 from drifting import FLIPPED, drifting_run
 from requires import tool
 
-from driftwatch.mixin.config import Config
-from driftwatch.mixin.files import dashboard_texts, deployment, everything, grafana_rules_text, prometheus_text
-from driftwatch.mixin.series import series_of_run
+from driftwatch.monitoring.config import Config
+from driftwatch.monitoring.files import dashboard_texts, deployment, everything, grafana_rules_text, prometheus_text
 from driftwatch.record.samples import samples
+from tools.series_budget import series_of_run
 
 ROOT = Path(__file__).parents[2]
 CRDS = ROOT / "tests" / "data" / "prometheus-operator"
@@ -116,7 +116,7 @@ def test_compose_file_refuses_to_start_grafana_without_a_password(folder):
 
 
 def test_compose_file_of_the_stack_is_accepted_by_a_real_parser(tmp_path):
-    from driftwatch.stack.compose import text
+    from driftwatch.monitoring.stack.compose import text
 
     (tmp_path / "compose.yaml").write_text(text("127.0.0.1", 9090, 9093))
     done = compose(tmp_path / "compose.yaml", "config", "--format", "json")
@@ -274,7 +274,7 @@ def test_grafana_managed_rules_are_a_provisioning_file_with_every_alert(tmp_path
 def test_grafana_managed_rules_rely_on_no_recorded_series(tmp_path):
     from promtool import check_rules
 
-    from driftwatch.mixin.yaml_text import to_yaml
+    from driftwatch.monitoring.rules.yaml_text import to_yaml
 
     found = yaml.safe_load(grafana_rules_text(Config()))["groups"][0]["rules"]
     asked = [query["model"]["expr"] for rule in found for query in rule["data"] if "expr" in query["model"]]

@@ -6,7 +6,7 @@ from fake_grafana import FakeGrafana
 
 from driftwatch.cli import group
 from driftwatch.errors import ConfigError
-from driftwatch.grafana import GrafanaError
+from driftwatch.monitoring.grafana import GrafanaError
 
 pytest.importorskip("grafana_api")
 

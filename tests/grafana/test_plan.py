@@ -13,8 +13,8 @@ from requires import spec
 
 from driftwatch.errors import ConfigError
 from driftwatch.evidence.alerts import Alert
-from driftwatch.grafana import Connection, GrafanaError, Wanted, apply, connect, plan, removal
-from driftwatch.mixin.config import Config
+from driftwatch.monitoring.config import Config
+from driftwatch.monitoring.grafana import Connection, GrafanaError, Wanted, apply, connect, plan, removal
 from driftwatch.store.run_store import RunStore
 
 pytest.importorskip("grafana_api")

@@ -9,9 +9,9 @@ from drifting import FLIPPED, REFUSING, TOPICS, drifting_run, relabelled
 from promtool import TRAINER, Timeline, firing
 
 from driftwatch.drift.fault import ModelFault
-from driftwatch.mixin.alert import dashboard_url, runbook_url
-from driftwatch.mixin.config import Config, Thresholds
-from driftwatch.mixin.rules import all_alerts
+from driftwatch.monitoring.config import Config, Thresholds
+from driftwatch.monitoring.rules.alert import dashboard_url, runbook_url
+from driftwatch.monitoring.rules.rules import all_alerts
 
 EXPECTED = yaml.safe_load(Path(__file__).with_name("alerts.yaml").read_text(encoding="utf-8"))
 SERVICE = {"job": "driftwatch-service", "instance": "service:9465"}

@@ -9,10 +9,10 @@ from promtool import check_rules
 
 from driftwatch.cli import group
 from driftwatch.errors import ConfigError
-from driftwatch.mixin.config import Config, Thresholds, duration, seconds, with_thresholds
-from driftwatch.mixin.dashboards import dashboards
-from driftwatch.mixin.files import everything, rules_text
-from driftwatch.mixin.rules import all_alerts, laid_out, rule_groups
+from driftwatch.monitoring.config import Config, Thresholds, duration, seconds, with_thresholds
+from driftwatch.monitoring.dashboards.all_dashboards import dashboards
+from driftwatch.monitoring.files import everything, rules_text
+from driftwatch.monitoring.rules.rules import all_alerts, laid_out, rule_groups
 
 
 def alerts(config):

@@ -12,12 +12,12 @@ from promtool import check_rules
 
 from driftwatch.drift.fault import ModelFault
 from driftwatch.exporters.prometheus import PrometheusExporter
-from driftwatch.mixin.config import Config
-from driftwatch.mixin.dashboards import dashboards, runbook
-from driftwatch.mixin.files import dashboard_texts
-from driftwatch.mixin.panels import DATASOURCE
-from driftwatch.mixin.rules import all_alerts
-from driftwatch.mixin.yaml_text import to_yaml
+from driftwatch.monitoring.config import Config
+from driftwatch.monitoring.dashboards.all_dashboards import dashboards, runbook
+from driftwatch.monitoring.dashboards.panels import DATASOURCE
+from driftwatch.monitoring.files import dashboard_texts
+from driftwatch.monitoring.rules.rules import all_alerts
+from driftwatch.monitoring.rules.yaml_text import to_yaml
 from driftwatch.record.metrics import CATALOGUE
 from driftwatch.store.run_store import RunStore
 
@@ -84,7 +84,7 @@ def test_every_expression_is_promql(tmp_path):
 
 
 def test_every_metric_and_label_of_dashboards_and_rules_exists_in_a_real_scrape(scraped):
-    from driftwatch.mixin.rules import rule_groups
+    from driftwatch.monitoring.rules.rules import rule_groups
 
     rules = rule_groups(Config())["groups"][0]["rules"]
     recorded = {rule["record"] for rule in rules if "record" in rule}
@@ -186,7 +186,7 @@ def test_rows_stand_at_the_left_edge():
 )
 def test_line_in_a_panel_is_the_threshold_of_the_rule(panel, setting, alert):
     """With a value of the test's own, so that both must read the setting."""
-    from driftwatch.mixin.config import with_thresholds
+    from driftwatch.monitoring.config import with_thresholds
 
     config = Config(thresholds=with_thresholds({setting: 0.123}))
     rule = next(found for found in all_alerts(config) if found.name == alert)
@@ -228,7 +228,7 @@ def test_runbook_dashboard_shows_each_alert_under_the_number_that_its_link_names
 
 
 def test_runbook_names_every_alert_by_its_severity():
-    from driftwatch.mixin.static import read
+    from driftwatch.monitoring.static import read
 
     levels = {}
     for line in read("runbook.md").splitlines():

@@ -8,7 +8,7 @@ import pytest
 from requires import tool
 from servers import Webhook, answers, free_port, wait_for
 
-from driftwatch import stack
+from driftwatch.monitoring import stack
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 from servers import Webhook, wait_for
 
-from driftwatch.mixin.config import Config, Thresholds
+from driftwatch.monitoring.config import Config, Thresholds
 from driftwatch.store.run_store import RunStore
 
 pytestmark = pytest.mark.stack

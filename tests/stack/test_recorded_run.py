@@ -17,9 +17,9 @@ import pytest
 from requires import tool
 from servers import answers, free_port, wait_for
 
-from driftwatch.mixin.config import Config
-from driftwatch.mixin.dashboards import dashboards
-from driftwatch.mixin.files import rules_text
+from driftwatch.monitoring.config import Config
+from driftwatch.monitoring.dashboards.all_dashboards import dashboards
+from driftwatch.monitoring.files import rules_text
 from driftwatch.record.samples import samples
 from driftwatch.store.run_store import RunStore
 

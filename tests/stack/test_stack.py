@@ -13,11 +13,11 @@ from click.testing import CliRunner
 from drifting import FLIPPED, drifting_run
 from servers import wait_for
 
-from driftwatch import stack
 from driftwatch.cli import group
 from driftwatch.errors import ConfigError, StoreError
-from driftwatch.stack import compose
-from driftwatch.stack.server import Server, command_line, started, stop, wait_ready
+from driftwatch.monitoring import stack
+from driftwatch.monitoring.stack import compose
+from driftwatch.monitoring.stack.server import Server, command_line, started, stop, wait_ready
 from driftwatch.store.run_store import RunStore
 
 
@@ -101,7 +101,7 @@ def test_server_that_does_not_start_leaves_nothing_running(recorded, tmp_path, s
 
 
 def _real_files(*arguments, **options):
-    from driftwatch.stack.settings import files
+    from driftwatch.monitoring.stack.settings import files
 
     return files(*arguments, **options)
 

@@ -1,0 +1,100 @@
+"""PromQL over the metric catalogue, as functions; rules and panels hold no metric name of their own.
+
+A run can be exported twice, by its trainer and by `driftwatch serve`, so everything is reduced to the labels that it is
+about before anything else happens to it. Runs are told apart by their names.
+"""
+
+import re
+
+from driftwatch.monitoring.config import Config
+from driftwatch.record import metrics as m
+from driftwatch.record.metrics import Metric
+
+_LABEL = re.compile(r'([a-zA-Z_]\w*)\s*(?:=~|!~|!=|=)\s*["$]')
+STATE_LEVELS = {"ok": 0, "ended": 0.5, "watch": 1, "alert": 2, "material": 3}
+ENDED = "finished|stopped|failed|crashed"
+
+
+def series(config: Config, metric: Metric, *matchers: str) -> str:
+    """A selector of one metric.
+
+    Args:
+        config: Its selector is added.
+        metric: From the catalogue.
+        matchers: As in PromQL, for example `state="running"`; their labels must be labels of the metric.
+    """
+    own = ("run", *metric.labels)
+    for matcher in matchers:
+        for label in _LABEL.findall(matcher):
+            assert label in own, f"{metric.name} has no label {label}; labels: {own}"
+    parts = [part for part in (config.selector.strip(), *matchers) if part]
+    return f"{metric.name}{{{','.join(parts)}}}" if parts else metric.name
+
+
+def by(labels: str, expression: str, operation: str = "max") -> str:
+    """One aggregation, for example `max by (run) (…)`; a run that is exported twice then counts once."""
+    return f"{operation} by ({labels}) ({expression})"
+
+
+def one(config: Config, metric: Metric, *matchers: str) -> str:
+    """A metric by `run` and its own labels, whoever exports it."""
+    return by(", ".join(("run", *metric.labels)), series(config, metric, *matchers))
+
+
+def poles(config: Config, *matchers: str) -> str:
+    """1 for each topic, with its poles' names and whether it is a control; for joins on (run, topic)."""
+    return by("run, topic, support, oppose, control", series(config, m.TOPIC_INFO, *matchers))
+
+
+def alerting_baseline(config: Config, *matchers: str) -> str:
+    """1 for each run, with its alerting baseline as the label `baseline`; for joins on (run, baseline)."""
+    info = series(config, m.RUN_INFO, *matchers)
+    return by("run, baseline", f'label_replace({info}, "baseline", "$1", "alerting_baseline", "(.+)")')
+
+
+def at_alerting_baseline(config: Config, metric: Metric, *matchers: str) -> str:
+    """A drift metric against the baseline that alerts rest on, without that label."""
+    runs = [matcher for matcher in matchers if matcher.startswith("run")]
+    labels = ", ".join(label for label in ("run", *metric.labels) if label != "baseline")
+    return by(
+        labels,
+        f"{series(config, metric, *matchers)} and on (run, baseline) {alerting_baseline(config, *runs)}",
+    )
+
+
+def seconds_since(config: Config, metric: Metric, *matchers: str) -> str:
+    """Seconds since the latest of a run's timestamps."""
+    return f"time() - {by('run', series(config, metric, *matchers))}"
+
+
+def score(config: Config, *matchers: str) -> str:
+    """P(support) - P(oppose) now, by run, topic and probe."""
+    support = by("run, topic, probe", series(config, m.STANCE, 'stance="support"', *matchers))
+    oppose = by("run, topic, probe", series(config, m.STANCE, 'stance="oppose"', *matchers))
+    return f"{support} - {oppose}"
+
+
+def state_level(config: Config, *matchers: str, labels: str = "run, topic") -> str:
+    """The worst state of each topic over its kinds: 0 ok, 0.5 ended, 1 watch, 2 alert, 3 material."""
+    level = " or ".join(
+        f"{by('run, topic, kind', series(config, m.TOPIC_STATE, state_is(state), *matchers))} * {level} > 0"
+        for state, level in reversed(STATE_LEVELS.items())
+        if level
+    )
+    ok = by("run, topic, kind", series(config, m.TOPIC_STATE, state_is("ok"), *matchers))
+    return by(labels, f"{level} or {ok} * 0")
+
+
+def state_is(*states: str) -> str:
+    """Matcher of one or several states."""
+    return f'state="{states[0]}"' if len(states) == 1 else f'state=~"{"|".join(states)}"'
+
+
+def looked(config: Config, *matchers: str) -> str:
+    """The step of a run, only at the moments at which it had just looked; for curves over steps instead of time.
+
+    Works at any resolution: a moment counts if the step differs from the one an interval before.
+    """
+    step = by("run", series(config, m.OBSERVED_STEP, *matchers))
+    before = by("run", f"{series(config, m.OBSERVED_STEP, *matchers)} offset $__interval")
+    return f"({step} != {before}) or ({step} unless {before})"

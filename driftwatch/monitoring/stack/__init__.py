@@ -1,0 +1,10 @@
+"""Prometheus and Alertmanager with our rules, started for a run and stopped again.
+
+server        one process: started in the background, found again by its command line, stopped
+settings      what is written for it: configuration, rules
+stack         up, down, status over a folder
+"""
+
+from driftwatch.monitoring.stack.stack import Stack, down, running, up
+
+__all__ = ["Stack", "down", "running", "up"]
