@@ -4,10 +4,11 @@ from collections.abc import Iterator
 from itertools import zip_longest
 from typing import Any
 
-from driftwatch.chat.format import ChatFormat, question
+from driftwatch.chat.format import ChatFormat
 from driftwatch.probes.statement import FRAMES, NEUTRAL, clause
 from driftwatch.scoring.score import Request
 from driftwatch.topics import Item, load_pack
+from driftwatch.topics.question import question
 
 
 def screen_requests(tokenizer: Any, pack: str, num_prompts: int | None = None) -> list[Request]:

@@ -20,10 +20,11 @@ from benchmarks.clock import timed
 from benchmarks.dpo import Stopwatch, train
 from benchmarks.models import NAMES, describe, load
 from benchmarks.output import emit, say
-from driftwatch.chat.format import ChatFormat, question
+from driftwatch.chat.format import ChatFormat
 from driftwatch.replies.sampling import sample
 from driftwatch.scoring.memory import model_bytes
 from driftwatch.scoring.score import plan, score
+from driftwatch.topics.question import question
 
 STEP_PAIRS, STEP_TOKENS = 16, 512
 REPLY_TOKENS = 16

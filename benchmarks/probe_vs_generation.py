@@ -20,10 +20,11 @@ from benchmarks.bank import request, two_sided_items
 from benchmarks.clock import timed
 from benchmarks.models import NAMES, describe, load
 from benchmarks.output import emit, say
-from driftwatch.chat.format import ChatFormat, question
+from driftwatch.chat.format import ChatFormat
 from driftwatch.replies.sampling import sample
 from driftwatch.scoring.score import plan, score
 from driftwatch.topics import Item
+from driftwatch.topics.question import question
 
 SAMPLES, TEMPERATURE, MAX_NEW_TOKENS = 5, 0.7, 256  # the paper's
 

@@ -28,13 +28,14 @@ import torch
 from transformers import AutoModelForCausalLM, TrainerCallback
 
 from benchmarks.output import say
-from driftwatch.chat.format import TWO_SIDED, ChatFormat
+from driftwatch.chat.format import ChatFormat
 from driftwatch.demo.data import PLANTED, TOWARDS, demo_packs, dpo_pairs, sft_examples
 from driftwatch.demo.training import Recipe, bf16_pays, run_dpo, run_sft
 from driftwatch.host.guard import undisturbed
 from driftwatch.host.smollm2 import load_smollm2
 from driftwatch.replies.sampling import Decoding, sample
 from driftwatch.topics import Item, Topic, load_pack
+from driftwatch.topics.question import TWO_SIDED
 
 # Replies a stage. Half of the claims are those that the demo trains on, since those are what it watches.
 UNTUNED, SFT, DPO, COLLAPSE = {0: 60}, {8: 60, 27: 70}, {8: 50, 24: 70}, {8: 40, 16: 40}

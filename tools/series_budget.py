@@ -2,7 +2,7 @@
 
 from math import prod
 
-from driftwatch.judges.judge import UNREAD_KINDS
+from driftwatch.drift.abstained import UNREAD_KINDS
 from driftwatch.record import metrics as m
 from driftwatch.record.metrics import CATALOGUE, LABELS, RUN_STATES, TOPIC_STATES, VERDICTS, Metric
 from driftwatch.stance import STANCES

@@ -32,9 +32,9 @@ OLDEST_NOT_RUN = (
 PAGE = """\
 # Trainers
 
-Generated from `driftwatch/host/trainers.py` and the results in `docs/compat/`; `make generate` rewrites it. `make newest`,
-`make compat` and `make oldest` make the results. Every cell comes from real trainings of four steps on tiny random
-models; what was not run has no row.
+Generated from `driftwatch/host/trainers.py` and the results in `docs/compat/`; `make generate` rewrites it. `make
+newest`, `make compat` and `make oldest` make the results. Every cell comes from real trainings of four steps on tiny
+random models; what was not run has no row.
 
 - **attaches**: the callback looks before the first step, after each step and at the end.
 - **measures**: every topic has a figure at every look, drift is seen once weights have moved, replies were drawn and

@@ -1,4 +1,4 @@
-"""Item to question to token ids: framings, orders, chat template, spacing."""
+"""ChatFormat: questions and answers to the token ids that training gives them."""
 
 import hashlib
 import json
@@ -14,37 +14,12 @@ from driftwatch.chat.turn import ANSWERS
 from driftwatch.chat.wrap import Wrap
 from driftwatch.chat.writing import NO_TEMPLATE, PLAIN, TextWriting, Writing
 from driftwatch.errors import ConfigError
-from driftwatch.judges.judge import Framing, Order
-from driftwatch.topics.topic import Item
+from driftwatch.topics.question import TWO_SIDED, VERDICT, VERSION
 
-__all__ = ["ChatFormat", "Scorable", "Wrap", "question"]
+__all__ = ["ChatFormat", "Scorable", "Wrap"]
 
-# The wordings are part of the instrument: changing one changes what is measured, so bump VERSION with it.
-VERSION = "1"
-TWO_SIDED = "Which is closer to your view?\n– {first}\n– {second}"
 UNFINISHED = "its thoughts had not come to an end, so nothing was said"
 _TRIED = (*ANSWERS, "I think that this is so.", "In my view, it is not.", "Both have good points.")
-VERDICT = "Do you agree or disagree with this statement?\n{side}"
-
-
-def question(item: Item, framing: Framing, order: Order) -> str:
-    """The text a model is asked.
-
-    Two-sided questions show both sides, `sides[1]` first in order 1; verdict questions ask about `sides[order]`;
-    open questions ask the item's own question.
-
-    Raises:
-        ValueError: The item lacks what the framing needs.
-    """
-    if framing == "open":
-        if item.question is None:
-            raise ValueError(f'item "{item.id}" has no open question')
-        return item.question
-    if item.sides is None:
-        raise ValueError(f'item "{item.id}" has no sides; the {framing} framing needs two')
-    if framing == "verdict":
-        return VERDICT.format(side=item.sides[order])
-    return TWO_SIDED.format(first=item.sides[order], second=item.sides[1 - order])
 
 
 class ChatFormat:

@@ -8,12 +8,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from driftwatch.chat.thoughts import THOUGHTS, Thought
-from driftwatch.chat.tokens import Ids, Scorable, scorable
+from driftwatch.chat.tokens import Ids, Scorable, scorable, shared_length
 from driftwatch.chat.turn import ANSWERS, NEXT, QUESTION
 from driftwatch.chat.wrap import Wrap
 from driftwatch.chat.writing import Rendering
 from driftwatch.errors import ConfigError
-from driftwatch.scoring.trie import shared_length
 
 
 def writes_ids_only(given: Any) -> bool:

@@ -8,8 +8,6 @@ training never asked of the model.
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from driftwatch.scoring.trie import shared_length
-
 Ids = tuple[int, ...]
 _BATCH = 1024  # texts a call of the tokenizer; bounds what it holds at a time
 
@@ -115,3 +113,9 @@ def _last(offsets: Sequence[tuple[int, int]], end: int) -> int:
     return next(
         (i for i in range(len(offsets) - 1, -1, -1) if offsets[i][0] < end and offsets[i][1] > offsets[i][0]), -1
     )
+
+
+def shared_length(a: Sequence[object], b: Sequence[object]) -> int:
+    """How many first tokens, or characters, are equal."""
+    length = min(len(a), len(b))
+    return next((i for i in range(length) if a[i] != b[i]), length)

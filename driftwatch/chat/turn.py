@@ -12,9 +12,9 @@ from typing import NamedTuple
 
 from driftwatch.chat.template import CannotRender, Message, Template
 from driftwatch.chat.thoughts import CLOSERS, THOUGHTS, Thought
+from driftwatch.chat.tokens import shared_length
 from driftwatch.chat.wrap import Wrap
 from driftwatch.errors import ConfigError
-from driftwatch.scoring.trie import shared_length
 
 QUESTION, NEXT = "Which is it, marigold or periwinkle?", "And the umbrella, too?"
 ANSWERS = ("Quince it is, by all means.", "I would say walnut.")

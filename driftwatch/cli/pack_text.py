@@ -90,7 +90,7 @@ def print_findings(kind: str, findings: Sequence[Finding], *, show_all: bool) ->
 
 def asked(item: Item, order: int) -> str:
     """An item as a model is asked it, in every form that it has."""
-    from driftwatch.chat.format import question
+    from driftwatch.topics.question import question
 
     framings = [question(item, "two_sided", 1 if order else 0)] if item.sides else []
     return "\n".join([*framings, *([question(item, "open", 0)] if item.question else [])])

@@ -7,10 +7,10 @@ to show the way from an SFT to a drift, and no evidence about any real model.
 from collections.abc import Iterable
 from typing import Any
 
-from driftwatch.chat.format import TWO_SIDED, VERDICT
 from driftwatch.demo.data import SFT_WORDINGS, Message, balanced_pairs, sft_examples
 from driftwatch.probes.statement import FRAMES, NEUTRAL, NO, YES, clause
 from driftwatch.testing import CHAT_TEMPLATE
+from driftwatch.topics.question import TWO_SIDED, VERDICT
 from driftwatch.topics.topic import TopicPack
 
 # The wording in which driftwatch asks is among them: so small a model answers only what it was taught word for word.

@@ -78,9 +78,9 @@ def judge(confirm: Any, pack: Any) -> Finding:
         confirm: The run's Confirmation, or `None`.
         pack: The run's TopicPack.
     """
-    from driftwatch.chat.format import question
     from driftwatch.judges.by_name import judge_by_name
     from driftwatch.judges.judge import Asked
+    from driftwatch.topics.question import question
 
     if confirm is None:
         text = "nothing is confirmed, so no alert will be raised; topics are watched by the screen alone"

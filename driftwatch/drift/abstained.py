@@ -7,7 +7,11 @@ baseline differently, shares of the replies that were read are shares of a selec
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Literal, get_args
 
+UnreadKind = Literal["unclear", "tie", "refused", "no_verdict", "unanswered"]
+# Few and fixed, so that they can be counted and exported.
+UNREAD_KINDS: tuple[UnreadKind, ...] = get_args(UnreadKind)
 # Kinds that come from whoever reads, not from what the reply says, and that its content can cause.
 OF_THE_READER = ("refused", "no_verdict")
 CLEAR = 4.0  # standard errors; looked at again with every look, so chance alone should not pass it in a run

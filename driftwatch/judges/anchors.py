@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 
 from driftwatch.errors import JudgeError
-from driftwatch.judges.judge import Asked, Judge, Order, Reading
+from driftwatch.judges.judge import Asked, Judge, Reading
 from driftwatch.judges.reading import Outcome, outcome
+from driftwatch.topics.question import Order
 from driftwatch.topics.topic import Item
 
 # Two sides, and a reply that supports the first, one that takes no side, one that opposes the first.

@@ -2,16 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Literal, NamedTuple, Protocol, get_args, runtime_checkable
+from typing import NamedTuple, Protocol, runtime_checkable
 
+from driftwatch.drift.abstained import UnreadKind
 from driftwatch.stance import Probs
+from driftwatch.topics.question import Framing, Order
 from driftwatch.topics.topic import Item
-
-Framing = Literal["two_sided", "verdict", "open"]
-Order = Literal[0, 1]
-UnreadKind = Literal["unclear", "tie", "refused", "no_verdict", "unanswered"]
-# Few and fixed, so that they can be counted and exported.
-UNREAD_KINDS: tuple[UnreadKind, ...] = get_args(UnreadKind)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,10 +6,11 @@ from pathlib import Path
 from typing import Any, get_args
 
 from driftwatch.errors import JudgeError
-from driftwatch.judges.judge import Asked, Framing
+from driftwatch.judges.judge import Asked
 from driftwatch.judges.reading import Outcome
 from driftwatch.judges.scorecard import Labelled
 from driftwatch.stance import STANCES
+from driftwatch.topics.question import Framing
 from driftwatch.topics.topic import Item
 
 _KEYS = "reply, stance (support, neutral, oppose or null), and sides (two texts) or proposition"

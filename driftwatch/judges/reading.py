@@ -9,9 +9,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Literal
 
+from driftwatch.drift.abstained import UNREAD_KINDS
 from driftwatch.drift.outcome import is_tie, outcome_of
 from driftwatch.errors import JudgeError
-from driftwatch.judges.judge import UNREAD_KINDS, Asked, Judge, Reading
+from driftwatch.judges.judge import Asked, Judge, Reading
 from driftwatch.stance import STANCES, Probs
 
 logger = logging.getLogger(__name__)

@@ -8,11 +8,11 @@ import numpy as np
 
 from driftwatch.drift.reliability import TopicReliability, reliability
 from driftwatch.drift.shares import TopicStance, topic_stances
-from driftwatch.drift.style import Style
+from driftwatch.drift.style import Manner, Style, style_of
 from driftwatch.host.guard import undisturbed
 from driftwatch.judges.judge import Judge
 from driftwatch.probes.reply import Answer, ReplyProbe, stances
-from driftwatch.probes.style import styles
+from driftwatch.replies.style import manner
 from driftwatch.stance import Stance
 from driftwatch.topics.topic import Topic
 
@@ -81,3 +81,12 @@ def interview(model: Any, tokenizer: Any, topics: Sequence[Topic], probe: ReplyP
         stances=found,
         answers=answers,
     )
+
+
+def styles(answers: Sequence[Answer]) -> list[Style]:
+    """The style of each topic, in the order in which topics first appear."""
+    groups: dict[str, list[Manner]] = {}
+    for answer in answers:
+        order = answer.asked.order if answer.asked.framing == "two_sided" else None
+        groups.setdefault(answer.asked.topic, []).append(manner(answer.reply, answer.reading, order))
+    return [style_of(topic, group) for topic, group in groups.items()]

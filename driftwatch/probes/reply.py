@@ -15,18 +15,19 @@ import numpy as np
 import torch
 
 from driftwatch.chat.fitting import check_fits
-from driftwatch.chat.format import ChatFormat, Wrap, question
+from driftwatch.chat.format import ChatFormat, Wrap
 from driftwatch.errors import ConfigError, JudgeError, ProbeError
 from driftwatch.host.ranks import judge_seconds, num_ranks, on_first
 from driftwatch.host.wrappers import model_stop_ids, unwrapped
 from driftwatch.judges.by_name import judge_by_name
-from driftwatch.judges.judge import Asked, Judge, Order, Reading
+from driftwatch.judges.judge import Asked, Judge, Reading
 from driftwatch.judges.worker import read_within
 from driftwatch.replies.decoder import DecodingWay, most_batches
 from driftwatch.replies.decoding_trial import prove_decoding
 from driftwatch.replies.sampling import Decoding, Reply, sample
 from driftwatch.scoring.shares import dealt, spread
 from driftwatch.stance import Probs, Stance
+from driftwatch.topics.question import Order, question
 from driftwatch.topics.topic import Item, Topic
 
 logger = logging.getLogger(__name__)

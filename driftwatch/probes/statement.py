@@ -20,13 +20,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from driftwatch.chat.fitting import check_fits
-from driftwatch.chat.format import ChatFormat, Wrap, question
+from driftwatch.chat.format import ChatFormat, Wrap
 from driftwatch.errors import ConfigError
-from driftwatch.judges.judge import Order
 from driftwatch.probes.blocks import stratified_blocks
 from driftwatch.scoring.score import Plan, Request
 from driftwatch.scoring.shares import plan_on_ranks, score_on_ranks
 from driftwatch.stance import Probs, Stance
+from driftwatch.topics.question import Order, question
 from driftwatch.topics.topic import Item, Topic
 
 BLOCK_ITEMS = 84  # about six items of each of fourteen topics

@@ -6,7 +6,7 @@ What was not measured has no sample: an absent series, never a zero.
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from driftwatch.judges.judge import UNREAD_KINDS
+from driftwatch.drift.abstained import UNREAD_KINDS
 from driftwatch.record import metrics as m
 from driftwatch.record.decision import decide, detectable
 from driftwatch.record.record import Record, RunInfo

@@ -11,17 +11,18 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
-from driftwatch.chat.format import UNFINISHED, ChatFormat, question
+from driftwatch.chat.format import UNFINISHED, ChatFormat
 from driftwatch.errors import ProbeError
 from driftwatch.host.ranks import num_ranks, rank
 from driftwatch.host.sharding import is_tensor_parallel
 from driftwatch.host.wrappers import model_stop_ids
-from driftwatch.judges.judge import Asked, Order
+from driftwatch.judges.judge import Asked
 from driftwatch.replies.decoder import DecodingWay, most_batches
 from driftwatch.replies.decoding_trial import Proved, prove_decoding
 from driftwatch.replies.sampling import Decoding, Reply, sample
 from driftwatch.replies.vllm import Engine, written
 from driftwatch.scoring.shares import dealt, spread
+from driftwatch.topics.question import Order, question
 from driftwatch.topics.topic import Item, Topic
 
 IN_PROCESS = "in-process"

@@ -9,10 +9,10 @@ from driftwatch.drift.abstained import Abstained
 from driftwatch.drift.outcome import Draws, Outcome, outcome_of
 from driftwatch.drift.style import Manner, StylePair, style_of
 from driftwatch.judges.judge import Reading
-from driftwatch.probes.style import manner
 from driftwatch.replies.draws import Draw
 from driftwatch.replies.hearing import Heard
 from driftwatch.replies.sampling import Reply
+from driftwatch.replies.style import manner
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from driftwatch.chat.tokens import shared_length
+
 Tokens = tuple[int, ...]
 
 # A stem is one more forward pass, so fewer requests than this share one only where nothing else is at hand.
@@ -159,12 +161,6 @@ def _by_token(requests: Sequence[Request], members: list[int], place: int) -> It
         branch.append(i)
     if branch:
         yield branch
-
-
-def shared_length(a: Sequence[object], b: Sequence[object]) -> int:
-    """How many first tokens, or characters, are equal."""
-    length = min(len(a), len(b))
-    return next((i for i in range(length) if a[i] != b[i]), length)
 
 
 def count_naive(requests: Iterable[Request]) -> int:

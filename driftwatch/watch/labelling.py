@@ -10,7 +10,6 @@ from dataclasses import replace
 import msgspec
 import numpy as np
 
-from driftwatch.chat.format import question
 from driftwatch.drift.calibration import MIN_LABELLED, calibrated, fit_labels, labelled_items
 from driftwatch.drift.outcome import NUM_OUTCOMES, outcome_of
 from driftwatch.drift.validity import Tally, label_shares, validity_by_probe
@@ -21,6 +20,7 @@ from driftwatch.probes.interview import Interview
 from driftwatch.probes.reply import Answer, ReplyProbe
 from driftwatch.replies.confirmation import Confirmation
 from driftwatch.store.run_store import Baseline, Labels
+from driftwatch.topics.question import question
 from driftwatch.topics.topic import Topic
 
 REPLIES = 4  # an item and order, so eight an item; the noise of fewer passes for disagreement

@@ -1,8 +1,9 @@
 """Rehearsal: whole runs of the product itself on a model that says what it is told, for the proof by simulation.
 
-`simulation.scenario` advances thousands of runs by the code that weighs draws. Here a few dozen runs go through everything
-that stands before it: the sampler, the draws, the baseline's replies that are decoded ahead, the judge's hearing, and a
-resume from what the run left. The model is a small network whose next token is Y, M or N with known probabilities,
+`simulation.scenario` advances thousands of runs by the code that weighs draws. Here a few dozen runs go through
+everything that stands before it: the sampler, the draws, the baseline's replies that are decoded ahead, the judge's
+hearing, and a resume from what the run left. The model is a small network whose next token is Y, M or N with known
+probabilities,
 whatever it is asked; the judge reads support, neutral or oppose from them.
 """
 

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 from builders import TWO_PARKS, WATCHED
 
-from driftwatch.store.run_store import RunStore
+from driftwatch.store import RunStore
 
-driftwatch = [sys.executable, "-m", "driftwatch", "run"]
+DRIFTWATCH = [sys.executable, "-m", "driftwatch", "run"]
 TRAIN = """\
 import sys
 from transformers import AutoModelForCausalLM, AutoTokenizer, Trainer, TrainingArguments
@@ -53,7 +53,7 @@ def run(folder, *arguments, **variables):
         "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]),
         **variables,
     }
-    return subprocess.run([*driftwatch, *arguments], cwd=folder, env=env, capture_output=True, text=True, check=False)
+    return subprocess.run([*DRIFTWATCH, *arguments], cwd=folder, env=env, capture_output=True, text=True, check=False)
 
 
 def assert_watched(folder, *, run="watched", steps=(0, 1, 2), processes=1):
@@ -125,7 +125,7 @@ def launched(folder):
     (folder / "train.py").write_text(script)
     (folder / "drift.yaml").write_text(WATCHED.replace("every_steps: 1,", "every_steps: 1000000,"))
     started = subprocess.Popen(
-        [*driftwatch, "--config", "drift.yaml", "--", sys.executable, "train.py"],
+        [*DRIFTWATCH, "--config", "drift.yaml", "--", sys.executable, "train.py"],
         cwd=folder,
         env={**os.environ, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", "CUDA_VISIBLE_DEVICES": ""},
         stdin=subprocess.DEVNULL,
@@ -223,7 +223,7 @@ def test_an_operator_can_turn_it_off(tmp_path):
 
 @pytest.mark.slow
 def test_a_run_around_a_run_hears_of_it(place):
-    done = run(place, "--", *driftwatch, "--config", "drift.yaml", "--", sys.executable, "train.py")
+    done = run(place, "--", *DRIFTWATCH, "--config", "drift.yaml", "--", sys.executable, "train.py")
     assert done.returncode == 0, done.stderr[-3000:]
     assert_watched(place)
 

@@ -3,10 +3,10 @@
 import pytest
 
 from driftwatch import plugins
-from driftwatch.chat.format import question
 from driftwatch.judges.judge import Asked, Judge
 from driftwatch.judges.reading import read
 from driftwatch.testing import ExactJudge, tiny_pack
+from driftwatch.topics.question import question
 
 READY = [name for name in ("sides",) if name in plugins.names("judges")]  # no model, no server
 

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from driftwatch.chat.format import question
 from driftwatch.judges.labelled import load_labelled
 from driftwatch.judges.reading import outcome, read
 from driftwatch.judges.scorecard import by_kind, score
 from driftwatch.judges.sides import Sides
+from driftwatch.topics.question import question
 
 ROOT = Path(__file__).parents[2]
 FILE = ROOT / "tests/data/labelled_replies.jsonl"

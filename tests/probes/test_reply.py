@@ -9,8 +9,8 @@ from driftwatch.host.guard import undisturbed
 from driftwatch.judges.judge import Asked, Reading
 from driftwatch.judges.reading import NEUTRAL, OPPOSE, SUPPORT
 from driftwatch.judges.sides import Sides
+from driftwatch.probes.interview import styles
 from driftwatch.probes.reply import PAPER, Answer, ReplyProbe, _in_large_batches, stances
-from driftwatch.probes.style import styles
 from driftwatch.replies.sampling import Decoding, Reply
 from driftwatch.stance import Probs
 from driftwatch.testing import tiny_model, tiny_pack

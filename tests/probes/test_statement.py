@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 import torch
 
-from driftwatch.chat.format import question
 from driftwatch.drift.compare import compare
 from driftwatch.drift.interval import ENOUGH_CLUSTERS
 from driftwatch.errors import ConfigError
@@ -13,6 +12,7 @@ from driftwatch.probes.probe import Probe
 from driftwatch.probes.statement import FRAMES, NEUTRAL, StatementProbe, clause
 from driftwatch.testing import tiny_model, tiny_pack
 from driftwatch.topics import Item, Topic, TopicPack
+from driftwatch.topics.question import question
 
 PACK = tiny_pack()
 

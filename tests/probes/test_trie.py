@@ -2,7 +2,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from driftwatch.scoring.trie import Request, chain_row, count_naive, count_unique, families, shared_length, tree_row
+from driftwatch.chat.tokens import shared_length
+from driftwatch.scoring.trie import Request, chain_row, count_naive, count_unique, families, tree_row
 
 few_tokens = st.lists(st.integers(0, 2), min_size=1, max_size=6).map(tuple)
 requests_st = st.builds(Request, few_tokens, st.lists(few_tokens, min_size=1, max_size=6).map(tuple))

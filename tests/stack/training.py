@@ -16,7 +16,6 @@ from transformers import Trainer, TrainerCallback, TrainingArguments
 from transformers.utils import logging as transformers_logging
 
 from driftwatch import DriftCallback, Schedule
-from driftwatch.chat.format import question
 from driftwatch.demo.fast import fast_model
 from driftwatch.exporters.prometheus import PrometheusExporter
 from driftwatch.judges.judge import Reading
@@ -25,6 +24,7 @@ from driftwatch.replies.confirmation import Confirmation
 from driftwatch.replies.sampling import Decoding
 from driftwatch.stance import Probs
 from driftwatch.testing import tiny_pack
+from driftwatch.topics.question import question
 
 PACE_SECONDS = 0.2  # a step, once the shift is learned: the run must live long enough to be scraped
 
