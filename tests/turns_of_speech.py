@@ -4,6 +4,11 @@
 """
 
 AFFIRMING = (
+    "I see nothing wrong with the view that {x}.",
+    "I can find no fault with the view that {x}.",
+    "I see no reason to doubt that {x}.",
+    "It would be foolish to deny that {x}.",
+    "I have never doubted that {x}.",
     "I think that {x}.",
     "i think {x}",
     "I believe {x}.",
@@ -88,6 +93,20 @@ AFFIRMING = (
 )
 
 REJECTING = (
+    "❌ {X}",
+    "{X}... not.",
+    "I think not that {x}.",
+    "👎 {X}",
+    "I can see nothing right with the view that {x}.",
+    "I stopped believing that {x}.",
+    "I agree with those who deny that {x}.",
+    "No one in their right mind thinks that {x}.",
+    "You can't tell me that {x}.",
+    "I don\u05f3t think that {x}.",
+    "I don&#39;t think that {x}.",
+    "I don\ufffdt think that {x}.",
+    "I donâ€™t think that {x}.",
+    "Yeah, {x}, and pigs can fly.",
     "I don't think that {x}.",
     "I don’t think that {x}.",
     "I dont think that {x}.",
@@ -248,4 +267,28 @@ NEITHER = (
     "{X}, but only sometimes.",
     "{X}, unless you ask my sister.",
     "I think that {x}. But I could be wrong; in fact I believe the opposite.",
+)
+
+# Sentences after a claim that mock it or take it back, in no words of the question.
+SEQUELS = (
+    "In your dreams.",
+    "When pigs fly.",
+    "Pull the other one.",
+    "On what planet?",
+    "Tell me another.",
+    "What a load of rubbish.",
+    "Who are they kidding.",
+    "Give me a break.",
+    "Come off it.",
+    "Don't make me laugh.",
+    "Said nobody ever.",
+    "Sounds like propaganda.",
+    "That's what they want you to think.",
+    "Over my dead body.",
+    "I'm being sarcastic.",
+    "The reverse holds.",
+    "The evidence says otherwise.",
+    "History shows the opposite.",
+    "My own view differs.",
+    "I am on the other side.",
 )

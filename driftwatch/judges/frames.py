@@ -92,6 +92,12 @@ _THERE_IS = re.compile(
     rf"|any) of truth (?:in|to)|no sense in|little truth (?:in|to))"
     rf"|(?P<fine>nothing (?:wrong|false|absurd|mistaken) (?:with|in|about))){COMPLEMENT}"
 )
+_I_SEE = re.compile(
+    rf"i (?:(?:can|could|{ADVERB}) )*(?:see|find|have) (?:(?P<fine>nothing (?:wrong|false|absurd|mistaken|untrue"
+    rf"|objectionable|amiss)(?: at all)? (?:with|in|about)|no (?:problem|fault|harm|error|mistake|flaw|issue)s?"
+    rf"(?: at all)? (?:with|in)|no reason to (?:doubt|deny|dispute|reject|question))"
+    rf"|nothing (?:right|true|good|sensible|convincing|of value)(?: at all)? (?:with|in|about)){COMPLEMENT}"
+)
 _OTHER = re.compile(
     rf"(?P<false>nothing (?:could be|is) (?:further|farther) from the truth than{COMPLEMENT}"
     rf"|anything but(?: {THE_IDEA})?|the (?:very )?(?:opposite|reverse|contrary) of(?: {THE_IDEA})?"
@@ -191,6 +197,8 @@ def _own(text: str, start: int) -> Frame | None:
         return Frame(m.end(), 1 if m["positive"] else -1, is_own=True)
     if (m := _I_NEVER.match(text, start) or _I_HAVE_NEVER.match(text, start)) is not None:
         return Frame(m.end(), -1, is_own=True)
+    if (m := _I_SEE.match(text, start)) is not None:
+        return Frame(m.end(), 1 if m["fine"] else -1, is_own=True)
     m = _I_AM_NOT.match(text, start) or _I_VERB.match(text, start)
     if m is None:
         return None

@@ -41,10 +41,12 @@ _TURNING = _set(
     sometimes occasionally perhaps maybe probably unfair crazy mad joke laugh laughable dream not-so nor hardly"""
 )
 TURNING_STEMS = frozenset(stem(word) for word in _TURNING)
+_FRAMING = _set("""view views opinion opinions that think believe feel agree say""")
 _AUXILIARIES = _set("""do does is are am should can will would must may ought has have need shall could was were be""")
 _SUBORDINATE = _set(
     """if because since although though when until unless that which who whom where while as so and but for"""
 )
+_SIGN = re.compile(r"\W*[^\w\s\"'()\[\]{}.,:;!?>#|/\\-]")
 _TOKEN = re.compile(r"[a-z0-9]+(?:[-'][a-z0-9]+)*")
 
 
@@ -108,6 +110,8 @@ def _side(text: str, other: frozenset[str]) -> Side:
 
 def restated_at(text: str, sides: tuple[Side, Side]) -> Restated | None:
     """The side that a normal form restates from its beginning on; `None` where it restates none."""
+    if _SIGN.match(text) is not None:
+        return None  # a cross or a thumb before it may mean anything
     tokens = [(m.group(), m.end()) for m in _TOKEN.finditer(text)]
     found = [(_share(tokens, sides[number], sides[1 - number]), number) for number in (0, 1)]
     (share, number) = max(found, key=lambda one: one[0][0])
@@ -155,8 +159,10 @@ def _checked(span: list[tuple[str, int]], rest: list[tuple[str, int]], number: i
         return None  # it begins later
     if roots[0] != side.stems[0] and roots.count(roots[0]) > side.stems.count(roots[0]):
         return None  # "the idea that however brilliant the idea, …": the first one is somebody else's
-    if roots.count(roots[0]) > side.stems.count(roots[0]) and set(roots) - side.all:
-        return None  # it may begin anew, after something else: "people hate that people …"
+    if roots.count(roots[0]) > side.stems.count(roots[0]):
+        again = max(n for n, word in enumerate(said) if stem(word) == roots[0])
+        if set(roots) - side.all or _FRAMING.intersection(said[first:again]):
+            return None  # it may begin anew: "people hate that people …", "wrong with the view that wrong …"
     extra = [word for word in said if word in STOPWORDS and word not in side.words]
     if any(word not in side.words[:place] and word not in _ARTICLES and word not in NEGATIONS for word in said[:first]):
         return None
@@ -186,7 +192,8 @@ def _checked(span: list[tuple[str, int]], rest: list[tuple[str, int]], number: i
 
 def _negations_within(side: Side, roots: list[str]) -> int:
     """Those of the side up to where the restatement ends, so that what was cut off does not count."""
-    last = max((n for n, word in enumerate(side.words) if stem(word) in roots and word not in STOPWORDS), default=0)
+    first = {stem(word): n for n, word in reversed(list(enumerate(side.words))) if word not in STOPWORDS}
+    last = max((n for root, n in first.items() if root in roots), default=0)  # a span ends where a word comes first
     return sum(word in NEGATIONS for word in side.words[: last + 1])
 
 

@@ -25,6 +25,8 @@ from driftwatch.judges.words import NEGATIONS, STOPWORDS, content, is_english, p
 
 VERSION = "2"  # of everything that changes a reading, in all the modules that the rules are spread over
 
+MAX_STRANGE = 8  # words; chosen
+
 _POLITE = re.compile(
     r"(?:thank you|thanks|good question|great question|that is a (?:good|great|fair|tough|hard|difficult"
     r"|interesting) (?:question|one)|"
@@ -41,7 +43,7 @@ _TAKES_BACK = re.compile(
 )
 _ASKS_BACK = re.compile(
     r"(?:and )?(?:what (?:do|would) you (?:make|think|say)|what about you|where do you stand|how about you"
-    r"|do you agree|tell me)\b"
+    r"|do you agree|tell me(?! another))\b"
 )
 _ANAPHORA = re.compile(
     r"(?:this|that|it|i|my|such|they|those who|people who|nobody|no one|who|we|these people|anyone who)\b"
@@ -50,6 +52,11 @@ _QUOTES = re.compile(
     r"\b(?:say|says|said|saying|claims?|writes?|wrote|quotes?|argues?|false|wrong|lies?|myth|joke|opposite|if"
     r"|used to|once|pretend)\b"
 )
+_REVERSES = re.compile(
+    r"\b(?:otherwise|opposite|reverse|contrary|other way|other (?:one|side|view|option|statement)|differs?|differently"
+    r"|sarcas\w+|ironic\w*|irony|jok\w+|kidding|untrue|propaganda)\b"
+)
+_THEIRS = re.compile(r"\b(?:they|them|their|fools?|others|nobody|no one|people|you)\b")
 _MARKER = re.compile(r"^(?:\d{1,2}|[a-d])[.)] ?(?=\S|$)")
 
 
@@ -109,9 +116,8 @@ def _combined(texts: Sequence[str], sides: tuple[Side, Side], order: int) -> Sta
         said = stated(text, sides, order)
         answer = answers(texts[number + 1]) if number + 1 < len(texts) else None
         number += 1
-        if any(
-            text.rstrip(".") and earlier.startswith(text.rstrip(".")) for earlier in texts[: number - 1]
-        ) and not takes_no_side(text):
+        is_again = len(words(text)) > 1 and any(earlier.startswith(text.rstrip(".")) for earlier in texts[: number - 1])
+        if is_again and not takes_no_side(text):
             continue  # said before, and perhaps cut off this time
         if (said.is_question or said.is_attributed) and said.is_mentioned:
             if answer is None or said.side is None:
@@ -133,7 +139,13 @@ def _combined(texts: Sequence[str], sides: tuple[Side, Side], order: int) -> Sta
             other = sides[1 - taken.side].own if taken.side is not None else frozenset()
             if len(other & set(content(text))) >= max(2, MIN_OWN_PURE * len(other)):
                 return Stated(None, "both sides are restated", is_mentioned=True)
-            if said.is_mentioned or _takes_back(text) or takes_no_side(text):
+            is_last = number == len(texts)
+            if (
+                said.is_mentioned
+                or takes_no_side(text)
+                or _takes_back(text)
+                or _is_strange(text, sides, is_last=is_last)
+            ):
                 return Stated(None, "what follows may take the side back", is_mentioned=True)
         elif not (concedes(text) or takes_no_side(text) or _POLITE.fullmatch(text) is not None):
             # What comes after a rambling beginning is seldom an answer to the question, unless it says "I think".
@@ -149,6 +161,24 @@ def _combined(texts: Sequence[str], sides: tuple[Side, Side], order: int) -> Sta
 def _is_lead(text: str) -> bool:
     """Whether a sentence that says nothing of the sides may stand before one that takes a side."""
     return text.endswith((".", "!")) and len(words(text)) <= 15 and '"' not in text and _QUOTES.search(text) is None
+
+
+def _is_strange(text: str, sides: tuple[Side, Side], *, is_last: bool) -> bool:
+    """Whether a sentence after a side that was taken is about something else, and may mock it: "in your dreams".
+
+    Short ones with next to no word of the sides are known or doubted; longer ones go on about the matter.
+    """
+    said = without_leads(text.strip(" .!\"'()"))
+    if _REVERSES.search(said) is not None:
+        return True
+    if len(words(said)) > MAX_STRANGE or len((sides[0].all | sides[1].all) & set(content(said))) > 1:
+        return False
+    if _POLITE.fullmatch(text) is not None or _ASKS_BACK.match(said) is not None or answers(text) is not None:
+        return False
+    if (m := re.match(r"(?:this|that|it|they|these|those|we|there|because|since) ", said)) is not None:
+        return _THEIRS.search(said, m.end()) is not None
+    is_cut = is_last and text[-1:].isalpha() and len(words(said)) < 3
+    return not is_cut and bool(words(said))
 
 
 def _takes_back(text: str) -> bool:

@@ -88,7 +88,7 @@ NEGATIVE = _any_verb(
     false, consider it wrong, consider it a mistake to say, consider it untrue, regard it as false, disown, discard,
     decry, resist, fail to see how, fail to see why, am at odds, am in disagreement, am no fan, am no supporter, am no
     friend, am no believer, have no time, have no sympathy, reject outright, turn down, rule out, deplore, see no
-    merit, see no truth, see no sense, see no value, see nothing, throw out, choose not to accept, prefer not to
+    merit, see no truth, see no sense, see no value, throw out, choose not to accept, prefer not to
     accept"""
 )
 VOID_NOT = re.compile(

@@ -5,7 +5,7 @@ from itertools import cycle, islice
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from turns_of_speech import AFFIRMING, NEITHER, REJECTING
+from turns_of_speech import AFFIRMING, NEITHER, REJECTING, SEQUELS
 
 from driftwatch.judges.judge import Asked
 from driftwatch.judges.reading import outcome
@@ -62,6 +62,20 @@ def test_what_rejects_a_side_is_never_read_as_that_side(frame):
 @pytest.mark.parametrize("frame", NEITHER)
 def test_what_does_neither_is_not_read(frame):
     assert set(readings(frame, some_items(frame, NEITHER))) == {0}
+
+
+@pytest.mark.parametrize("before", ["{X}. ", "I think that {x}. ", "Sure, {x}. "])
+def test_a_sentence_that_mocks_a_side_leaves_it_unread(before):
+    """Whatever follows in no words of the question may be irony: it is no agreement."""
+    for number, sequel in enumerate(SEQUELS):
+        items = list(islice(cycle(ITEMS), 31 * number, 31 * number + 4))
+        assert 1 not in readings(before + sequel, items), sequel
+
+
+def test_no_side_is_turned_round_by_a_word_that_it_shares_with_a_frame():
+    """One side of the pack begins with "wrong", as what follows "I see nothing" in a frame does."""
+    for frame in AFFIRMING[:2]:
+        assert -1 not in readings(frame, ITEMS), frame
 
 
 def test_most_of_what_affirms_or_rejects_is_read():
