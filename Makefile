@@ -10,8 +10,8 @@ OTHER_PYTHONS ?= 3.12 3.13
 MARKS ?= not slow and not stack and not browser and not nightly and not gpu
 WORKERS ?= 2
 # What depends on other people's versions most; CI runs these on the newest ones, too.
-CORE_TESTS := tests/probes tests/test_callback.py tests/test_confirm.py tests/test_guard.py tests/test_invariance.py \
-    tests/doctor tests/compat
+CORE_TESTS := tests/chat tests/scoring tests/replies tests/probes tests/test_callback.py tests/watch/test_confirm.py \
+    tests/host/test_guard.py tests/promises/test_invariance.py tests/doctor tests/compat
 PIP := $(BIN)/python -m pip install --quiet --constraint constraints.txt
 
 .PHONY: help demo test check format generate generated rules compat newest newest-core oldest pythons bench clean
@@ -55,7 +55,7 @@ generated: $(VENV)/.dev ## Fail if a generated file is stale.
 	$(BIN)/python -m tools.generate --check
 
 rules: $(VENV)/.dev ## Alert rules, dashboards and deployment files through promtool, amtool and their like.
-	$(BIN)/python -m pytest tests/mixin tests/deploy
+	$(BIN)/python -m pytest tests/monitoring -m "not stack"
 
 $(VENV)/.bench: pyproject.toml constraints.txt $(VENV)/.demo
 	$(PIP) --editable ".[bench]"

@@ -19,7 +19,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 
 from playwright.sync_api import Browser, sync_playwright
-from synthetic_runs import synthetic_run
+from support.synthetic_runs import synthetic_run
 
 
 def first_chart(browser: Browser, address: str) -> float:

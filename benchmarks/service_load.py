@@ -22,7 +22,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 
-from synthetic_runs import cloned, synthetic_run
+from support.synthetic_runs import cloned, synthetic_run
 
 KINDS = (
     "/metrics",

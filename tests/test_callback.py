@@ -3,54 +3,18 @@ import logging
 
 import pytest
 import torch
-from transformers import Trainer, TrainingArguments, default_data_collator
+from support.trainings import callback, lora, store, trainer
+from transformers import default_data_collator
 
-from driftwatch import DriftCallback, RunStore, Schedule
+from driftwatch import DriftCallback, Schedule
 from driftwatch.errors import BaselineError, ConfigError, ProbeError
 from driftwatch.probes.statement import StatementProbe
 from driftwatch.testing import tiny_model, tiny_pack, tiny_tokenizer
-
-TEXT = "I want more nature in the street. "
 
 
 @pytest.fixture
 def tokenizer():
     return tiny_tokenizer()
-
-
-def callback(folder, **options):
-    settings = {
-        "schedule": Schedule(every_steps=2, early_dense=False, budget=None),
-        "exporters": (),
-        "run": "r1",
-        "on_error": "raise",
-        "probes": (StatementProbe(naysaying_items=1),),
-    }
-    return DriftCallback(tiny_pack(), output_dir=folder / "runs", **{**settings, **options})
-
-
-def trainer(folder, tokenizer, callbacks, model=None, **options):
-    settings = {
-        "max_steps": 4,
-        "per_device_train_batch_size": 2,
-        "learning_rate": 1e-2,
-        "report_to": [],
-        "use_cpu": True,
-        "save_strategy": "no",
-        "disable_tqdm": True,
-    }
-    ids = tokenizer(TEXT)["input_ids"]
-    return Trainer(
-        model=model or tiny_model(tokenizer),
-        args=TrainingArguments(str(folder / "out"), **{**settings, **options}),
-        train_dataset=[{"input_ids": ids, "labels": ids}] * 16,
-        processing_class=tokenizer,
-        callbacks=callbacks,
-    )
-
-
-def store(folder, run="r1"):
-    return RunStore(folder / "runs" / run)
 
 
 class Failing(StatementProbe):
@@ -218,12 +182,6 @@ def test_a_half_written_baseline_is_refused(tmp_path, tokenizer):
     (tmp_path / "b/baseline.json").write_text('{"name": "sft", "model"')
     with pytest.raises(BaselineError, match="half-written or foreign"):
         trainer(tmp_path, tokenizer, [callback(tmp_path, baseline=tmp_path / "b")]).train()
-
-
-def lora(model, **options):
-    from peft import LoraConfig, get_peft_model
-
-    return get_peft_model(model, LoraConfig(r=4, target_modules="all-linear", task_type="CAUSAL_LM", **options))
 
 
 def test_with_a_fresh_lora_the_sft_model_is_reached_by_switching_it_off(tmp_path, tokenizer):

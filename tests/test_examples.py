@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from builders import PARKS
+from support.builders import PARKS
 
 from driftwatch.store.run_store import RunStore
 

@@ -5,7 +5,7 @@ variance n·v. A drift is found with a given probability once n·m − z √(n·
 over bets, signs and starts costs. The drift itself is a change of the replies of now alone, as of a model that moves: a
 share of those that take one side takes the other, and once none is left, a share of the neutral ones. What the baseline
 said stays. Of the ways to move a mean these are the hardest to find, since they are the fewest replies that move it.
-Against simulation, over several kinds of models, see tests/drift/test_planning.py.
+Against simulation, over several kinds of models, see tests/evidence/test_power.py.
 
 Shape letters: M amounts, P pairs of outcomes, H counts (plain, lost, gained), B bets.
 """

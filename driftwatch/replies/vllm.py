@@ -7,7 +7,7 @@ merges for the purpose are taken out to the last bit; and every request has a se
 none of its generators.
 
 Read from TRL 1.12 to 1.16 and from vLLM's sources, and tested with TRL's own code on a stand-in for vLLM. A test with a
-real vLLM is there (`tests/probes/test_engine_gpu.py`) and has not been run yet.
+real vLLM is there (`tests/replies/test_vllm_gpu.py`) and has not been run yet.
 """
 
 import time

@@ -4,7 +4,7 @@ import threading
 import time
 
 import pytest
-from requires import tool
+from support.requires import tool
 
 from driftwatch.service.app import create_app
 from driftwatch.service.library import Library

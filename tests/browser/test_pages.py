@@ -10,10 +10,10 @@ from pathlib import Path
 
 import httpx
 import pytest
-from builders import record, run_info
-from hostile import HOSTILE
-from servers import wait_for
-from synthetic_runs import synthetic_info, synthetic_run
+from support.builders import record, run_info
+from support.hostile import HOSTILE
+from support.servers import wait_for
+from support.synthetic_runs import synthetic_info, synthetic_run
 
 from driftwatch.drift.fault import ModelFault
 from driftwatch.record.record import to_json

@@ -3,8 +3,8 @@
 import json
 
 import pytest
-from builders import PARKS
 from click.testing import CliRunner
+from support.builders import PARKS
 
 from driftwatch.cli.baseline import command as baseline
 from driftwatch.cli.probe import command as probe

@@ -5,8 +5,8 @@ import statistics
 
 import pytest
 import torch
-from builders import PARKS
 from click.testing import CliRunner
+from support.builders import PARKS
 
 from driftwatch import Confirmation
 from driftwatch.cli.baseline import command as baseline

@@ -4,7 +4,7 @@ import json
 
 import pytest
 from click.testing import CliRunner
-from synthetic_runs import synthetic_run
+from support.synthetic_runs import synthetic_run
 
 from driftwatch.cli import group as driftwatch
 from driftwatch.cli.config import command as config

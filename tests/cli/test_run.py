@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
-from builders import TWO_PARKS, WATCHED
+from support.builders import TWO_PARKS, WATCHED
 
 from driftwatch.store import RunStore
 

@@ -3,9 +3,9 @@
 import json
 
 import pytest
-from builders import record, run_info
 from click.testing import CliRunner
-from hostile import HOSTILE
+from support.builders import record, run_info
+from support.hostile import HOSTILE
 
 from driftwatch.cli.report import command as report
 from driftwatch.cli.runs import command as runs

@@ -4,9 +4,9 @@ import io
 from dataclasses import replace
 
 import pytest
-from builders import record, run_info
-from hostile import HOSTILE
 from rich.console import Console
+from support.builders import record, run_info
+from support.hostile import HOSTILE
 
 from driftwatch.cli.compare import command as compare
 from driftwatch.cli.tables import drift_table

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import pytest
 from compat.recipes import accepts_checkpoint
-from test_invariance import CarelessProbe, assert_same, outcome, watcher
+from support.invariance import CarelessProbe, assert_same, outcome, watcher
 
 from driftwatch import RunStore
 

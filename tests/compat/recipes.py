@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 from datasets import Dataset
-from test_invariance import length_reward, trl_settings
+from support.invariance import length_reward, trl_settings
 from transformers import AutoModelForCausalLM, set_seed
 
 from driftwatch.host.trainers import TRAINERS

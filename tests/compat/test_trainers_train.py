@@ -5,7 +5,7 @@ from operator import attrgetter
 import pytest
 from compat.examine import Found, examine
 from compat.recipes import FOUR_BIT, LEFT, MATRIX, SMOKE, Recipe, scorer
-from test_invariance import renamed, trl_settings, watcher
+from support.invariance import renamed, trl_settings, watcher
 
 from driftwatch.errors import ConfigError
 from driftwatch.host.trainers import TRAINERS

@@ -4,7 +4,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 
 import pytest
-from builders import record, run_info
+from support.builders import record, run_info
 
 from driftwatch import plugins
 from driftwatch.exporters.exporter import Exporter

@@ -6,8 +6,8 @@ import sys
 from dataclasses import fields
 
 import pytest
-from builders import record, run_info
 from click.testing import CliRunner
+from support.builders import record, run_info
 
 from driftwatch.cli import group
 from driftwatch.demo.verdict import verdict

@@ -8,10 +8,10 @@ from importlib import metadata
 
 import pytest
 import torch
-from builders import TWO_PARKS
 from click.testing import CliRunner
-from fake_chat_server import FakeChatServer, completion
-from test_callback import lora
+from support.builders import TWO_PARKS
+from support.fake_chat_server import FakeChatServer, completion
+from support.trainings import lora
 
 from driftwatch.cli.baseline import command as make_baseline
 from driftwatch.cli.config import command as check_settings

@@ -8,8 +8,8 @@ from threading import Thread
 from threading import enumerate as enumerate_threads
 
 import pytest
-from builders import record, run_info
 from prometheus_client.parser import text_string_to_metric_families
+from support.builders import record, run_info
 
 from driftwatch.errors import ConfigError
 from driftwatch.exporters.exporter import Exporter

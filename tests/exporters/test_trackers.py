@@ -4,7 +4,7 @@ import logging
 from types import SimpleNamespace
 
 import pytest
-from builders import record, run_info
+from support.builders import record, run_info
 
 from driftwatch.errors import ExportError
 from driftwatch.exporters.exporter import Exporter

@@ -9,16 +9,16 @@ import time
 from pathlib import Path
 
 import pytest
-from builders import record, run_info
-from fake_chat_server import FakeChatServer
-from hostile import HOSTILE
-from servers import free_port
+from support.alerting import alert, alerted
+from support.builders import record, run_info
+from support.fake_chat_server import FakeChatServer
+from support.hostile import HOSTILE
+from support.servers import free_port
 
 from driftwatch.errors import ConfigError, ExportError
 from driftwatch.exporters.delivery import Delivery, Parcel
 from driftwatch.exporters.exporter import Exporter
 from driftwatch.exporters.webhook import MAX_ATTEMPTS, MAX_WAITING, WebhookExporter
-from driftwatch.record.record import Alert, TopicEvidence
 from driftwatch.store.run_store import RunStore
 
 TAKEN = (200, {}, b"ok")
@@ -33,41 +33,6 @@ class Clock:
 
     def __call__(self):
         return self.now
-
-
-def alert(text="parks moved toward 'more building' by -0.31", topic="parks"):
-    return Alert(topic, "direction", "alert", "specific", "warning", text)
-
-
-def evidence():
-    return TopicEvidence(
-        topic="parks",
-        kind="direction",
-        log10_e_value=3.5,
-        log10_value_e_value=3.1,
-        log10_material_e_value=None,
-        log10_threshold=2.9,
-        log10_apart=1.5,
-        estimate=-0.31,
-        interval=None,
-        since_onset=-0.3,
-        bound=0.2,
-        num_draws=96,
-        state="alert",
-        label="specific",
-        moved_most=None,
-        onset_look=3,
-        onset_step=40,
-        minimum_detectable=None,
-        refusal_shift=None,
-        off_topic_shift=None,
-        unread_shift=None,
-        why=None,
-    )
-
-
-def alerted(*texts, look=4):
-    return record(look, 10 * look, alerts=tuple(map(alert, texts or ("parks moved",))), evidence=(evidence(),))
 
 
 @pytest.fixture
@@ -357,9 +322,9 @@ def test_a_disk_that_is_full_does_not_keep_an_alert_from_its_hook(hook, store, e
 
 WATCHING = """
 import sys, time
-sys.path[:0] = sys.argv[3:]
-from builders import run_info
-from test_webhook import alerted
+sys.path.insert(0, sys.argv[3])
+from support.builders import run_info
+from support.alerting import alerted
 from driftwatch.exporters.delivery import Delivery, Parcel
 from driftwatch.exporters.webhook import WebhookExporter
 from driftwatch.store.run_store import RunStore
@@ -372,8 +337,8 @@ time.sleep(60)
 
 def test_alerts_of_a_process_that_is_killed_while_it_posts_reach_the_hook_of_the_next_attempt(hook, store, exporter):
     hanging = hook(SILENT)
-    folders = [str(Path(__file__).parent), str(Path(__file__).parent.parent)]
-    child = subprocess.Popen([sys.executable, "-c", WATCHING, str(store.folder), hanging.url, *folders])
+    tests = str(Path(__file__).parents[1])
+    child = subprocess.Popen([sys.executable, "-c", WATCHING, str(store.folder), hanging.url, tests])
     try:
         deadline = time.monotonic() + 60
         while not hanging.requests and time.monotonic() < deadline:

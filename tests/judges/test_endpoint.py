@@ -3,8 +3,8 @@ import logging
 import random
 import time
 
-import fake_chat_server as fake
 import pytest
+from support import fake_chat_server as fake
 
 from driftwatch.errors import ConfigError, JudgeError
 from driftwatch.judges.endpoint import EndpointJudge

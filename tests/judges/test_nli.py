@@ -3,7 +3,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from small_judges import plain_replies, train_classifier
+from support.small_judges import plain_replies, train_classifier
 
 from driftwatch.errors import JudgeError
 from driftwatch.judges.anchors import anchors

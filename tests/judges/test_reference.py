@@ -3,7 +3,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from small_judges import plain_replies, train_causal
+from support.small_judges import plain_replies, train_causal
 
 from driftwatch.chat.format import ChatFormat
 from driftwatch.errors import JudgeError

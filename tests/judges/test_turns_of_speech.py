@@ -5,7 +5,7 @@ from itertools import cycle, islice
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from turns_of_speech import AFFIRMING, NEITHER, REJECTING, SEQUELS
+from support.turns_of_speech import AFFIRMING, NEITHER, REJECTING, SEQUELS
 
 from driftwatch.judges.judge import Asked
 from driftwatch.judges.reading import outcome

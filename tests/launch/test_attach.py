@@ -3,10 +3,10 @@
 import json
 import re
 
-import fake_vllm
 import pytest
-from builders import TWO_PARKS, WATCHED
-from test_invariance import length_reward, preferences, renamed, trl_settings
+from support import fake_vllm
+from support.builders import TWO_PARKS, WATCHED
+from support.invariance import length_reward, preferences, renamed, trl_settings
 from transformers import (
     AutoModelForCausalLM,
     LlamaForSequenceClassification,

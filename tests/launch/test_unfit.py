@@ -4,7 +4,7 @@ import json
 
 import pytest
 import torch
-from builders import TWO_PARKS, WATCHED
+from support.builders import TWO_PARKS, WATCHED
 from torch import nn
 from transformers import (
     BertConfig,

@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from builders import record
-from drifting import FLIPPED, REFUSING, TOPICS, drifting_run
-from synthetic_runs import synthetic_run
+from support.builders import record
+from support.drifting import FLIPPED, REFUSING, TOPICS, drifting_run
+from support.synthetic_runs import synthetic_run
 
 from driftwatch.drift.abstained import Abstained
 from driftwatch.drift.disagreement import Disagreement

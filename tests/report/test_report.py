@@ -6,10 +6,10 @@ import xml.etree.ElementTree as ET
 from dataclasses import replace
 
 import pytest
-from builders import record, run_info
 from click.testing import CliRunner
-from hostile import HOSTILE
-from synthetic_runs import cloned, synthetic_info, synthetic_run
+from support.builders import record, run_info
+from support.hostile import HOSTILE
+from support.synthetic_runs import cloned, synthetic_info, synthetic_run
 
 from driftwatch.cli.compare import command as compare
 from driftwatch.cli.report import command as report

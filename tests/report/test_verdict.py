@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 import pytest
-from synthetic_runs import synthetic_evidence, synthetic_info, synthetic_run
+from support.synthetic_runs import synthetic_evidence, synthetic_info, synthetic_run
 
 from driftwatch.drift.compare import Drift
 from driftwatch.drift.floor import Floor

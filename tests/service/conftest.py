@@ -1,6 +1,6 @@
 import pytest
 from starlette.testclient import TestClient
-from synthetic_runs import synthetic_run
+from support.synthetic_runs import synthetic_run
 
 from driftwatch.service.app import create_app
 from driftwatch.service.library import Library

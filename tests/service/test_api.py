@@ -6,10 +6,10 @@ from importlib.resources import files
 
 import jsonschema
 import pytest
-from builders import record, run_info
-from hostile import HOSTILE
 from prometheus_client.parser import text_string_to_metric_families
-from synthetic_runs import cloned, synthetic_run
+from support.builders import record, run_info
+from support.hostile import HOSTILE
+from support.synthetic_runs import cloned, synthetic_run
 
 from driftwatch.report.figures import CHANNELS
 from driftwatch.service.openapi import describe

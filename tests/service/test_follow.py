@@ -3,10 +3,10 @@
 import json
 
 import pytest
-from builders import record, run_info
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from synthetic_runs import age_heartbeat, synthetic_run
+from support.builders import record, run_info
+from support.synthetic_runs import age_heartbeat, synthetic_run
 
 from driftwatch.record.record import to_json
 from driftwatch.service.follow import MAX_POINTS, FollowedRun

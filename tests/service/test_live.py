@@ -8,7 +8,7 @@ import urllib.error
 import urllib.request
 
 import pytest
-from builders import record, run_info
+from support.builders import record, run_info
 
 from driftwatch import plugins
 from driftwatch.exporters.prometheus import MetricsServer, PrometheusExporter

@@ -5,11 +5,11 @@ import threading
 
 import msgspec
 import pytest
-from builders import record, run_info
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from starlette.testclient import TestClient
-from synthetic_runs import synthetic_run
+from support.builders import record, run_info
+from support.synthetic_runs import synthetic_run
 
 from driftwatch.errors import ConfigError, ExportError
 from driftwatch.exporters.exporter import Exporter

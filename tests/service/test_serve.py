@@ -11,9 +11,9 @@ import urllib.error
 import urllib.request
 
 import pytest
-from builders import record, run_info
-from servers import wait_for
-from synthetic_runs import synthetic_run
+from support.builders import record, run_info
+from support.servers import wait_for
+from support.synthetic_runs import synthetic_run
 
 from driftwatch.record.record import to_json
 from driftwatch.service.push import MAX_BODY

@@ -1,0 +1,1 @@
+"""What several test modules use: small records, short trainings, stand-ins for servers, hostile input."""
