@@ -4,7 +4,7 @@ import importlib
 import platform
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from importlib import metadata, util
 
 from driftwatch.doctor.finding import Finding
@@ -16,15 +16,23 @@ SHOWN = ("torch", "transformers", "trl", "accelerate", "peft")
 INSTALL = 'pip install "driftwatch-trl[train]"'
 
 
-def versions() -> Finding:
-    """Installed versions against those that this release asks for."""
+def installed(name: str) -> str | None:
+    """The version of a package, or `None`."""
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def versions(version_of: Callable[[str], str | None] = installed) -> Finding:
+    """Installed versions, `None` for what is missing, against those that this release asks for."""
     python = platform.python_version()
     if sys.version_info < OLDEST_PYTHON:
         oldest = ".".join(map(str, OLDEST_PYTHON))
         return Finding("versions", "problem", f"Python {python} is too old.", f"Use Python {oldest} or newer.")
     wrong, found = [], [f"python {python}"]
     for name, wanted in _wanted().items():
-        version = _installed(name)
+        version = version_of(name)
         if version is None or not _suits(version, wanted):
             wrong.append(f"{name} {version or 'is missing'} (wanted {wanted or 'any'})")
         elif name in SHOWN:
@@ -80,13 +88,6 @@ def _suits(version: str, wanted: str) -> bool:
         return True
     # Builds from source and nightlies count by their number.
     return SpecifierSet(wanted).contains(version, prereleases=True)
-
-
-def _installed(name: str) -> str | None:
-    try:
-        return metadata.version(name)
-    except metadata.PackageNotFoundError:
-        return None
 
 
 def _offers(module: str, trainer: str) -> bool:

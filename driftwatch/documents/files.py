@@ -14,7 +14,7 @@ from driftwatch.documents.node import Node, Place, Unreadable, Value
 # A pack is read by people, item by item; core has about 250 kB. A larger file is something else, or an attack.
 MAX_BYTES = 16 * 1024 * 1024
 # Reads core in 0.03 s; without libyaml PyYAML has only its parser in Python, which takes 0.24 s.
-_LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _RESOLVER: Any = yaml.SafeLoader("")  # tells what a bare scalar is: text, number, true or false, nothing
 MAX_DEPTH = 16  # a pack has eight levels
 
@@ -37,8 +37,13 @@ def read_text(path: Path, max_bytes: int = MAX_BYTES) -> str:
         raise Unreadable(Place(place.file, line), message) from err
 
 
-def read_yaml(text: str, file: str) -> Node:
+def read_yaml(text: str, file: str, *, loader: Any = LOADER) -> Node:
     """A YAML document as nodes; only plain data, without aliases, and each key once.
+
+    Args:
+        text: The document.
+        file: Its name in errors.
+        loader: Whose parser reads it, of PyYAML's safe loaders.
 
     Raises:
         Unreadable: Anything else.
@@ -48,7 +53,7 @@ def read_yaml(text: str, file: str) -> Node:
         line = text.count("\n", 0, odd.start()) + 1
         raise Unreadable(Place(file, line), f"expected printable text, found U+{ord(odd.group()):04X}. Remove it.")
     try:
-        return _YamlLines(file, yaml.parse(text, Loader=_LOADER)).document()
+        return _YamlLines(file, yaml.parse(text, Loader=loader)).document()
     except yaml.MarkedYAMLError as err:
         line = err.problem_mark.line + 1 if err.problem_mark else 1
         raise Unreadable(Place(file, line), f"expected YAML, found: {err.problem or err.context}. Correct it.") from err

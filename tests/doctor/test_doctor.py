@@ -279,11 +279,9 @@ def test_settings_that_cannot_be_made_are_a_problem(folder):
     assert found(folder, f"{SETTINGS}alpha: 0.01\nschedule: {{every_steps: 0}}")["settings"].level == "problem"
 
 
-def test_a_package_that_is_too_old_or_missing_is_named(monkeypatch):
+def test_a_package_that_is_too_old_or_missing_is_named():
     versions = {"transformers": "4.40.0", "trl": None}
-    installed = environment._installed
-    monkeypatch.setattr(environment, "_installed", lambda name: versions.get(name, installed(name)))
-    finding = environment.versions()
+    finding = environment.versions(lambda name: versions.get(name, environment.installed(name)))
     assert finding.level == "problem"
     assert "transformers 4.40.0 (wanted >=5.0)" in finding.text
     assert "trl is missing" in finding.text

