@@ -27,7 +27,7 @@ from transformers.trainer_callback import ExportableState
 
 from driftwatch import plugins
 from driftwatch.drift.compare import BaselineName
-from driftwatch.errors import SETTINGS, ConfigError, RanksError, UnfitError
+from driftwatch.errors import SETTINGS, Absent, ConfigError, RanksError, UnfitError
 from driftwatch.evidence.tolerance import TOLERATED
 from driftwatch.exporters.exporter import Exporter
 from driftwatch.host.afterwards import Afterwards, handler_of
@@ -322,9 +322,9 @@ class DriftCallback(TrainerCallback, ExportableState):  # type: ignore[misc] # t
             f"training began again at step {step} with the weights that it had; the baselines stay those of its first "
             "start, and what had moved by then counts as moved"
         )
-        if self.monitor.store is not None:  # on rank 0
+        if rank() == 0:
             logger.warning("%s", text)
-            self.monitor.store.append_event("again", attempt=self.monitor.attempt, step=step, text=text)
+        self.monitor.note("again", step, text)
 
     def _put_off(self, step: int, err: Exception) -> None:
         """Training goes on; what it moves until the run begins is not seen."""
@@ -371,8 +371,9 @@ class DriftCallback(TrainerCallback, ExportableState):  # type: ignore[misc] # t
         if state.global_step == self._seen_step or not self._running:
             return
         self._seen_step = state.global_step
-        if self._asked_to_stop is not None:
-            self._guarded(state.global_step, self._report_ignored_stop)
+        if (asked := self._asked_to_stop) is not None:
+            self._asked_to_stop = None
+            self._guarded(state.global_step, lambda: self._report_ignored_stop(asked))
         self._guarded(state.global_step, lambda: self._look_if_due(kwargs["model"], state.global_step, control))
         self._see_the_last_weights(args, state, control, kwargs["model"])
         self._weights.stepped(policy_of(kwargs["model"]))
@@ -472,7 +473,7 @@ class DriftCallback(TrainerCallback, ExportableState):  # type: ignore[misc] # t
                 trainer.trainer,
             )
 
-    def _engine(self, args: TrainingArguments) -> Engine | str | None:
+    def _engine(self, args: TrainingArguments) -> Engine | Absent | None:
         """Who writes the replies in place of this process, as `find_engine` says; `None` where nobody was named."""
         trainer = self._trainer()
         if not self._draws_replies:
@@ -574,13 +575,10 @@ class DriftCallback(TrainerCallback, ExportableState):  # type: ignore[misc] # t
         self._weights.asked(model, step)
         return record
 
-    def _report_ignored_stop(self) -> None:
-        step, self._asked_to_stop = self._asked_to_stop, None
-        assert step is not None
+    def _report_ignored_stop(self, step: int) -> None:
         text = f"this trainer ignored the request of step {step} to stop; stop it by hand"
         logger.warning("%s", text)
-        if self.monitor.store is not None:  # on rank 0
-            self.monitor.store.append_event("stop ignored", attempt=self.monitor.attempt, step=step, text=text)
+        self.monitor.note("stop ignored", step, text)
 
     def _guarded(self, step: int, call: Callable[[], object]) -> None:
         """Run a part of ours; whatever happens in it, training goes on."""

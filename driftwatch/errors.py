@@ -15,8 +15,22 @@
     ├── JudgeError         a reply could not be read
     └── ExportError        an exporter could not deliver
 
-Every message says what was expected, what was found and what to do.
+Every message says what was expected, what was found and what to do. Where the lack of something is no error, it is an
+`Absent` with its reason.
 """
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Absent:
+    """Something that is not there, and that nobody has to mend.
+
+    Attributes:
+        why: The reason, a clause.
+    """
+
+    why: str
 
 
 class DriftwatchError(Exception):

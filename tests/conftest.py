@@ -3,7 +3,12 @@
 import os
 import signal
 
+import hypothesis
 import pytest
+
+# How long an example takes says something of the machine, not of the code.
+hypothesis.settings.register_profile("untimed", deadline=None)
+hypothesis.settings.load_profile("untimed")
 
 # Torch reads this once a process, at the first matrix product on a GPU; tests that ask for determinism need it then.
 os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
@@ -16,7 +21,7 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 @pytest.fixture(autouse=True)
 def _the_same_draws(monkeypatch):
     """A run that is given no seed derives one from an id of its own; here all ids are equal, so that tests repeat."""
-    monkeypatch.setattr("driftwatch.watch.monitor.new_run_id", lambda: "a test's")
+    monkeypatch.setattr("driftwatch.watch.beginning.new_run_id", lambda: "a test's")
 
 
 @pytest.fixture(autouse=True)

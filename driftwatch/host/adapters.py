@@ -14,11 +14,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from driftwatch.errors import Absent
+
 TRL_REFERENCE = "ref"  # the name that TRL's trainers give to the frozen copy of a continued adapter
 # What PEFT's layers, tuners and wrappers keep of which adapters are active, in its own attributes.
 _SWITCHES = ("_active_adapter", "active_adapter", "_disable_adapters", "_adapters_disabled")
 
-NATIVE = (
+NATIVE = Absent(
     "the model's adapters were put on it by transformers (add_adapter, or from_pretrained of an adapter's folder) and "
     "not by peft.get_peft_model, so the SFT model below them is not looked for"
 )
@@ -56,18 +58,18 @@ class Reference:
                     yield model
 
 
-def find_reference(model: Any) -> Reference | str:
+def find_reference(model: Any) -> Reference | Absent:
     """The SFT model inside a model, or the reason why there is none."""
     peft_model = find_peft(model)
     if peft_model is None:
-        return NATIVE if has_native_adapters(model) else "the model has no adapters to switch off"
+        return NATIVE if has_native_adapters(model) else Absent("the model has no adapters to switch off")
     if TRL_REFERENCE in peft_model.peft_config:
         return Reference(TRL_REFERENCE)
     active = peft_model.active_adapters if hasattr(peft_model, "active_adapters") else [peft_model.active_adapter]
     for name in active:
         bias = getattr(peft_model.peft_config[name], "bias", "none")
         if bias != "none":
-            return f'the adapter "{name}" trains biases (bias="{bias}"), which stay when it is switched off'
+            return Absent(f'the adapter "{name}" trains biases (bias="{bias}"), which stay when it is switched off')
     return Reference(None)
 
 

@@ -174,3 +174,23 @@ class Interviewer:
         """What two measurements must share."""
         sampler = IN_PROCESS if self.engine is None else self.engine.name
         return {**self._chat.identity(), "sampling": str(self._decoding), "sampler": sampler}
+
+
+class Seeded:
+    """Asks with random numbers that a key names, so that what one observation draws repeats, whatever came before.
+
+    Args:
+        interviewer: Puts draws to a model.
+        seed: Of the run; the same on every rank.
+    """
+
+    def __init__(self, interviewer: Interviewer, seed: int) -> None:
+        self.interviewer, self._seed = interviewer, seed
+
+    def ask(self, model: Any, draws: Sequence[Draw], key: tuple[int, ...]) -> list[Reply]:
+        """One fresh reply to each draw; inside the guard, on every rank."""
+        return self.interviewer.ask(model, draws, np.random.SeedSequence([self._seed, *key]))
+
+    def rng(self, *key: int) -> np.random.Generator:
+        """A generator of its own for each key."""
+        return np.random.default_rng(np.random.SeedSequence([self._seed, *key]))

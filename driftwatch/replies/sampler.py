@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from driftwatch.errors import BaselineError, ProbeError
+from driftwatch.errors import Absent, BaselineError, ProbeError
 from driftwatch.host.adapters import Reference, find_reference
 from driftwatch.host.identity import same_model
 from driftwatch.replies.draws import IN_PROCESS, Interviewer
@@ -25,7 +25,7 @@ Fingerprint = Callable[[Any], tuple[float, ...]]
 def settle(
     interviewer: Interviewer,
     model: Any,
-    offered: Engine | str | None,
+    offered: Engine | Absent | None,
     *,
     fingerprint: Fingerprint,
     began_with: str | None,
@@ -57,7 +57,7 @@ def settle(
     return tuple(notes)
 
 
-def _as_before(began: str, offered: Engine | str | None) -> Engine | None:
+def _as_before(began: str, offered: Engine | Absent | None) -> Engine | None:
     """The sampler of a run that goes on."""
     if began == IN_PROCESS:
         return None
@@ -66,24 +66,24 @@ def _as_before(began: str, offered: Engine | str | None) -> Engine | None:
     now = offered.name if isinstance(offered, Engine) else IN_PROCESS
     raise BaselineError(
         f"this run's replies were written by {began}, and now they would be by {now}"
-        f"{f' ({offered})' if isinstance(offered, str) else ''}: what two samplers round differently would pass for "
-        "drift. Give it that engine again (DriftCallback.use_engine), or begin a run of another name."
+        f"{f' ({offered.why})' if isinstance(offered, Absent) else ''}: what two samplers round differently would pass "
+        "for drift. Give it that engine again (DriftCallback.use_engine), or begin a run of another name."
     )
 
 
 def _chosen(
-    interviewer: Interviewer, model: Any, offered: Engine | str | None, fingerprint: Fingerprint
+    interviewer: Interviewer, model: Any, offered: Engine | Absent | None, fingerprint: Fingerprint
 ) -> tuple[Engine | None, list[str]]:
     """The sampler of a new run, and why it is not the one that was offered."""
-    why = offered
-    if isinstance(offered, Engine):
-        why = _unfit(interviewer, model, offered, fingerprint)
-        if why is None:
-            return offered, []
-    return None, [] if why is None else [f"replies are sampled in-process, not by the trainer's vLLM: {why}"]
+    if offered is None:
+        return None, []
+    found = offered if isinstance(offered, Absent) else _unfit(interviewer, model, offered, fingerprint)
+    if found is not None:
+        return None, [f"replies are sampled in-process, not by the trainer's vLLM: {found.why}"]
+    return (offered, []) if isinstance(offered, Engine) else (None, [])
 
 
-def _unfit(interviewer: Interviewer, model: Any, engine: Engine, fingerprint: Fingerprint) -> str | None:
+def _unfit(interviewer: Interviewer, model: Any, engine: Engine, fingerprint: Fingerprint) -> Absent | None:
     """Why an engine cannot write the replies of a new run; `None` where it can."""
     found = find_reference(model)
     # Base weights are a baseline only where they are the start of the run; a frozen adapter is one in any case.
@@ -91,12 +91,12 @@ def _unfit(interviewer: Interviewer, model: Any, engine: Engine, fingerprint: Fi
         with found.active(model) as referred:
             theirs = fingerprint(referred)
         if not same_model(fingerprint(model), theirs):
-            return f"the run does not start from {found.description}, and an engine holds the start only"
+            return Absent(f"the run does not start from {found.description}, and an engine holds the start only")
     interviewer.engine = engine
     try:
         interviewer.ask(model, [interviewer.longest], np.random.SeedSequence(0))
     except ProbeError as err:
-        return f"it could not answer a first question ({err})"
+        return Absent(f"it could not answer a first question ({err})")
     finally:
         interviewer.engine = None
     return None

@@ -1,186 +1,152 @@
-"""Supply: where the baseline's replies come from in a run that cannot ask its baseline model whenever it likes.
+"""Supply: where the baseline's replies come from, so that both models have answered the same questions.
 
-Drawn ahead for the planned looks and half as many again (`pool`), rationed so that they last, and topped up by the
-weights of the start where the user lets those be kept (`start_weights`).
+Where switching adapters reaches the baseline model, it is asked at each observation (`AskedOnDemand`). Where it does
+not, its replies are decoded before training (`ahead.DecodedAhead`).
 """
 
-import logging
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Protocol
 
 import numpy as np
 
-from driftwatch.errors import ConfigError, ProbeError
-from driftwatch.evidence.state import Settings
+from driftwatch.host.adapters import Reference
 from driftwatch.host.identity import same_model
-from driftwatch.host.ranks import is_known_to_all
-from driftwatch.replies.confirmation import Confirmation
-from driftwatch.replies.draws import Draw
-from driftwatch.replies.pool import (
-    LOW_LOOKS,
-    TAIL_LOOKS,
-    TOP_UP_LOOKS,
-    BaselineReply,
-    Pool,
-    at_once,
-    decoded,
-    horizon,
-    planned_replies,
-)
+from driftwatch.replies.draws import Draw, draw
+from driftwatch.replies.pool import BaselineReply
 from driftwatch.replies.sampler import Fingerprint
 from driftwatch.replies.sampling import Reply
-from driftwatch.replies.start_weights import StartWeights
 from driftwatch.topics.topic import Topic
 
-logger = logging.getLogger(__name__)
-
-ITEMS, SAMPLED = 13, 14  # parts of a generator's key, as those of `confirm`
+ITEMS, NOW, BASELINE = range(10, 13)  # parts of a generator's key, apart from the run's and those of `ahead`
+CHANGED = "the baseline model is not what it was when the run began, so the evidence is frozen"
 
 Ask = Callable[[Any, Sequence[Draw], tuple[int, ...]], Sequence[Reply]]  # of a model, with a key of random numbers
 Rng = Callable[..., np.random.Generator]
 
 
-class Supply:
-    """That of one run.
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """What one observation asks.
+
+    Attributes:
+        draws: The questions.
+        ahead: What the baseline said to them, where that was decoded before training.
+        why: What limits the evidence; `None` where nothing does.
+        ended: Topics whose replies of the baseline are used up.
+    """
+
+    draws: list[Draw]
+    ahead: Sequence[Reply] = ()
+    why: str | None = None
+    ended: tuple[str, ...] = ()
+
+
+class Supply(Protocol):
+    """The baseline's replies of one run."""
+
+    @property
+    def left(self) -> dict[str, int] | None:
+        """Replies that are not used yet, by topic; `None` where the model is asked on demand."""
+        ...
+
+    @property
+    def used(self) -> dict[str, int]:
+        """Replies that are used, by topic; empty where the model is asked on demand."""
+        ...
+
+    @used.setter
+    def used(self, used: dict[str, int]) -> None: ...
+
+    @property
+    def decoded(self) -> Sequence[BaselineReply]:
+        """All that were decoded ahead."""
+        ...
+
+    @property
+    def start_print(self) -> tuple[float, ...]:
+        """A fingerprint of the start, where its weights are kept; empty otherwise."""
+        ...
+
+    def fingerprint(self, model: Any) -> tuple[float, ...]:
+        """What tells now whether the baseline model still is what it was; empty where it is not asked any more."""
+        ...
+
+    def top_up(self, model: Any, *, attempt: int, observation: int, read_before: Callable[[], int]) -> None:
+        """Get more of them where they run short; inside the guard, on every rank alike."""
+        ...
+
+    def rationed(self, counts: Mapping[str, int], read_before: int) -> dict[str, int]:
+        """How many of the draws that an observation wants it may make."""
+        ...
+
+    def choose(self, counts: Mapping[str, int], fingerprint: tuple[float, ...], key: tuple[int, int]) -> Chosen:
+        """What is asked now; on rank 0."""
+        ...
+
+    def replies(self, model: Any, chosen: Chosen, key: tuple[int, int]) -> Sequence[Reply]:
+        """What the baseline says to what was chosen; inside the guard, on every rank."""
+        ...
+
+    def fresh(self) -> tuple[BaselineReply, ...]:
+        """Replies that were added since the last call; the run's files do not have them yet."""
+        ...
+
+
+class AskedOnDemand:
+    """The baseline model is asked at each observation, as long as it is what it was when the run began.
 
     Args:
-        settings: How replies are drawn.
+        reference: Reaches it inside the model in training.
         topics: The bank.
-        evidence: What was fixed when the run began: which topics are drawn, and for how many looks.
-        ask: Decodes replies; inside the guard, on every rank.
+        ask: Has replies sampled; inside the guard, on every rank.
         rng: A generator for a key of its own.
         tell_apart: Measures a model so that it is known again.
+        known_as: Its fingerprint.
     """
+
+    left = None
+    decoded: Sequence[BaselineReply] = ()
+    start_print: tuple[float, ...] = ()
 
     def __init__(
         self,
-        settings: Confirmation,
+        reference: Reference,
         topics: Sequence[Topic],
-        evidence: Settings,
         *,
         ask: Ask,
         rng: Rng,
         tell_apart: Fingerprint,
+        known_as: tuple[float, ...],
     ) -> None:
-        self._settings = settings
-        self._topics = [topic for topic in topics if topic.id in evidence.names]
-        self._evidence = evidence
+        self._reference, self._topics = reference, topics
         self._ask, self._rng, self._tell_apart = ask, rng, tell_apart
-        self._start: StartWeights | None = None
-        self._fresh: list[BaselineReply] = []
-        self.pool = Pool()
-        self.start_print: tuple[float, ...] = ()  # a fingerprint of the start, where its weights are kept
+        self._known_as = known_as
+        self.used: dict[str, int] = {}
 
-    def begin(self, model: Any, folder: Path, *, is_written_elsewhere: bool) -> None:
-        """Draw ahead, and keep the weights if that is wanted; `model` is at the start of training.
+    def fingerprint(self, model: Any) -> tuple[float, ...]:
+        """Of the baseline model now; inside the guard, on every rank."""
+        with self._reference.active(model) as referred:
+            return self._tell_apart(referred)
 
-        Args:
-            model: Inside the guard.
-            folder: Of the run.
-            is_written_elsewhere: Whether an engine writes the replies, which has its own weights.
+    def top_up(self, model: Any, *, attempt: int, observation: int, read_before: Callable[[], int]) -> None:
+        """Nothing runs short here."""
 
-        Raises:
-            ConfigError: The weights shall be kept and cannot be.
-        """
-        if (how := self._settings.keep_start) is not None:
-            if is_written_elsewhere:
-                raise ConfigError(
-                    f'keep_start="{how}" asks the start weights in this process, and the replies of this run are '
-                    "written by vLLM, which has the present ones. Leave keep_start out, or have the replies sampled "
-                    "in-process."
-                )
-            self._start = StartWeights.keep(model, how, folder)
-            self.start_print = self._tell_apart(model)
-        looks = horizon(self._evidence.planned_looks)
-        wanted = self._planned(looks)
-        counts = at_once(wanted)
-        part = sum(counts.values()) / max(sum(wanted.values()), 1)
-        fewer = "" if part == 1 else f", {part:.0%} of what those would ask for, so that each gets fewer"
-        why = f"the baseline model cannot be reached later: decoding its {{number}} replies now, for {looks} looks"
-        self.pool.add(self._decoded(model, counts, (0, 0), why=why + fewer))
+    def rationed(self, counts: Mapping[str, int], read_before: int) -> dict[str, int]:
+        """All that is wanted."""
+        return dict(counts)
 
-    def resume(
-        self,
-        replies: Sequence[BaselineReply],
-        used: Mapping[str, int],
-        *,
-        start_print: tuple[float, ...],
-        folder: Path,
-    ) -> None:
-        """Go on from what an earlier attempt left."""
-        self.pool, self.start_print = Pool(replies, used), start_print
-        if start_print:
-            self._start = StartWeights.kept(folder)
+    def choose(self, counts: Mapping[str, int], fingerprint: tuple[float, ...], key: tuple[int, int]) -> Chosen:
+        """Fresh questions; none where the baseline model is not what it was."""
+        is_same = same_model(self._known_as, fingerprint)
+        draws = draw(self._topics, counts if is_same else {}, self._rng(*key, ITEMS))
+        return Chosen(draws, why=None if is_same else CHANGED)
 
-    def rationed(self, counts: Mapping[str, int], look: int) -> dict[str, int]:
-        """How many of the draws that a look wants it may make, so that enough is left for the looks to come.
-
-        Args:
-            counts: Draws of each topic.
-            look: Number of looks before this one.
-        """
-        # What can be topped up need not last for all looks that are still to come.
-        remaining = 1 if self._start is not None else self._looks_left(look)
-        rationed = self.pool.rationed(counts, remaining, normal=self._settings.normal_draws)
-        # Controls are compared draw by draw with the topic that gets most, and need no more than that.
-        values = [rationed[name] for name in self._evidence.topics if name in rationed]
-        most = max(values, default=self._settings.watched_draws)
-        return {name: min(n, most) if name in self._evidence.controls else n for name, n in rationed.items()}
-
-    def top_up(self, model: Any, *, attempt: int, look: int, looks_before: int) -> None:
-        """Have the start weights say more where a topic's replies run short; on every rank alike, inside the guard.
-
-        What goes wrong costs the topping up, is told once, and leaves the replies that are there to be rationed.
-
-        Args:
-            model: In training.
-            attempt: Of the run; with `look` the key of fresh random numbers.
-            look: Its number.
-            looks_before: Those whose replies were read.
-        """
-        start, left = self._start, self.pool.left
-        low = LOW_LOOKS * self._settings.watched_draws
-        if start is None or all(left.get(topic.id, 0) >= low for topic in self._topics):
-            return
-        wanted = self._planned(min(max(self._looks_left(looks_before), TAIL_LOOKS), TOP_UP_LOOKS))
-        missing = {name: number - left.get(name, 0) for name, number in wanted.items() if number > left.get(name, 0)}
-        try:
-            with start.active(model) as began:
-                self._check(began)
-                why = "the baseline's replies run short: decoding {number} more by the weights of the start"
-                replies = self._decoded(began, at_once(missing), (attempt, look), why=why)
-        except Exception as err:
-            if not is_known_to_all(err):  # else only some ranks would go on to ask for more
-                raise
-            logger.warning("the baseline's replies cannot be topped up, what is left is rationed: %s", err)
-            self._start = None
-            return
-        self.pool.add(replies)
-        self._fresh += replies
+    def replies(self, model: Any, chosen: Chosen, key: tuple[int, int]) -> Sequence[Reply]:
+        """Asks the baseline model."""
+        with self._reference.active(model) as referred:
+            return self._ask(referred, chosen.draws, (*key, BASELINE))
 
     def fresh(self) -> tuple[BaselineReply, ...]:
-        """Replies that were added since the last call; the run's files do not have them yet."""
-        found, self._fresh = tuple(self._fresh), []
-        return found
-
-    def _planned(self, looks: int) -> dict[str, int]:
-        normal, watched = self._settings.normal_draws, self._settings.watched_draws
-        return planned_replies(self._topics, looks, normal=normal, watched=watched)
-
-    def _looks_left(self, look: int) -> int:
-        """Looks to come for which the replies must last, this one included; below 1 beyond all of them."""
-        return horizon(self._evidence.planned_looks) - look
-
-    def _check(self, began: Any) -> None:
-        if not same_model(self.start_print, self._tell_apart(began)):
-            raise ProbeError("with the weights of the start the model is not what it was at the start.")
-
-    def _decoded(self, model: Any, counts: Mapping[str, int], key: tuple[int, int], *, why: str) -> list[BaselineReply]:
-        return decoded(
-            self._topics,
-            counts,
-            why=why,
-            rng=self._rng(*key, ITEMS),
-            ask=lambda draws: self._ask(model, draws, (*key, SAMPLED)),
-        )
+        """None are kept."""
+        return ()

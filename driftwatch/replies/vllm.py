@@ -18,7 +18,7 @@ from importlib import import_module
 from typing import Any, Protocol, runtime_checkable
 
 from driftwatch.chat.format import ChatFormat
-from driftwatch.errors import ProbeError
+from driftwatch.errors import Absent, ProbeError
 from driftwatch.host.adapters import find_peft
 from driftwatch.host.guard import model_to_ask
 from driftwatch.host.life import weakly
@@ -114,7 +114,7 @@ def counted_apart(engine: Engine | None, seconds: dict[str, float]) -> Iterator[
             seconds["engine"] = fixed
 
 
-def find_engine(trainer: Any) -> Engine | str | None:
+def find_engine(trainer: Any) -> Engine | Absent | None:
     """The engine that a trainer samples with, or the reason why it cannot be asked; on every rank.
 
     Args:
@@ -128,17 +128,21 @@ def find_engine(trainer: Any) -> Engine | str | None:
     generation = getattr(trainer, "vllm_generation", None)
     syncs = callable(getattr(generation, "sync_weights", None))
     if not syncs or getattr(generation, "mode", None) not in ("colocate", "server"):
-        return f"{type(trainer).__name__} keeps its vLLM in a way that driftwatch does not know"
+        return Absent(f"{type(trainer).__name__} keeps its vLLM in a way that driftwatch does not know")
     if find_peft(trainer.model) is not None:
         # Merging requantises such a base, and what the ranks of a sharded one hold of it cannot be put back.
         if getattr(trainer.model, "is_quantized", False):
-            return "it would be handed an adapter that is merged into a quantised base, and merging changes the base"
+            return Absent(
+                "it would be handed an adapter that is merged into a quantised base, and merging changes the base"
+            )
         if is_sharded(model_to_ask(trainer.model_wrapped)):
-            return "it would be handed an adapter that is merged into a sharded base, which cannot be taken out exactly"
+            return Absent(
+                "it would be handed an adapter that is merged into a sharded base, which cannot be taken out exactly"
+            )
     try:
         return TrainerEngine(f"vLLM {_version(generation)}", generation)
     except Exception as err:  # noqa: BLE001 - a foreign server; without it the process samples by itself
-        return f"it does not say which vLLM it is ({type(err).__name__}: {err})"
+        return Absent(f"it does not say which vLLM it is ({type(err).__name__}: {err})")
 
 
 def _version(generation: Any) -> str:

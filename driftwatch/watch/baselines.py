@@ -31,7 +31,7 @@ from driftwatch.store.run_store import Baseline, Labels, RunStore
 from driftwatch.topics import TopicPack
 
 if TYPE_CHECKING:
-    from driftwatch.watch.instrument import Asking
+    from driftwatch.watch.instrument import Instrument
 
 logger = logging.getLogger(__name__)
 
@@ -139,7 +139,7 @@ def begin_baselines(
     model: Any,
     identity: dict[str, str],
     *,
-    asking: "Asking",
+    asking: "Instrument",
     given: Baseline | None,
     alerting: BaselineName | None,
     replies: bool,
@@ -181,14 +181,14 @@ def begin_baselines(
         )
     elif found == NATIVE:
         notes.append(
-            f"{found}; only the start is compared with. Make the model with peft.get_peft_model, or pass baseline=… "
-            "with the folder of the SFT run."
+            f"{found.why}; only the start is compared with. Make the model with peft.get_peft_model, or pass "
+            "baseline=… with the folder of the SFT run."
         )
     name = alerting or ("sft" if "sft" in known else "start")
     if name not in known:
         raise ConfigError(
             'alerts shall rest on the baseline "sft", and there is none: pass baseline=… with its folder'
-            f"{'' if isinstance(found, Reference) else f' ({found})'}."
+            f"{'' if isinstance(found, Reference) else f' ({found.why})'}."
         )
     baselines = _frozen(known, name, again, rng)
     elsewhere = _differs(baselines, first, rng) if "sft" in known else None
@@ -310,7 +310,7 @@ class _Inside(NamedTuple):
     stances: list[Stance]
 
 
-def _inside(found: Reference, model: Any, first: list[Stance], asking: "Asking") -> _Inside | None:
+def _inside(found: Reference, model: Any, first: list[Stance], asking: "Instrument") -> _Inside | None:
     """`None` where the base weights are not what the run starts from, and no adapter is named for the SFT model."""
     own = asking.fingerprint(model)
     with found.active(model) as referred:

@@ -5,19 +5,32 @@ the checkpoint: the baselines, the looks up to it, and the evidence as of then, 
 to another model.
 """
 
+import logging
 import shutil
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import msgspec
 
+from driftwatch.host import life
+from driftwatch.host.ranks import rank
 from driftwatch.record.record import Cost, Parent, Record
 from driftwatch.store.folder import free_folder
 from driftwatch.store.run_store import RunStore
 from driftwatch.watch.baselines import resume_baselines
-from driftwatch.watch.keeping import BASELINE_REPLIES, EVIDENCE_FILE, RELIABILITY_FILE, evidence_at, replies_file
+from driftwatch.watch.budget import Books
+from driftwatch.watch.keeping import (
+    BASELINE_REPLIES,
+    EVIDENCE_FILE,
+    RELIABILITY_FILE,
+    evidence_at,
+    kept_books,
+    replies_file,
+)
 from driftwatch.watch.opening import Opened, Settings, check_settings, new_run_id
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +50,66 @@ class Checkpoint:
     attempt: int | None = None
     look: int | None = None
     is_elsewhere: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """What a training goes on from.
+
+    Attributes:
+        at: Where the checkpoint stands in a run; `None` for a run that begins anew.
+        is_branch: Whether a run of its own branches off there.
+        identity: What measurements must share with those of that run; `None` where there is none.
+        books: What the run has taken until now.
+    """
+
+    at: Checkpoint | None = None
+    is_branch: bool = False
+    identity: dict[str, str] | None = None
+    books: Books = field(default_factory=Books)
+
+    def give_up(self) -> None:
+        """Let another process have the run that could not go on here; on the first rank."""
+        if self.at is not None and not self.is_branch and rank() == 0:
+            RunStore(self.at.folder).release()
+
+
+def origin_of(at: Checkpoint | None, *, with_replies: bool) -> Origin:
+    """Whether to go on as the same run, as a branch of it, or anew; on the first rank.
+
+    Args:
+        at: Where the checkpoint stands; `None` where training begins.
+        with_replies: Whether replies are drawn, whose evidence a branch needs.
+
+    Raises:
+        StoreError: There is no run.
+    """
+    if at is None:
+        return Origin()
+    life.settle()
+    store = RunStore(at.folder)
+    if not at.is_elsewhere and store.claim():
+        try:
+            return Origin(at, False, store.info().identity, kept_books(store))
+        except BaseException:
+            store.release()
+            raise
+    if not at.is_elsewhere:
+        logger.warning(
+            "another process writes the run in %s and lives; this training gets a run of its own, which branches off "
+            "at step %d",
+            at.folder,
+            at.step,
+        )
+    if can_branch(at, with_replies=with_replies):
+        return Origin(at, True, store.info().identity)
+    logger.warning(
+        "training goes on from step %d of the run in %s, which has not kept its evidence as of then; a new run begins "
+        'here, whose baseline "start" is this step',
+        at.step,
+        at.folder,
+    )
+    return Origin()
 
 
 def history(store: RunStore, at: Checkpoint) -> list[Record]:

@@ -338,8 +338,7 @@ class Controller:
     def _affordable_from(self, step: int, rates: Rates) -> int:
         """The first step at which the core may fit, by the pace so far; the one after `step` if that says nothing."""
         budget, pace = self.schedule.budget, self.step_seconds(step)
-        assert budget is not None
-        if not pace:
+        if budget is None or not pace:
             return step + 1
         missing = smallest(rates, self.full) - self.room(step)
         # Room grows at most this fast with each step; to decide once too often costs nothing.

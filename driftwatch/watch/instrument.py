@@ -1,4 +1,4 @@
-"""Asking: a pack put to a model by one or more probes, always in the same way."""
+"""Instrument: a topic pack and the probes that put it to a model, prepared once and always asked in the same way."""
 
 import logging
 from collections.abc import Sequence
@@ -21,7 +21,7 @@ from driftwatch.topics import TopicPack, load_pack
 logger = logging.getLogger(__name__)
 
 
-class Asking:
+class Instrument:
     """What is asked and how; prepared once, so that every look of a run asks the same.
 
     Args:
@@ -160,7 +160,7 @@ def ask_once(
     probes: Sequence[str | Probe] = ("statement",),
 ) -> Baseline:
     """Ask a model that is not in training, and freeze what it says as the baseline "sft"."""
-    asking = Asking(pack, probes)
+    asking = Instrument(pack, probes)
     with undisturbed(model, tokenizer=tokenizer) as asked:
         asking.prepare(asked, tokenizer)
         identity = asking.identity(asked)

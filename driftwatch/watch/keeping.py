@@ -43,7 +43,7 @@ def left_by(
         books: What the run has taken until now.
         keep_replies: Whether the replies themselves are kept.
     """
-    yield Line("stances.jsonl", LookStances(observation.look, observation.step, attempt, tuple(observation.stances)))
+    yield Line("stances.jsonl", LookStances(observation.look, observation.step, attempt, observation.screened.stances))
     yield Whole(BUDGET_FILE, books)
     confirmed = observation.confirmed
     # Before the evidence, which says how many of them are used.
@@ -66,13 +66,12 @@ def kept_books(store: RunStore) -> Books:
         return Books()  # a run of an older driftwatch; it gets its budget once more, which is no reason to stop it
 
 
-def kept_evidence(store: RunStore | None) -> tuple[Saved, list[BaselineReply]]:
+def kept_evidence(store: RunStore) -> tuple[Saved, list[BaselineReply]]:
     """The evidence that a resumed run goes on from, and the baseline's replies that were drawn before training.
 
     Raises:
         BaselineError: They are gone, or of another version.
     """
-    assert store is not None, "a resumed run has a folder"
     path = store.folder / EVIDENCE_FILE
     if not path.is_file():
         raise BaselineError(f"expected the run's evidence in {path}, and it is gone; begin a run of another name.")

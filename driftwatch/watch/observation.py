@@ -1,8 +1,7 @@
-"""One look as a record: from the stances that were measured to everything that is reported of them."""
+"""One observation as a record: from the stances that were measured to everything that is reported of them."""
 
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -19,42 +18,54 @@ from driftwatch.record.record import Cost, Failure, Phase, Record, RunInfo
 from driftwatch.stance import Stance
 from driftwatch.watch.baselines import Baselines
 from driftwatch.watch.confirm import Confirmed
+from driftwatch.watch.stopwatch import Stopwatch
 
 
-@dataclass(slots=True)
-class Observation:
-    """What one look measured, while it is being made.
+@dataclass(frozen=True, slots=True)
+class Screened:
+    """What the screen found.
 
     Attributes:
         stances: Of every item that was asked, uncalibrated.
-        failures: Parts that could not be done; the rest goes on without them.
-        seconds: Time by stage.
         blocks: Blocks of the bank that were asked.
+        tokens: Tokens that went through the model.
+        is_whole: Whether all of the bank was asked, and every probe could ask it.
+        failures: Probes that could not be asked; the rest goes on without them.
+        kinds: The same, counted by kind.
+        notes: For the reader of the record.
+    """
+
+    stances: tuple[Stance, ...] = ()
+    blocks: int = 0
+    tokens: int = 0
+    is_whole: bool = False
+    failures: tuple[Failure, ...] = ()
+    kinds: Mapping[str, int] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """What one observation measured.
+
+    Attributes:
+        look: Its number.
+        step: Optimizer steps done.
+        screened: What the screen found.
         confirmed: What the replies said; `None` where none were drawn.
+        failures: Parts that could not be done, of the screen and of the replies.
+        notes: For the reader of the record.
         weights: What was asked, where it is not the weights of `step`.
     """
 
     look: int
     step: int
     phase: Phase
-    clock: Callable[[], float] = time.monotonic
-    stances: list[Stance] = field(default_factory=list)
-    failures: list[Failure] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
-    seconds: dict[str, float] = field(default_factory=dict)
-    tokens_scored: int = 0
-    blocks: int = 0
+    screened: Screened = Screened()
     confirmed: Confirmed | None = None
+    failures: tuple[Failure, ...] = ()
+    notes: tuple[str, ...] = ()
     weights: str = ""
-
-    @contextmanager
-    def stage(self, name: str) -> Iterator[None]:
-        """Count the block's time for a stage."""
-        began = self.clock()
-        try:
-            yield
-        finally:
-            self.seconds[name] = self.seconds.get(name, 0.0) + self.clock() - began
 
 
 def describe(
@@ -62,6 +73,7 @@ def describe(
     info: RunInfo,
     baselines: Baselines,
     *,
+    watch: Stopwatch,
     attempt: int,
     cost: Cost,
     before: Sequence[TopicEvidence] = (),
@@ -70,10 +82,11 @@ def describe(
     noise: Floor | None = None,
     rng: np.random.Generator,
 ) -> Record:
-    """Compare a look with the baselines and put everything that is reported of it into a record.
+    """Compare an observation with the baselines and put everything that is reported of it into a record.
 
     Args:
         observation: What was measured.
+        watch: Counts the time of its stages, this one's too.
         info: The run.
         baselines: What to compare with.
         attempt: Of the run.
@@ -81,11 +94,12 @@ def describe(
         fault_before: What the look before found wrong with the model itself.
         validity: Of the last look that drew replies: whether a probe says what they say.
         noise: What the judge differs from itself by; `None` where that was not measured yet.
-        cost: Running totals; the look's own seconds and tokens are filled in here, and a fault of the model is counted.
+        cost: Running totals; the observation's own seconds and tokens are filled in here, and a fault of the model is
+            counted.
         rng: For intervals.
     """
-    with observation.stage("statistics"):
-        now = baselines.calibrated(observation.stances)
+    with watch("statistics"):
+        now = baselines.calibrated(observation.screened.stances)
         drifts = [
             drift
             for name in baselines.known
@@ -103,14 +117,15 @@ def describe(
     poles = {topic.id: topic.poles for topic in info.topics if not topic.control}
     fault = find_fault(
         observation.step,
-        stances=observation.stances,
+        stances=observation.screened.stances,
         drifts=alerting,
         failures=[failure.reason for failure in observation.failures],
         before=fault_before,
     )
     alerts = new_alerts(before, evidence, poles=poles, alpha=info.alpha)
+    failures = observation.failures
     if fault is not None:
-        observation.failures.append(Failure(MODEL, fault.text))
+        failures = (*failures, Failure(MODEL, fault.text))
         evidence = tuple(replace(row, why=f"cannot tell: {fault.text}") for row in evidence)
         # After a roll-back behind the fault that was told, this is another one.
         is_told = fault_before is not None and fault_before.since_step == fault.since_step
@@ -137,10 +152,10 @@ def describe(
         disagreement=None if confirmed is None else confirmed.disagreement,
         abstained=None if confirmed is None else confirmed.abstained,
         replies_left=None if confirmed is None or confirmed.replies_left is None else dict(confirmed.replies_left),
-        failures=tuple(observation.failures),
-        cost=_with_look(cost, observation),
+        failures=failures,
+        cost=replace(cost, seconds=dict(watch.seconds), tokens_scored=observation.screened.tokens),
         weights=observation.weights,
-        notes=tuple(observation.notes) + ((confirmed.why,) if confirmed is not None and confirmed.why else ()),
+        notes=observation.notes + ((confirmed.why,) if confirmed is not None and confirmed.why else ()),
         fault=fault,
     )
 
@@ -205,7 +220,3 @@ def _shown(share: TopicStance, validity: Sequence[Validity]) -> TopicStance:
 def _counting(cost: Cost, failure: str) -> Cost:
     totals = cost.failures_total
     return replace(cost, failures_total={**totals, failure: totals.get(failure, 0) + 1})
-
-
-def _with_look(cost: Cost, observation: Observation) -> Cost:
-    return replace(cost, seconds=dict(observation.seconds), tokens_scored=observation.tokens_scored)

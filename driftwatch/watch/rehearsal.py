@@ -27,7 +27,8 @@ from driftwatch.store.run_store import Baseline
 from driftwatch.testing import tiny_model, tiny_tokenizer
 from driftwatch.topics.topic import Item, Topic
 from driftwatch.watch.baselines import Baselines
-from driftwatch.watch.confirm import Confirm, Confirmed, Saved
+from driftwatch.watch.confirm import Confirmed, Saved
+from driftwatch.watch.preparing import PreparedReplies, ReplySetup
 
 Shares = tuple[float, float, float]  # of support, neutral, oppose
 
@@ -120,25 +121,22 @@ def rehearse(
     rng = np.random.default_rng([seed, 1])
     model.says(OPEN)
 
-    def stage() -> Confirm:
-        made = Confirm(settings, topics, seed=seed)
-        made.prepare(model.model, model.tokenizer, engine=None, fingerprint=lambda _: (0.0,), kept=None)
-        return made
+    def prepared() -> PreparedReplies:
+        setup = ReplySetup(settings, topics)
+        return setup.prepare(model.model, model.tokenizer, engine=None, tell_apart=lambda _: (0.0,), kept=None)
 
     with TemporaryDirectory() as folder, undisturbed(model.model) as asked:
-        confirm = stage()
-        confirm.begin(
+        confirm = prepared().begin(
             asked,
             baselines,
+            seed=seed,
             resolved=TOPICS,
             alpha=alpha,
             tolerance=dict.fromkeys(TOPICS, 0.05),
             planned_looks=looks,
-            fingerprint=(),
             folder=Path(folder),
-            tell_apart=lambda _: (0.0,),
         )
-        pool, found, attempt = list(confirm.pool), [], 0
+        pool, found, attempt = list(confirm.supply.decoded), [], 0
         for look in range(1, looks + 1):
             model.says(now if look >= onset else OPEN)
             found.append(
@@ -149,14 +147,13 @@ def rehearse(
                     step=look,
                     screened=(),
                     max_draws=None,
-                    fingerprint=(),
                     rng=rng,
                 )
             )
             if look == resumed_after:
                 left = msgspec.json.decode(msgspec.json.encode(confirm.saved()), type=Saved)
-                confirm, attempt = stage(), attempt + 1
-                confirm.resume(baselines, left, pool, (), look, folder=Path(folder), tell_apart=lambda _: (0.0,))
+                attempt += 1
+                confirm, _ = prepared().resume(asked, baselines, left, pool, seed=seed, step=look, folder=Path(folder))
     return _found(found, pool)
 
 

@@ -35,7 +35,7 @@ def run_on_ranks(folder, scenarios, **options):
     return {scenario: [of_rank[scenario] for of_rank in found] for scenario in scenarios}
 
 
-def started(folder, scenarios, *, num_ranks=2, timeout=240, **environment):
+def started(folder, scenarios, *, num_ranks=2, timeout=900, **environment):
     """Exit codes of the ranks, and what they printed."""
     processes = [
         subprocess.Popen(

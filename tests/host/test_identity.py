@@ -45,10 +45,10 @@ def test_a_light_adapter_merged_into_the_base_is_another_model_where_the_kernels
 
     from driftwatch.host.guard import undisturbed
     from driftwatch.testing import tiny_model, tiny_pack
-    from driftwatch.watch.instrument import Asking
+    from driftwatch.watch.instrument import Instrument
 
     model = tiny_model(tiny_tokenizer)
-    asking = Asking(tiny_pack())
+    asking = Instrument(tiny_pack())
     with undisturbed(model, tokenizer=tiny_tokenizer) as asked:
         asking.prepare(asked, tiny_tokenizer)
         then, again = asking.fingerprint(asked), asking.fingerprint(asked)

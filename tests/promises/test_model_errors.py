@@ -190,7 +190,7 @@ def test_replies_that_cannot_be_begun_leave_the_screen_and_say_why(tmp_path, wit
     def full(*_, **__):
         raise RuntimeError("full")
 
-    monkeypatch.setattr("driftwatch.watch.confirm.Confirm.begin", full)
+    monkeypatch.setattr("driftwatch.watch.preparing.PreparedReplies.begin", full)
     assert_trained_as(without, train(tmp_path, [watch(tmp_path)]))
     found = records(tmp_path)
     assert [record.step for record in found] == [0, 1, 2, 3]

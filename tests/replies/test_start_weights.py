@@ -130,10 +130,10 @@ def test_a_run_far_beyond_its_plan_is_topped_up_and_used_once(tmp_path, tiny_lla
     monitor.close("stopped")
     kept = RunStore(monitor.store.folder)
     pool = [msgspec.json.decode(line, type=BaselineReply) for line in kept.lines("baseline-replies.jsonl")]
-    assert len(pool) == len(list(monitor._replies.pool)), "what was added is kept for a resume"
+    assert len(pool) == len(monitor._run.stage.decoded), "what was added is kept for a resume"
     again = watch(tmp_path, keep_start=how)
     again.begin(tiny_llama, tiny_tokenizer, step=8, planned_steps=2, resume=kept.folder)
-    assert (again._replies._confirm._supply._start is not None) == (how == "disk"), "memory ends with its process"
+    assert (again._run.stage._confirm.supply._start is not None) == (how == "disk"), "memory ends with its process"
     more = again.observe(tiny_llama, 9)
     again.close("finished")
     assert drawn(more)["tea"] > drawn(looks[-1])["tea"]

@@ -353,20 +353,20 @@ def test_an_engine_that_cannot_answer_a_first_question_is_not_used(make, engines
 def test_adapters_on_a_quantised_base_are_not_merged_for_replies(make, tmp_path):
     trainer = make([], tmp_path, adapter=True)
     trainer.model.get_base_model().is_quantized = True
-    assert "merged into a quantised base" in find_engine(trainer)
+    assert "merged into a quantised base" in find_engine(trainer).why
 
 
 def test_adapters_on_a_sharded_base_are_not_merged_for_replies(make, tmp_path, monkeypatch):
     trainer = make([], tmp_path, adapter=True)
     monkeypatch.setattr(engine, "is_sharded", lambda model: True)
-    assert "merged into a sharded base" in find_engine(trainer)
+    assert "merged into a sharded base" in find_engine(trainer).why
 
 
 def test_what_is_no_engine_of_trl_as_known_is_left_alone(make, tmp_path):
     trainer = make([], tmp_path)
     assert find_engine(trainer).name == f"vLLM {VERSION}"
     trainer.vllm_generation.mode = "elsewhere"
-    assert find_engine(trainer) == "GRPOTrainer keeps its vLLM in a way that driftwatch does not know"
+    assert find_engine(trainer).why == "GRPOTrainer keeps its vLLM in a way that driftwatch does not know"
     trainer.use_vllm = False
     assert find_engine(trainer) is None
 
@@ -374,7 +374,7 @@ def test_what_is_no_engine_of_trl_as_known_is_left_alone(make, tmp_path):
 def test_a_server_that_does_not_say_its_version_is_not_asked(make, tmp_path):
     trainer = make([], tmp_path, vllm_mode="server")
     trainer.vllm_generation.vllm_client.session.get = lambda *_, **__: SimpleNamespace(json=dict)
-    assert find_engine(trainer) == "it does not say which vLLM it is (KeyError: 'version')"
+    assert find_engine(trainer).why == "it does not say which vLLM it is (KeyError: 'version')"
 
 
 # A run keeps its sampler

@@ -131,7 +131,7 @@ def test_other_settings_of_the_evidence_are_refused_before_the_first_step(tmp_pa
 HOLD = """
 import sys
 from pathlib import Path
-from driftwatch import writer
+from driftwatch.store import writer
 assert writer.claim(Path(sys.argv[1]))
 print("held", flush=True)
 sys.stdin.read()

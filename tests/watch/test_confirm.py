@@ -22,7 +22,7 @@ from driftwatch.replies.sampling import Reply
 from driftwatch.stance import Probs
 from driftwatch.store.run_store import RunStore
 from driftwatch.testing import tiny_pack, tiny_tokenizer
-from driftwatch.watch.confirm import Confirm
+from driftwatch.watch.preparing import ReplySetup
 
 
 @pytest.fixture
@@ -153,7 +153,7 @@ def test_evidence_of_another_version_is_refused_with_what_to_do(tmp_path, tokeni
 
 def test_a_pack_without_sides_draws_no_replies_and_says_so():
     with pytest.raises(ConfigError, match=r"the pack has none; add sides"):
-        Confirm(confirmation(), [], seed=0)
+        ReplySetup(confirmation(), [])
 
 
 def test_where_a_remote_judge_is_waited_for_nothing_is_read_twice():

@@ -1,5 +1,6 @@
 """One look as a record: levels of partial looks, and faults of the model itself."""
 
+import time
 from dataclasses import replace
 
 import numpy as np
@@ -17,7 +18,8 @@ from driftwatch.stance import Probs, Stance
 from driftwatch.store.run_store import Baseline
 from driftwatch.watch.baselines import Baselines
 from driftwatch.watch.confirm import Confirmed
-from driftwatch.watch.observation import Observation, describe
+from driftwatch.watch.observation import Observation, Screened, describe
+from driftwatch.watch.stopwatch import Stopwatch
 
 WHY = "the model's logits were not finite"
 
@@ -41,9 +43,10 @@ def baselines():
 
 
 def seen(stances, *, failures=(), step=40, **more):
-    look = Observation(4, step, "train", stances=list(stances), failures=list(failures))
+    look = Observation(4, step, "train", Screened(tuple(stances)), failures=tuple(failures))
     rng = np.random.default_rng(0)
-    return describe(look, run_info(), baselines(), attempt=0, cost=Cost(), rng=rng, **more)
+    watch = Stopwatch(time.monotonic)
+    return describe(look, run_info(), baselines(), watch=watch, attempt=0, cost=Cost(), rng=rng, **more)
 
 
 def test_looks_at_parts_of_the_bank_show_the_level_of_the_whole_bank():
@@ -95,12 +98,12 @@ def test_looks_at_which_no_reply_is_read_are_counted():
     rows = tuple(summary(begin(Settings(("parks",), ("tea",), 10)), np.random.default_rng(0)))
     once = seen(bank(), before=rows)
     assert {row.looks_unread for row in once.evidence} == {1}
-    look = Observation(5, 50, "train", stances=bank())
-    look.confirmed = Confirmed(rows, (), (), 0, (), None)
-    rng = np.random.default_rng(0)
-    again = describe(look, run_info(), baselines(), attempt=0, cost=Cost(), before=once.evidence, rng=rng)
+    look = Observation(5, 50, "train", Screened(tuple(bank())), Confirmed(rows, (), (), 0, (), None))
+    rng, watch = np.random.default_rng(0), Stopwatch(time.monotonic)
+    again = describe(look, run_info(), baselines(), watch=watch, attempt=0, cost=Cost(), before=once.evidence, rng=rng)
     assert {row.looks_unread for row in again.evidence} == {2}, "the judge has read nothing of what it was given"
     said = Said("yes", 1, True, None, Outcome.SUPPORT)
-    look.confirmed = replace(look.confirmed, pairs=(ReplyPair(5, 50, "parks", "parks0", 0, said, said),))
-    read = describe(look, run_info(), baselines(), attempt=0, cost=Cost(), before=again.evidence, rng=rng)
+    pair = ReplyPair(5, 50, "parks", "parks0", 0, said, said)
+    look = replace(look, confirmed=replace(look.confirmed, pairs=(pair,)))
+    read = describe(look, run_info(), baselines(), watch=watch, attempt=0, cost=Cost(), before=again.evidence, rng=rng)
     assert {row.looks_unread for row in read.evidence} == {0}

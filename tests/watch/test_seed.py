@@ -19,7 +19,7 @@ from driftwatch.watch.schedule import Schedule
 @pytest.fixture
 def begun(tmp_path, tiny_llama, tiny_tokenizer, monkeypatch):
     """Begins a run with ids as in real life, and gives its monitor."""
-    monkeypatch.setattr("driftwatch.watch.monitor.new_run_id", opening.new_run_id)
+    monkeypatch.setattr("driftwatch.watch.beginning.new_run_id", opening.new_run_id)
 
     def begin(resume=None, **options):
         monitor = Monitor(
@@ -40,7 +40,7 @@ def begun(tmp_path, tiny_llama, tiny_tokenizer, monkeypatch):
 
 def asked(monitor):
     """Items and orders, as they were drawn for the whole run."""
-    return [(reply.topic, reply.item, reply.order) for reply in monitor._replies.pool]
+    return [(reply.topic, reply.item, reply.order) for reply in monitor._run.stage.decoded]
 
 
 def test_no_two_runs_have_the_same_id_or_seed():
@@ -69,9 +69,9 @@ def test_a_resumed_run_goes_on_with_its_own(begun):
     first.close("stopped")
     again = begun(resume=first.store.folder)
     assert again.info.seed == first.info.seed
-    assert again._rng(3, 2).random() != first._rng(3, 2).random(), "another attempt draws other numbers"
-    again.attempt = first.attempt
-    assert again._rng(3, 2).random() == first._rng(3, 2).random()
+    assert again._run.rng(3, 2).random() != first._run.rng(3, 2).random(), "another attempt draws other numbers"
+    again._run.attempt = first.attempt
+    assert again._run.rng(3, 2).random() == first._run.rng(3, 2).random()
 
 
 def test_runs_of_before_seeds_were_kept_can_be_read(begun):

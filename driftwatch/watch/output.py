@@ -1,0 +1,137 @@
+"""Output: what leaves a run on the first rank, which alone has its folder, the thread that writes and the exporters.
+
+The other ranks have a `NoOutput`, so that a run reads the same on all of them.
+"""
+
+import weakref
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from driftwatch.exporters.delivery import Delivery, Expired, Line, Parcel, Whole
+from driftwatch.exporters.exporter import Exporter
+from driftwatch.host.life import End, TrainingLoop, how_it_ended
+from driftwatch.host.ranks import rank
+from driftwatch.record.record import Record, RunInfo
+from driftwatch.replies.pool import BaselineReply
+from driftwatch.store.run_store import RunStore
+from driftwatch.watch.budget import Books
+from driftwatch.watch.keeping import BASELINE_REPLIES, BUDGET_FILE
+
+CLOSE_SECONDS = 20.0  # how long the end of training waits for the last record to be delivered
+
+
+class Output:
+    """That of one attempt at a run.
+
+    Args:
+        store: Where the run is kept.
+        exporters: Opened with it.
+        attempt: Of the run.
+        loop: The training loop whose end ends the run; `None` where nobody knows it.
+    """
+
+    def __init__(
+        self, store: RunStore, exporters: Sequence[Exporter], *, attempt: int, loop: TrainingLoop | None
+    ) -> None:
+        self.store: RunStore | None = store
+        self._folder = store
+        self._exporters, self._attempt, self._loop = list(exporters), attempt, loop
+        self._delivery = Delivery(store, exporters, attempt=attempt, loop=loop)
+        self._is_closed = False
+        self._ends_with: list[weakref.ReferenceType[Any]] = []
+
+    @property
+    def failures(self) -> Counter[str]:
+        """What could not be delivered, by exporter."""
+        return self._delivery.failures
+
+    def begin(self, info: RunInfo, step: int, decoded: Iterable[BaselineReply] = ()) -> None:
+        """Begin to write and to export; `decoded` are replies of the baseline that the files do not have yet."""
+        for reply in decoded:
+            self._folder.append_line(BASELINE_REPLIES, reply)
+        self._begin(info, step)
+
+    def _begin(self, info: RunInfo, step: int) -> None:
+        self._folder.append_event("begin", attempt=self._attempt, step=step)
+        self._delivery = Delivery(self._folder, self._exporters, attempt=self._attempt, step=step, loop=self._loop)
+        self._delivery.start(info)
+        for found in self._ends_with:
+            if (one := found()) is not None:
+                _end_when_collected(one, self._delivery)
+
+    def describe(self, info: RunInfo) -> None:
+        """What the run is has changed."""
+        self._folder.write_json("run.json", info)
+
+    def note(self, kind: str, step: int, text: str) -> None:
+        """Something happened to the run that a reader should know."""
+        self._folder.append_event(kind, attempt=self._attempt, step=step, text=text)
+
+    def keep(self, books: Books) -> None:
+        """An attempt that ends before its first observation has cost this much all the same."""
+        self._folder.write_json(BUDGET_FILE, books)
+
+    def hand_over(self, record: Record, left: Iterable[Line | Whole | Expired], info: RunInfo) -> None:
+        """Give one observation to the thread that delivers."""
+        if self._is_closed:
+            return
+        if self._delivery.is_over:  # what was taken for the end was none, since here is another observation
+            self._folder.claim()
+            self._begin(info, record.step)
+        self._delivery.submit(Parcel(record, tuple(left)))
+
+    def end_with(self, one: Any) -> None:
+        """Have the run end when an object is collected."""
+        self._ends_with.append(weakref.ref(one))
+        _end_when_collected(one, self._delivery)
+
+    def close(self, reason: End) -> None:
+        """Deliver what waits, and say how the run ended. Safe to repeat."""
+        self._is_closed = True
+        self._delivery.close(reason, timeout=CLOSE_SECONDS)
+
+
+class NoOutput:
+    """That of the other ranks."""
+
+    store: RunStore | None = None
+
+    @property
+    def failures(self) -> Counter[str]:
+        """None."""
+        return Counter()
+
+    def begin(self, info: RunInfo, step: int, decoded: Iterable[BaselineReply] = ()) -> None:
+        """Nothing."""
+
+    def describe(self, info: RunInfo) -> None:
+        """Nothing."""
+
+    def note(self, kind: str, step: int, text: str) -> None:
+        """Nothing."""
+
+    def keep(self, books: Books) -> None:
+        """Nothing."""
+
+    def hand_over(self, record: Record, left: Iterable[Line | Whole | Expired], info: RunInfo) -> None:
+        """Nothing."""
+
+    def end_with(self, one: Any) -> None:
+        """Nothing."""
+
+    def close(self, reason: End) -> None:
+        """Nothing."""
+
+
+def output_of(
+    folder: Path, exporters: Sequence[Exporter], *, attempt: int, loop: TrainingLoop | None
+) -> Output | NoOutput:
+    """This rank's."""
+    return Output(RunStore(folder), exporters, attempt=attempt, loop=loop) if rank() == 0 else NoOutput()
+
+
+def _end_when_collected(one: Any, delivery: Delivery) -> None:
+    # Where nobody has an error to look at any more, only a person's interruption is told apart.
+    weakref.finalize(one, lambda: delivery.end(how_it_ended())).atexit = False
