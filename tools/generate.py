@@ -9,6 +9,7 @@ import click
 from driftwatch.monitoring.config import Config
 from driftwatch.monitoring.files import dashboard_texts, deployment, runbook_text
 from driftwatch.record.metrics import CATALOGUE
+from tools.architecture import architecture_page
 from tools.config_page import config_page
 from tools.config_schema import schema_text
 from tools.series_budget import series_of_run
@@ -101,6 +102,7 @@ GENERATED: list[tuple[str, Callable[[], str] | Callable[[], dict[str, str]]]] = 
     ("driftwatch/config/config.schema.json", schema_text),
     ("docs/configuration.md", config_page),
     ("docs/trainers.md", trainers_page),
+    ("docs/architecture.md", architecture_page),
     ("docs/runbook.md", lambda: runbook_text(Config())),
     ("", dashboard_files),
     ("", deployment_files),

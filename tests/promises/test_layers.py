@@ -7,47 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from tools.architecture import ORDER, rooms_used
+
 PACKAGE = Path(__file__).parents[2] / "driftwatch"
-# One layer a folder, in the order of the flow; a module imports from its own folder and from those before it.
-LAYERS = (
-    # the vocabulary
-    "errors",
-    "plugins",
-    "stance",
-    "documents",
-    "wording",
-    # what is asked; how far, how sure
-    "topics",
-    "drift",
-    "evidence",
-    "simulation",
-    # the training process, and how a model is asked in it
-    "host",
-    "chat",
-    "scoring",
-    "judges",
-    "testing",
-    "replies",
-    "probes",
-    # what was found
-    "record",
-    "store",
-    "exporters",
-    # one run
-    "watch",
-    "callback",
-    # readers
-    "report",
-    "service",
-    "monitoring",
-    # the command line
-    "config",
-    "launch",
-    "doctor",
-    "demo",
-    "cli",
-    "__main__",
-)
+LAYERS = (*ORDER, "__main__")  # one layer a folder: a module imports from its own folder and from those before it
 MOST_AT_THE_ROOT = 8
 # What they need must be there without torch. Readers never import from the rooms that ask a model.
 TORCH_FREE = set(LAYERS[: LAYERS.index("host")]) | {"record", "store", "exporters", "report", "service", "monitoring"}
@@ -78,11 +41,6 @@ def imports(path, *, top_level_only=False):
         elif isinstance(node, ast.ImportFrom) and node.module:
             assert node.level == 0, "imports are written out"
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
-
-
-def rooms_used(path):
-    own = [name.split(".")[1] for name in imports(path) if name.startswith("driftwatch.")]
-    return {room for room in own if not room.startswith("__version")}
 
 
 @pytest.mark.parametrize("path", modules(), ids=name_of)
