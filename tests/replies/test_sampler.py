@@ -7,7 +7,7 @@ from support.by_letter import ByLetter
 from support.trainings import lora
 
 from driftwatch.chat.format import ChatFormat
-from driftwatch.errors import BaselineError, ProbeError
+from driftwatch.errors import Absent, BaselineError, ProbeError
 from driftwatch.host.guard import undisturbed
 from driftwatch.probes.statement import StatementProbe
 from driftwatch.replies.confirmation import Confirmation
@@ -111,7 +111,7 @@ def test_an_engine_that_does_not_answer_is_not_used(interviewer, scribe, tiny_ll
 
 
 def test_the_reason_why_there_is_no_engine_is_for_the_reader_of_the_run(interviewer, tiny_llama):
-    assert settled(interviewer, tiny_llama, "it is elsewhere") == (
+    assert settled(interviewer, tiny_llama, Absent("it is elsewhere")) == (
         "replies are sampled in-process, not by the trainer's vLLM: it is elsewhere",
     )
 
@@ -137,7 +137,9 @@ def test_a_run_goes_on_with_the_sampler_that_it_began_with(interviewer, scribe, 
     assert scribe.asked == [], "nothing is tried: a look without replies is better than a run that does not go on"
 
 
-@pytest.mark.parametrize(("offered", "now"), [(None, "in-process:"), ("it is away", r"in-process \(it is away")])
+@pytest.mark.parametrize(
+    ("offered", "now"), [(None, "in-process:"), (Absent("it is away"), r"in-process \(it is away")]
+)
 def test_a_run_whose_engine_is_gone_does_not_go_on(interviewer, tiny_llama, offered, now):
     with pytest.raises(BaselineError, match=rf"were written by scribe 1, and now they would be by {now}"):
         settled(interviewer, tiny_llama, offered, began_with="scribe 1")
