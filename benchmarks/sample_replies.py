@@ -33,7 +33,8 @@ from driftwatch.demo.data import PLANTED, TOWARDS, demo_packs, dpo_pairs, sft_ex
 from driftwatch.demo.training import Recipe, bf16_pays, run_dpo, run_sft
 from driftwatch.host.guard import undisturbed
 from driftwatch.host.smollm2 import load_smollm2
-from driftwatch.replies.sampling import Decoding, sample
+from driftwatch.replies.decoding import Decoding
+from driftwatch.replies.sampling import sample
 from driftwatch.topics import Item, Topic, load_pack
 from driftwatch.topics.question import TWO_SIDED
 

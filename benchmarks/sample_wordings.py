@@ -18,7 +18,7 @@ from driftwatch.demo.data import Example, Message, Pair, demo_packs
 from driftwatch.demo.training import Recipe, bf16_pays, run_dpo, run_sft
 from driftwatch.host.smollm2 import load_smollm2
 from driftwatch.probes.statement import clause
-from driftwatch.replies.sampling import Decoding
+from driftwatch.replies.decoding import Decoding
 from driftwatch.topics import Item, load_pack
 from driftwatch.topics.question import TWO_SIDED
 

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal
 from weakref import WeakValueDictionary
 
+from msgspec.structs import asdict
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 from transformers.trainer_callback import ExportableState
 
@@ -52,13 +53,14 @@ from driftwatch.replies.vllm import Engine, find_engine
 from driftwatch.store.folder import absolute
 from driftwatch.topics import TopicPack
 from driftwatch.topics.names import run_name
-from driftwatch.watch.actions import Action, act_together, is_called_for
-from driftwatch.watch.arguments import check_lists, check_trainer
+from driftwatch.watch.action import Action
+from driftwatch.watch.actions import act_together, is_called_for
 from driftwatch.watch.branching import Checkpoint
 from driftwatch.watch.late_start import LateStart
 from driftwatch.watch.monitor import Monitor
 from driftwatch.watch.resuming import checkpoint_of, chosen, entries, home_of_runs
 from driftwatch.watch.schedule import Schedule, looks_are_off
+from driftwatch.watch.settings import RUNS_FOLDER, RunSettings
 
 logger = logging.getLogger(__name__)
 
@@ -74,22 +76,23 @@ class DriftCallback(TrainerCallback, ExportableState):  # type: ignore[misc] # t
     callbacks are not by themselves: `use_engine(trainer)`.
 
     Args:
-        pack: Topic pack, or its name or path.
+        pack: Topic pack: its name, file or folder, or several joined: "core+refusal".
         baseline: Folder of the SFT run, or of `driftwatch baseline`; `None` compares with the start of this run, and
             with the SFT model where switching LoRA adapters reaches it.
         alerting_baseline: Which baseline alerts rest on; `None` prefers "sft" where there is one, and it can be asked
             for replies if they are drawn.
-        probes: Names or objects.
-        confirm: How replies are drawn and who reads them; `None` leaves it at the screen.
-        schedule: At which steps to look, and at what cost.
-        alpha: Probability of any false alert in the whole run that is tolerated, in (0, 1).
-        tolerance: Drift that is put up with, as a change of a stance's share in [0, 1); an alert beyond it is
-            "material". One number, or a number by topic, with "default" for the others. A resumed run takes no other.
-        run: Name of the run; `None` takes the Trainer's run_name, or makes one from the time.
+        probes: How the model is asked: by name, each with options where it needs them.
+        confirm: How replies are drawn and who reads them; `None` leaves it at the screen, and states stop at "watch".
+        schedule: At which steps to look, and at what share of wall time.
+        alpha: Probability of any false alert in the whole run that is tolerated.
+        tolerance: Drift that is put up with, as a change of a stance's share; an alert beyond it is "material". One
+            number, or a number by topic, with "default" for the others. A resumed run takes no other.
+        run: Name of the run, the `run` label of every metric; `None` takes the Trainer's run_name, or makes one from
+            the time.
         output_dir: Folder in which the run's folder is made; `None` takes "driftwatch" in the Trainer's output folder,
             which leads to "_driftwatch" there: the Trainer's upload to the Hub leaves that out.
-        exporters: Names or objects.
-        actions: Names or objects; what to do about a specific alert, "save" or "stop". None by default.
+        exporters: Where figures go: by name, each with options where it needs them.
+        actions: What to do about a specific alert, by name: "save" or "stop". Nothing by default.
         seed: Of everything that is drawn; `None` derives it from the run's own id, so that another training draws other
             questions and does not repeat a false alarm. Kept with the run; a resumed run goes on with its own.
         on_error: "warn" keeps training whatever happens to a look; "raise" is for tests.
@@ -127,11 +130,8 @@ class DriftCallback(TrainerCallback, ExportableState):  # type: ignore[misc] # t
             # do not survive that, so the copy becomes the original as soon as it knows which one that is.
             self._originals = [one for _, one in sorted(DriftCallback._made.items())]
             return
-        if on_error not in ("warn", "raise"):
-            raise ConfigError(f'on_error is "warn" or "raise"; found {on_error!r}.')
-        check_lists(actions=actions)  # the rest is the Monitor's
-        self.monitor = Monitor(
-            pack,
+        self.settings = RunSettings(
+            pack=pack,
             baseline=baseline,
             alerting_baseline=alerting_baseline,
             probes=probes,
@@ -140,18 +140,14 @@ class DriftCallback(TrainerCallback, ExportableState):  # type: ignore[misc] # t
             alpha=alpha,
             tolerance=tolerance,
             run=run,
-            output_dir=output_dir or "driftwatch-runs",
+            output_dir=output_dir,
             exporters=exporters,
+            actions=actions,
             seed=seed,
+            on_error=on_error,
         )
-        ours = {name: value for name, value in self.monitor.settings.items() if name != "clock"}
-        self._settings: dict[str, Any] = {
-            **ours,
-            "output_dir": ours["output_dir"] if output_dir is not None else None,
-            "actions": tuple(actions),
-            "on_error": on_error,
-        }
-        self._actions: list[Action] = [plugins.made("actions", action) for action in actions]
+        self.monitor = Monitor(**self.settings.of_monitor())
+        self._actions: list[Action] = [plugins.made("actions", action) for action in self.settings.actions]
         self._draws_replies = confirm is not None
         self._trainer: Callable[[], Any] = nothing
         self._arguments: Callable[[], Any] = nothing  # of the trainer that it was given to
@@ -164,7 +160,7 @@ class DriftCallback(TrainerCallback, ExportableState):  # type: ignore[misc] # t
         self._is_named = run is not None
         self._ended_at = -1
         self._own_output_dir = output_dir is not None
-        self._output = absolute("driftwatch-runs")
+        self._output = absolute(RUNS_FOLDER)
         self._on_error = on_error
         self._running = False
         self._seen_step = -1
@@ -179,7 +175,7 @@ class DriftCallback(TrainerCallback, ExportableState):  # type: ignore[misc] # t
     def __reduce__(self) -> tuple[Any, ...]:
         """A copy, in this process or another one, has the same settings and no run."""
         extras = {name: value for name, value in vars(self).items() if name not in self._own}
-        return renewed, (type(self), self._settings, extras)
+        return renewed, (type(self), asdict(self.settings), extras)
 
     def use_engine(self, trainer: Any) -> None:
         """Have the replies written by the vLLM of a TRL trainer that samples with it (`use_vllm=True`); before `train`.
@@ -197,7 +193,11 @@ class DriftCallback(TrainerCallback, ExportableState):  # type: ignore[misc] # t
         Raises:
             ConfigError: This is no trainer.
         """
-        check_trainer(trainer)
+        if not hasattr(trainer, "callback_handler"):
+            raise ConfigError(
+                f"use_engine takes the trainer that this callback was given to; found {trainer!r}. "
+                "Write callback.use_engine(trainer) after trainer = GRPOTrainer(…, callbacks=[callback])."
+            )
         self._trainer = weakly(trainer)
 
     # Trainer events
@@ -315,7 +315,7 @@ class DriftCallback(TrainerCallback, ExportableState):  # type: ignore[misc] # t
 
     def _told_origin(self, model: Any) -> tuple[str, ...]:
         """Whose weights a new run starts from, where it is compared with its start alone."""
-        return self._weights.left_by(model) if self.monitor.settings["baseline"] is None else ()
+        return self._weights.left_by(model) if self.monitor.settings.baseline is None else ()
 
     def _note_again(self, step: int) -> None:
         text = (

@@ -29,10 +29,17 @@ def load(kind: Kind, name: str) -> Any:
                     f'{kind[:-1]} "{name}" needs a package that is not installed ({err}). '
                     f'Install the extra it belongs to, for example: pip install "driftwatch-trl[train]".'
                 ) from err
+    raise PluginError(unknown(kind, name) or f'the {kind[:-1]} "{name}" is installed and cannot be found.')
+
+
+def unknown(kind: Kind, name: str) -> str | None:
+    """What to say of a name that no installed package registered; `None` of one that is there. Nothing is loaded."""
     installed = names(kind)
+    if name in installed:
+        return None
     close = difflib.get_close_matches(name, installed, n=1)
     hint = f' Did you mean "{close[0]}"?' if close else ""
-    raise PluginError(f'no {kind[:-1]} named "{name}"; installed {kind}: {", ".join(installed) or "none"}.{hint}')
+    return f'no {kind[:-1]} named "{name}"; installed {kind}: {", ".join(installed) or "none"}.{hint}'
 
 
 def made(kind: Kind, given: Any) -> Any:

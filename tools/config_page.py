@@ -4,13 +4,15 @@ import json
 from collections.abc import Iterator
 
 from driftwatch.config.resolved import VARIABLES
-from driftwatch.config.schema import Schema, resolved
+from driftwatch.config.schema import resolved
+from driftwatch.documents import limits
+from driftwatch.documents.annotations import Schema
 from tools.config_schema import made_schema
 
 _HEAD = """\
 # Settings
 
-Generated from the constructors themselves; `make generate` rewrites it.
+Generated from the annotations of the settings themselves; `make generate` rewrites it.
 
 One YAML file says what a run does: `driftwatch run --config drift.yaml -- …`, `driftwatch doctor --config drift.yaml`,
 `driftwatch serve --config drift.yaml` and your own code read the same.
@@ -115,6 +117,8 @@ class _Page:
             return f"list of [{of['x-kind']}](#{of['x-kind']})" if "x-kind" in of else f"list of {self._type(of)}"
         if kind == "string" and schema.get("format") == "path":
             return "path"
+        if kind in ("integer", "number") and any(word in schema for word in ("minimum", "exclusiveMinimum")):
+            return limits.bounded(schema, kind).removeprefix("a ")
         words = {"integer": "whole number", "number": "number", "string": "text", "boolean": "true, false"}
         return {**words, "null": "`null`", "object": "section" if "properties" in schema else "mapping"}[kind]
 

@@ -1,4 +1,4 @@
-"""The schema of the settings file, made from the constructors themselves, for `tools.generate`; loads torch."""
+"""The schema of the settings file, made from annotations: those of `RunSettings`, and of what is made by name."""
 
 import functools
 import json
@@ -9,10 +9,23 @@ from typing import Any, get_args
 import click
 
 from driftwatch import plugins
-from driftwatch.config import shape
-from driftwatch.config.schema import FILE, SECRETS, Schema
+from driftwatch.config.schema import FILE, SECRETS
+from driftwatch.documents.annotations import (
+    REQUIRED,
+    Schema,
+    bare,
+    is_mapping,
+    is_path,
+    is_sequence,
+    kind_of,
+    members,
+    parameters,
+    section_of,
+    words_of,
+)
+from driftwatch.watch.schedule import Schedule
+from driftwatch.watch.settings import RunSettings
 
-INTERNAL = ("restored",)  # what only transformers passes to the callback
 _PLAIN = {str: "string", Path: "string", int: "integer", float: "number", bool: "boolean", type(None): "null"}
 _NAMED = {
     "probes": "A way of asking: its name, or its name with options.",
@@ -20,16 +33,7 @@ _NAMED = {
     "exporters": "An output channel: its name, or its name with options.",
     "actions": "What to do about a specific alert: its name, or its name with options.",
 }
-# What docstrings say to those who write Python, for those who write YAML.
-_WORDS = {
-    "`None`": "`null`",
-    "Topic pack, or its name or path": "Name, file or folder of a topic pack",
-    "Name, path, or a loaded model": "Name or folder",
-    "Names or objects": "Names, each with options where it needs them",
-    "Object or name": "Name, or name with options",
-    "Name or object": "Name, or name with options",
-    "None by default": "Nothing by default",
-}
+_ABOUT = ("title", "description", "examples")  # of a setting, whatever it may be; the rest bounds one of its types
 _NUMBERS = {"integer": "integer", "integer range": "integer", "float": "number", "float range": "number"}
 
 
@@ -44,23 +48,17 @@ def schema_text() -> str:
 
 
 class _Maker:
-    """Turns constructors into a schema; dataclasses that appear inside become definitions."""
+    """Turns annotations into a schema; dataclasses that appear inside become definitions."""
 
     def __init__(self) -> None:
         self._definitions: Schema = {}
 
     def schema(self) -> Schema:
-        from driftwatch.callback import DriftCallback
-        from driftwatch.watch.schedule import Schedule
-
-        found = self._object(DriftCallback)
-        for name in INTERNAL:
-            del found["properties"][name]
+        found = self._object(RunSettings)
         # None stands for Schedule() there; here its keys are simply there.
-        found["properties"]["schedule"] = {
-            "$ref": f"#/definitions/{self._defined(Schedule)}",
-            "description": found["properties"]["schedule"]["description"],
-        }
+        schedule = found["properties"]["schedule"]
+        about = {word: schedule[word] for word in _ABOUT if word in schedule}
+        found["properties"]["schedule"] = {"$ref": f"#/definitions/{self._defined(Schedule)}", **about}
         found["properties"]["service"] = self._service()
         named = {kind: self._named(kind) for kind in _NAMED}  # type: ignore[arg-type] # its keys are kinds
         return {
@@ -75,56 +73,67 @@ class _Maker:
     def _object(self, made: Callable[..., Any]) -> Schema:
         """Every parameter that a file can hold."""
         properties = {}
-        for parameter in shape.parameters(made):
-            schema = self._of(parameter.annotation, parameter.default)
+        for parameter in parameters(made):
+            schema = self._of(parameter.annotation, parameter.said, parameter.default)
             if schema is None:
                 continue
-            if parameter.text:
-                schema["description"] = _in_yaml(parameter.text)
-            if _is_plain(parameter.default):
-                schema["default"] = _as_json(parameter.default)
-            properties[parameter.name] = schema
-        required = [p.name for p in shape.parameters(made) if p.default is shape.REQUIRED and p.name in properties]
+            about = {word: _in_yaml(parameter.said[word]) for word in _ABOUT if word in parameter.said}
+            default = {"default": _as_json(parameter.default)} if _is_plain(parameter.default) else {}
+            properties[parameter.name] = {**schema, **about, **default}
+        required = [p.name for p in parameters(made) if p.default is REQUIRED and p.name in properties]
         found: Schema = {"type": "object", "additionalProperties": False, "properties": properties}
         return {**found, "required": required} if required else found
 
-    def _of(self, annotation: Any, default: Any = shape.REQUIRED) -> Schema | None:
+    def _of(self, annotation: Any, said: Schema, default: Any = REQUIRED) -> Schema | None:
         """A type as a schema; `None` where a file cannot hold one."""
         if annotation is Any:  # a name or an object: the default tells whether a name will do
             return {"type": "string"} if isinstance(default, str) else None
-        if kind := shape.kind_of(annotation):
+        if kind := kind_of(annotation):
             return {"$ref": f"#/definitions/{kind}"}
-        members = shape.members(annotation)
-        if words := next((get_args(member) for member in members if shape.is_literal(member)), ()):
-            return {"enum": [*words, *([None] if type(None) in members else [])]}
-        plain = list(dict.fromkeys(_PLAIN[member] for member in members if member in _PLAIN))
+        options = [bare(member) for member in members(annotation)]
+        is_nullable = any(option is type(None) for option, _ in options)
+        if words := words_of(annotation):
+            return {"enum": [*words, *([None] if is_nullable else [])]}
+        bounds = {word: value for word, value in said.items() if word not in _ABOUT}
+        plain: list[str] = []
         found: list[Schema] = []
-        if not shape.is_path(annotation):  # what can be a file is given as one
-            found = [schema for member in members if (schema := self._structured(member)) is not None]
+        for option, inner in options:
+            if option in _PLAIN:
+                plain.append(_PLAIN[option])
+                bounds |= {word: value for word, value in inner.items() if word != "description"}
+            elif not is_path(annotation) and (schema := self._structured(option, said)) is not None:
+                found.append(schema)  # what can be a file is given as one
+        plain = list(dict.fromkeys(plain))
         if not found and plain in ([], ["null"]):
             return None
         if plain:
-            schema = {"type": plain[0] if len(plain) == 1 else plain}
-            found.append({**schema, "format": "path"} if shape.is_path(annotation) else schema)
+            schema = {"type": plain[0] if len(plain) == 1 else plain, **({} if plain == ["null"] else bounds)}
+            found.append({**schema, "format": "path"} if is_path(annotation) else schema)
         return found[0] if len(found) == 1 else {"anyOf": found}
 
-    def _structured(self, member: Any) -> Schema | None:
-        if shape.is_sequence(member):
-            return self._list(get_args(member))
-        if shape.is_mapping(member):
-            inner = self._of(get_args(member)[1])
+    def _structured(self, member: Any, said: Schema) -> Schema | None:
+        if is_sequence(member):
+            sizes = {word: said[word] for word in ("minItems", "maxItems") if word in said}
+            return self._list(get_args(member), sizes)
+        if is_mapping(member):
+            inner = self._inner(get_args(member)[1])
             return None if inner is None else {"type": "object", "additionalProperties": inner}
-        section = shape.section_of(member)
+        section = section_of(member)
         return None if section is None else {"$ref": f"#/definitions/{self._defined(section)}"}
 
-    def _list(self, inner: tuple[Any, ...]) -> Schema | None:
-        schema = self._of(inner[0]) if inner else None
+    def _list(self, inner: tuple[Any, ...], sizes: Schema) -> Schema | None:
+        schema = self._inner(inner[0]) if inner else None
         if schema is None:
             return None
-        found: Schema = {"type": "array", "items": schema}
         if len(inner) > 1 and inner[-1] is not Ellipsis:
-            found |= {"minItems": len(inner), "maxItems": len(inner)}
-        return found
+            sizes = {"minItems": len(inner), "maxItems": len(inner)}
+        return {"type": "array", "items": schema, **sizes}
+
+    def _inner(self, annotation: Any) -> Schema | None:
+        """The type of an entry, with what is said of it."""
+        inner, said = bare(annotation)
+        schema = self._of(inner, said)
+        return None if schema is None else {**schema, **{word: said[word] for word in _ABOUT if word in said}}
 
     def _defined(self, section: type) -> str:
         name = section.__name__.lower()
@@ -156,7 +165,7 @@ class _Maker:
 
     def _needs(self, made: Callable[..., Any]) -> bool:
         """Whether it cannot be made without an object that no file can hold."""
-        return any(p.default is shape.REQUIRED and self._of(p.annotation) is None for p in shape.parameters(made))
+        return any(p.default is REQUIRED and self._of(p.annotation, p.said) is None for p in parameters(made))
 
     def _service(self) -> Schema:
         """The options of `driftwatch serve`, from the command itself."""
@@ -167,6 +176,9 @@ class _Maker:
             if option.name is None or option.name == "config":
                 continue
             schema: Schema = {"type": _NUMBERS.get(option.type.name, "string")}
+            if isinstance(option.type, (click.IntRange, click.FloatRange)):
+                limits = {"minimum": option.type.min, "maximum": option.type.max}
+                schema |= {word: limit for word, limit in limits.items() if limit is not None}
             if isinstance(option.type, click.Path):
                 schema["format"] = "path"
             if option.multiple:
@@ -188,10 +200,9 @@ def _is_ours(made: Any) -> bool:
     return str(made.__module__).split(".")[0] == "driftwatch"
 
 
-def _in_yaml(text: str) -> str:
-    for python, yaml in _WORDS.items():
-        text = text.replace(python, yaml)
-    return text
+def _in_yaml(said: Any) -> Any:
+    """What is said to those who write Python, for those who write YAML."""
+    return said.replace("`None`", "`null`") if isinstance(said, str) else said
 
 
 def _is_plain(value: Any) -> bool:

@@ -1,27 +1,34 @@
 """Wrap: the user's own training context around every question."""
 
 from dataclasses import dataclass
+from typing import Annotated
 
-from driftwatch.errors import ConfigError
+from msgspec import Meta
+
+from driftwatch.documents.checking import check
 
 
 @dataclass(frozen=True, slots=True)
 class Wrap:
     """The user's own training context around every question, since drift can be conditional on it.
 
-    Attributes:
-        system: A system prompt, or `None`.
-        turns: Earlier turns as (role, content) pairs.
-        template: A text with `{question}` in it.
+    Raises:
+        ConfigError: A template without a place for the question.
     """
 
-    system: str | None = None
-    turns: tuple[tuple[str, str], ...] = ()
-    template: str = "{question}"
+    system: Annotated[str | None, Meta(description="A system prompt, or `None`.")] = None
+    turns: Annotated[tuple[tuple[str, str], ...], Meta(description="Earlier turns as (role, content) pairs.")] = ()
+    template: Annotated[
+        str,
+        Meta(
+            title='a text with "{question}" where the question goes',
+            pattern=r"\{question\}",
+            description="A text with `{question}` in it.",
+        ),
+    ] = "{question}"
 
     def __post_init__(self) -> None:
-        if "{question}" not in self.template:
-            raise ConfigError(f'a wrap template needs "{{question}}" where the question goes; found {self.template!r}.')
+        check(self)
 
     def messages(self, text: str) -> list[dict[str, str]]:
         """The conversation that ends with the question."""

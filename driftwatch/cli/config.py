@@ -7,8 +7,6 @@ from typing import Any
 
 import click
 
-from driftwatch.errors import DriftwatchError
-
 FILE = click.Path(path_type=Path)  # whether it is there is our own sentence
 
 
@@ -25,27 +23,18 @@ def command() -> None:
 def check(file: Path) -> None:
     """Say what is wrong in FILE, with lines; exit 1 if anything is, 3 if there is no such file.
 
-    With the packages that training needs, everything that FILE names is also made: pack, judge, exporters; and the
-    baseline is read and compared with the pack.
+    Everything that is wrong is said at once. With the packages that training needs, what FILE names is also made: pack,
+    judge, exporters; and the baseline is read and compared with the pack.
     """
-    from driftwatch.config import read_config, try_out
-    from driftwatch.config.resolved import check_environment
+    from driftwatch.config import check_config
 
-    config, found = read_config(file)
-    faults = [str(fault) for fault in found]
-    depth = "everything it names can be made"
-    if not faults:
-        try:
-            check_environment()
-            if not try_out(config):
-                depth = "by its form only: the packages that training needs are not installed here"
-        except DriftwatchError as err:
-            faults.append(str(err))
+    faults, is_whole = check_config(file)
     for fault in faults:
-        click.echo(fault, err=True)
+        click.echo(str(fault), err=True)
     if faults:
         sys.exit(1)
-    click.echo(f"{file} is right; {depth}.")
+    form = "by its form only: the packages that training needs are not installed here"
+    click.echo(f"{file} is right; {'everything it names can be made' if is_whole else form}.")
 
 
 @command.command()

@@ -48,7 +48,6 @@ def command(ctx: click.Context, config: Path | None) -> None:
     The exit code is the command's own; 3 if it ended well and no Trainer trained in it, 127 if there is no such
     command. Without the prefix nothing of it is left.
     """  # noqa: D301 - the backspace is click's mark of lines that stay as they are
-    from driftwatch.config import load_config
     from driftwatch.config.resolved import check_environment
     from driftwatch.launch import notes, process
     from driftwatch.watch.schedule import DISABLED, looks_are_off
@@ -57,10 +56,9 @@ def command(ctx: click.Context, config: Path | None) -> None:
     if looks_are_off():
         notes.say(f"{DISABLED} is set: the command runs unwatched")
         sys.exit(_run(words, dict(os.environ)))
-    load_config(config)  # what is wrong in it is said before anything starts
     check_environment()
     if config is not None:
-        _try_out(config)
+        _try_out(config)  # what is wrong in it is said before anything starts
     with tempfile.TemporaryDirectory(prefix="driftwatch-run-") as folder:
         code = _run(words, process.environment(os.environ, notes=Path(folder), config=config))
         found = notes.collect(Path(folder))

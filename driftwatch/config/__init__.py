@@ -3,21 +3,23 @@
 ::
 
     drift.yaml ──reading──► Config ──building──► DriftCallback, Monitor's arguments, serve's options
-                   │
-                   └ config.schema.json ◄──making── the constructors themselves
+                   │           │
+                   │           └──checking──► every fault, with its line
+                   └ config.schema.json ◄── annotations of `RunSettings` and of what is made by name
 
 So there is no second vocabulary: a parameter of `DriftCallback` is a key of the file, under the same name.
 """
 
-from driftwatch.config.building import callback_arguments, make_callback, monitor_arguments, try_out
-from driftwatch.config.reading import Config, load_config, read_config
+from driftwatch.config.building import callback_arguments, make_callback, monitor_arguments
+from driftwatch.config.checking import check_config, load_config, read_config
+from driftwatch.config.reading import Config
 
 __all__ = [
     "Config",
     "callback_arguments",
+    "check_config",
     "load_config",
     "make_callback",
     "monitor_arguments",
     "read_config",
-    "try_out",
 ]

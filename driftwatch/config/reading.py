@@ -1,7 +1,7 @@
 """The settings file to plain values, checked against the shipped schema; torch stays unloaded.
 
-Every complaint names file and line, and all of them are collected. Ranges are the constructors' business
-(`building.py`), so that there is one place that knows them.
+Every complaint names file and line, and all of them are collected. Types and bounds are those of the annotations, from
+which the schema is made; what no single key says is `checking.py`'s.
 """
 
 from collections.abc import Iterator
@@ -10,25 +10,23 @@ from pathlib import Path
 from typing import Any
 
 from driftwatch import plugins
-from driftwatch.config.schema import SECRETS, Schema, resolved, shipped
+from driftwatch.config.schema import SECRETS, resolved, shipped
+from driftwatch.documents import limits
+from driftwatch.documents.annotations import Schema
 from driftwatch.documents.files import read_text, read_yaml, shown
 from driftwatch.documents.node import Fault, Node, Place, Reader, Unreadable
-from driftwatch.errors import ConfigError, PluginError
+from driftwatch.errors import ConfigError
 from driftwatch.topics.loader import pack_names
 
 MAX_BYTES = 1 << 20  # a settings file is a page; a larger file is something else
 Key = tuple[str | int, ...]
 
-_EXAMPLES: dict[str | int, str] = {"confirm": "{judge: sides}", "schedule": "{every_steps: 100}"}
-_WORDS = {
-    "integer": "a whole number",
-    "number": "a number",
-    "string": "text",
-    "boolean": "true or false",
-    "null": "null",
-    "array": "a list",
-    "object": "a mapping",
-}
+
+class _Wrong:
+    """What stands for a value that a fault was found in."""
+
+
+WRONG: Any = _Wrong()
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,22 +51,11 @@ class Config:
         return Place(self.file or "driftwatch")
 
 
-def load_config(path: str | Path | None) -> Config:
-    """The settings in a file; `None` gives those of an empty one.
+def read_form(path: str | Path | None) -> tuple[Config, list[Fault]]:
+    """A file's settings, and what is wrong with single ones; `None` gives those of an empty file.
 
-    Raises:
-        ConfigError: Not a settings file; the message names file and line of the first fault, and says what to do.
-    """
-    config, faults = read_config(path)
-    if faults:
-        more = len(faults) - 1
-        others = f' (and {more} more; "driftwatch config check" lists them all)' if more else ""
-        raise ConfigError(f"{faults[0]}{others}")
-    return config
-
-
-def read_config(path: str | Path | None) -> tuple[Config, list[Fault]]:
-    """As `load_config`, with every fault listed instead of raised.
+    Returns:
+        The settings, those that are wrong left out (in a list: `WRONG` in their place); and one fault for each.
 
     Raises:
         ConfigError: There is no such file.
@@ -84,7 +71,7 @@ def read_config(path: str | Path | None) -> tuple[Config, list[Fault]]:
         return Config(shown(file)), []
     walk = _Walk(file.absolute().parent)
     values = walk.value(root, shipped(), (), "the settings")
-    return Config(shown(file), values or {}, walk.places), walk.reader.faults
+    return Config(shown(file), {} if values is WRONG else values, walk.places), walk.reader.faults
 
 
 def _document(file: Path) -> Node | None:
@@ -108,40 +95,52 @@ class _Walk:
         self._folder = folder
 
     def value(self, node: Node, schema: Schema, key: Key, what: str) -> Any:
-        """The plain value of a node; `None` where it is wrong."""
+        """The plain value of a node; `WRONG` where it is."""
         schema = resolved(schema)
         self.places[key] = node.place
         if node.is_blank and key:
-            self._blank(node, schema, key, what)
-            return None
+            self._blank(node, schema, what)
+            return WRONG
         if "enum" in schema:
             return self._word(node, schema["enum"], what)
         alternatives = [resolved(alternative) for alternative in schema.get("anyOf", [schema])]
         fitting = next((a for a in alternatives if any(_fits(node.value, t) for t in _types(a))), None)
         if fitting is None:
             expected, found = _expected(schema), _found(node)
-            advice = _listed(node) if _WORDS["array"] in expected else _advice(node)
+            advice = _listed(node) if limits.WORDS["array"] in expected else _advice(node)
             self.reader.fault(node.place, f"expected {expected} as {what}, found {found}. {advice}")
-            return None
+            return WRONG
+        said = {**schema, **fitting}
+        if isinstance(node.value, (str, int, float)) and node.value != "" and not limits.keeps_to(node.value, said):
+            return self._out_of_bounds(node, said, schema, what)
         if kind := schema.get("x-kind"):
             return self._named(node, kind, fitting, key, what)
         if isinstance(node.value, dict):
             return self._section(node, fitting, key, what)
         if isinstance(node.value, list):
-            return self._list(node.value, node.place, fitting, key, what)
+            return self._list(node.value, node.place, said, key, what)
         if isinstance(node.value, str):
             text = self.reader.string(node, what)
-            return self._path(text, key) if text and fitting.get("format") == "path" else text
+            return WRONG if text is None else self._path(text, key) if fitting.get("format") == "path" else text
         return node.value
 
-    def _blank(self, node: Node, schema: Schema, key: Key, what: str) -> None:
+    def _out_of_bounds(self, node: Node, said: Schema, schema: Schema, what: str) -> Any:
+        null = "null" if "null" in _expected(schema) else ""
+        kind = next(kind for kind in _types(said) if _fits(node.value, kind))
+        expected = limits.bounded(said, kind) + (f", or {null}" if null else "")
+        advice = limits.advice(said, null)
+        self.reader.fault(node.place, f"expected {expected} as {what}, found {_found(node)}. {advice}")
+        return WRONG
+
+    def _blank(self, node: Node, schema: Schema, what: str) -> None:
         """Nothing behind the colon, not even null: what stood there may be commented out, and null may turn it off."""
         expected = f"expected {_expected(schema)} as {what}, found nothing."
-        example = f", for example {key[0]}: {_EXAMPLES[key[0]]}" if len(key) == 1 and key[0] in _EXAMPLES else ""
+        examples = schema.get("examples", ())
+        example = f", for example {what[1:-1]}: {_as_yaml(examples[0])}" if _is_section(schema) and examples else ""
         null = ", or null for none" if "null" in expected else ""
         self.reader.fault(node.place, f"{expected} Write it{example}{null}, or remove the key.")
 
-    def _section(self, node: Node, schema: Schema, key: Key, what: str) -> dict[str, Any]:
+    def _section(self, node: Node, schema: Schema, key: Key, what: str) -> Any:
         assert isinstance(node.value, dict)
         known, free = schema.get("properties", {}), schema.get("additionalProperties")
         entries = node.value
@@ -153,24 +152,30 @@ class _Walk:
             entries = {name: entry for name, entry in entries.items() if name not in secret}
             if entries:
                 self.reader.mapping(Node(entries, node.place), what, list(known))
-        for name in schema.get("required", ()):
-            if name not in entries:
-                self.reader.fault(node.place, f'expected "{name}" in {what}, found none. Add it.')
-        found = {}
+        missing = [name for name in schema.get("required", ()) if name not in entries]
+        for name in missing:
+            self.reader.fault(node.place, f'expected "{name}" in {what}, found none. Add it.')
+        found: Any = {}
         for name, entry in entries.items():
             inner = known.get(name) or (free if isinstance(free, dict) else None)
             if inner is not None:
-                found[name] = self.value(entry, inner, (*key, name), f'"{name}"')
+                whose = f'"{name}"' if name in known else f'"{name}" of {what}'
+                value = self.value(entry, inner, (*key, name), whose)
+                if value is not WRONG:
+                    found[name] = value
+                elif name in schema.get("required", ()):
+                    missing.append(name)
             elif free:
                 inner_key = (*key, name)
                 self.places[inner_key] = entry.place
                 found[name] = _plain(entry)
-        return found
+        return WRONG if missing else found
 
-    def _list(self, nodes: list[Node], place: Place, schema: Schema, key: Key, what: str) -> list[Any]:
-        count = schema.get("minItems")
-        if count is not None and len(nodes) != count:
-            self.reader.fault(place, f"expected {count} entries in {what}, found {len(nodes)}. Correct it.")
+    def _list(self, nodes: list[Node], place: Place, schema: Schema, key: Key, what: str) -> Any:
+        if (expected := limits.sized(len(nodes), schema)) is not None:
+            advice = limits.advice(schema)
+            self.reader.fault(place, f"expected {expected} in {what}, found {len(nodes) or 'none'}. {advice}")
+            return WRONG
         return [
             self.value(entry, schema["items"], (*key, n), f"entry {n + 1} of {what}") for n, entry in enumerate(nodes)
         ]
@@ -180,36 +185,34 @@ class _Walk:
         if isinstance(node.value, str):
             text = self.reader.string(node, what)
             if text is not None:
-                self._check_name(kind, text.partition(":")[0] if kind == "judges" else text, node.place)
-            return text
+                is_known = self._check_name(kind, text.partition(":")[0] if kind == "judges" else text, node.place)
+                return text if is_known else WRONG
+            return WRONG
         assert isinstance(node.value, dict)
         if len(node.value) != 1:
             found = ", ".join(node.value) or "none"
             self.reader.fault(node.place, f"expected one name with its options as {what}, found {found}. Write one.")
-            return None
+            return WRONG
         name, options = next(iter(node.value.items()))
         if not self._check_name(kind, name, options.place):
-            return None
+            return WRONG
         if options.value is None:
             return name
         known = schema["properties"].get(name, {"type": "object", "additionalProperties": True})
-        return {name: self.value(options, known, (*key, name), f"the options of {name}") or {}}
+        found = self.value(options, known, (*key, name), f"the options of {name}")
+        return WRONG if found is WRONG else {name: found}
 
     def _check_name(self, kind: plugins.Kind, name: str, place: Place) -> bool:
-        if name in plugins.names(kind):
-            return True
-        try:
-            plugins.load(kind, name)
-        except PluginError as err:
-            self.reader.fault(place, str(err))
-        return False
+        if (sentence := plugins.unknown(kind, name)) is not None:
+            self.reader.fault(place, sentence)
+        return sentence is None
 
     def _word(self, node: Node, words: list[str | None], what: str) -> Any:
         if node.value in words and not isinstance(node.value, bool):
             return node.value
         expected = _expected({"enum": words})
         self.reader.fault(node.place, f"expected {expected} as {what}, found {_found(node)}. Correct it.")
-        return None
+        return WRONG
 
     def _path(self, text: str, key: Key) -> str:
         """Absolute, from the file's folder; the name of a pack stays a name."""
@@ -226,12 +229,27 @@ def _expected(schema: Schema) -> str:
     if "enum" in schema:
         return "one of " + ", ".join("null" if word is None else word for word in schema["enum"])
     alternatives = [resolved(alternative) for alternative in schema.get("anyOf", [schema])]
-    return " or ".join(dict.fromkeys(_WORDS[t] for a in alternatives for t in _types(a)))
+    return " or ".join(dict.fromkeys(limits.WORDS[t] for a in alternatives for t in _types(a)))
 
 
 def _types(schema: Schema) -> Iterator[str]:
     found = schema.get("type", "object")
     yield from [found] if isinstance(found, str) else found
+
+
+def _is_section(schema: Schema) -> bool:
+    return "object" in (kind for a in map(resolved, schema.get("anyOf", [schema])) for kind in _types(a))
+
+
+def _as_yaml(example: Any) -> str:
+    """An example as it is written into a line.
+
+    >>> _as_yaml({"every_steps": 100})
+    '{every_steps: 100}'
+    """
+    if isinstance(example, dict):
+        return f"{{{', '.join(f'{key}: {_as_yaml(value)}' for key, value in example.items())}}}"
+    return str(example)
 
 
 def _fits(value: Any, kind: str) -> bool:

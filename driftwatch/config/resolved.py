@@ -6,7 +6,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 from driftwatch.config.reading import Config, Key
-from driftwatch.config.schema import Schema, resolved, shipped
+from driftwatch.config.schema import resolved, shipped
+from driftwatch.documents.annotations import Schema
 from driftwatch.errors import ConfigError
 
 DEFAULT = "default"

@@ -1,4 +1,4 @@
-"""The JSON Schema of the settings file, as it is shipped; `making.py` makes it from the constructors.
+"""The JSON Schema of the settings file, as it is shipped; `tools.config_schema` makes it from the annotations.
 
 Editors complete and check by it, and `reading.py` reads by it without loading torch.
 """
@@ -6,10 +6,10 @@ Editors complete and check by it, and `reading.py` reads by it without loading t
 import functools
 import json
 from importlib import resources
-from typing import Any
+
+from driftwatch.documents.annotations import Schema
 
 FILE = "config.schema.json"
-Schema = dict[str, Any]
 
 # What belongs into no file, by its owner and option, and the variable that holds it instead.
 SECRETS = {("service", "token"): "DRIFTWATCH_TOKEN", ("webhook", "url"): "DRIFTWATCH_WEBHOOK"}

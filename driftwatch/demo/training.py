@@ -8,7 +8,7 @@ from typing import Any
 from driftwatch.demo.data import Example, Pair
 from driftwatch.probes.statement import StatementProbe
 from driftwatch.replies.confirmation import Confirmation
-from driftwatch.replies.sampling import Decoding
+from driftwatch.replies.decoding import Decoding
 from driftwatch.watch.schedule import Schedule
 
 

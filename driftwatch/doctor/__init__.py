@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from driftwatch.config import Config, callback_arguments, load_config, try_out
+from driftwatch.config import Config, callback_arguments, load_config, make_callback
 from driftwatch.config.resolved import check_environment, settings
 from driftwatch.doctor import environment, places, self_checks
 from driftwatch.doctor.finding import Finding, Level
@@ -51,7 +51,7 @@ def _trained(read: Config, model: str | None, baseline: Path | None, steps: int 
     from driftwatch.topics import load_pack
 
     try:
-        try_out(read, baseline=False)  # which has a finding of its own, below
+        make_callback(read)  # without the baseline, which has a finding of its own, below
         arguments = callback_arguments(read)
     except DriftwatchError as err:
         yield Finding("settings", "problem", str(err), "Correct it; everything else depends on it.")

@@ -35,9 +35,9 @@ def tolerated(
     {'work': 0.2, 'climate': 0.1}
     """
     by_name = dict(given) if isinstance(given, Mapping) else {DEFAULT: given}
+    for sentence in misnamed(given, values, controls).values():
+        raise ConfigError(sentence)
     for name, tolerance in by_name.items():
-        if name != DEFAULT and name not in values:
-            raise ConfigError(_unknown(name, values, controls))
         if not 0 <= tolerance < 1:
             which = f'tolerance: "{name}"' if isinstance(given, Mapping) else "tolerance"
             raise ConfigError(
@@ -45,6 +45,14 @@ def tolerated(
             )
     default = by_name.get(DEFAULT, otherwise)
     return {name: by_name.get(name, default) for name in (*values, *controls)}
+
+
+def misnamed(
+    given: float | Mapping[str, float], values: Collection[str], controls: Collection[str] = ()
+) -> dict[str, str]:
+    """What to say of each name that is no value topic, by that name; of the same arguments as `tolerated`."""
+    names = given if isinstance(given, Mapping) else ()
+    return {name: _unknown(name, values, controls) for name in names if name != DEFAULT and name not in values}
 
 
 def _unknown(name: str, values: Collection[str], controls: Collection[str]) -> str:

@@ -13,11 +13,12 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from threading import Event, Thread
-from typing import Any, Protocol
+from typing import Annotated, Any, Protocol
 
+from msgspec import Meta
 from prometheus_client import CollectorRegistry, pushadd_to_gateway, start_http_server, write_to_textfile
 
-from driftwatch.errors import ConfigError
+from driftwatch.documents.checking import checked
 from driftwatch.exporters.collector import RunCollector
 from driftwatch.record.record import Record, RunInfo
 from driftwatch.record.samples import Sample, samples
@@ -88,28 +89,47 @@ class MetricsServer:
 class PrometheusExporter:
     """Serves the last look at http://address:port/metrics.
 
-    Args:
-        address: Where to listen; loopback by default, `DRIFTWATCH_ADDRESS` overrides it ("0.0.0.0" for all).
-        port: Preferred port, `DRIFTWATCH_PORT` overrides it; 0 takes a free one; `None` does not listen. A port in use
-            is not fatal: a free one is taken, logged, and written to the run's endpoint.json.
-        textfile: File for node_exporter's textfile collector, rewritten at every look.
-        pushgateway: URL of a Pushgateway, pushed to at the end of the run and at every look.
-        serve: What listens; the exporter called "prometheus" has the run's page beside its metrics.
+    What listens is `serve`; the exporter called "prometheus" has the run's page beside its metrics.
+
+    Raises:
+        ConfigError: A setting that cannot work.
     """
 
     name = "prometheus"
 
+    @checked
     def __init__(
         self,
         *,
-        address: str | None = None,
-        port: int | None = DEFAULT_PORT,
-        textfile: str | Path | None = None,
-        pushgateway: str | None = None,
+        address: Annotated[
+            str | None,
+            Meta(
+                examples=["0.0.0.0"],
+                description="Where to listen; loopback by default, `DRIFTWATCH_ADDRESS` overrides it "
+                '("0.0.0.0" for all).',
+            ),
+        ] = None,
+        port: Annotated[
+            int | None,
+            Meta(
+                ge=0,
+                le=65535,
+                title="a port",
+                description="Preferred port, `DRIFTWATCH_PORT` overrides it; 0 takes a free one; `None` does not "
+                "listen. A port in use is not fatal: a free one is taken, logged, and written to the run's "
+                "endpoint.json.",
+            ),
+        ] = DEFAULT_PORT,
+        textfile: Annotated[
+            str | Path | None,
+            Meta(description="File for node_exporter's textfile collector, rewritten at every look."),
+        ] = None,
+        pushgateway: Annotated[
+            str | None,
+            Meta(description="URL of a Pushgateway, pushed to at the end of the run and at every look."),
+        ] = None,
         serve: Serve = MetricsServer,
     ) -> None:
-        if port is not None and not 0 <= port <= 65535:
-            raise ConfigError(f"a port is a number from 0 to 65535; found {port}.")
         self._address = address
         self._port = port
         self._textfile = Path(textfile) if textfile else None

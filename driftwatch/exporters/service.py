@@ -13,8 +13,11 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
+from msgspec import Meta
+
+from driftwatch.documents.checking import checked
 from driftwatch.errors import ConfigError, ExportError
 from driftwatch.exporters.posting import Pause, posted
 from driftwatch.record.record import Record, RunInfo, to_json
@@ -41,24 +44,19 @@ class _Line(NamedTuple):
 class ServiceExporter:
     """Sends every look to a service.
 
-    Args:
-        url: Of the service; `None` takes DRIFTWATCH_SERVICE.
-        token: It asks for one; `None` takes DRIFTWATCH_TOKEN.
-        timeout: Seconds for one push.
-        clock: Seconds, monotonic; a parameter for tests.
-
     Raises:
-        ConfigError: No address, or no token.
+        ConfigError: No address, or no token, which DRIFTWATCH_TOKEN may hold as well.
     """
 
     name = "service"
 
+    @checked
     def __init__(
         self,
-        url: str | None = None,
+        url: Annotated[str | None, Meta(description="Of the service; `None` takes DRIFTWATCH_SERVICE.")] = None,
         *,
         token: str | None = None,
-        timeout: float = TIMEOUT_SECONDS,
+        timeout: Annotated[float, Meta(gt=0, description="Seconds for one push.")] = TIMEOUT_SECONDS,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._url = (url or os.environ.get(URL) or "").rstrip("/")

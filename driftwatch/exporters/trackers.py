@@ -13,8 +13,11 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
+from msgspec import Meta
+
+from driftwatch.documents.checking import checked
 from driftwatch.errors import ExportError
 from driftwatch.record.metrics import (
     ALPHA,
@@ -49,16 +52,21 @@ Write = Callable[[dict[str, float], int], None]
 
 
 class TrackersExporter:
-    """Writes every look to the trackers that are open when training begins.
-
-    Args:
-        tensorboard: Folder for TensorBoard files; `None` takes the Trainer's.
-        only: Names of metrics of the catalogue to write; `None` for all.
-    """
+    """Writes every look to the trackers that are open when training begins."""
 
     name = "trackers"
 
-    def __init__(self, *, tensorboard: str | Path | None = None, only: Sequence[str] | None = None) -> None:
+    @checked
+    def __init__(
+        self,
+        *,
+        tensorboard: Annotated[
+            str | Path | None, Meta(description="Folder for TensorBoard files; `None` takes the Trainer's.")
+        ] = None,
+        only: Annotated[
+            Sequence[str] | None, Meta(description="Names of metrics of the catalogue to write; `None` for all.")
+        ] = None,
+    ) -> None:
         self._folder = Path(tensorboard) if tensorboard is not None else None
         self._only = set(only) if only is not None else None
         self._info: RunInfo | None = None

@@ -17,11 +17,13 @@ import urllib.request
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 from urllib.parse import urlsplit
 
 import msgspec
+from msgspec import Meta
 
+from driftwatch.documents.checking import checked
 from driftwatch.errors import ConfigError, ExportError
 from driftwatch.exporters.posting import Pause, posted
 from driftwatch.record.record import Alert, Record, RunInfo, to_json
@@ -62,22 +64,18 @@ class _Message(NamedTuple):
 class WebhookExporter:
     """Posts every new alert once: {"text": a sentence, "driftwatch": {its figures}}.
 
-    Args:
-        url: Of the hook; `None` takes DRIFTWATCH_WEBHOOK.
-        timeout: Seconds for one attempt.
-        clock: Seconds, monotonic; a parameter for tests.
-
     Raises:
-        ConfigError: No address, or not one of a hook.
+        ConfigError: No address, which DRIFTWATCH_WEBHOOK may hold as well, or not one of a hook.
     """
 
     name = "webhook"
 
+    @checked
     def __init__(
         self,
         url: str | None = None,
         *,
-        timeout: float = TIMEOUT_SECONDS,
+        timeout: Annotated[float, Meta(gt=0, description="Seconds for one attempt.")] = TIMEOUT_SECONDS,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._url = _checked(url or os.environ.get(URL) or "")

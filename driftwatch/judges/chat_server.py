@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from driftwatch.errors import ConfigError, JudgeError
+from driftwatch.errors import JudgeError
 
 _RETRIED = frozenset({408, 409, 425, 429, 500, 502, 503, 504})
 _MAX_PAUSE = 30.0  # seconds, whatever a server asks for
@@ -48,17 +48,6 @@ class ChatServer:
     timeout: float = 30.0
     max_attempts: int = 4
     sleep: Callable[[float], None] = time.sleep
-
-    def __post_init__(self) -> None:
-        if not self.base_url.startswith(("http://", "https://")):
-            raise ConfigError(
-                f'an endpoint\'s address begins with http:// or https://; found "{self.base_url}". '
-                'For example: "https://api.openai.com/v1".'
-            )
-        if self.timeout <= 0 or self.max_attempts < 1:
-            raise ConfigError(
-                f"timeout must be over 0 and max_attempts at least 1; found {self.timeout} and {self.max_attempts}."
-            )
 
     @property
     def host(self) -> str:

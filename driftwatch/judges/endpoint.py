@@ -10,9 +10,12 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Annotated, Any
 
-from driftwatch.errors import ConfigError, JudgeError
+from msgspec import Meta
+
+from driftwatch.documents.checking import checked
+from driftwatch.errors import JudgeError
 from driftwatch.judges.anchors import anchors
 from driftwatch.judges.chat_server import ChatServer, Refused, Unanswered
 from driftwatch.judges.judge import Asked, Reading
@@ -38,37 +41,40 @@ _TOP = 20  # the most that servers give
 class EndpointJudge:
     """Reads replies through a server.
 
-    Args:
-        model: Name that the server knows, with its version where it has one.
-        base_url: Address up to and including the version.
-        api_key_env: Name of the environment variable that holds the key.
-        concurrency: Requests under way at once.
-        timeout: Seconds for one attempt.
-        deadline: Seconds for all replies of one call; those that are not answered by then are unread.
-        max_attempts: Attempts at one reply.
-
     Raises:
         ConfigError: A setting that cannot work.
     """
 
     is_remote = True  # read beside training, never in its way
 
+    @checked
     def __init__(
         self,
-        model: str,
-        base_url: str = "https://api.openai.com/v1",
+        model: Annotated[str, Meta(description="Name that the server knows, with its version where it has one.")],
+        base_url: Annotated[
+            str,
+            Meta(
+                title="an address that begins with http:// or https://",
+                pattern="^https?://",
+                description="Address up to and including the version.",
+            ),
+        ] = "https://api.openai.com/v1",
         *,
-        api_key_env: str = "OPENAI_API_KEY",
-        concurrency: int = 8,
-        timeout: float = 30.0,
-        deadline: float = 300.0,
-        max_attempts: int = 4,
+        api_key_env: Annotated[
+            str, Meta(description="Name of the environment variable that holds the key.")
+        ] = "OPENAI_API_KEY",
+        concurrency: Annotated[int, Meta(ge=1, description="Requests under way at once.")] = 8,
+        timeout: Annotated[float, Meta(gt=0, description="Seconds for one attempt.")] = 30.0,
+        deadline: Annotated[
+            float,
+            Meta(
+                gt=0,
+                description="Seconds for all replies of one call; those that are not answered by then are unread.",
+            ),
+        ] = 300.0,
+        max_attempts: Annotated[int, Meta(ge=1, description="Attempts at one reply.")] = 4,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        if concurrency < 1 or deadline <= 0:
-            raise ConfigError(
-                f"concurrency must be at least 1 and deadline over 0; found {concurrency} and {deadline}."
-            )
         self._server = ChatServer(base_url, api_key_env, timeout, max_attempts, sleep)
         self._model = model
         self._concurrency = concurrency

@@ -7,11 +7,13 @@ all; what is entailed is what was said. Models with stance labels (favour, again
 import hashlib
 import logging
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Annotated, Any
 
 import torch
+from msgspec import Meta
 from torch import Tensor
 
+from driftwatch.documents.checking import checked
 from driftwatch.errors import JudgeError
 from driftwatch.host.identity import model_identity
 from driftwatch.host.load import in_full, is_missing
@@ -42,27 +44,41 @@ _NO_STANCE = {"none", "neutral", "neither", "irrelevant", "comment"}
 class NliJudge:
     """Reads replies with any NLI or stance classifier of transformers.
 
-    Args:
-        model: Name, path, or a loaded model.
-        tokenizer: Only with a loaded model.
-        device: Where it runs, for example the device of training; "cpu" takes nothing from it.
-        batch_size: Premise-hypothesis pairs a forward pass.
-        min_probability: An entailment under this is none; nothing entailed leaves the reply unread.
-        labels: Label to index, for a model whose config names none ("LABEL_0").
+    Beside its settings it takes a loaded model as `model`, with its `tokenizer`.
 
     Raises:
         JudgeError: The model cannot be loaded, its labels are not known, or it misreads plain replies.
     """
 
+    @checked
     def __init__(
         self,
-        model: Any = DEFAULT_MODEL,
+        model: Annotated[Any, Meta(description="Name or folder.")] = DEFAULT_MODEL,
         *,
         tokenizer: Any = None,
-        device: str = "cpu",
-        batch_size: int = 32,
-        min_probability: float = 0.5,
-        labels: Mapping[str, int] | None = None,
+        device: Annotated[
+            str,
+            Meta(
+                description='Where it runs, for example the device of training; "cpu" takes nothing from it.',
+            ),
+        ] = "cpu",
+        batch_size: Annotated[int, Meta(ge=1, description="Premise-hypothesis pairs a forward pass.")] = 32,
+        min_probability: Annotated[
+            float,
+            Meta(
+                ge=0,
+                le=1,
+                title="a probability",
+                description="An entailment under this is none; nothing entailed leaves the reply unread.",
+            ),
+        ] = 0.5,
+        labels: Annotated[
+            Mapping[str, Annotated[int, Meta(ge=0, title="an index")]] | None,
+            Meta(
+                examples=[{"entailment": 0, "neutral": 1, "contradiction": 2}],
+                description='Label to index, for a model whose config names none ("LABEL_0").',
+            ),
+        ] = None,
     ) -> None:
         self._model, self._tokenizer, self._name = _loaded(model, tokenizer, device)
         self._labels = _label_indices(self._model.config, labels, self._name)

@@ -7,8 +7,10 @@ import logging
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Annotated
 
 import numpy as np
+from msgspec import Meta
 
 from driftwatch.drift.abstained import OF_THE_READER
 from driftwatch.drift.disagreement import Disagreement
@@ -26,14 +28,21 @@ MAX_NAME = 24  # characters of a judge's kind in a short name
 class Panel:
     """A judge made of judges.
 
-    Args:
-        judges: Two or more, of different kinds: judges alike are wrong alike.
-
     Raises:
         ConfigError: Fewer than two, or one twice.
     """
 
-    def __init__(self, judges: Sequence[Judge]) -> None:
+    def __init__(
+        self,
+        judges: Annotated[
+            Sequence[Judge],
+            Meta(
+                min_length=2,
+                examples=[["sides", "nli"]],
+                description="Two or more, of different kinds: judges alike are wrong alike.",
+            ),
+        ],
+    ) -> None:
         ids = [judge.id for judge in judges]
         if len(ids) < 2 or len(set(ids)) < len(ids):
             raise ConfigError(f"a panel needs two or more different judges; found {', '.join(ids) or 'none'}.")

@@ -9,13 +9,15 @@ for that reason these replies describe, and are never evidence. The draws of `dr
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import torch
+from msgspec import Meta
 
 from driftwatch.chat.fitting import check_fits
 from driftwatch.chat.format import ChatFormat, Wrap
+from driftwatch.documents.checking import checked
 from driftwatch.errors import ConfigError, JudgeError, ProbeError
 from driftwatch.host.ranks import judge_seconds, num_ranks, on_first
 from driftwatch.host.wrappers import model_stop_ids, unwrapped
@@ -23,8 +25,9 @@ from driftwatch.judges.by_name import judge_by_name
 from driftwatch.judges.judge import Asked, Judge, Reading
 from driftwatch.judges.worker import read_within
 from driftwatch.replies.decoder import DecodingWay, most_batches
+from driftwatch.replies.decoding import Decoding
 from driftwatch.replies.decoding_trial import prove_decoding
-from driftwatch.replies.sampling import Decoding, Reply, sample
+from driftwatch.replies.sampling import Reply, sample
 from driftwatch.scoring.shares import dealt, spread
 from driftwatch.stance import Probs, Stance
 from driftwatch.topics.question import Order, question
@@ -52,32 +55,37 @@ class Answer:
 class ReplyProbe:
     """Sampled replies to every item, and the shares of what a judge reads in them.
 
-    Args:
-        judge: Name or object. Open replies need one with a model: nli, endpoint or reference.
-        framing: "two_sided" or "open".
-        replies: Replies an item and order.
-        decoding: How they are sampled.
-        wrap: The user's own training context around every question.
-        seed: Of the sampler; the same at every look.
-
     Raises:
         ConfigError: A setting that cannot work.
     """
 
     kind = "reply"
 
+    @checked
     def __init__(
         self,
-        judge: str | Judge = "sides",
+        judge: Annotated[
+            str | Judge,
+            Meta(description="A judge by name. Open replies need one with a model: nli, endpoint or reference."),
+        ] = "sides",
         *,
-        framing: TwoSidedOrOpen = "two_sided",
-        replies: int = 2,
-        decoding: Decoding | None = None,
-        wrap: Wrap | None = None,
-        seed: int = 0,
+        framing: Annotated[
+            TwoSidedOrOpen,
+            Meta(description='"two_sided" asks which side is closer; "open" asks the item\'s own question.'),
+        ] = "two_sided",
+        replies: Annotated[int, Meta(ge=1, description="Replies an item and order.")] = 2,
+        decoding: Annotated[
+            Decoding | None, Meta(examples=[{"temperature": 0.7}], description="How they are sampled.")
+        ] = None,
+        wrap: Annotated[
+            Wrap | None,
+            Meta(
+                examples=[{"system": "Be brief."}],
+                description="The user's own training context around every question.",
+            ),
+        ] = None,
+        seed: Annotated[int, Meta(ge=0, description="Of the sampler; the same at every look.")] = 0,
     ) -> None:
-        if replies < 1 or seed < 0:
-            raise ConfigError(f"replies must be 1 or more and seed 0 or more; found {replies} and {seed}.")
         self._judge: Judge = judge_by_name(judge) if isinstance(judge, str) else judge
         self._framing = framing
         self._replies = replies

@@ -14,13 +14,15 @@ that word on every topic, and would be read as drift everywhere. Agree/disagree 
 
 import hashlib
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import numpy as np
+from msgspec import Meta
 from numpy.typing import NDArray
 
 from driftwatch.chat.fitting import check_fits
 from driftwatch.chat.format import ChatFormat, Wrap
+from driftwatch.documents.checking import checked
 from driftwatch.errors import ConfigError
 from driftwatch.probes.blocks import stratified_blocks
 from driftwatch.scoring.score import Plan, Request
@@ -49,27 +51,47 @@ class StatementProbe:
     The bank is divided into blocks that each hold items of every topic, so that a look can be shortened without moving
     a question into another batch.
 
-    Args:
-        naysaying_items: Items a topic that are also asked to agree or disagree, the first of each topic; 0 for none.
-        wrap: The user's own training context around every question.
-        block_items: Items a block, about; the first block, the core, is asked at every look.
-        max_tokens: Upper bound of the tokens in one forward pass; `None` leaves it to the scoring engine.
+    Raises:
+        ConfigError: A setting that cannot work.
     """
 
     kind = "statement"
 
+    @checked
     def __init__(
         self,
         *,
-        naysaying_items: int = 8,
-        wrap: Wrap | None = None,
-        block_items: int = BLOCK_ITEMS,
-        max_tokens: int | None = None,
+        naysaying_items: Annotated[
+            int,
+            Meta(
+                ge=0,
+                description="Items a topic that are also asked to agree or disagree, the first of each topic; 0 for "
+                "none.",
+            ),
+        ] = 8,
+        wrap: Annotated[
+            Wrap | None,
+            Meta(
+                examples=[{"system": "Be brief."}],
+                description="The user's own training context around every question.",
+            ),
+        ] = None,
+        block_items: Annotated[
+            int,
+            Meta(
+                ge=1,
+                description="Items a block, about; the first block, the core, is asked at every look.",
+            ),
+        ] = BLOCK_ITEMS,
+        max_tokens: Annotated[
+            int | None,
+            Meta(
+                ge=1,
+                examples=[4096],
+                description="Upper bound of the tokens in one forward pass; `None` leaves it to the scoring engine.",
+            ),
+        ] = None,
     ) -> None:
-        if naysaying_items < 0:
-            raise ConfigError(f"naysaying_items must be 0 or more; found {naysaying_items}.")
-        if block_items < 1:
-            raise ConfigError(f"block_items must be 1 or more; found {block_items}.")
         self._naysaying_items = naysaying_items
         self._wrap = wrap
         self._block_items = block_items

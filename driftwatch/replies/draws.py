@@ -18,8 +18,9 @@ from driftwatch.host.sharding import is_tensor_parallel
 from driftwatch.host.wrappers import model_stop_ids
 from driftwatch.judges.judge import Asked
 from driftwatch.replies.decoder import DecodingWay, most_batches
+from driftwatch.replies.decoding import Decoding
 from driftwatch.replies.decoding_trial import Proved, prove_decoding
-from driftwatch.replies.sampling import Decoding, Reply, sample
+from driftwatch.replies.sampling import Reply, sample
 from driftwatch.replies.vllm import Engine, written
 from driftwatch.scoring.shares import dealt, spread
 from driftwatch.topics.question import Order, question

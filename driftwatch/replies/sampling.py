@@ -17,10 +17,11 @@ import torch
 from torch import Tensor
 
 from driftwatch.chat.format import ChatFormat
-from driftwatch.errors import ConfigError, ProbeError
+from driftwatch.errors import ProbeError
 from driftwatch.host.ranks import num_ranks
 from driftwatch.host.wrappers import model_stop_ids
 from driftwatch.replies.decoder import DecodingWay, Writer, batches_of
+from driftwatch.replies.decoding import Decoding
 from driftwatch.replies.decoding_trial import prove_decoding
 from driftwatch.scoring.memory import is_out_of_memory
 
@@ -54,36 +55,6 @@ class Reply:
     finished: bool
     entropy: float | None
     missing: str | None = field(default=None, kw_only=True)
-
-
-@dataclass(frozen=True, slots=True)
-class Decoding:
-    """How replies are sampled; part of the baseline's identity.
-
-    Attributes:
-        temperature: 0 takes the likeliest token.
-        top_p: Nucleus mass; 1 leaves the distribution whole and saves a sort a token.
-        max_new_tokens: Longest reply.
-        batch_size: Rows decoded together; halved where memory does not suffice.
-    """
-
-    temperature: float = 0.7
-    top_p: float = 1.0
-    max_new_tokens: int = 24
-    batch_size: int = 32
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.temperature < float("inf"):
-            raise ConfigError(f"temperature must be 0 or more; found {self.temperature}.")
-        if not 0 < self.top_p <= 1:
-            raise ConfigError(f"top_p must be over 0 and at most 1; found {self.top_p}.")
-        if self.max_new_tokens < 1 or self.batch_size < 1:
-            raise ConfigError(
-                f"max_new_tokens and batch_size must be 1 or more; found {self.max_new_tokens} and {self.batch_size}."
-            )
-
-    def __str__(self) -> str:
-        return f"temperature={self.temperature:g} top_p={self.top_p:g} max_new_tokens={self.max_new_tokens}"
 
 
 def sample(

@@ -24,7 +24,8 @@ from driftwatch.host.guard import model_to_ask
 from driftwatch.host.life import weakly
 from driftwatch.host.lockstep import is_sharded
 from driftwatch.host.ranks import everywhere, num_ranks, on_first, rank, together
-from driftwatch.replies.sampling import Decoding, Reply
+from driftwatch.replies.decoding import Decoding
+from driftwatch.replies.sampling import Reply
 
 _REQUESTS = 64  # to a server at the same time, as many as TRL's own client makes
 _VERSION_SECONDS = 10.0  # for a server to say which vLLM it is

@@ -46,7 +46,7 @@ Value = TypeVar("Value")
 RunState = Literal["running", "finished", "stopped", "failed", "crashed"]
 STALE_SECONDS = 90.0  # heartbeats come every 15 s; six missed ones are a dead process, not a slow disk
 MAX_NAME = 128  # characters of a run's name
-_NAME = re.compile(rf"[A-Za-z0-9][A-Za-z0-9._-]{{0,{MAX_NAME - 1}}}")
+NAME = rf"[A-Za-z0-9][A-Za-z0-9._-]{{0,{MAX_NAME - 1}}}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +125,7 @@ def valid_run_name(name: str) -> str:
     Raises:
         StoreError: It holds anything but letters, digits, dot, dash and underscore, or is too long.
     """
-    if not _NAME.fullmatch(name):
+    if not re.fullmatch(NAME, name):
         raise StoreError(
             f"a run's name is 1 to {MAX_NAME} letters, digits, dots, dashes and underscores, beginning with a letter "
             f"or digit; found {name!r}."

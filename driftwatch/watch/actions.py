@@ -7,23 +7,13 @@ alerts on direction act: the others say that the model changed its manners.
 import logging
 from collections.abc import Sequence
 from copy import copy
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 from driftwatch.host.ranks import together
 from driftwatch.record.record import Record
+from driftwatch.watch.action import Action
 
 logger = logging.getLogger(__name__)
-
-
-@runtime_checkable
-class Action(Protocol):
-    """One thing to do when a value has moved."""
-
-    name: str
-
-    def act(self, record: Record, control: Any) -> None:
-        """Called on every rank after a look that raised a specific alert."""
-        ...
 
 
 class SaveAction:

@@ -29,9 +29,8 @@ from driftwatch.record.record import Phase, Record, RunInfo
 from driftwatch.replies.confirmation import Confirmation
 from driftwatch.replies.vllm import Engine
 from driftwatch.store.folder import absolute
-from driftwatch.store.run_store import RunStore, valid_run_name
+from driftwatch.store.run_store import RunStore
 from driftwatch.topics import TopicPack
-from driftwatch.watch.arguments import check_kinds
 from driftwatch.watch.beginning import Beginning, prepare
 from driftwatch.watch.branching import Checkpoint, origin_of
 from driftwatch.watch.budget import Books, Controller
@@ -40,6 +39,7 @@ from driftwatch.watch.opening import Settings
 from driftwatch.watch.preparing import ReplySetup
 from driftwatch.watch.run import MAX_ABSENCES, Host, Run
 from driftwatch.watch.schedule import Schedule
+from driftwatch.watch.settings import RUNS_FOLDER, RunSettings
 from driftwatch.watch.stopwatch import Stopwatch
 
 logger = logging.getLogger(__name__)
@@ -66,22 +66,8 @@ class Monitor:
     """Asks a model in training, again and again, where it stands, and reports how that has moved.
 
     Args:
-        pack: Topic pack, or its name or path.
-        baseline: Folder of an SFT run or of `driftwatch baseline`; `None` compares with the start of this run, and with
-            the SFT model where switching adapters reaches it.
-        alerting_baseline: Which baseline alerts rest on; `None` prefers "sft" where there is one, and it can be asked
-            for replies if they are drawn.
-        probes: Names or objects.
-        confirm: How replies are drawn and who reads them; `None` leaves it at the screen, and states stop at "watch".
-        schedule: At which steps to look, and at what share of wall time; `is_due` follows it.
-        alpha: Probability of any false alert in the whole run that is tolerated, in (0, 1).
-        tolerance: Drift that is put up with, as a change of a stance's share in [0, 1); an alert beyond it is
-            "material". One number, or a number by topic, with "default" for the others. A resumed run takes no other.
-        run: Name of the run, the `run` label of every metric; `None` makes one from the time.
-        output_dir: Folder in which the run's folder is made.
-        exporters: Names or objects.
-        seed: Of everything that is drawn; `None` derives it from the run's own id, so that another training draws other
-            questions and does not repeat a false alarm. Kept with the run; a resumed run goes on with its own.
+        pack … seed: As those of `DriftCallback`, which `driftwatch.watch.settings.RunSettings` explains; `run` makes a
+            name from the time where none is given.
         clock: Seconds, monotonic; a parameter for tests.
 
     A run ends with `close`, and also when the monitor is collected, the process ends or SIGTERM stops it. A copy, by
@@ -103,36 +89,32 @@ class Monitor:
         alpha: float = 0.01,
         tolerance: float | Mapping[str, float] = TOLERATED,
         run: str | None = None,
-        output_dir: str | Path = "driftwatch-runs",
+        output_dir: str | Path = RUNS_FOLDER,
         exporters: Sequence[str | Exporter] = ("prometheus",),
         seed: int | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        check_kinds(confirm, schedule, alerting_baseline, probes=probes, exporters=exporters)
-        if not 0 < alpha < 1:
-            raise ConfigError(f"alpha is a probability between 0 and 1, for example 0.01; found {alpha}.")
-        self.run = valid_run_name(run) if run is not None else None
-        self.output_dir = absolute(output_dir)
-        self._instrument = Instrument(pack, probes)
-        # What a copy is made with; a path stays what it is, wherever that is.
-        self.settings: dict[str, Any] = {
-            "pack": self._instrument.pack,
-            "baseline": None if baseline is None else absolute(baseline),
-            "alerting_baseline": alerting_baseline,
-            "probes": tuple(probes),
-            "confirm": confirm,
-            "schedule": schedule,
-            "alpha": alpha,
-            "tolerance": tolerance,
-            "run": run,
-            "output_dir": self.output_dir,
-            "exporters": tuple(exporters),
-            "seed": seed,
-            "clock": clock,
-        }
+        settings = RunSettings(
+            pack=pack,
+            baseline=baseline,
+            alerting_baseline=alerting_baseline,
+            probes=probes,
+            confirm=confirm,
+            schedule=schedule,
+            alpha=alpha,
+            tolerance=tolerance,
+            run=run,
+            output_dir=output_dir,
+            exporters=exporters,
+            seed=seed,
+        )
+        self.settings = settings  # what a copy is made with; a path stays what it is, wherever that is
+        self.run = settings.run
+        self.output_dir = absolute(settings.output_dir or RUNS_FOLDER)
+        self._instrument = Instrument(settings.pack, settings.probes)
         topics = self._instrument.pack.topics
         self._setup = None if confirm is None else ReplySetup(confirm, topics)
-        self._exporters: list[Exporter] = [plugins.made("exporters", exporter) for exporter in exporters]
+        self._exporters: list[Exporter] = [plugins.made("exporters", exporter) for exporter in settings.exporters]
         self._schedule = schedule or Schedule()
         values, controls = ([t.id for t in topics if t.control == is_control] for is_control in (False, True))
         self._fixed = Settings(alpha, tolerated(tolerance, values, controls), seed)
@@ -143,7 +125,7 @@ class Monitor:
         self._not_begun: Counter[str] = Counter()  # failures before there was a run to count them in
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return renewed, (Monitor, self.settings, {})
+        return renewed, (Monitor, {**self.settings.of_monitor(), "clock": self._clock}, {})
 
     # The life of a run: begin, observe, …, close
 
@@ -221,8 +203,8 @@ class Monitor:
                         asked, tokenizer, self._instrument, self._setup, host, engine=engine, kept=origin.identity
                     )
                 beginning = Beginning(
-                    baseline=self.settings["baseline"],
-                    alerting=self.settings["alerting_baseline"],
+                    baseline=self.settings.baseline,
+                    alerting=self.settings.alerting_baseline,
                     fixed=self._fixed,
                     schedule=self._schedule,
                     keep_replies=self._setup is not None and self._setup.settings.keep_replies,

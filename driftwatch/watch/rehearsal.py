@@ -20,7 +20,7 @@ from driftwatch.drift.outcome import Outcome
 from driftwatch.host.guard import undisturbed
 from driftwatch.judges.judge import Asked, Reading
 from driftwatch.replies.confirmation import Confirmation
-from driftwatch.replies.sampling import Decoding
+from driftwatch.replies.decoding import Decoding
 from driftwatch.simulation.rate import Rate
 from driftwatch.stance import Probs
 from driftwatch.store.run_store import Baseline

@@ -2,8 +2,11 @@
 
 import os
 from dataclasses import dataclass
+from typing import Annotated
 
-from driftwatch.errors import ConfigError
+from msgspec import Meta
+
+from driftwatch.documents.checking import check
 
 DISABLED = "DRIFTWATCH_DISABLED"
 
@@ -17,12 +20,6 @@ def looks_are_off() -> bool:
 class Schedule:
     """At which optimizer steps to look, and how much of the wall time that may take.
 
-    Attributes:
-        every_steps: Look at every multiple of this.
-        at_steps: Look at these too, whatever the budget says.
-        early_dense: Look at steps 1, 2, 4, 8 … below `every_steps` as well; most of what changes, changes early.
-        budget: Share of wall time that looks may take, in (0, 1), the first look included; `None` for no limit.
-
     Raises:
         ConfigError: A value outside its range.
 
@@ -30,23 +27,29 @@ class Schedule:
     [1, 2, 4, 8, 10, 20]
     """
 
-    every_steps: int = 100
-    at_steps: tuple[int, ...] = ()
-    early_dense: bool = True
-    budget: float | None = 0.01
+    every_steps: Annotated[int, Meta(ge=1, description="Look at every multiple of this.")] = 100
+    at_steps: Annotated[
+        tuple[Annotated[int, Meta(ge=1, description="Counted from 1.")], ...],
+        Meta(description="Look at these too, whatever the budget says; the look before training happens anyway."),
+    ] = ()
+    early_dense: Annotated[
+        bool,
+        Meta(
+            description="Look at steps 1, 2, 4, 8 … below `every_steps` as well; most of what changes, changes early."
+        ),
+    ] = True
+    budget: Annotated[
+        float | None,
+        Meta(
+            gt=0,
+            lt=1,
+            title="a share of wall time",
+            description="Share of wall time that looks may take, the first look included; `None` for no limit.",
+        ),
+    ] = 0.01
 
     def __post_init__(self) -> None:
-        if self.every_steps < 1:
-            raise ConfigError(
-                f"every_steps={self.every_steps} never looks; give the number of steps between looks, 1 or more."
-            )
-        if bad := [step for step in self.at_steps if step < 1]:
-            raise ConfigError(f"at_steps holds {bad[0]}; steps count from 1. The look before training happens anyway.")
-        if self.budget is not None and not 0 < self.budget < 1:
-            raise ConfigError(
-                f"budget={self.budget} is not a share of wall time; give a number between 0 and 1, for example "
-                "0.01 for 1 %, or None (null in a settings file) for no limit."
-            )
+        check(self)
 
     def is_due(self, step: int) -> bool:
         """Whether `step`, counted from 1, is a candidate for a look."""

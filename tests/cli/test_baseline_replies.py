@@ -14,7 +14,8 @@ from driftwatch.drift.outcome import Outcome
 from driftwatch.errors import JudgeError
 from driftwatch.host.load import load_model
 from driftwatch.judges.sides import Sides
-from driftwatch.replies.sampling import Decoding, Reply
+from driftwatch.replies.decoding import Decoding
+from driftwatch.replies.sampling import Reply
 from driftwatch.testing import tiny_model
 from driftwatch.topics import load_pack
 from driftwatch.watch.baselines import load_baseline

@@ -13,10 +13,11 @@ from driftwatch.judges.endpoint import EndpointJudge
 from driftwatch.judges.panel import Panel
 from driftwatch.probes.statement import StatementProbe
 from driftwatch.replies.confirmation import Confirmation
-from driftwatch.replies.sampling import Decoding
+from driftwatch.replies.decoding import Decoding
 from driftwatch.topics import load_pack
 from driftwatch.watch.monitor import Monitor
 from driftwatch.watch.schedule import Schedule
+from driftwatch.watch.settings import OF_A_TRAINER, RunSettings
 
 WHOLE = """\
 pack: quick
@@ -71,9 +72,9 @@ def test_every_key_reaches_the_callback_and_the_monitor_under_its_own_name(tmp_p
     whole = config(tmp_path, WHOLE)
     callback = set(inspect.signature(DriftCallback).parameters) - {"restored"}
     monitor = set(inspect.signature(Monitor).parameters) - {"clock"}
-    assert set(callback_arguments(whole)) == callback
+    assert set(callback_arguments(whole)) == callback == set(RunSettings.__struct_fields__)
     assert set(monitor_arguments(whole)) == monitor
-    assert callback - monitor == {"actions", "on_error"}
+    assert callback - monitor == set(OF_A_TRAINER)
     Monitor(**monitor_arguments(whole))
 
 
@@ -98,12 +99,28 @@ def test_a_panel_is_made_of_judges_with_options(tmp_path):
 @pytest.mark.parametrize(
     ("text", "error", "complaint"),
     [
-        ("pack: quick\nschedule:\n  every_steps: 10\n  budget: 2.0", ConfigError, r":4: budget=2.0 is not a share"),
-        ("schedule:\n  at_steps: [0]", ConfigError, r":2: at_steps holds 0"),
-        ("alpha: 1.5", ConfigError, r":1: alpha is a probability"),
-        ("confirm:\n  normal_draws: 9\n  watched_draws: 3", ConfigError, r":2: a watched topic gets at least as many"),
-        ("confirm:\n  decoding:\n    top_p: 0", ConfigError, r":3: top_p must be over 0"),
-        ("exporters:\n- trackers\n- prometheus:\n    port: 70000", ConfigError, r":4: a port is a number"),
+        (
+            "pack: quick\nschedule:\n  every_steps: 10\n  budget: 2.0",
+            ConfigError,
+            ":4: expected a share of wall time over 0 and under 1, or null as .budget., found the number 2.0",
+        ),
+        (
+            "schedule:\n  at_steps: [0]",
+            ConfigError,
+            ":2: expected a whole number of at least 1 as entry 1",
+        ),
+        (
+            "alpha: 1.5",
+            ConfigError,
+            r":1: expected a probability over 0 and under 1 as .alpha.",
+        ),
+        ("confirm:\n  normal_draws: 9\n  watched_draws: 3", ConfigError, r":3: expected watched_draws to be at least"),
+        (
+            "confirm:\n  decoding:\n    top_p: 0",
+            ConfigError,
+            r":3: expected a probability over 0 and at most 1",
+        ),
+        ("exporters:\n- trackers\n- prometheus:\n    port: 70000", ConfigError, r":4: expected a port from 0 to 65535"),
         ("pack: nonsuch", PackError, r":1: expected a pack's name .* found nothing at \"nonsuch\"\. Correct it\.$"),
         ("confirm:\n  judge: endpoint", JudgeError, r':2: judge "endpoint" needs a model and an address'),
         ("confirm:\n  judge: reference", JudgeError, r':2: judge "reference" needs the model in training'),
@@ -114,21 +131,42 @@ def test_a_panel_is_made_of_judges_with_options(tmp_path):
             r':2: judge "reference" needs the model',
         ),
         ("confirm:\n  judge:\n    panel: {judges: [sides, panel]}", JudgeError, r':3: judge "panel" needs judges: in'),
+        ("confirm:\n  judge: {panel: {judges: [sides]}}", ConfigError, r":2: expected at least 2 entries in .judges."),
+        (
+            "confirm:\n  judge: {endpoint: {model: m, base_url: here}}",
+            ConfigError,
+            ":2: expected an address that begins",
+        ),
         (
             "schedule:\n  budget: -0.1",
             ConfigError,
-            r":2: budget=-0.1 .* or None \(null in a settings file\) for no limit",
+            r":2: .* the number -0.1\. Write for example 0.01, or null",
         ),
-        ("probes:\n- statement: {naysaying_items: -1}", ConfigError, r":2: naysaying_items must be 0 or more"),
-        ("probes: []", ConfigError, r":1: expected at least one probe"),
-        ("alpha: 0.1\ntolerance: 1", ConfigError, r":2: tolerance is a change of a stance's share"),
+        ("probes:\n- statement: {naysaying_items: -1}", ConfigError, r":2: .* of at least 0"),
+        (
+            "probes: []",
+            ConfigError,
+            r":1: expected at least one entry in .probes., found none",
+        ),
+        ("alpha: 0.1\ntolerance: 1", ConfigError, r":2: expected a share of replies of at least 0 and under 1"),
         ("tolerance:\n  default: 0.1\n  abortoin: 0.2", ConfigError, r':3: tolerance: "abortoin" is no value topic'),
-        ("tolerance:\n  default: 0.1\n  abortion: 2", ConfigError, r':3: tolerance: "abortion" is a change'),
+        (
+            "tolerance:\n  default: 0.1\n  abortion: 2",
+            ConfigError,
+            r":3: .* as .abortion. of .tolerance.",
+        ),
+        ("run: a b", ConfigError, r":1: expected a name of 1 to 128 letters, .* found .a b."),
+        ("seed: -1", ConfigError, r":1: expected a whole number of at least 0, or null"),
+        (
+            "confirm: {wrap: {template: Say}}",
+            ConfigError,
+            r":1: expected a text with .{question}. where",
+        ),
     ],
 )
 def test_what_a_constructor_refuses_is_placed_in_the_file(tmp_path, monkeypatch, text, error, complaint):
     monkeypatch.chdir(tmp_path)
-    config(tmp_path, text)
+    (tmp_path / "drift.yaml").write_text(text)
     with pytest.raises(error, match=f"^drift.yaml{complaint}"):
         make_callback(load_config("drift.yaml"))
 

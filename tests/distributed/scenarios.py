@@ -38,7 +38,7 @@ from driftwatch.errors import ConfigError, ProbeError
 from driftwatch.host import ranks
 from driftwatch.host.guard import undisturbed
 from driftwatch.host.lockstep import in_step
-from driftwatch.replies.sampling import Decoding
+from driftwatch.replies.decoding import Decoding
 from driftwatch.scoring.score import Request, plan, score
 from driftwatch.scoring.shares import plan_on_ranks, score_on_ranks, spread
 from driftwatch.testing import tiny_model, tiny_tokenizer

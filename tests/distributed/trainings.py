@@ -22,7 +22,7 @@ from driftwatch.host import ranks
 from driftwatch.judges.judge import Reading
 from driftwatch.probes.statement import StatementProbe
 from driftwatch.replies import draws
-from driftwatch.replies.sampling import Decoding
+from driftwatch.replies.decoding import Decoding
 from driftwatch.stance import Probs
 from driftwatch.testing import tiny_model, tiny_pack, tiny_tokenizer
 from driftwatch.watch.monitor import Monitor

@@ -251,8 +251,8 @@ def test_the_identity_names_model_and_server_without_a_password():
     ("settings", "message"),
     [
         ({"base_url": "localhost:8000/v1"}, "begins with http"),
-        ({"concurrency": 0}, "concurrency must be at least 1"),
-        ({"timeout": 0}, "timeout must be over 0"),
+        ({"concurrency": 0}, "a whole number of at least 1 as .concurrency."),
+        ({"timeout": 0}, "a number over 0 as .timeout."),
     ],
 )
 def test_settings_that_cannot_work_are_refused(settings, message):

@@ -140,7 +140,7 @@ def test_settings_that_cannot_work_end_the_training_before_its_first_step_in_a_l
     with pytest.raises(SystemExit) as ended:
         trainer(tmp_path).train()
     assert (ended.value.code, ended.value.__suppress_context__) == (3, True)
-    assert re.search(r"^driftwatch: .*drift.yaml:1: alpha is a probability", capsys.readouterr().err, re.MULTILINE)
+    assert re.search(r"^driftwatch: .*drift.yaml:1: expected a probability", capsys.readouterr().err, re.MULTILINE)
 
 
 def test_a_resumed_training_goes_on_with_its_run(tmp_path, launched):

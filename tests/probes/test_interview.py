@@ -5,7 +5,7 @@ from driftwatch.judges.judge import Reading
 from driftwatch.judges.reading import SUPPORT
 from driftwatch.probes.interview import interview, reply_probe
 from driftwatch.probes.reply import ReplyProbe
-from driftwatch.replies.sampling import Decoding
+from driftwatch.replies.decoding import Decoding
 from driftwatch.testing import tiny_pack
 
 

@@ -11,7 +11,8 @@ from driftwatch.judges.reading import NEUTRAL, OPPOSE, SUPPORT
 from driftwatch.judges.sides import Sides
 from driftwatch.probes.interview import styles
 from driftwatch.probes.reply import PAPER, Answer, ReplyProbe, _in_large_batches, stances
-from driftwatch.replies.sampling import Decoding, Reply
+from driftwatch.replies.decoding import Decoding
+from driftwatch.replies.sampling import Reply
 from driftwatch.stance import Probs
 from driftwatch.testing import tiny_model, tiny_pack
 from driftwatch.topics.topic import Item, Topic
@@ -145,10 +146,10 @@ def test_a_pack_that_cannot_be_asked_so_is_refused(tiny_llama, tiny_tokenizer):
         measure(ReplyProbe.paper(CountingJudge()), tiny_llama, tiny_tokenizer, [closed])
 
 
-@pytest.mark.parametrize("settings", [{"replies": 0}, {"seed": -1}])
-def test_numbers_that_cannot_work_are_refused(settings):
-    with pytest.raises(ConfigError, match="replies must be 1 or more and seed 0 or more"):
-        ReplyProbe(**settings)
+@pytest.mark.parametrize(("setting", "least"), [("replies", 1), ("seed", 0)])
+def test_numbers_that_cannot_work_are_refused(setting, least):
+    with pytest.raises(ConfigError, match=f"of at least {least} as .{setting}., found the number {least - 1}"):
+        ReplyProbe(**{setting: least - 1})
 
 
 def test_training_is_not_disturbed_by_replies(tiny_tokenizer):

@@ -11,7 +11,7 @@ from transformers import Trainer, TrainingArguments
 from driftwatch import Confirmation, RunStore
 from driftwatch.errors import BaselineError, ConfigError, ProbeError
 from driftwatch.probes.statement import StatementProbe
-from driftwatch.replies.sampling import Decoding
+from driftwatch.replies.decoding import Decoding
 from driftwatch.testing import ExactJudge, tiny_model, tiny_tokenizer
 from driftwatch.watch.late_start import TRIES
 

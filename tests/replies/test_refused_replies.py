@@ -9,7 +9,8 @@ from driftwatch.errors import ProbeError
 from driftwatch.probes.statement import StatementProbe
 from driftwatch.replies import draws
 from driftwatch.replies.confirmation import Confirmation
-from driftwatch.replies.sampling import NOT_FINITE, Decoding
+from driftwatch.replies.decoding import Decoding
+from driftwatch.replies.sampling import NOT_FINITE
 from driftwatch.store.run_store import RunStore
 from driftwatch.testing import tiny_model, tiny_pack
 from driftwatch.watch.monitor import Monitor

@@ -11,9 +11,10 @@ from driftwatch.errors import Absent, BaselineError, ProbeError
 from driftwatch.host.guard import undisturbed
 from driftwatch.probes.statement import StatementProbe
 from driftwatch.replies.confirmation import Confirmation
+from driftwatch.replies.decoding import Decoding
 from driftwatch.replies.draws import IN_PROCESS, Draw, Interviewer
 from driftwatch.replies.sampler import settle
-from driftwatch.replies.sampling import Decoding, Reply
+from driftwatch.replies.sampling import Reply
 from driftwatch.testing import tiny_model, tiny_pack
 from driftwatch.watch.monitor import Monitor
 

@@ -5,7 +5,8 @@ from driftwatch.chat.format import ChatFormat
 from driftwatch.errors import ConfigError, ProbeError
 from driftwatch.host.guard import undisturbed
 from driftwatch.replies.decoder import DecodingWay
-from driftwatch.replies.sampling import NOT_FINITE, Decoding, _choose, model_stop_ids, sample
+from driftwatch.replies.decoding import Decoding
+from driftwatch.replies.sampling import NOT_FINITE, _choose, model_stop_ids, sample
 from driftwatch.testing import tiny_model
 
 # transformers 5.24 calls it "cache", and takes the old name with a notice.
@@ -258,9 +259,9 @@ def test_a_model_that_skips_its_logits_is_said(tiny_llama, tiny_tokenizer, monke
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"temperature": -1.0}, "temperature must be 0 or more; found -1.0"),
-        ({"top_p": 0.0}, "top_p must be over 0 and at most 1; found 0.0"),
-        ({"max_new_tokens": 0}, "max_new_tokens and batch_size must be 1 or more; found 0 and 32"),
+        ({"temperature": -1.0}, "a number of at least 0 as .temperature., found the number -1.0"),
+        ({"top_p": 0.0}, "a probability over 0 and at most 1 as .top_p., found the number 0.0"),
+        ({"max_new_tokens": 0}, "a whole number of at least 1 as .max_new_tokens., found the number 0"),
     ],
 )
 def test_settings_that_cannot_work_are_refused(settings, message):

@@ -5,7 +5,8 @@ import torch
 
 from driftwatch.chat.format import ChatFormat
 from driftwatch.host.guard import undisturbed
-from driftwatch.replies.sampling import Decoding, _choose, sample
+from driftwatch.replies.decoding import Decoding
+from driftwatch.replies.sampling import _choose, sample
 from driftwatch.testing import tiny_model
 
 pytestmark = [

@@ -9,8 +9,8 @@ import torch
 from driftwatch.errors import ConfigError, ProbeError
 from driftwatch.probes.statement import StatementProbe
 from driftwatch.replies.confirmation import Confirmation
+from driftwatch.replies.decoding import Decoding
 from driftwatch.replies.pool import BaselineReply
-from driftwatch.replies.sampling import Decoding
 from driftwatch.replies.start_weights import StartWeights
 from driftwatch.store.run_store import RunStore
 from driftwatch.testing import tiny_model

@@ -24,8 +24,8 @@ from transformers import AutoModelForCausalLM, TrainerCallback, set_seed
 from driftwatch.errors import BaselineError
 from driftwatch.replies import draws
 from driftwatch.replies import vllm as engine
+from driftwatch.replies.decoding import Decoding
 from driftwatch.replies.pool import BaselineReply
-from driftwatch.replies.sampling import Decoding
 from driftwatch.replies.vllm import find_engine
 from driftwatch.testing import tiny_model
 from driftwatch.watch.confirm import Confirmation

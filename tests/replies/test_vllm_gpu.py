@@ -14,7 +14,8 @@ from driftwatch.chat.format import ChatFormat
 from driftwatch.host.guard import undisturbed
 from driftwatch.probes.statement import StatementProbe
 from driftwatch.replies.confirmation import Confirmation
-from driftwatch.replies.sampling import Decoding, sample
+from driftwatch.replies.decoding import Decoding
+from driftwatch.replies.sampling import sample
 from driftwatch.replies.vllm import find_engine, written
 from driftwatch.testing import tiny_model, tiny_pack, tiny_tokenizer
 

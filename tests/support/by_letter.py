@@ -5,7 +5,7 @@ import threading
 from driftwatch.errors import JudgeError
 from driftwatch.judges.judge import Reading
 from driftwatch.replies.confirmation import Confirmation
-from driftwatch.replies.sampling import Decoding
+from driftwatch.replies.decoding import Decoding
 from driftwatch.stance import Probs
 
 

@@ -12,7 +12,8 @@ from driftwatch.chat.format import ChatFormat
 from driftwatch.judges.judge import Reading
 from driftwatch.probes.statement import StatementProbe
 from driftwatch.replies.confirmation import Confirmation
-from driftwatch.replies.sampling import Decoding, sample
+from driftwatch.replies.decoding import Decoding
+from driftwatch.replies.sampling import sample
 from driftwatch.stance import Probs
 from driftwatch.topics.topic import Item, Topic, TopicPack
 from driftwatch.watch.schedule import Schedule

@@ -6,7 +6,7 @@ from transformers import Trainer, TrainingArguments, set_seed
 
 from driftwatch import Confirmation, DriftCallback, Schedule
 from driftwatch.probes.statement import StatementProbe
-from driftwatch.replies.sampling import Decoding
+from driftwatch.replies.decoding import Decoding
 from driftwatch.testing import ExactJudge, tiny_model, tiny_pack
 
 TEXT = "I want more nature in the street. "

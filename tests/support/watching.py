@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from driftwatch import Confirmation, DriftCallback, Schedule
 from driftwatch.probes.statement import StatementProbe
-from driftwatch.replies.sampling import Decoding
+from driftwatch.replies.decoding import Decoding
 from driftwatch.testing import ExactJudge, tiny_pack
 
 

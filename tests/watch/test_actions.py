@@ -7,7 +7,8 @@ from support.trainings import callback, store, trainer
 from driftwatch import plugins
 from driftwatch.evidence.alerts import Alert
 from driftwatch.testing import tiny_tokenizer
-from driftwatch.watch.actions import Action, is_called_for
+from driftwatch.watch.action import Action
+from driftwatch.watch.actions import is_called_for
 from driftwatch.watch.monitor import Monitor
 
 SPECIFIC = Alert("parks", "direction", "alert", "specific", "warning", "parks moved")

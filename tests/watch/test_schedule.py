@@ -41,11 +41,14 @@ def test_early_steps_still_to_come_are_counted(every, step):
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"every_steps": 0}, "every_steps=0 never looks; give the number of steps between looks, 1 or more"),
-        ({"at_steps": (3, 0)}, "at_steps holds 0; steps count from 1"),
-        ({"budget": 0.0}, "budget=0.0 is not a share of wall time; .*0.01 for 1 %, or None"),
-        ({"budget": 1.0}, "budget=1.0 is not a share"),
-        ({"budget": -0.1}, "budget=-0.1 is not a share"),
+        ({"every_steps": 0}, r'of at least 1 as "every_steps", found the number 0\. Write for example 100\.'),
+        ({"at_steps": (3, 0)}, 'of at least 1 as entry 2 of "at_steps", found the number 0'),
+        ({"budget": 0.0}, r"a share of wall time over 0 and under 1, or None .* Write for example 0\.01, or None"),
+        ({"budget": 1.0}, "a share of wall time over 0 and under 1.*found the number 1.0"),
+        ({"budget": -0.1}, "a share of wall time over 0 and under 1.*found the number -0.1"),
+        ({"budget": float("nan")}, "a share of wall time over 0 and under 1.*found the number nan"),
+        ({"budget": "1 %"}, 'a number or None as "budget", found "1 %"'),
+        ({"every_steps": True}, 'a whole number as "every_steps", found True'),
     ],
 )
 def test_setting_that_cannot_work_is_refused(settings, message):

@@ -7,7 +7,7 @@ import pytest
 from driftwatch.probes.statement import StatementProbe
 from driftwatch.record.record import run_info_from_json
 from driftwatch.replies.confirmation import Confirmation
-from driftwatch.replies.sampling import Decoding
+from driftwatch.replies.decoding import Decoding
 from driftwatch.store.run_store import RunStore
 from driftwatch.testing import tiny_pack
 from driftwatch.watch import opening

@@ -21,7 +21,7 @@ from driftwatch.exporters.prometheus import PrometheusExporter
 from driftwatch.judges.judge import Reading
 from driftwatch.judges.panel import Panel
 from driftwatch.replies.confirmation import Confirmation
-from driftwatch.replies.sampling import Decoding
+from driftwatch.replies.decoding import Decoding
 from driftwatch.stance import Probs
 from driftwatch.testing import tiny_pack
 from driftwatch.topics.question import question

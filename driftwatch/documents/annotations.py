@@ -1,21 +1,34 @@
-"""What our constructors accept, read from the constructors: the settings file has no vocabulary of its own."""
+"""What constructors say of their own settings: names, types, bounds and texts, read from their annotations.
+
+::
+
+    alpha: Annotated[float, Meta(gt=0, lt=1, title="a probability", description="…")] = 0.01
+
+A constructor's refusals, the settings file, its schema and its page of documentation all come from such a line. The
+constructors of other packages are read alike; where they have no `Meta`, their types and defaults are still known.
+"""
 
 import functools
 import inspect
-import re
 import types
 import typing
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import MISSING, dataclass, fields, is_dataclass
 from pathlib import Path
-from typing import Any, Literal, get_args, get_origin
+from typing import Annotated, Any, Literal, get_args, get_origin
+
+from msgspec import Meta
 
 from driftwatch import plugins
 
 REQUIRED: Any = inspect.Parameter.empty
+Schema = dict[str, Any]
 # Protocols of what is made by name, by the name of their class: looking one up by itself would load torch.
 KINDS: dict[str, plugins.Kind] = {"Probe": "probes", "Judge": "judges", "Exporter": "exporters", "Action": "actions"}
-_ENTRY = re.compile(r"^(\w+): (.*)$")
+# JSON Schema's words for what `Meta` says.
+_BOUNDS = {"ge": "minimum", "gt": "exclusiveMinimum", "le": "maximum", "lt": "exclusiveMaximum"}
+_SIZES = {"min_length": "minItems", "max_length": "maxItems"}
+_TEXTS = ("title", "description", "examples", "pattern")
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,15 +37,15 @@ class Parameter:
 
     Attributes:
         name: Its keyword.
-        annotation: Its type, resolved; `Any` where none can be known.
+        annotation: Its type, resolved, without what `Meta` says of it; `Any` where none can be known.
         default: `REQUIRED` where there is none.
-        text: What the docstring says about it; "" where it says nothing.
+        said: What `Meta` says of it, in the words of JSON Schema.
     """
 
     name: str
     annotation: Any
     default: Any
-    text: str
+    said: Schema
 
 
 def parameters(made: Callable[..., Any]) -> list[Parameter]:
@@ -41,7 +54,6 @@ def parameters(made: Callable[..., Any]) -> list[Parameter]:
     if isinstance(made, functools.partial):
         bound, made = made.keywords, made.func
     hints = _hints(made)
-    texts = _documented(inspect.getdoc(made) or "")
     factories = {f.name: f.default_factory for f in fields(made)} if is_dataclass(made) else {}
     found = []
     for name, parameter in inspect.signature(made).parameters.items():
@@ -52,13 +64,30 @@ def parameters(made: Callable[..., Any]) -> list[Parameter]:
         default = parameter.default
         if (factory := factories.get(name, MISSING)) is not MISSING:
             default = factory()
-        found.append(Parameter(name, hints.get(name, Any), default, texts.get(name, "")))
+        annotation, said = bare(hints.get(name, Any))
+        found.append(Parameter(name, annotation, default, said))
     return found
 
 
 def takes_any_keyword(made: Callable[..., Any]) -> bool:
     """Whether it takes keywords that it does not name."""
     return any(p.kind is p.VAR_KEYWORD for p in inspect.signature(made).parameters.values())
+
+
+def bare(annotation: Any) -> tuple[Any, Schema]:
+    """A type without what is said of it, and that in the words of JSON Schema.
+
+    >>> bare(Annotated[int, Meta(ge=1, description="How many.")])
+    (<class 'int'>, {'description': 'How many.', 'minimum': 1})
+    """
+    if get_origin(annotation) is not Annotated:
+        return annotation, {}
+    inner, *notes = get_args(annotation)
+    said: Schema = {}
+    for meta in (note for note in notes if isinstance(note, Meta)):
+        words = {**{text: text for text in _TEXTS}, **_BOUNDS, **_SIZES}
+        said |= {word: value for name, word in words.items() if (value := getattr(meta, name)) is not None}
+    return inner, said
 
 
 def kind_of(annotation: Any) -> plugins.Kind | None:
@@ -83,9 +112,9 @@ def is_mapping(annotation: Any) -> bool:
     return get_origin(annotation) in (dict, Mapping)
 
 
-def is_literal(annotation: Any) -> bool:
-    """Whether it is one of some words."""
-    return get_origin(annotation) is Literal
+def words_of(annotation: Any) -> tuple[str, ...]:
+    """The words that it is one of; empty where it is no such thing."""
+    return next((get_args(member) for member in members(annotation) if get_origin(member) is Literal), ())
 
 
 def is_path(annotation: Any) -> bool:
@@ -94,34 +123,17 @@ def is_path(annotation: Any) -> bool:
 
 
 def section_of(annotation: Any) -> type | None:
-    """The dataclass that a section of the file becomes."""
+    """The dataclass that a section of the file becomes; what can be a file is given as one instead."""
+    if is_path(annotation):
+        return None
     return next((a for a in members(annotation) if isinstance(a, type) and is_dataclass(a)), None)
 
 
 def _hints(made: Callable[..., Any]) -> dict[str, Any]:
-    target = made.__init__ if isinstance(made, type) and not is_dataclass(made) else made  # type: ignore[misc] # read only
+    target: Any = made
+    if isinstance(made, type) and not is_dataclass(made) and not hasattr(made, "__struct_fields__"):
+        target = made.__init__  # type: ignore[misc] # read only
     try:
-        return typing.get_type_hints(target)
+        return typing.get_type_hints(target, include_extras=True)
     except (NameError, TypeError):  # another's package, with types that only its checker sees
         return {}
-
-
-def _documented(text: str) -> dict[str, str]:
-    r"""The entries of a Google docstring's Args or Attributes.
-
-    >>> _documented("Do it.\n\nArgs:\n    a: First,\n        goes on.\n    b: Last.\n\nRaises:\n    E: Never.")
-    {'a': 'First, goes on.', 'b': 'Last.'}
-    """
-    found: dict[str, str] = {}
-    inside, name = False, ""
-    for line in text.splitlines():
-        if line.strip() and not line.startswith(" "):
-            inside = line.strip() in ("Args:", "Attributes:")
-        elif inside and line.strip():
-            entry = _ENTRY.match(line.strip()) if line[:4].isspace() and not line[4:5].isspace() else None
-            if entry:
-                name = entry[1]
-                found[name] = entry[2]
-            elif name:
-                found[name] += f" {line.strip()}"
-    return found
