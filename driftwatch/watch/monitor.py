@@ -203,7 +203,7 @@ class Monitor:
                         asked, tokenizer, self._instrument, self._setup, host, engine=engine, kept=origin.identity
                     )
                 beginning = Beginning(
-                    baseline=self.settings.baseline,
+                    baseline=Path(source) if (source := self.settings.baseline) is not None else None,
                     alerting=self.settings.alerting_baseline,
                     fixed=self._fixed,
                     schedule=self._schedule,
