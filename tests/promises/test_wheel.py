@@ -81,8 +81,7 @@ def test_the_environment_has_no_torch(installed, tmp_path):
 def test_a_recorded_run_is_listed_shown_and_reported(installed, runs, tmp_path):
     listed = run(installed, "runs", "list", str(runs), "--json", cwd=tmp_path)
     assert listed.returncode == 0, listed.stderr
-    name = json.loads((runs / "recorded" / "run.json").read_text())["run"]
-    assert name in listed.stdout
+    assert "recorded" in listed.stdout
     shown = run(installed, "runs", "show", str(runs / "recorded"), cwd=tmp_path)
     assert shown.returncode == 0, shown.stderr
     reported = run(installed, "report", str(runs / "recorded"), "--out", "report.html", cwd=tmp_path)
@@ -112,5 +111,4 @@ def test_a_recorded_run_is_served(installed, runs, tmp_path):
         process.terminate()
         process.communicate(timeout=30)
     assert "<html" in page
-    assert json.loads((runs / "recorded" / "run.json").read_text())["run"] in api
-    assert json.loads(api)
+    assert [one["run"] for one in json.loads(api)["runs"]] == ["recorded"]
