@@ -62,3 +62,12 @@ def test_the_committed_results_name_only_trainers_of_the_table():
     assert {row.trainer for rows in compat.read_results().values() for row in rows} <= {
         support.trainer for support in compat.TRAINERS
     }
+
+
+def test_the_readme_names_the_newest_versions_that_were_run():
+    rows = [json.loads(line) for line in (compat.RESULTS / "newest.jsonl").read_text().splitlines()]
+    versions = rows[0]["versions"]
+    assert all(row["versions"] == versions for row in rows)
+    readme = " ".join((compat.RESULTS.parents[1] / "README.md").read_text(encoding="utf-8").split())
+    named = f"torch {versions['torch']}, transformers {versions['transformers']}, TRL {versions['trl']}"
+    assert f"{named}, accelerate {versions['accelerate']} and peft {versions['peft']}" in readme
