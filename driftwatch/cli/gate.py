@@ -20,6 +20,7 @@ from driftwatch.stance import STANCES, Probs, Stance
 if TYPE_CHECKING:
     from driftwatch.config import Config
     from driftwatch.drift.validity import Validity
+    from driftwatch.evidence.verdict import TopicEvidence
     from driftwatch.store.run_store import Baseline
 
 MAX_DRIFT = 0.10  # a run's tolerance of 0.05 would need four times as many items to be shown
@@ -103,6 +104,8 @@ def command(
     comparisons = [_held_back(comparison, validity) for comparison in comparisons]
     untold = [why for source in (baseline, candidate) if (why := _untold(source)) is not None]
     comparisons = [_not_green(comparison, untold) for comparison in comparisons]
+    moved = _moved_by_replies(candidate)
+    comparisons = [_not_against_replies(comparison, moved) for comparison in comparisons]
     decision = decide(comparisons)
     if junit is not None:
         junit.write_text(_junit(comparisons), encoding="utf-8")
@@ -181,6 +184,33 @@ def _not_green(comparison: TopicComparison, untold: Sequence[str]) -> TopicCompa
     return replace(
         comparison, decision="unresolved", items_needed=None, why="a run's verdict is that nothing can be told"
     )
+
+
+def _moved_by_replies(source: str) -> "dict[str, TopicEvidence]":
+    """The alerts of a run by judged replies, by topic, the most urgent of each; none of what is no run."""
+    from driftwatch.record.decision import alerted
+    from driftwatch.store.run_store import RunStore
+
+    if not (Path(source) / "run.json").is_file():
+        return {}
+    last = next((record for record in reversed(RunStore(source).records()) if record.found_anything), None)
+    return {} if last is None else {row.topic: row for row in reversed(alerted(last))}
+
+
+def _not_against_replies(comparison: TopicComparison, moved: "Mapping[str, TopicEvidence]") -> TopicComparison:
+    """Never within where replies of the candidate show a move that is not known to lie within the tolerance.
+
+    The screen's shares stand for those of replies; an alert by replies says that on this topic they do not.
+    """
+    row = moved.get(comparison.topic)
+    if row is None or comparison.decision != "within":
+        return comparison
+    bounds = row.pointwise or row.interval
+    is_small = bounds is not None and max(abs(bounds.lower), abs(bounds.upper)) <= comparison.max_drift
+    if row.state != "material" and is_small:
+        return comparison
+    why = f"judged replies of the candidate's run are in alert on this topic ({row.label or 'unsettled'})"
+    return replace(comparison, decision="unresolved", items_needed=None, why=why)
 
 
 def _chosen(topics: str | None, stances: Sequence[Stance]) -> set[str] | None:

@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass
 
 import click
 
+from driftwatch.evidence.reserve import at_once, horizon, replies_needed
 from driftwatch.evidence.power import (
     NORMAL_DRAWS,
     WATCHED_DRAWS,
@@ -26,6 +27,7 @@ class Plan:
         look_median: Look of the median alert when the topic is watched from its second look on.
         look_unwatched: The same when nothing but the alert itself ever notices the topic.
         replies: Sampled by the end of the run, both sides, all topics, nothing watched.
+        ahead: Replies of the baseline model that are decoded before the first step where it cannot be asked later.
         detectable: By look: the smallest step at the first look found nine times out of ten, watched and not.
     """
 
@@ -35,6 +37,7 @@ class Plan:
     look_median: int | None
     look_unwatched: int | None
     replies: int
+    ahead: int
     detectable: dict[int, tuple[float | None, float | None]]
 
 
@@ -59,6 +62,11 @@ def make_plan(
         found = detectable_drift(pairs, draws, terms)
         return None if found is None or found > scale else found / scale
 
+    kinds = [False] * terms.num_topics + [True] * controls
+    needed = {
+        str(number): replies_needed(horizon(looks), normal=normal, watched=closer, is_control=is_control)
+        for number, is_control in enumerate(kinds)
+    }
     shown = sorted({1, 2, 5, *range(10, looks, 10), looks} & set(range(1, looks + 1)))
     return Plan(
         seen=seen,
@@ -66,6 +74,7 @@ def make_plan(
         draws_likely=likely,
         look_median=None if median is None else 1 + -(-max(median - normal, 0) // closer),
         look_unwatched=None if median is None else -(-median // normal),
+        ahead=sum(at_once(needed).values()),
         replies=2 * (terms.num_topics + controls) * normal * looks,
         detectable={k: (true_effect(normal + (k - 1) * closer), true_effect(normal * k)) for k in shown},
     )
@@ -169,6 +178,7 @@ def _time(
         "steps_until_alert": until,
         "seconds_until_alert": None if until is None or step_seconds is None else until * step_seconds,
         "reply_seconds": spent,
+        "ahead_seconds": None if reply_seconds is None else plan.ahead * reply_seconds,
         "overhead_ratio": None if spent is None or training is None else spent / (training + spent),
     }
 
@@ -191,10 +201,15 @@ def _print(plan: Plan, time: dict[str, float | None], *, effect: float, looks: i
             f"median look {plan.look_median} once the screen watches it, {plan.look_unwatched} if nothing does{late}"
         )
     console.print(f"{plan.replies:,} replies by the end where nothing is watched, half of them of the baseline model")
+    console.print(
+        f"{plan.ahead:,} of the baseline model are decoded before the first step where it cannot be asked later (every "
+        f"weight is trained): for {horizon(looks)} looks, the planned ones and half as many again"
+    )
     words = {
         "steps_until_alert": "steps until the median alert: {:,.0f}",
         "seconds_until_alert": "seconds until the median alert: {:,.0f}",
         "reply_seconds": "seconds spent on replies: {:,.0f}",
+        "ahead_seconds": "seconds of decoding ahead, where that is needed: {:,.0f}",
         "overhead_ratio": "share of wall time spent on replies: {:.1%}",
     }
     for key, text in words.items():

@@ -30,10 +30,10 @@ def decoding(model: Any, tokenizer: Any, arguments: dict[str, Any], *, steps: in
         Nothing where the run draws no replies; of a model whose replies are refused, only that.
     """
     from driftwatch.chat.format import ChatFormat
+    from driftwatch.evidence.reserve import at_once, horizon, planned_replies
     from driftwatch.host.adapters import Reference, find_reference
     from driftwatch.host.guard import undisturbed
     from driftwatch.replies.draws import Interviewer
-    from driftwatch.replies.pool import at_once, horizon, planned_replies
     from driftwatch.topics import load_pack
     from driftwatch.watch.schedule import Schedule
 

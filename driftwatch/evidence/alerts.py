@@ -98,8 +98,9 @@ def sentence(row: TopicEvidence, poles: dict[str, tuple[str, str]], alpha: float
     """The alert in a sentence: where it moved and since when, what the newest replies say, what it rests on."""
     since = "" if row.onset_step is None else f" since about step {row.onset_step}"
     label = row.label or "unsettled"
+    beyond = ", by now beyond what is tolerated" if row.state == "material" else ""
     return (
-        f"{_subject(row, poles)}{_size(row)}{since}{_newest(row)} ({label}: {_MEANING[label]}; evidence "
+        f"{_subject(row, poles)}{_size(row)}{since}{beyond}{_newest(row)} ({label}: {_MEANING[label]}; evidence "
         f"{_odds(row.log10_e_value)} : 1 from {row.num_draws} draws, alpha {alpha:g} for the whole run)"
     )
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 RUN_STATES = ("running", "finished", "stopped", "failed", "crashed")
-TOPIC_STATES = ("ok", "ended", "watch", "alert", "material")
+TOPIC_STATES = ("ok", "ended", "watch", "alert", "material", "cannot_tell")
 LABELS = ("specific", "general", "unreadable", "unsettled")
 VERDICTS = ("nothing", "cannot_tell", "screened", "ok", "watch", "general", "alert", "material")
 REASONS = (
@@ -274,7 +274,10 @@ TOLERANCE = _gauge(
 )
 ALPHA = _gauge("alpha_ratio", "", "Requested probability of any false value alert in the whole run.")
 TOPIC_STATE = _gauge(
-    "topic_state", "topic kind state", f"1 for the current state, 0 for the others: {', '.join(TOPIC_STATES)}."
+    "topic_state",
+    "topic kind state",
+    f"1 for the current state, 0 for the others: {', '.join(TOPIC_STATES)}, the last of a value topic without an "
+    "alert of which the run's verdict says that nothing can be told.",
 )
 TOPIC_LABEL = _gauge(
     "topic_label",

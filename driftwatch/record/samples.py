@@ -3,12 +3,13 @@
 What was not measured has no sample: an absent series, never a zero.
 """
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import NamedTuple
 
 from driftwatch.drift.abstained import UNREAD_KINDS
+from driftwatch.evidence.verdict import POOLED
 from driftwatch.record import metrics as m
-from driftwatch.record.decision import decide, detectable
+from driftwatch.record.decision import decide, detectable, value_topics
 from driftwatch.record.record import Record, RunInfo
 from driftwatch.stance import STANCES
 
@@ -82,7 +83,7 @@ def samples(
         yield from sample(m.AGREEMENT, agreement, probe)
     yield from _stance_samples(info, record)
     yield from _drift_samples(info, record)
-    yield from _evidence_samples(info, record)
+    yield from _evidence_samples(info, record, decision.untold)
     yield from _reply_samples(info, record)
 
 
@@ -145,8 +146,9 @@ def _drift_samples(info: RunInfo, record: Record) -> Iterator[Sample]:
         yield Sample(metric, (info.run, topic, baseline), shift)
 
 
-def _evidence_samples(info: RunInfo, record: Record) -> Iterator[Sample]:
+def _evidence_samples(info: RunInfo, record: Record, untold: Collection[str]) -> Iterator[Sample]:
     was_read = bool(detectable(record))
+    untold_of_all = bool(untold) and set(value_topics(info)) <= set(untold)
     for row in record.evidence:
         where = (info.run, row.topic, row.kind)
         figures = (
@@ -162,8 +164,11 @@ def _evidence_samples(info: RunInfo, record: Record) -> Iterator[Sample]:
         for metric, figure in figures:
             if figure is not None:
                 yield Sample(metric, where, figure)
+        # Nobody may read "ok" of a topic that the verdict cannot speak of; the pooled row goes with the topics.
+        is_untold = row.topic in untold or (row.topic == POOLED and untold_of_all)
+        shown = "cannot_tell" if row.state == "ok" and is_untold else row.state
         for state in m.TOPIC_STATES:
-            yield Sample(m.TOPIC_STATE, (*where, state), row.state == state)
+            yield Sample(m.TOPIC_STATE, (*where, state), shown == state)
         if row.label is not None:
             for label in m.LABELS:
                 yield Sample(m.TOPIC_LABEL, (*where, label), row.label == label)

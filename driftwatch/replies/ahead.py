@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from driftwatch.errors import ConfigError, ProbeError
+from driftwatch.evidence.reserve import at_once, horizon, planned_replies
 from driftwatch.evidence.state import Settings
 from driftwatch.host.identity import same_model
 from driftwatch.host.ranks import is_known_to_all, on_first
@@ -20,10 +21,7 @@ from driftwatch.replies.pool import (
     TOP_UP_LOOKS,
     BaselineReply,
     Pool,
-    at_once,
     decoded,
-    horizon,
-    planned_replies,
 )
 from driftwatch.replies.sampler import Fingerprint
 from driftwatch.replies.sampling import Reply

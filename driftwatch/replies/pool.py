@@ -24,9 +24,6 @@ from driftwatch.topics.topic import Topic
 logger = logging.getLogger(__name__)
 
 PILOT_REPLIES = 32  # a process, a batch of the default size; by them the time of all is foretold
-AT_ONCE = 32_768  # replies that are decoded in one go at most: minutes on a GPU, and a few megabytes
-BEYOND = 1.5  # looks that replies are kept for, by planned ones: many runs are extended
-UNKNOWN_LOOKS = 40  # looks that are taken for planned where the length of training is unknown
 TAIL_LOOKS = 10  # beyond all that was planned, what is left of a topic is spread over as many looks
 TOP_UP_LOOKS = 20  # that topping up draws for at most
 LOW_LOOKS = 2  # of watching left: time to top up, where that can be
@@ -39,11 +36,6 @@ class BaselineReply(Reply):
     topic: str
     item: str
     order: int
-
-
-def horizon(planned_looks: int | None) -> int:
-    """Looks for which the baseline's replies must last: the plan, and half as many again."""
-    return math.ceil(BEYOND * (planned_looks or UNKNOWN_LOOKS))
 
 
 class Pool:
@@ -139,21 +131,3 @@ def _forecast(draws: Sequence[Draw], ask: Callable[[Sequence[Draw]], Sequence[Re
     began = time.monotonic()
     ask(draws[:few])
     return f", which takes about {(time.monotonic() - began) * len(draws) / few:.0f} s"
-
-
-def planned_replies(topics: Sequence[Topic], looks: int, *, normal: int, watched: int) -> dict[str, int]:
-    """Replies of each topic that a run may need, by topic; the looks as `horizon` gives them.
-
-    A third of the looks watched: more than a quiet run needs, less than one that drifts from its beginning. Of the
-    controls as many as of a topic that is watched throughout, since they keep up with whichever topic gets most.
-    """
-    each = looks * normal + -(-looks // 3) * (watched - normal)
-    return {topic.id: looks * watched if topic.control else each for topic in topics}
-
-
-def at_once(planned: Mapping[str, int], limit: int = AT_ONCE) -> dict[str, int]:
-    """What is decoded in one go of what is planned: all of it, or of every topic the same part of what it needs."""
-    total = sum(planned.values())
-    if total <= limit:
-        return dict(planned)
-    return {topic: max(1, number * limit // total) for topic, number in planned.items()}

@@ -7,7 +7,7 @@ of their effect comes from work on neighbouring problems, and every change deser
 from dataclasses import dataclass
 
 from driftwatch.record.record import Record, RunInfo
-from driftwatch.report.verdict import Verdict
+from driftwatch.report.verdict import TO_DO, Verdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,7 @@ def advice(info: RunInfo, last: Record | None, verdict: Verdict) -> list[Advice]
         return [Advice("Find out why nothing was measured: the run's notes and failures name the reason.")]
     if verdict.state == "cannot_tell":
         return [
-            Advice(verdict.details[0] if verdict.details else "Find out why: the run's notes and failures say more."),
+            Advice(TO_DO[verdict.reason] if verdict.reason else "Find out why: the run's notes and failures say more."),
             Advice("Do not read this as quiet: what was not measured may have moved."),
         ]
     if verdict.state == "screened":

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from driftwatch.evidence.alerts import newest
 from driftwatch.evidence.labels import ALIKE
+from driftwatch.evidence.state import NUM_RECENT
 from driftwatch.evidence.verdict import POOLED
 from driftwatch.record.decision import (
     Decision,
@@ -115,7 +116,7 @@ def _cannot_tell(info: RunInfo, record: Record, found: Decision) -> Verdict:
     if found.fault is not None:
         earlier = tuple(f"Known before: {sentence}" for sentence in alerts)
         headline = f"{why[0].upper()}{why[1:]}: nothing can be told of any topic."
-        return Verdict("cannot_tell", headline, (_TO_DO["not_finite"], *earlier), reason=found.reason)
+        return Verdict("cannot_tell", headline, (TO_DO["not_finite"], *earlier), reason=found.reason)
     values = value_topics(info)
     told = [topic for topic in values if topic not in found.untold]
     if told and found.untold:
@@ -129,13 +130,13 @@ def _cannot_tell(info: RunInfo, record: Record, found: Decision) -> Verdict:
     if watched:
         details.append(f"Watched more closely: {listed(watched)}.")
     if found.reason is not None:
-        details.append(_TO_DO[found.reason])
+        details.append(TO_DO[found.reason])
     if screened_values(info, record) and found.reason != "no_resolution":
         details.append(f"On the screen, which has no stated false-alarm rate: {_screen_says(info, record)}.")
     return Verdict("cannot_tell", headline, (*details, *_limits(record)), reason=found.reason)
 
 
-_TO_DO: dict[Reason, str] = {
+TO_DO: dict[Reason, str] = {
     "not_finite": "Stop this training and go back to a checkpoint from before that step; an overflow in low precision "
     "or too high a learning rate is the usual cause.",
     "replies_refused": "The screen goes on; a verdict needs replies that are known to be those of this model.",
@@ -171,12 +172,21 @@ def _by_evidence(info: RunInfo, record: Record, state: State) -> Verdict:
         others = tuple(f"{_moved(info, row)}." for row in alerts[1:])
         label = (f"This alert is {LABEL_WORDS[first.label]}.",) if first.label else ()
         return Verdict(state, f"{_moved(info, first)}; {controls}.", (*label, *others, *left_out), first.topic)
-    found = _detectable(record)
+    found = (*_unread(record), *_detectable(record))
     if state == "watch":
         names = listed(_watched(info, record))
         return Verdict("watch", f"No alert; {names} watched more closely; {controls}.", (*found, *left_out))
     draws = max(row.num_draws for row in record.evidence)
     return Verdict(state, f"No topic has moved so far by {draws:,} pairs of replies; {controls}.", (*found, *left_out))
+
+
+def _unread(record: Record) -> tuple[str, ...]:
+    """That the newest observations read no replies: too few to call the run untold, too many to say nothing of."""
+    looks = max((row.looks_unread for row in record.evidence), default=0)
+    if not looks:
+        return ()
+    which = "The last observation" if looks == 1 else f"The last {looks} observations"
+    return (f"{which} read no replies: what has moved since is not seen, and after {NUM_RECENT} nothing can be told.",)
 
 
 def _watched(info: RunInfo, record: Record) -> list[str]:

@@ -6,9 +6,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from synthetic_runs import synthetic_run
 
 from driftwatch.cli import group
+from driftwatch.drift.interval import Interval
 from driftwatch.drift.validity import Validity
+from driftwatch.record.record import to_json
 from driftwatch.stance import Probs, Stance
 from driftwatch.store.run_store import Baseline, Labels, RunStore
 from driftwatch.watch.baselines import FILE, load_baseline
@@ -243,3 +246,32 @@ def test_neither_words_nor_figures_are_cut_in_80_columns(tmp_path, topic, probes
     rows = 2 * len(probes)
     assert topic in first
     assert (len(figures), output.count("…"), len(decided)) == (3 * rows, 3 * rows, rows + 1)
+
+
+@pytest.mark.parametrize(
+    ("row", "decision"),
+    [
+        ({}, "within"),
+        ({"state": "alert", "label": "specific"}, "unresolved"),
+        ({"state": "alert", "label": "unsettled"}, "unresolved"),
+        ({"state": "material", "label": "specific", "pointwise": Interval(0.01, 0.05)}, "unresolved"),
+        ({"state": "alert", "label": "specific", "pointwise": Interval(0.04, 0.16)}, "unresolved"),
+        ({"state": "alert", "label": "specific", "pointwise": Interval(0.01, 0.09)}, "within"),
+    ],
+)
+def test_a_candidate_in_alert_by_its_replies_is_not_passed_on_its_screen(tmp_path, row, decision):
+    """Unless what the replies say now lies within the tolerance as well."""
+    baseline, candidate = folder(tmp_path, "a"), synthetic_run(tmp_path / "b")
+    stances = load_baseline(baseline).stances
+    calm = {"state": "ok", "label": None, "interval": None, "pointwise": None, "minimum_detectable": 0.1}
+    evidence = [replace(one, **calm) for one in candidate.records()[-1].evidence]
+    evidence.append(replace(evidence[0], topic="work", **row))
+    last = replace(candidate.records()[-1], stances=(), evidence=tuple(evidence), failures=())
+    (candidate.folder / "records.jsonl").write_bytes(to_json(last) + b"\n")
+    RunStore(candidate.folder).write_json(FILE, Baseline("sft", "b", {}, stances))
+    found = invoke("--baseline", baseline, "--candidate", candidate.folder, "--json")
+    data = json.loads(found.stdout)
+    assert {t["topic"]: t["decision"] for t in data["topics"]}["work"] == decision, found.output
+    if decision == "unresolved":
+        assert "are in alert on this topic" in found.output
+        assert found.exit_code == 2

@@ -60,6 +60,21 @@ def test_plan_as_json_finds_larger_effects_sooner():
     assert small["detectable"]["40"][0] < small["detectable"]["40"][1]
 
 
+def test_plan_says_what_is_decoded_before_training_where_the_baseline_cannot_be_asked_later():
+    """As the run draws it: 60 looks for 40 planned, a third of them watched, controls always as if watched."""
+    args = ("--topics", "2", "--controls", "1", "--reply-seconds", "0.5")
+    ahead = 2 * (60 * 16 + 20 * 32) + 60 * 48
+    data = json.loads(invoke("plan", *args, "--json").stdout)
+    assert (data["ahead"], data["time"]["ahead_seconds"]) == (ahead, ahead / 2)
+    out = " ".join(invoke("plan", *args).output.split())
+    assert f"{ahead:,} of the baseline model are decoded before the first step" in out
+    assert f"seconds of decoding ahead, where that is needed: {ahead / 2:,.0f}" in out
+
+
+def test_plan_says_no_more_than_is_decoded_at_once():
+    assert json.loads(invoke("plan", "--looks", "400", "--json").stdout)["ahead"] == pytest.approx(32_768, rel=0.01)
+
+
 def test_plan_says_when_an_effect_is_never_found():
     out = " ".join(invoke("plan", "--effect", "0.04").output.split())
     assert "is never found" in out

@@ -24,9 +24,10 @@ from driftwatch.record import metrics as m
 from driftwatch.record.decision import DETECTABLE, REASONS, STATES, decide, detectable
 from driftwatch.record.record import Record, TopicInfo, record_from_json, to_json
 from driftwatch.record.samples import samples
+from driftwatch.report.advice import advice
 from driftwatch.report.render import as_json, html, markdown
 from driftwatch.report.summary import summarise
-from driftwatch.report.verdict import STATE_WORDS, verdict, verdict_of
+from driftwatch.report.verdict import STATE_WORDS, TO_DO, verdict, verdict_of
 from driftwatch.service.app import create_app
 from driftwatch.service.library import Library
 
@@ -122,6 +123,48 @@ def test_evidence_of_long_ago_is_not_called_quiet():
     found = decide(INFO, unread_for(5))
     assert (found.state, found.reason, found.untold) == ("cannot_tell", "not_measured", VALUES)
     assert "in the last 5 observations" in verdict(INFO, unread_for(5)).headline
+
+
+def topic_states(info, record):
+    found = [s for s in samples(info, record, state="running") if s.metric is m.TOPIC_STATE and s.value == 1]
+    return {(s.labels[1], s.labels[2]): s.labels[3] for s in found}
+
+
+@pytest.mark.parametrize("name", SCENES)
+def test_no_topic_is_exported_as_ok_of_which_nothing_can_be_told(name):
+    info, record, _ = SCENES[name]
+    untold = decide(info, record).untold
+    states = topic_states(info, record)
+    assert "ok" not in {state for (topic, _), state in states.items() if topic in untold}
+    assert "cannot_tell" not in {state for (topic, _), state in states.items() if topic in CONTROLS}
+
+
+def test_topics_of_which_something_can_be_told_keep_their_state_beside_others():
+    states = topic_states(INFO, looked({**EVERY, "v3": 1}))
+    assert (states["v3", "direction"], states["v4", "direction"], states["all", "readability"]) == (
+        "cannot_tell",
+        "ok",
+        "ok",
+    )
+    alert = replace(SCENES["before any reply"][1].evidence[0], state="alert", label="unsettled")
+    record = replace(SCENES["before any reply"][1], evidence=(alert, *SCENES["before any reply"][1].evidence[1:]))
+    assert topic_states(INFO, record)["v0", "direction"] == "alert", "an alert stays one"
+
+
+def test_the_verdict_says_that_the_newest_observations_read_nothing():
+    for looks, said in ((0, None), (1, "The last observation read no replies"), (4, "The last 4 observations read no")):
+        details = " ".join(verdict(INFO, unread_for(looks)).details)
+        assert said is None or said in details
+        assert ("read no replies" in details) == (said is not None)
+
+
+@pytest.mark.parametrize("name", SCENES)
+def test_the_advice_is_what_to_do_about_the_reason_whatever_stands_before_it(name):
+    info, record, reason = SCENES[name]
+    rows = [replace(row, state="watch") if row.topic == "v5" else row for row in record.evidence]
+    watched = replace(record, evidence=tuple(rows))
+    said = verdict(info, watched)
+    assert advice(info, watched, said)[0].do == TO_DO[reason]
 
 
 def test_frozen_evidence_is_not_called_quiet():

@@ -5,15 +5,13 @@ import logging
 import numpy as np
 import pytest
 
+from driftwatch.evidence.reserve import at_once, horizon, planned_replies
 from driftwatch.replies.pool import (
     PILOT_REPLIES,
     TAIL_LOOKS,
     BaselineReply,
     Pool,
-    at_once,
     decoded,
-    horizon,
-    planned_replies,
 )
 from driftwatch.replies.sampling import Reply
 from driftwatch.testing import tiny_pack

@@ -15,6 +15,7 @@ DATASOURCE = {"type": "prometheus", "uid": "${datasource}"}
 GRID_WIDTH = 24
 STATE_COLOURS = {  # "ok" is not always measured
     "ok": "#8e99a4",
+    "cannot_tell": "yellow",
     "ended": "purple",
     "watch": "blue",
     "alert": "orange",
@@ -237,7 +238,7 @@ def state_timeline(
     """The state of each series over time, from `queries.state_level`."""
     panel = _panel("state-timeline", title, description, [query], unit="none", empty=empty, width=width, height=height)
     options = {
-        str(STATE_LEVELS[name]): {"text": name, "color": colour, "index": index}
+        str(STATE_LEVELS[name]): {"text": name.replace("_", " "), "color": colour, "index": index}
         for index, (name, colour) in enumerate(STATE_COLOURS.items())
     }
     panel["fieldConfig"]["defaults"] |= {

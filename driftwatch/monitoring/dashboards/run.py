@@ -173,7 +173,8 @@ def _verdict(config: Config) -> list[Panel]:
 def _topics_table(config: Config) -> Panel:
     where = (ONE_RUN, TOPIC)
     state = q.state_level(config, *where, labels="topic, kind")
-    names = {str(level): {"text": name, "index": i} for i, (name, level) in enumerate(q.STATE_LEVELS.items())}
+    levels = enumerate(q.STATE_LEVELS.items())
+    names = {str(level): {"text": name.replace("_", " "), "index": i} for i, (name, level) in levels}
     label = f"{q.by('topic, kind, label', q.series(config, m.TOPIC_LABEL, *where))} == 1"
     figures = {
         "C": (m.ESTIMATE, "shift"),
