@@ -5,7 +5,6 @@ from dataclasses import asdict, dataclass
 
 import click
 
-from driftwatch.evidence.reserve import at_once, horizon, replies_needed
 from driftwatch.evidence.power import (
     NORMAL_DRAWS,
     WATCHED_DRAWS,
@@ -14,6 +13,7 @@ from driftwatch.evidence.power import (
     draws_needed,
     nominal_pairs,
 )
+from driftwatch.evidence.reserve import at_once, horizon, replies_needed
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from driftwatch.errors import Absent
+from driftwatch.host.ranks import num_ranks
 
 TRL_REFERENCE = "ref"  # the name that TRL's trainers give to the frozen copy of a continued adapter
 # What PEFT's layers, tuners and wrappers keep of which adapters are active, in its own attributes.
@@ -71,6 +72,54 @@ def find_reference(model: Any) -> Reference | Absent:
         if bias != "none":
             return Absent(f'the adapter "{name}" trains biases (bias="{bias}"), which stay when it is switched off')
     return Reference(None)
+
+
+def has_learned_nothing(model: Any) -> bool:
+    """Whether a model's active adapters are known from their own numbers to be the identity, up to rounding.
+
+    DoRA scales each row by its magnitude over its norm. Before its first update that is 1, yet the quotient is rounded,
+    and in bfloat16 the model with adapters then differs from the one without by more than kernels do. Only LoRA whose
+    second factor is 0 throughout, in one process; whatever else an adapter brings along may have learned something.
+    """
+    import torch
+
+    peft_model = find_peft(model)
+    if peft_model is None or num_ranks() > 1:  # a rank that holds a part of the numbers could decide otherwise
+        return False
+    active = list(getattr(peft_model, "active_adapters", ()))
+    for name in active:
+        config = peft_model.peft_config[name]
+        if str(getattr(config.peft_type, "value", config.peft_type)) != "LORA":
+            return False
+        if config.modules_to_save or getattr(config, "trainable_token_indices", None):
+            return False
+    layers = [module for module in peft_model.modules() if hasattr(module, "lora_B") and hasattr(module, "base_layer")]
+    with torch.no_grad():
+        return bool(layers) and all(_is_identity(layer, name) for layer in layers for name in active)
+
+
+def _is_identity(layer: Any, name: str) -> bool:
+    factors = [held[name] for held in (layer.lora_B, layer.lora_embedding_B) if name in held]
+    weights = [getattr(factor, "weight", factor) for factor in factors]
+    if any(bool(weight.ne(0).any()) for weight in weights):
+        return False
+    magnitudes = getattr(layer, "lora_magnitude_vector", {})
+    if name not in magnitudes:
+        return True
+    weight, magnitude = layer.get_base_layer().weight, magnitudes[name].weight
+    if not weight.is_floating_point() or weight.dim() != 2:
+        return False
+    # Over the other axis for embeddings, as PEFT does it.
+    norm = weight.detach().float().norm(dim=1 if magnitude.numel() == weight.shape[0] else 0)
+    eps = max(_eps(weight), _eps(magnitude))
+    return bool(((magnitude.detach().float().flatten() - norm).abs() <= eps * norm).all())
+
+
+def _eps(weight: Any) -> float:
+    """The relative rounding of a tensor's numbers."""
+    import torch
+
+    return torch.finfo(weight.dtype).eps
 
 
 @contextmanager

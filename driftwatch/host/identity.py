@@ -83,6 +83,14 @@ def same_model(first: Sequence[float], second: Sequence[float]) -> bool:
     return len(first) == len(second) and np.allclose(first, second, rtol=NOISE, atol=0.0, equal_nan=True)
 
 
+def is_rounding(first: Sequence[float], second: Sequence[float]) -> bool:
+    """Whether two fingerprints differ by no more than rounding in another dtype may do; it proves nothing by itself."""
+    a, b = np.array(first), np.array(second)
+    if a.shape != b.shape or not (np.isfinite(a).all() and np.isfinite(b).all()):
+        return False
+    return bool(np.abs(b - a).sum() <= OTHER_DTYPE * np.abs(a).sum())
+
+
 class Recognised(NamedTuple):
     """Whether a model is the one that it was.
 

@@ -24,8 +24,8 @@ from driftwatch.drift.compare import BaselineName, Drift, compare
 from driftwatch.drift.floor import Floor, exceeds, numeric_floor
 from driftwatch.drift.validity import Tally, Validity
 from driftwatch.errors import BaselineError, ConfigError, StoreError
-from driftwatch.host.adapters import NATIVE, Reference, find_reference
-from driftwatch.host.identity import PARTS, check_comparable, rounding_moved, same_model
+from driftwatch.host.adapters import NATIVE, Reference, find_reference, has_learned_nothing
+from driftwatch.host.identity import PARTS, check_comparable, is_rounding, rounding_moved, same_model
 from driftwatch.stance import Stance
 from driftwatch.store.run_store import Baseline, Labels, RunStore
 from driftwatch.topics import TopicPack
@@ -314,7 +314,8 @@ def _inside(found: Reference, model: Any, first: list[Stance], asking: "Instrume
     """`None` where the base weights are not what the run starts from, and no adapter is named for the SFT model."""
     own = asking.fingerprint(model)
     with found.active(model) as referred:
-        is_start = same_model(own, asking.fingerprint(referred))
+        theirs = asking.fingerprint(referred)
+        is_start = same_model(own, theirs) or (is_rounding(own, theirs) and has_learned_nothing(model))
         if found.adapter is None and not is_start:
             return None
         return _Inside(found, is_start, first if is_start else asking.ask(referred))
