@@ -39,6 +39,12 @@ ROWS: dict[str, list[tuple[str, Callable[[Result], str]]]] = {
             lambda r: "{looks} looks, {overhead_ratio:.1%} of {budget:.0%}".format(**r["controller_real"]),
         ),
     ],
+    "trials": [
+        (
+            "trials at the start, in steps of 16 pairs × 512 tokens: screen, replies",
+            lambda r: f"{r['screen_in_steps']:.2f}, {r['replies_in_steps']:.2f}",
+        ),
+    ],
     "look": [
         ("a look at core, in steps of 16 pairs × 512 tokens", lambda r: f"{r['look_in_steps']:.1f}"),
         ("steps between looks at 1 %", lambda r: f"{r['steps_between_looks_at_1_percent']:,}"),
