@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import urllib.request
@@ -28,8 +29,13 @@ def bare():
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory):
+    # From a copy: what an earlier build has left in a checkout would be packed again.
     folder = tmp_path_factory.mktemp("wheel")
-    command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", str(folder), str(ROOT)]
+    source = folder / "source"
+    shutil.copytree(ROOT / "driftwatch", source / "driftwatch", ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, source)
+    command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", str(folder), str(source)]
     subprocess.run(command, check=True, timeout=600)
     (found,) = folder.glob("*.whl")
     return found
