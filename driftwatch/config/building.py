@@ -20,6 +20,7 @@ from driftwatch.documents.annotations import (
     section_of,
     takes_any_keyword,
 )
+from driftwatch.documents.checking import wrong_in
 from driftwatch.documents.node import Place
 from driftwatch.errors import ConfigError, DriftwatchError
 from driftwatch.watch.settings import OF_A_TRAINER, RunSettings, settle
@@ -178,7 +179,9 @@ class Builder:
         if unknown and not takes_any_keyword(made):
             raise ConfigError(f"{name} has no option {unknown[0]}; its options: {', '.join(known) or 'none'}.")
         arguments = self.arguments(made, options, at)
-        if any(one is WRONG for one in arguments.values()):
+        wrong = wrong_in(made, {option: value for option, value in arguments.items() if value is not WRONG})
+        self.misfits += [Misfit(self._config.place(*at, *one.key), one.error) for one in wrong]
+        if wrong or any(one is WRONG for one in arguments.values()):
             return WRONG
         try:
             return made(**arguments)

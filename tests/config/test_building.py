@@ -1,8 +1,10 @@
 """Settings become the very objects that Python code would have made."""
 
 import inspect
+from typing import Annotated
 
 import pytest
+from msgspec import Meta
 
 from driftwatch.callback import DriftCallback
 from driftwatch.chat.format import Wrap
@@ -175,7 +177,7 @@ def test_options_of_another_package_are_checked_by_its_own_signature(tmp_path, m
     class Other:
         name = "other"
 
-        def __init__(self, path="x", size: int = 1) -> None:
+        def __init__(self, path="x", size: Annotated[int, Meta(ge=1, title="a size")] = 1) -> None:
             self.path, self.size = path, size
 
     monkeypatch.setattr("driftwatch.plugins.names", lambda kind: ["other"])
@@ -184,6 +186,10 @@ def test_options_of_another_package_are_checked_by_its_own_signature(tmp_path, m
     assert (found.path, found.size) == ("y", 3)
     with pytest.raises(ConfigError, match="other has no option pth; its options: path, size"):
         callback_arguments(config(tmp_path, "exporters: [{other: {pth: y}}]"))
+    with pytest.raises(ConfigError, match=r"yaml:2: expected a size of at least 1 as .size., found the number 0"):
+        callback_arguments(config(tmp_path, "exporters:\n- other: {size: 0}"))
+    with pytest.raises(ConfigError, match=r"yaml:2: expected a whole number as .size., found .large."):
+        callback_arguments(config(tmp_path, "exporters:\n- other: {size: large}"))
 
 
 def test_changes_win_over_the_file(tmp_path):
