@@ -89,7 +89,7 @@ results. A Trainer of its own goes through the same in `tests/distributed/test_t
 {ranks}
 
 Replies are not drawn under tensor parallelism. Pipeline, expert, sequence and context parallelism are refused before
-training ([why](design/0051-which-ranks-are-asked.md)); replicas that have grown apart (LocalSGD, DiLoCo) are asked on
+training ([why](design/0014-which-ranks-are-asked.md)); replicas that have grown apart (LocalSGD, DiLoCo) are asked on
 rank 0, and the record says so. XPU and NPU have been tried by nobody.
 
 ## Versions

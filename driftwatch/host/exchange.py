@@ -4,7 +4,7 @@ Nothing here enters the trainer's process group, so that waiting in vain costs a
 a collective that times out would end it. Each exchange is a gathering on rank 0 and one result for all. Whoever gives
 up, be it rank 0 on the others or they on rank 0, decides the result for everybody, and a rank that arrives later finds
 it: two ranks never believe two different things of the same exchange. See
-docs/design/0050-ranks-agree-beside-training.md.
+docs/design/0013-ranks-agree-beside-training.md.
 """
 
 import pickle

@@ -2,7 +2,7 @@
 
 Questions are shared out among ranks only where each would answer them alike. Whether a forward pass needs the other
 ranks is seen in a trial, which all make at once with the same input; whether weights are the same, by a few values of
-each parameter. See docs/design/0051-which-ranks-are-asked.md.
+each parameter. See docs/design/0014-which-ranks-are-asked.md.
 """
 
 import hashlib
