@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from driftwatch.host.guard import undisturbed
+from driftwatch.host.switches import logits_of
 
 TEXTS = ("The street is wide and the trees in it are green", " because nobody asked the town for more of them")
 TOKENS = 8  # of each text
@@ -65,5 +66,5 @@ def _logits(model: Any, ids: torch.Tensor) -> torch.Tensor | None:
     devices = (weight.device for weight in model.parameters())
     device = next((device for device in devices if device.type != "meta"), torch.device("cpu"))
     output = model(input_ids=ids.to(device), attention_mask=torch.ones_like(ids).to(device))
-    found = output.get("logits") if isinstance(output, dict) else getattr(output, "logits", None)
+    found = logits_of(output)
     return found if isinstance(found, torch.Tensor) else None

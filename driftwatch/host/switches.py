@@ -52,6 +52,11 @@ def switches(model: Any) -> dict[str, Any]:
     return accepted
 
 
+def logits_of(output: Any) -> Any:
+    """The logits of a forward's output, an object or a plain dict, which trainers take as well; `None` without."""
+    return output.get("logits") if isinstance(output, dict) else getattr(output, "logits", None)
+
+
 def _turned_on(model: Any) -> list[str]:
     """Outputs beside the logits that the config of some part turns on."""
     configs = all_configs(model)

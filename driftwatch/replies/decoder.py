@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from driftwatch.errors import ProbeError
+from driftwatch.host.switches import logits_of
 from driftwatch.host.wrappers import unwrapped
 
 
@@ -139,7 +140,7 @@ def newest_logits(output: Any, num_rows: int) -> Tensor:
     Raises:
         ProbeError: There are none.
     """
-    logits = getattr(output, "logits", None)
+    logits = logits_of(output)
     if not isinstance(logits, Tensor) or logits.dim() != 3 or logits.shape[0] != num_rows or logits.numel() == 0:
         raise ProbeError(
             "the model returned no logits; fused-loss kernels that skip them must be off while driftwatch looks."

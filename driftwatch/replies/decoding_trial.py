@@ -26,7 +26,7 @@ from driftwatch.errors import ProbeError
 from driftwatch.host.configs import setting, text_config
 from driftwatch.host.lockstep import in_step, is_sharded
 from driftwatch.host.ranks import broadcast, together
-from driftwatch.host.switches import switches
+from driftwatch.host.switches import logits_of, switches
 from driftwatch.host.wrappers import unwrapped
 from driftwatch.replies.decoder import DecodingWay, Writer
 from driftwatch.scoring.memory import is_out_of_memory
@@ -248,7 +248,7 @@ def _noise(model: Any, sure: DecodingWay, certain: _Certain) -> float:
     twice_BV = Writer(model, sure, [prompt] * 2, length=len(prompt), num_new=1).first().log_softmax(dim=-1)
     noise = max(_relative(log_p_V, log_p_TV[0]) for log_p_V in twice_BV)
     ids_BT = torch.tensor([[*prompt, *tokens[:-1]]], device=log_p_TV.device)
-    at_once_TV = model(input_ids=ids_BT, **sure.options).logits[0, -len(tokens) :].float().log_softmax(dim=-1)
+    at_once_TV = logits_of(model(input_ids=ids_BT, **sure.options))[0, -len(tokens) :].float().log_softmax(dim=-1)
     at_once = max(_relative(a, b) for a, b in zip(at_once_TV, log_p_TV, strict=True))
     # More than this is no rounding: a model that looks ahead, or chunks whose borders depend on the length.
     return max(found if found <= _TOP / _TIMES_NOISE else 0.0 for found in (noise, at_once))
@@ -291,7 +291,7 @@ def _trims(model: Any, options: dict[str, Any], prompt: tuple[int, ...]) -> bool
 
     def positions() -> int:
         ids_BT = torch.tensor([prompt], device=next(model.parameters()).device)
-        return int(model(input_ids=ids_BT, logits_to_keep=1, **options).logits.shape[1])
+        return int(logits_of(model(input_ids=ids_BT, logits_to_keep=1, **options)).shape[1])
 
     return len(prompt) > 1 and _agreed(model, 1, positions)[0] == 1
 

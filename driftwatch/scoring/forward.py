@@ -16,6 +16,7 @@ from torch import Tensor
 from transformers.cache_utils import Cache, DynamicCache, DynamicLayer
 
 from driftwatch.errors import ProbeError
+from driftwatch.host.switches import logits_of
 from driftwatch.scoring.batches import Batch, Edges, Path
 from driftwatch.scoring.layout import Layout
 from driftwatch.scoring.memory import PIECE_BYTES
@@ -170,7 +171,7 @@ def call(
     if way.caches:  # models that write "if use_cache" before they look at a cache would ignore a given one
         inputs["use_cache"] = cache is not None
     out = model(input_ids=ids, **inputs, **way.extras)
-    logits_BKV = getattr(out, "logits", None)
+    logits_BKV = logits_of(out)
     expected = kept if way.trims else ids.shape[1]
     shape = tuple(logits_BKV.shape) if isinstance(logits_BKV, Tensor) else (0, 0)
     # Untrimmed logits may be more than the tokens: a soft prompt's virtual tokens stand before them.

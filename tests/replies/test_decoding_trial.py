@@ -234,3 +234,13 @@ def test_a_model_without_finite_logits_is_refused_and_one_such_question_is_no_re
     with torch.no_grad():
         model.lm_head.weight.fill_(torch.nan)
     assert "logits are not finite" in refused(model, tiny_tokenizer)
+
+
+def test_a_forward_that_returns_a_plain_dict_is_decoded_without_a_cache(tiny_tokenizer):
+    model = tiny_model(tiny_tokenizer)
+    inner = model.forward
+    model.forward = lambda *args, **more: {"logits": inner(*args, **more).logits}
+    prompt = ChatFormat(tiny_tokenizer).encode("Tea or coffee?")
+    with undisturbed(model) as asked:
+        proved = prove_decoding(asked, [prompt], max_new_tokens=4)
+    assert proved.way.cache is None

@@ -192,3 +192,10 @@ def test_a_forward_that_takes_no_word_about_caches_is_asked_without(build_model,
     model.forward = lambda input_ids: inner(input_ids)
     way = choose_way(model, requests).way
     assert (way.path, way.caches, way.trims, way.extras) == ("plain", False, False, {})
+
+
+def test_a_forward_that_returns_a_plain_dict_is_asked_as_trainers_take_it(build_model, requests):
+    model = build_model("llama")
+    inner = model.forward
+    model.forward = lambda *args, **more: dict(inner(*args, **{**more, "use_cache": False}))
+    assert choose_way(model, requests).deviation < 1e-3
