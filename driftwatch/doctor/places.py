@@ -3,8 +3,6 @@
 import os
 import shutil
 import tempfile
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +10,7 @@ from typing import Any
 from driftwatch.config.resolved import Setting
 from driftwatch.doctor.finding import Finding
 from driftwatch.errors import DriftwatchError
+from driftwatch.http.client import NoReply, send, shown
 from driftwatch.service.live import TOKEN, listening
 from driftwatch.service.security import is_loopback
 
@@ -104,11 +103,10 @@ def judge(confirm: Any, pack: Any) -> Finding:
 
 
 def _answers(check: str, url: str, fix: str) -> Finding:
-    shown = f"{url.split('://')[0]}://{url.split('://')[-1].split('@')[-1]}"
     try:
-        with urllib.request.urlopen(url, timeout=TIMEOUT_SECONDS):
-            return Finding(check, "ok", f"{shown} answers")
-    except urllib.error.HTTPError as err:
-        return Finding(check, "warning", f"{shown} answers {err.code}", fix)
-    except (OSError, ValueError) as err:
-        return Finding(check, "problem", f"{shown} does not answer ({getattr(err, 'reason', err)})", fix)
+        reply = send("GET", url, timeout=TIMEOUT_SECONDS)
+    except NoReply as err:
+        return Finding(check, "problem", f"{shown(url)} does not answer ({err})", fix)
+    if not reply.is_success:
+        return Finding(check, "warning", f"{shown(url)} answers {reply.status}", fix)
+    return Finding(check, "ok", f"{shown(url)} answers")

@@ -9,9 +9,8 @@ import json
 import logging
 import os
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Iterator
+from http import HTTPStatus
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
@@ -19,7 +18,8 @@ from msgspec import Meta
 
 from driftwatch.documents.checking import checked
 from driftwatch.errors import ConfigError, ExportError
-from driftwatch.exporters.posting import Pause, posted
+from driftwatch.http.client import NoReply, Reply, send, shown
+from driftwatch.http.patience import Pause
 from driftwatch.record.record import Record, RunInfo, to_json
 from driftwatch.store.run_store import RunStore
 
@@ -30,8 +30,17 @@ BATCH_BYTES = 1 << 20  # of lines in one push; the service takes several times t
 MAX_LINE = 4 << 20  # a longer line is not sent
 FINAL_SECONDS = 12.0  # for what waits at the end of training
 URL, TOKEN = "DRIFTWATCH_SERVICE", "DRIFTWATCH_TOKEN"  # names of variables
+_STATUSES = frozenset(HTTPStatus)
 PARTS = {"events": "events.jsonl", "stances": "stances.jsonl", "records": "records.jsonl"}
 FILES = {"baselines": "baseline-*.json", "packs": "pack.json"}  # sent whole, with the first lines
+
+
+class _Refused(ExportError):
+    """A reply that is no success, and the seconds that it asks to wait."""
+
+    def __init__(self, message: str, after: float | None) -> None:
+        super().__init__(message)
+        self.after = after
 
 
 class _Line(NamedTuple):
@@ -62,9 +71,9 @@ class ServiceExporter:
         self._url = (url or os.environ.get(URL) or "").rstrip("/")
         self._token = token or os.environ.get(TOKEN) or ""
         if not self._url.startswith(("http://", "https://")):
-            raise ConfigError(f"the service's address is http://… or https://…; found {self._url!r}. Set {URL}.")
+            raise ConfigError(f"the service's address is http://… or https://…; found {shown(self._url)!r}. Set {URL}.")
         if not self._token:
-            raise ConfigError(f"the service at {self._url} takes pushes with a token only: set {TOKEN}.")
+            raise ConfigError(f"the service at {shown(self._url)} takes pushes with a token only: set {TOKEN}.")
         self._timeout = timeout
         self._clock = clock
         self._info: RunInfo | None = None
@@ -119,6 +128,9 @@ class ServiceExporter:
             sent = self._send_new(until)
             if sign_of_life and not sent:
                 self._push({})
+        except _Refused as err:
+            self._pause.failed(err.after)
+            raise
         except ExportError:
             self._pause.failed()
             raise
@@ -180,19 +192,23 @@ class ServiceExporter:
         body = b'{"info":' + to_json(self._info)
         for part, lines in parts.items():
             body += b',"' + part.encode() + b'":[' + b",".join(lines) + b"]"
-        request = urllib.request.Request(
-            f"{self._url}/api/v1/runs/{self._info.run}/records",
-            data=body + b"}",
-            method="POST",
-            headers={"Authorization": f"Bearer {self._token}", "Content-Type": "application/json"},
-        )
+        who = f"the service at {shown(self._url)}"
         try:
-            with posted(request, timeout=self._timeout) as reply:
-                answer = json.load(reply)
-        except urllib.error.HTTPError as err:
-            raise ExportError(f"the service at {self._url} refused a push ({err.code}): {_reason(err)}") from err
-        except (OSError, ValueError) as err:
-            raise ExportError(f"the service at {self._url} could not be reached ({err}); tried again later.") from err
+            reply = send(
+                "POST",
+                f"{self._url}/api/v1/runs/{self._info.run}/records",
+                content=body + b"}",
+                headers={"Authorization": f"Bearer {self._token}", "Content-Type": "application/json"},
+                timeout=self._timeout,
+            )
+        except NoReply as err:
+            raise ExportError(f"{who} could not be reached ({err}); tried again later.") from None
+        if not reply.is_success:
+            raise _Refused(f"{who} refused a push ({reply.status}): {_reason(reply)}", reply.retry_after)
+        try:
+            answer = reply.json()
+        except ValueError:
+            raise ExportError(f"{who} answered a push with something that is not JSON; tried again later.") from None
         return answer if isinstance(answer, dict) else {}
 
     # How far it came
@@ -207,12 +223,12 @@ class ServiceExporter:
             known = json.loads(self._progress_file.read_bytes())
         except (OSError, ValueError):
             return {}
-        mine = known.get(self._url) if isinstance(known, dict) else None
+        mine = known.get(shown(self._url)) if isinstance(known, dict) else None
         return {key: int(value) for key, value in mine.items()} if isinstance(mine, dict) else {}
 
     def _write_progress(self) -> None:
         assert self._store is not None
-        self._store.write_json(self._progress_file.name, {self._url: {**self._sent, "kept": self._kept}})
+        self._store.write_json(self._progress_file.name, {shown(self._url): {**self._sent, "kept": self._kept}})
 
 
 def _lines_from(part: str, path: Path, offset: int) -> Iterator[_Line]:
@@ -241,8 +257,8 @@ def _place(line: bytes, attempt: int, step: int) -> tuple[int, int]:
         return attempt, step
 
 
-def _reason(err: urllib.error.HTTPError) -> str:
+def _reason(reply: Reply) -> str:
     try:
-        return str(json.load(err)["error"])[:300]
-    except (ValueError, KeyError, TypeError, OSError):
-        return str(err.reason)
+        return str(reply.json()["error"])[:300]
+    except (ValueError, KeyError, TypeError):
+        return HTTPStatus(reply.status).phrase if reply.status in _STATUSES else "without a reason"

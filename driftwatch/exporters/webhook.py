@@ -8,12 +8,9 @@ that a resumed run posts what an earlier attempt was killed over, once. Only an 
 posted twice: lost would be worse.
 """
 
-import http.client
 import logging
 import os
 import time
-import urllib.error
-import urllib.request
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -25,7 +22,8 @@ from msgspec import Meta
 
 from driftwatch.documents.checking import checked
 from driftwatch.errors import ConfigError, ExportError
-from driftwatch.exporters.posting import Pause, posted
+from driftwatch.http.client import NoReply, send
+from driftwatch.http.patience import TRANSIENT, Pause
 from driftwatch.record.record import Alert, Record, RunInfo, to_json
 from driftwatch.store.run_store import RunStore
 
@@ -38,7 +36,6 @@ MAX_ATTEMPTS = 12  # at one message: half an hour
 MAX_WAITING = 100  # messages; the alerts themselves are in the run's records
 FINAL_SECONDS = 6.0  # for what waits at the end of training
 MAX_TEXT = 3000  # characters
-_RETRIED = frozenset({408, 425, 429, 500, 502, 503, 504})
 _JOINERS = "\u200c\u200d"  # not printable by Python's notion, and needed by Persian, Hindi and others
 
 
@@ -145,7 +142,7 @@ class WebhookExporter:
             try:
                 self._post(self._waiting[0].body, left)
             except _Unanswered as err:
-                self._pause.failed()
+                self._pause.failed(err.after)
                 problems.append(self._put_off(err))
                 break
             except ExportError as err:
@@ -172,27 +169,23 @@ class WebhookExporter:
             logger.warning("which alerts were posted cannot be noted (%s): a resumed run may repeat some", err.strerror)
 
     def _post(self, body: bytes, timeout: float) -> None:
-        request = urllib.request.Request(
-            self._url, data=body, method="POST", headers={"Content-Type": "application/json; charset=utf-8"}
-        )
-        # Errors are raised without their causes, which may name the address.
-        try:
-            posted(request, timeout=timeout).close()
-        except urllib.error.HTTPError as err:
-            with err:
-                if err.code in _RETRIED:
-                    raise _Unanswered(f"HTTP {err.code}") from None
-                raise ExportError(
-                    f"the hook refused an alert (HTTP {err.code}), which is not sent again. Check {URL}."
-                ) from None
-        except (OSError, http.client.HTTPException) as err:
-            reason = getattr(err, "reason", None)
-            cause = reason if isinstance(reason, OSError) else err
-            raise _Unanswered(getattr(cause, "strerror", None) or type(cause).__name__) from None
+        kind = {"Content-Type": "application/json; charset=utf-8"}
+        try:  # its answer is not read: the status says all, and what was taken is not posted again
+            reply = send("POST", self._url, content=body, headers=kind, timeout=timeout, max_bytes=0)
+        except NoReply as err:
+            raise _Unanswered(str(err)) from None
+        if reply.status in TRANSIENT:
+            raise _Unanswered(f"HTTP {reply.status}", reply.retry_after)
+        if not reply.is_success:
+            raise ExportError(f"the hook refused an alert (HTTP {reply.status}), which is not sent again. Check {URL}.")
 
 
 class _Unanswered(Exception):
-    """No answer this time, and why."""
+    """No answer this time, and why; and the seconds that the hook asks to be left alone."""
+
+    def __init__(self, reason: str, after: float | None = None) -> None:
+        super().__init__(reason)
+        self.after = after
 
 
 def _settled(store: RunStore) -> Settled | None:

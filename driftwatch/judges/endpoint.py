@@ -73,9 +73,8 @@ class EndpointJudge:
             ),
         ] = 300.0,
         max_attempts: Annotated[int, Meta(ge=1, description="Attempts at one reply.")] = 4,
-        sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        self._server = ChatServer(base_url, api_key_env, timeout, max_attempts, sleep)
+        self._server = ChatServer(base_url, api_key_env, timeout, max_attempts)
         self._model = model
         self._concurrency = concurrency
         self._deadline = deadline

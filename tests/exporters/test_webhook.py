@@ -170,7 +170,7 @@ def test_nobody_at_the_address_is_said_and_tried_again(store):
 
 def test_a_hook_that_hangs_is_left_after_the_time_limit(hook, exporter):
     posting = exporter(hook(SILENT), timeout=0.2)
-    with pytest.raises(ExportError, match="TimeoutError"):
+    with pytest.raises(ExportError, match=r"could not be reached \(no whole reply within 0.2 s\)"):
         posting.export(alerted())
 
 
@@ -190,7 +190,7 @@ def test_a_server_that_does_not_speak_http_is_one_that_cannot_be_reached(store):
         thread.start()
         posting = WebhookExporter(f"http://127.0.0.1:{listener.getsockname()[1]}/{SECRET}", timeout=2)
         posting.open(run_info(), store)
-        with pytest.raises(ExportError, match="BadStatusLine"):
+        with pytest.raises(ExportError, match="not HTTP, or it broke off"):
             posting.export(alerted())
         thread.join()
 

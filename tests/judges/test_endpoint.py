@@ -2,6 +2,7 @@ import json
 import logging
 import random
 import time
+from types import SimpleNamespace
 
 import pytest
 from support import fake_chat_server as fake
@@ -17,12 +18,20 @@ ITEM = Item("tea", ("I prefer tea", "I prefer coffee"))
 GOOD = {"first": 0.8, "second": 0.1, "neither": 0.1}
 
 
+@pytest.fixture(autouse=True)
+def waits(monkeypatch):
+    """Seconds that were waited between attempts, noted instead."""
+    noted = []
+    monkeypatch.setattr("tenacity.nap.time", SimpleNamespace(sleep=noted.append))
+    return noted
+
+
 def asked(reply="Tea, please.", order=0):
     return Asked("drinks", ("tea", "coffee"), ITEM, "two_sided", order, "Which?", reply)
 
 
 def judge(server, **settings):
-    options = {"timeout": 5.0, "deadline": 10.0, "sleep": lambda seconds: None, **settings}
+    options = {"timeout": 5.0, "deadline": 10.0, **settings}
     return EndpointJudge("judge-1", server.url, **options)
 
 
@@ -84,18 +93,16 @@ def test_an_empty_reply_is_not_sent():
 
 
 @pytest.mark.parametrize("status", [429, 500, 503])
-def test_busy_and_broken_servers_are_asked_again(status):
-    waits = []
+def test_busy_and_broken_servers_are_asked_again(status, waits):
     with serving((status, {}, {}), (status, {}, {}), ok(fake.completion(GOOD))) as server:
-        (reading,) = judge(server, sleep=waits.append).read([asked()])
+        (reading,) = judge(server).read([asked()])
     assert reading.probs is not None
     assert waits == [0.5, 1.0]
 
 
-def test_a_server_may_say_how_long_to_wait_but_not_for_ever():
-    waits = []
+def test_a_server_may_say_how_long_to_wait_but_not_for_ever(waits):
     with serving((429, {"Retry-After": "3600"}, {}), ok(fake.completion(GOOD))) as server:
-        judge(server, sleep=waits.append, deadline=1000).read([asked()])
+        judge(server, deadline=1000).read([asked()])
     assert waits == [30.0]
 
 

@@ -14,6 +14,7 @@ from support.synthetic_runs import synthetic_run
 from driftwatch.errors import ConfigError, ExportError
 from driftwatch.exporters.exporter import Exporter
 from driftwatch.exporters.service import ServiceExporter
+from driftwatch.http.client import NoReply, Reply
 from driftwatch.record.record import to_json
 from driftwatch.service.app import create_app
 from driftwatch.service.library import Library
@@ -199,25 +200,18 @@ class Link:
         self.is_up = True
         self.requests = []
 
-    def __call__(self, request, timeout):
-        import io
-        import urllib.error
-
+    def __call__(self, method, url, *, content, headers, timeout):
         if not self.is_up:
-            raise urllib.error.URLError("connection refused")
-        self.requests.append(request)
-        path = "/" + request.full_url.split("/", 3)[3]
-        reply = self.client.post(path, content=request.data, headers=dict(request.header_items()))
-        stream = io.BytesIO(reply.content)
-        if reply.status_code >= 400:
-            raise urllib.error.HTTPError(request.full_url, reply.status_code, "refused", {}, stream)
-        return stream
+            raise NoReply("Connection refused")
+        self.requests.append(content)
+        reply = self.client.request(method, "/" + url.split("/", 3)[3], content=content, headers=headers)
+        return Reply(reply.status_code, reply.headers, reply.content)
 
 
 @pytest.fixture
 def link(client, monkeypatch):
     made = Link(client)
-    monkeypatch.setattr("driftwatch.exporters.service.posted", made)
+    monkeypatch.setattr("driftwatch.exporters.service.send", made)
     return made
 
 
@@ -295,7 +289,7 @@ def test_a_resumed_trainer_goes_on_where_the_last_one_came(link, trainer, root):
     sent = len(link.requests)
     looked(trainer, opened(trainer), 1)
     (last,) = link.requests[sent:]
-    assert [line["look"] for line in json.loads(last.data)["records"]] == [1]
+    assert [line["look"] for line in json.loads(last)["records"]] == [1]
     assert len(RunStore(root / "r1").records()) == 2
 
 

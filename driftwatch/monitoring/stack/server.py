@@ -5,13 +5,12 @@ import signal
 import socket
 import subprocess
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from driftwatch.errors import ConfigError
+from driftwatch.http.client import NoReply, send
 
 READY_SECONDS = 30.0
 STOP_SECONDS = 10.0
@@ -109,9 +108,8 @@ def free_port(wanted: int, option: str) -> int:
 def answers(url: str) -> bool:
     """Whether a GET gives 200 within a second."""
     try:
-        with urllib.request.urlopen(url, timeout=1) as reply:
-            return bool(reply.status == 200)
-    except (urllib.error.URLError, OSError):
+        return send("GET", url, timeout=1).status == 200
+    except NoReply:
         return False
 
 

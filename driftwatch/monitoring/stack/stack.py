@@ -1,9 +1,7 @@
 """up, down and status of a stack, which lives in a folder: its configuration, its data, its logs, and stack.json."""
 
-import json
 import shutil
 import sys
-import urllib.request
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,6 +11,7 @@ from typing import Any
 import msgspec
 
 from driftwatch.errors import ConfigError, StoreError
+from driftwatch.http.client import NoReply, send
 from driftwatch.monitoring.config import Config
 from driftwatch.monitoring.stack import compose
 from driftwatch.monitoring.stack.server import Server, free_port, started, stop, wait_ready
@@ -25,6 +24,7 @@ ADDRESS = "127.0.0.1"
 PROGRAMS = {"prometheus": ("prometheus",), "alertmanager": ("prometheus-alertmanager", "alertmanager")}
 KEEP_HOURS = "87600"  # of the service: ten years, so that a run that ended long ago is still served
 TIMEOUT_SECONDS = 5.0
+_MAX_ANSWER = 64 << 20  # bytes; Prometheus lists its rules with all alerts that fire
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,7 +235,10 @@ def _all_or_nothing() -> Iterator[list[Server]]:
 
 def _asked(url: str) -> Any:
     try:
-        with urllib.request.urlopen(url, timeout=TIMEOUT_SECONDS) as reply:
-            return json.load(reply)
-    except (OSError, ValueError) as err:
-        raise StoreError(f"{url} does not answer ({err}). `driftwatch stack down`, and up again.") from err
+        reply = send("GET", url, timeout=TIMEOUT_SECONDS, max_bytes=_MAX_ANSWER)
+        if reply.is_success:
+            return reply.json()
+        reason = f"HTTP {reply.status}"
+    except (NoReply, ValueError) as err:
+        reason = str(err)
+    raise StoreError(f"{url} does not answer ({reason}). `driftwatch stack down`, and up again.")

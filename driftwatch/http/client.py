@@ -1,0 +1,312 @@
+"""send: one request, one reply, within one time limit, and nothing of either in a log.
+
+What every caller relies on, whichever server it talks to:
+
+- A redirect is a reply and is not followed: that would hand a token to another host, or turn a POST into a GET which
+  seems to succeed.
+- The time limit holds for everything together: resolving the name, each address, the TLS handshake, every byte.
+- An answer is read up to a size and no further, and is never decompressed.
+- No address, header or body is in an error or a log: the address of a webhook is its password.
+- Certificates are checked against the system's store. Proxies are those of the environment; loopback needs none.
+- A connection serves one request, so a forked process inherits none that anybody uses.
+"""
+
+import contextlib
+import functools
+import json
+import logging
+import queue
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
+from email.utils import parsedate_to_datetime
+from ipaddress import ip_address
+from typing import Any
+from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
+
+import httpx
+
+MAX_BYTES = 1 << 20  # of an answer; ours have a few thousand
+
+
+class NoReply(Exception):
+    """There was no reply in time, or none that is HTTP. Its text is the reason, and names no address."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What a server answered.
+
+    Attributes:
+        status: HTTP status; one of 300 to 399 is a redirect that was not followed.
+        headers: By name, in any case.
+        body: Of a success the whole; of anything else as much as came.
+    """
+
+    status: int
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: bytes = b""
+
+    @property
+    def is_success(self) -> bool:
+        """Whether the status is one of 200 to 299."""
+        return 200 <= self.status < 300
+
+    @property
+    def retry_after(self) -> float | None:
+        """Seconds after which the server wants to be asked again; `None` where it does not say."""
+        said = self.headers.get("Retry-After", "").strip()
+        if said.isdecimal() and said.isascii():
+            return float(said[:9])
+        try:
+            when = parsedate_to_datetime(said)
+        except (ValueError, TypeError, IndexError):
+            return None
+        if when.tzinfo is None:
+            when = when.replace(tzinfo=timezone.utc)
+        return max(0.0, (when - datetime.now(timezone.utc)).total_seconds())
+
+    def json(self) -> Any:
+        """The body as JSON.
+
+        Raises:
+            ValueError: It is none.
+        """
+        try:
+            return json.loads(self.body)
+        except RecursionError as err:
+            raise ValueError("the answer is nested too deeply") from err
+
+
+def send(
+    method: str,
+    url: str,
+    *,
+    content: bytes | None = None,
+    headers: Mapping[str, str] | None = None,
+    timeout: float,
+    max_bytes: int = MAX_BYTES,
+    verify: bool | str = True,
+) -> Reply:
+    """The reply to one request, whatever its status.
+
+    Args:
+        method: For example "POST".
+        url: http://… or https://…; a name and a password in it are sent as basic authentication, unless `headers`
+            has an authorization.
+        content: The body.
+        headers: Beside those that HTTP needs.
+        timeout: Seconds for all of it.
+        max_bytes: Of the answer; 0 reads none of it, for callers to whom its status says all.
+        verify: Whether certificates are checked, or the path of a CA file to check them by.
+
+    Raises:
+        NoReply: None in time, none that is HTTP, or a success that is longer than `max_bytes`.
+    """
+    exchange = _Exchange(method, url, content, dict(headers or {}), timeout, max_bytes, verify)
+    # Only waiting for a thread limits everything: a name server that hangs, addresses that are tried in turn, and a
+    # server that sends one byte a second all stay below the limits that sockets know.
+    thread = threading.Thread(target=exchange.run, name="driftwatch-http", daemon=True)
+    try:
+        thread.start()
+    except RuntimeError:  # the interpreter is ending and starts no more threads; then the sockets' limits must do
+        exchange.run()
+    return exchange.wait()
+
+
+def shown(url: str) -> str:
+    """An address for messages: without the name and password that it may hold.
+
+    >>> shown("https://ada:secret@host:9091/path?token=x")
+    'https://host:9091/path'
+    """
+    scheme, separator, rest = url.partition("://")
+    if not separator:
+        scheme, rest = "", url
+    rest = rest.partition("?")[0].partition("#")[0]
+    place, slash, path = rest.partition("/")
+    return f"{scheme}{separator}{place.rpartition('@')[2]}{slash}{path}"
+
+
+@dataclass(slots=True)
+class _Exchange:
+    """A request under way on a thread of its own, and whoever waits for its reply."""
+
+    method: str
+    url: str
+    content: bytes | None
+    headers: dict[str, str]
+    timeout: float
+    max_bytes: int
+    verify: bool | str
+    _is_over: bool = False
+    _stream: Any = None
+    _outcome: "queue.SimpleQueue[Reply | NoReply]" = field(default_factory=queue.SimpleQueue)
+    _until: float = 0.0
+
+    def __post_init__(self) -> None:
+        self._until = time.monotonic() + self.timeout
+
+    def wait(self) -> Reply:
+        try:
+            found = self._outcome.get(timeout=max(0.0, self._until - time.monotonic()))
+        except queue.Empty:
+            self._give_up()
+            raise NoReply(self._too_late) from None
+        if isinstance(found, NoReply):
+            raise found
+        return found
+
+    def run(self) -> None:
+        with _unsaid():
+            try:
+                found: Reply | NoReply = self._reply()
+            except httpx.TimeoutException:
+                found = NoReply(self._too_late)
+            except Exception as err:  # noqa: BLE001 - libraries raise many kinds, and their texts quote what was sent
+                found = NoReply(_reason(err))
+        self._outcome.put(found)
+
+    @property
+    def _too_late(self) -> str:
+        return f"no whole reply within {self.timeout:.3g} s"
+
+    def _reply(self) -> Reply:
+        given = {name.lower() for name in self.headers}
+        options: dict[str, Any] = {"auth": _as_it_is} if "authorization" in given else {}
+        with (
+            # Of the environment only the proxies are taken, and those below: a .netrc holds passwords for others.
+            httpx.Client(
+                verify=_certificates(self.verify),
+                proxy=_proxy(self.url),
+                trust_env=False,
+                follow_redirects=False,
+                timeout=max(0.001, self.timeout),
+            ) as client,
+            client.stream(
+                self.method,
+                self.url,
+                content=self.content,
+                headers={"Accept-Encoding": "identity", "User-Agent": "driftwatch", **self.headers},
+                extensions={"trace": self._trace},
+                **options,
+            ) as response,
+        ):
+            return Reply(response.status_code, response.headers, self._body(response))
+
+    def _body(self, response: httpx.Response) -> bytes:
+        body = bytearray()
+        if not self.max_bytes:
+            return b""
+        try:
+            for part in response.iter_raw():
+                body += part
+                if len(body) > self.max_bytes:
+                    if response.is_success:
+                        raise NoReply(f"the answer is longer than {self.max_bytes} bytes")
+                    break
+                if time.monotonic() > self._until:  # where no thread waits
+                    raise NoReply(self._too_late)
+        except httpx.HTTPError:
+            if response.is_success:
+                raise
+        return bytes(body[: self.max_bytes])
+
+    def _trace(self, event: str, info: dict[str, Any]) -> None:
+        """Note the socket, so that it can be shut; and send nothing once nobody waits any more."""
+        if event.endswith((".connect_tcp.complete", ".start_tls.complete")):
+            self._stream = info["return_value"]
+        if self._is_over:
+            if self._stream is not None:
+                self._stream.close()
+            raise NoReply(self._too_late)
+
+    def _give_up(self) -> None:
+        """Wake the thread, which else would wait for its server's next byte, and the next."""
+        self._is_over = True
+        held = self._stream.get_extra_info("socket") if self._stream is not None else None
+        if held is not None:
+            with contextlib.suppress(OSError):  # closed by now
+                # Not the TLS socket's own method, which takes the connection from under the thread that reads it.
+                socket.socket.shutdown(held, socket.SHUT_RDWR)
+
+
+def _as_it_is(request: httpx.Request) -> httpx.Request:
+    return request
+
+
+@functools.cache
+def _certificates(verify: bool | str) -> ssl.SSLContext:
+    """What certificates are checked by; made once, since the system's store takes a while to be read."""
+    if isinstance(verify, str):
+        return ssl.create_default_context(cafile=verify)
+    context = ssl.create_default_context()
+    if not verify:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    return context
+
+
+def _proxy(url: str) -> str | None:
+    """The proxy that the environment names for an address, as Python's own library reads it; `None` for none."""
+    parts = urlsplit(url)
+    host = parts.hostname or ""
+    found = getproxies().get(parts.scheme)
+    if not found or _is_loopback(host) or proxy_bypass(parts.netloc.rpartition("@")[2]):
+        return None
+    return found if "://" in found else f"http://{found}"
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _reason(err: Exception) -> str:
+    """Why there was no reply. Of texts of libraries only those of the operating system are told."""
+    if isinstance(err, NoReply):
+        return str(err)
+    cause: BaseException | None = err
+    while cause is not None:
+        if isinstance(cause, OSError) and cause.strerror:
+            return cause.strerror
+        cause = cause.__cause__ or cause.__context__
+    if isinstance(err, httpx.RemoteProtocolError):
+        return "what came is not HTTP, or it broke off"
+    if isinstance(err, httpx.LocalProtocolError | UnicodeError):
+        return "a header has a character that HTTP does not allow, such as a line end"
+    if isinstance(err, httpx.InvalidURL | httpx.UnsupportedProtocol):
+        return "the address is not one of HTTP"
+    if isinstance(err, httpx.ProxyError | ImportError):
+        return "the proxy that the environment names cannot be used"
+    return type(err).__name__
+
+
+_here = threading.local()
+
+
+@contextlib.contextmanager
+def _unsaid() -> Iterator[None]:
+    """Within: httpx, which tells every request with its whole address, says nothing of what this thread sends."""
+    _here.is_ours = True
+    try:
+        yield
+    finally:
+        _here.is_ours = False
+
+
+class _NotOurs(logging.Filter):
+    """Lets through what others of this process send."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        return not getattr(_here, "is_ours", False)
+
+
+logging.getLogger("httpx").addFilter(_NotOurs())
