@@ -320,7 +320,7 @@ def test_a_date_after_which_to_ask_again_is_read_too():
 
 @pytest.mark.parametrize("body", [b"", b"{", b"\xff", b"[" * 200_000])
 def test_a_body_that_is_no_json_is_a_value_error(body):
-    with pytest.raises(ValueError, match="[a-z]"):
+    with pytest.raises(ValueError, match=r"."):
         Reply(200, {}, body).json()
 
 

@@ -8,7 +8,8 @@ Files are the other road (deploy/grafana/provisioning). Never use both for one d
 over HTTP what it provisions from files.
 """
 
-from driftwatch.monitoring.grafana.connection import Connection, GrafanaError, connect
+from driftwatch.monitoring.grafana.connection import Connection, connect
+from driftwatch.monitoring.grafana.error import GrafanaError
 from driftwatch.monitoring.grafana.objects import Wanted
 from driftwatch.monitoring.grafana.plan import Change, apply, plan, removal
 

@@ -1,31 +1,23 @@
 """Connection: calls to Grafana's HTTP API, with errors that a person can act on.
 
 The `grafana-api` package is archived upstream and does what we need. Two of its habits are repaired here: it parses
-every reply as JSON, so that a success without a body raises, and it lets errors of its network library through. Another
-client, such as `grafana-client`, can be passed instead: all that is used are calls like `GET(path, json=…, headers=…)`.
+every reply as JSON, so that a success without a body raises, and it lets errors of its network library through. Its
+calls are sent by our own client (`Session`). Another client, such as `grafana-client`, can be passed instead: all that
+is used are calls like `GET(path, json=…, headers=…)`.
 """
 
 from collections.abc import Mapping
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
-from driftwatch.errors import ConfigError, ExportError
+from driftwatch.errors import ConfigError
+from driftwatch.http.client import shown
+from driftwatch.monitoring.grafana.error import GrafanaError
+from driftwatch.monitoring.grafana.session import Session
 
 Method = Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
 TIMEOUT_SECONDS = 10.0
 OLDEST = 9  # data sources by uid, and alert provisioning
-
-
-class GrafanaError(ExportError):
-    """Grafana could not be reached, or refused.
-
-    Attributes:
-        status: HTTP status; `None` where there was no reply.
-    """
-
-    def __init__(self, message: str, status: int | None = None) -> None:
-        super().__init__(message)
-        self.status = status
 
 
 class Connection:
@@ -125,7 +117,7 @@ def connect(
     """
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ConfigError(f"the address of Grafana begins with http:// or https://; found {url!r}.")
+        raise ConfigError(f"the address of Grafana begins with http:// or https://; found {shown(url)!r}.")
     if parts.username or parts.password:
         raise ConfigError(
             "put credentials into GRAFANA_TOKEN, or GRAFANA_USER and GRAFANA_PASSWORD, not into the address."
@@ -146,6 +138,7 @@ def connect(
         verify=verify,
         timeout=timeout,
     )
+    face.api.s = Session(url)
     if organization is not None:
         face.api.s.headers["X-Grafana-Org-Id"] = organization
     return Connection(face, url)

@@ -6,7 +6,8 @@ from functools import partial
 from typing import Any, Literal
 from urllib.parse import quote
 
-from driftwatch.monitoring.grafana.connection import Connection, GrafanaError
+from driftwatch.monitoring.grafana.connection import Connection
+from driftwatch.monitoring.grafana.error import GrafanaError
 from driftwatch.monitoring.grafana.objects import Wanted
 
 Action = Literal["create", "update", "keep", "remove"]

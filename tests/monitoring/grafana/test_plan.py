@@ -1,8 +1,11 @@
 """Provisioning a Grafana over HTTP through the real client package, against a server that behaves as it was seen to."""
 
 import json
+import logging
 import re
+import threading
 from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import jsonschema
@@ -345,3 +348,45 @@ def test_another_prefix_makes_other_objects(server, grafana, wanted):
     list(apply(plan(grafana, Wanted(Config(prefix="Second")))))
     assert len(server.dashboards) == 8
     assert set(server.folders) == {"driftwatch", "second"}
+
+
+@pytest.mark.parametrize("target", ["", "/grafana"])
+def test_an_address_that_only_redirects_is_said_and_nothing_seems_done(wanted, target):
+    """A POST that was redirected would arrive as a GET, whose success would be taken for the POST's."""
+    fake = FakeGrafana(prefix="/grafana")
+    asked = []
+
+    class Front(BaseHTTPRequestHandler):
+        def answer(self):
+            self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            asked.append(self.command)
+            self.send_response(301)
+            self.send_header("Location", f"{fake.url}{target}{self.path}")
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        do_GET = do_POST = do_PUT = do_DELETE = answer
+
+        def log_message(self, *args):
+            """Nothing."""
+
+    front = ThreadingHTTPServer(("127.0.0.1", 0), Front)
+    threading.Thread(target=lambda: front.serve_forever(0.01), daemon=True).start()
+    try:
+        with pytest.raises(GrafanaError, match=r"redirects GET to .*Give the address that Grafana itself has"):
+            plan(connect(f"http://127.0.0.1:{front.server_port}", token=fake.TOKEN), wanted)
+        with pytest.raises(GrafanaError, match="redirects POST"):
+            connect(f"http://127.0.0.1:{front.server_port}", token=fake.TOKEN).call("POST", "/annotations", {})
+        assert fake.requests == []
+        assert asked == ["GET", "POST"]
+    finally:
+        front.shutdown()
+        front.server_close()
+        fake.close()
+
+
+def test_the_token_is_in_no_log(server, grafana, wanted, caplog):
+    caplog.set_level(logging.DEBUG)
+    plan(grafana, wanted)
+    assert server.TOKEN not in caplog.text
+    assert "/api/" not in caplog.text
