@@ -1,52 +1,52 @@
-"""The page's files: a handful, read once at start and served from memory, so that no request names a file on disk."""
+"""The page at / and /runs/NAME, and the files that it is made of, which stand beside this module."""
 
-import hashlib
-from dataclasses import dataclass
-from importlib.resources import files
+import os
+from pathlib import Path
 
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
+from starlette.routing import BaseRoute, Mount, Route
+from starlette.staticfiles import StaticFiles
+from starlette.types import Scope
 
-FILES = {
-    "index.html": "text/html; charset=utf-8",
-    "app.js": "text/javascript; charset=utf-8",
-    "charts.js": "text/javascript; charset=utf-8",
-    "parts.js": "text/javascript; charset=utf-8",
-    "run.js": "text/javascript; charset=utf-8",
-    "style.css": "text/css; charset=utf-8",
-    "icon.svg": "image/svg+xml",
-    "vendor/uPlot.min.js": "text/javascript; charset=utf-8",
-    "vendor/uPlot.min.css": "text/css; charset=utf-8",
-    "vendor/uPlot.LICENSE.txt": "text/plain; charset=utf-8",
+STATIC = Path(__file__).parent / "static"
+# Said here and not guessed: Python asks the machine, some machines call scripts plain text, and a browser that must
+# not guess either (nosniff) then refuses them.
+KINDS = {
+    ".html": "text/html; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
+    ".css": "text/css; charset=utf-8",
+    ".svg": "image/svg+xml",
+    ".txt": "text/plain; charset=utf-8",
 }
 
 
-@dataclass(frozen=True, slots=True)
-class _Asset:
-    content: bytes
-    media_type: str
-    tag: str
+def page_routes() -> list[BaseRoute]:
+    """The page and its files."""
+    # Links are followed, since installers that link instead of copying make each file one; nobody else writes here.
+    static = _PageFiles(directory=STATIC, follow_symlink=True)
+
+    async def index(request: Request) -> Response:
+        return await static.get_response("index.html", request.scope)
+
+    return [Route("/", index), Route("/runs/{run}", index), Mount("/static", static)]
 
 
-def page_routes() -> list[Route]:
-    """The page at / and at /runs/NAME, and what it is made of."""
-    root = files("driftwatch.service") / "static"
-    assets = {name: _asset(root.joinpath(*name.split("/")).read_bytes(), kind) for name, kind in FILES.items()}
-    index = assets.pop("index.html")
-    routes = [Route(path, _serve(index)) for path in ("/", "/runs/{run}")]
-    return [*routes, *(Route(f"/static/{name}", _serve(asset)) for name, asset in assets.items())]
+class _PageFiles(StaticFiles):
+    """Files of the kinds that the page has; a browser asks for each again and is told in a word if it is the same."""
 
+    async def get_response(self, path: str, scope: Scope) -> Response:
+        """The file, or 304.
 
-def _asset(content: bytes, media_type: str) -> _Asset:
-    return _Asset(content, media_type, f'"{hashlib.sha256(content).hexdigest()[:16]}"')
-
-
-def _serve(asset: _Asset):  # type: ignore[no-untyped-def] # starlette's endpoint type is a union of callables
-    async def serve(request: Request) -> Response:
-        headers = {"ETag": asset.tag, "Cache-Control": "no-cache"}  # asked for again, and answered in a word
-        if request.headers.get("if-none-match") == asset.tag:
-            return Response(status_code=304, headers=headers)
-        return Response(asset.content, media_type=asset.media_type, headers=headers)
-
-    return serve
+        Raises:
+            HTTPException: 404 or 405.
+        """
+        kind = KINDS.get(os.path.splitext(path)[1])
+        if kind is None or "\0" in path:
+            raise HTTPException(status_code=404)
+        response = await super().get_response(path, scope)
+        response.headers["Cache-Control"] = "no-cache"
+        if response.status_code != 304:
+            response.headers["Content-Type"] = kind
+        return response

@@ -13,8 +13,10 @@ from support.synthetic_runs import cloned, synthetic_run
 
 from driftwatch.report.figures import CHANNELS
 from driftwatch.service.openapi import describe
-from driftwatch.service.page import FILES
+from driftwatch.service.page import KINDS, STATIC
 from driftwatch.store.run_store import RunStore
+
+FILES_OF_THE_PAGE = sorted(path.relative_to(STATIC).as_posix() for path in STATIC.rglob("*") if path.is_file())
 
 
 def test_the_list_shows_state_and_verdict_of_every_run(serve, root, finished):
@@ -61,7 +63,7 @@ def test_a_number_that_makes_no_sense_is_refused_with_a_sentence(serve, finished
 def test_no_name_reaches_outside_the_folder(serve, finished, name):
     (finished.folder.parent.parent / "secret.json").write_text("{}")
     client = serve(finished.folder.parent)
-    for path in (f"/api/v1/runs/{name}", f"/api/v1/runs/{name}/records", f"/static/{name}"):
+    for path in (f"/api/v1/runs/{name}", f"/api/v1/runs/{name}/records", f"/static/{name}", f"/static/{name}.js"):
         assert client.get(path).status_code in (400, 404)
 
 
@@ -79,7 +81,7 @@ def test_answers_are_what_openapi_says(serve, finished):
 def test_openapi_knows_every_route(serve, finished):
     served = {route.path for route in serve(finished.folder.parent).app.routes}
     described = set(describe()["paths"]) | {"/", "/runs/{run}", "/api/v1/openapi.json"}
-    assert {path for path in served if not path.startswith("/static/")} == described
+    assert {path for path in served if path != "/static"} == described
 
 
 def test_every_answer_carries_the_policy_and_no_cookie(serve, finished):
@@ -95,7 +97,7 @@ def test_every_answer_carries_the_policy_and_no_cookie(serve, finished):
 
 def test_the_page_needs_nothing_from_elsewhere(serve, finished):
     client = serve(finished.folder.parent)
-    for name in FILES:
+    for name in FILES_OF_THE_PAGE:
         if name.startswith("vendor/") or name == "icon.svg":  # the one names its own origin, the other its namespace
             continue
         text = client.get("/" if name == "index.html" else f"/static/{name}").text
@@ -107,8 +109,67 @@ def test_the_page_needs_nothing_from_elsewhere(serve, finished):
 
 def test_a_file_that_has_not_changed_is_not_sent_again(serve, finished):
     client = serve(finished.folder.parent)
-    tag = client.get("/static/app.js").headers["etag"]
-    assert client.get("/static/app.js", headers={"If-None-Match": tag}).status_code == 304
+    for path in ("/static/app.js", "/", "/runs/finished"):
+        first = client.get(path)
+        assert first.headers["cache-control"] == "no-cache", "asked for again, so that page and service fit together"
+        second = client.get(path, headers={"If-None-Match": first.headers["etag"]})
+        assert (second.status_code, second.content) == (304, b"")
+        assert second.headers["cache-control"] == "no-cache"
+        assert "script-src 'self'" in second.headers["content-security-policy"]
+        other = client.get(path, headers={"If-None-Match": '"another"'})
+        assert (other.status_code, other.content) == (200, first.content)
+
+
+def test_each_file_of_the_page_says_its_kind_whatever_the_machine_believes(serve, finished, monkeypatch):
+    """A browser that must not guess takes no script of another kind; some machines call scripts plain text."""
+    import mimetypes
+
+    monkeypatch.setattr(mimetypes, "guess_type", lambda *args, **options: ("text/plain", None))
+    client = serve(finished.folder.parent)
+    assert {"index.html", "app.js", "style.css", "icon.svg", "vendor/uPlot.min.js"} <= set(FILES_OF_THE_PAGE)
+    for name in FILES_OF_THE_PAGE:
+        reply = client.get(f"/static/{name}")
+        assert reply.status_code == 200
+        assert reply.headers["content-type"] == KINDS[f".{name.rpartition('.')[2]}"]
+        assert reply.content == STATIC.joinpath(name).read_bytes()
+        assert client.head(f"/static/{name}").headers["content-length"] == str(len(reply.content))
+    assert client.get("/").headers["content-type"] == "text/html; charset=utf-8"
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "../page.py",
+        "..%2fpage.py",
+        "%2e%2e/%2e%2e/secret.js",
+        "vendor/..%2f..%2f..%2f..%2fsecret.js",
+        "%2fetc%2fpasswd",
+        "/etc/hosts.js",
+        "C:%5csecret.js",
+        "vendor",
+        "vendor/",
+        "",
+        "app.js/",
+        "app.js%00.js",
+        "nothing.js",
+        "n" * 300 + ".js",
+    ],
+)
+def test_no_path_reaches_beyond_the_files_of_the_page(serve, finished, path):
+    client = serve(finished.folder.parent)
+    assert client.get(f"/static/{path}").status_code in (400, 404)
+    assert client.post("/static/app.js").status_code == 405
+
+
+def test_the_page_is_served_where_an_installer_links_its_files(serve, finished, tmp_path, monkeypatch):
+    linked = tmp_path / "linked"
+    for name in FILES_OF_THE_PAGE:
+        (linked / name).parent.mkdir(parents=True, exist_ok=True)
+        (linked / name).symlink_to(STATIC / name)
+    monkeypatch.setattr("driftwatch.service.page.STATIC", linked)
+    client = serve(finished.folder.parent)
+    assert "<!doctype html>" in client.get("/").text
+    assert client.get("/static/vendor/uPlot.min.js").status_code == 200
 
 
 def test_another_host_is_refused(serve, finished):
@@ -119,7 +180,15 @@ def test_another_host_is_refused(serve, finished):
 
 def test_beyond_loopback_everything_but_health_needs_the_token(serve, finished):
     client = serve(finished.folder.parent, token="long-enough-token", needs_token_to_read=True)
-    for path in ("/", "/api/v1/runs", "/metrics", "/api/v1/events"):
+    for path in (
+        "/",
+        "/runs/finished",
+        "/static/app.js",
+        "/static/no.js",
+        "/api/v1/runs",
+        "/metrics",
+        "/api/v1/events",
+    ):
         reply = client.get(path)
         assert reply.status_code == 401
         assert "Basic" in reply.headers["www-authenticate"]
