@@ -14,6 +14,7 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
+import msgspec
 from msgspec import Meta
 
 from driftwatch.documents.checking import checked
@@ -22,6 +23,7 @@ from driftwatch.http.client import NoReply, Reply, send, shown
 from driftwatch.http.patience import Pause
 from driftwatch.record.record import Record, RunInfo, to_json
 from driftwatch.store.run_store import RunStore
+from driftwatch.store.tail import Tail
 
 logger = logging.getLogger(__name__)
 
@@ -81,6 +83,7 @@ class ServiceExporter:
         self._sent: dict[str, int] = {}
         self._pause = Pause(clock)
         self._files_sent = False
+        self._told: set[Path] = set()  # files with a damaged line
         self._kept = 0
 
     def __getstate__(self) -> dict[str, Any]:
@@ -179,7 +182,12 @@ class ServiceExporter:
         files = [(part, self._store.folder / name) for part, name in PARTS.items()]
         # Records last: a look that readers of the service can see has everything that it refers to.
         for part, path in [*files[:-1], *(("replies", path) for path in replies), files[-1]]:
-            yield from _lines_from(part, path, self._sent.get(self._key(path), 0))
+            tail = Tail(path, offset=self._sent.get(self._key(path), 0), max_line=MAX_LINE)
+            for line, text in tail.values(_as_json):
+                yield _Line(part, path, line.end, text)
+            if tail.damaged and path not in self._told:
+                self._told.add(path)
+                logger.warning("%s: a line cannot be sent and is passed over (%s)", path, tail.problem)
 
     def _key(self, path: Path) -> str:
         assert self._store is not None
@@ -231,22 +239,9 @@ class ServiceExporter:
         self._store.write_json(self._progress_file.name, {shown(self._url): {**self._sent, "kept": self._kept}})
 
 
-def _lines_from(part: str, path: Path, offset: int) -> Iterator[_Line]:
-    """The whole lines of a file from an offset on."""
-    try:
-        file = path.open("rb")
-    except OSError:
-        return
-    with file:
-        if offset > file.seek(0, os.SEEK_END):
-            offset = 0  # another file than the one that was sent
-        file.seek(offset)
-        for line in file:
-            if not line.endswith(b"\n"):
-                return
-            offset += len(line)
-            if line.strip() and len(line) <= MAX_LINE:
-                yield _Line(part, path, offset, line.strip())
+def _as_json(line: bytes) -> bytes:
+    msgspec.json.decode(line)  # a line that is none would have the service refuse all that is sent with it
+    return line
 
 
 def _place(line: bytes, attempt: int, step: int) -> tuple[int, int]:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from driftwatch.errors import ConfigError
+from driftwatch.store.tail import Tail
 
 FOLDER = "DRIFTWATCH_RUN_NOTES"
 CONFIG = "DRIFTWATCH_CONFIG"
@@ -45,15 +46,11 @@ def leave(note: Note) -> None:
 def collect(folder: Path) -> list[Note]:
     """All notes, those of one process in their order."""
     files = sorted(folder.glob("*.jsonl"), key=lambda path: path.stat().st_mtime)
-    lines = [line for path in files for line in path.read_text(encoding="utf-8").splitlines()]
-    return [note for note in map(_read, lines) if note is not None]
+    return [note for path in files for _, note in Tail(path).values(_read)]
 
 
-def _read(line: str) -> Note | None:
-    try:
-        return Note(**json.loads(line))
-    except (ValueError, TypeError):  # torn: its process was killed while it wrote
-        return None
+def _read(line: bytes) -> Note:
+    return Note(**json.loads(line))
 
 
 def check(notes: list[Note], command: str) -> None:

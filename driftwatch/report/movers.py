@@ -19,6 +19,7 @@ from driftwatch.errors import DriftwatchError
 from driftwatch.record.record import RunInfo
 from driftwatch.stance import Stance
 from driftwatch.store.run_store import LookStances, RunStore
+from driftwatch.store.tail import last_lines
 from driftwatch.topics import load_pack
 
 logger = logging.getLogger(__name__)
@@ -143,7 +144,7 @@ def moved_most(store: RunStore, info: RunInfo, *, limit: int = 12) -> Movers:
 def last_look(store: RunStore) -> LookStances | None:
     """The items' stances of the latest look, read from the end of the file; `None` before one."""
     path = store.folder / "stances.jsonl"
-    looks = (_stances(line, path) for line in reversed(list(_last_lines(path))))
+    looks = (_stances(line, path) for line in reversed(last_lines(path, most=TAIL_BYTES)))
     return next((look for look in looks if look is not None), None)
 
 
@@ -225,27 +226,8 @@ def _reply(side: dict[str, Any]) -> str | None:
 def _reply_lines(folder: Path) -> Iterator[dict[str, Any]]:
     paths = sorted(folder.glob("*.jsonl"), key=lambda path: path.name)[-4:] if folder.is_dir() else []
     for path in paths:
-        for line in _last_lines(path):
+        for line in last_lines(path, most=TAIL_BYTES):
             with contextlib.suppress(msgspec.DecodeError, UnicodeDecodeError):
                 value = msgspec.json.decode(line)
                 if isinstance(value, dict):
                     yield value
-
-
-def _last_lines(path: Path) -> Iterator[bytes]:
-    """Whole lines from the end of a file, up to `TAIL_BYTES` of them but at least the last one."""
-    try:
-        with path.open("rb") as file:
-            size = file.seek(0, 2)
-            length = min(size, TAIL_BYTES)
-            while True:
-                file.seek(size - length)
-                data = file.read(length)
-                end = data.rfind(b"\n") + 1
-                begin = 0 if length == size else data.find(b"\n") + 1
-                if begin < end or length == size:
-                    break
-                length = min(size, length * 2)  # one line is longer than the tail
-    except OSError:
-        return
-    yield from data[begin:end].splitlines()

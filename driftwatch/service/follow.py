@@ -9,7 +9,7 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -19,10 +19,10 @@ from driftwatch.errors import StoreError
 from driftwatch.record.record import SCHEMA, Record, RunInfo, record_from_json
 from driftwatch.report.series import Series
 from driftwatch.store.run_store import STALE_SECONDS, Event, RunState, RunStore
+from driftwatch.store.tail import Tail
 
 logger = logging.getLogger(__name__)
 
-MAX_LINE = 64 << 20  # bytes; a look of a thousand topics is far below
 MAX_POINTS = 800  # looks of a curve; beyond, every second, third, … one is drawn
 
 
@@ -65,42 +65,12 @@ class _Head(msgspec.Struct):
     timestamp: float
 
 
-class _Tail:
-    """The lines appended to a file since the last call; begins anew when the file was replaced or cut."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.offset = 0
-        self._inode: int | None = None
-
-    def read(self, restarted: Callable[[], None]) -> Iterator[tuple[int, bytes]]:
-        """Offset and content of each whole new line; an unfinished last one is left for the next call."""
-        try:
-            status = os.stat(self.path, follow_symlinks=False)
-        except OSError:
-            status = None
-        if status is None or status.st_ino != self._inode or status.st_size < self.offset:
-            if self._inode is not None:
-                restarted()
-            self.offset, self._inode = 0, None if status is None else status.st_ino
-        if status is None or status.st_size == self.offset or self.path.is_symlink():
-            return
-        with self.path.open("rb") as file:
-            file.seek(self.offset)
-            while line := file.readline(MAX_LINE):
-                if not line.endswith(b"\n") and len(line) < MAX_LINE:
-                    return
-                begin, self.offset = self.offset, self.offset + len(line)
-                yield begin, line
-
-
 class FollowedRun:
     """What is known of one run, as of the last refresh.
 
     Attributes:
         name: The folder's name, by which the run is addressed.
         info: `None` while run.json cannot be read; `problem` then says why.
-        unreadable: Looks that could not be read.
         looks: All that could, in order of the file, superseded ones left out.
         last: The latest look.
         last_measured: The latest look that found anything.
@@ -111,7 +81,6 @@ class FollowedRun:
         self.name = folder.name
         self.store = RunStore(folder, clock=clock)
         self.info: RunInfo | None = None
-        self.unreadable = 0
         self.looks: list[LookRef] = []
         self.last: Record | None = None
         self.last_measured: Record | None = None
@@ -121,12 +90,13 @@ class FollowedRun:
         self.version = 0
         self.is_pushed = (folder / "pushed.json").is_file()
         self._all: list[LookRef] = []
-        self._records = _Tail(folder / "records.jsonl")
-        self._events = _Tail(folder / "events.jsonl")
+        # Whoever pushes a run could else have a link shown to him, and what it leads to.
+        self._records = Tail(folder / "records.jsonl", restarted=self._forget_looks, follow_links=False)
+        self._events = Tail(folder / "events.jsonl", restarted=self._forget_events, follow_links=False)
+        self._settled: tuple[int, int] | None = None  # looks and events, when last sorted out
         self._described: tuple[int, int] | None = None
         self._gone: str | None = None
         self._undescribed: str | None = None
-        self._unread: str | None = None
         self._clock = clock
         self._series: Series | None = None
         self._drawn: list[LookRef] = []
@@ -148,7 +118,12 @@ class FollowedRun:
     @property
     def problem(self) -> str | None:
         """The first thing that cannot be read; `None` where all can."""
-        return self._gone or self._undescribed or self._unread
+        return self._gone or self._undescribed or self._records.problem or self._events.problem
+
+    @property
+    def unreadable(self) -> int:
+        """Looks that could not be read."""
+        return self._records.damaged
 
     def records(self, refs: Sequence[LookRef]) -> list[Record]:
         """The records behind some looks, decoded now; those that have gone meanwhile are left out."""
@@ -203,17 +178,13 @@ class FollowedRun:
 
     def _refresh(self) -> None:
         self._read_info()
-        num_events = len(self.events)
-        for _, line in self._events.read(self.events.clear):
-            event = _event(line)
-            if event is None:
-                self._unread = self._unread or "events.jsonl holds a line that is no event"
-            else:
-                self.events.append(event)
-        fresh = list(self._fresh_looks())
-        self._all.extend(fresh)
-        if fresh or len(self.events) != num_events or len(self.looks) > len(self._all):
+        for _, event in self._events.values(_event):
+            self.events.append(event)
+        for line, head in self._records.values(_head):
+            self._all.append(LookRef(line.begin, len(line.text), head.attempt, head.look, head.step, head.timestamp))
+        if self._settled != (len(self._all), len(self.events)):
             self._settle()
+            self._settled = len(self._all), len(self.events)
         try:
             self.heartbeat = (self.store.folder / "heartbeat").stat().st_mtime
         except OSError:
@@ -235,18 +206,13 @@ class FollowedRun:
         except StoreError as err:
             self._undescribed = _first_sentence(err)
 
-    def _fresh_looks(self) -> Iterator[LookRef]:
-        for offset, line in self._records.read(self._restart):
-            head = _head(line)
-            if isinstance(head, str):
-                self.unreadable += 1
-                self._unread = self._unread or head
-            else:
-                yield LookRef(offset, len(line), head.attempt, head.look, head.step, head.timestamp)
-
-    def _restart(self) -> None:
+    def _forget_looks(self) -> None:
         self._all.clear()
-        self.unreadable, self._unread = 0, None
+        self._settled = None
+
+    def _forget_events(self) -> None:
+        self.events.clear()
+        self._settled = None
 
     def _settle(self) -> None:
         """Leave out what a resume has repeated, and decode the latest looks."""
@@ -270,22 +236,26 @@ class FollowedRun:
         return "running" if is_alive else "crashed"
 
 
-def _head(line: bytes) -> _Head | str:
-    """The numbers of a look, or why it cannot be read."""
+def _head(line: bytes) -> _Head:
+    """The numbers of a look.
+
+    Raises:
+        StoreError: It cannot be read, and why.
+    """
     try:
         head = msgspec.json.decode(line, type=_Head)
-    except (msgspec.DecodeError, msgspec.ValidationError, UnicodeDecodeError) as err:
-        return f"records.jsonl holds a line that is no record ({err})"
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as err:
+        raise StoreError(f"records.jsonl holds a line that is no record ({err})") from err
     if not 1 <= head.schema <= SCHEMA:
-        return f"look {head.look} has schema {head.schema}; this driftwatch reads 1 to {SCHEMA}: upgrade it"
+        raise StoreError(f"look {head.look} has schema {head.schema}; this driftwatch reads 1 to {SCHEMA}: upgrade it")
     return head
 
 
-def _event(line: bytes) -> Event | None:
+def _event(line: bytes) -> Event:
     try:
         return msgspec.json.decode(line, type=Event)
-    except (msgspec.DecodeError, msgspec.ValidationError, UnicodeDecodeError):
-        return None
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as err:
+        raise StoreError("events.jsonl holds a line that is no event") from err
 
 
 def _decoded(line: bytes) -> Record | None:

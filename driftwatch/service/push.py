@@ -217,10 +217,9 @@ class Inbox:
         """Digests of the lines that a file holds; read once, kept from then on."""
         key = f"{store.folder.name}/{file}"
         if key not in self._known:
-            lines = [line.rstrip(b"\n") for line in store.lines(file)]
-            self._known[key] = {_digest(line) for line in lines}
+            self._known[key] = {_digest(line) for line in store.lines(file)}
             if file == FILES["records"]:
-                kept = (record_from_json(line) for line in lines)
+                kept = store.values(file, record_from_json)
                 self._looks[store.folder.name] = {(record.attempt, record.look) for record in kept}
         return self._known[key]
 

@@ -34,10 +34,11 @@ import msgspec
 
 from driftwatch.drift.calibration import Calibration, LabelFit
 from driftwatch.drift.validity import Tally, Validity
-from driftwatch.errors import NewerSchemaError, StoreError
+from driftwatch.errors import StoreError
 from driftwatch.record.record import BaselineName, Record, RunInfo, record_from_json, run_info_from_json, to_json
 from driftwatch.stance import Stance
 from driftwatch.store import writer
+from driftwatch.store.tail import Tail, end_of_lines
 from driftwatch.topics.topic import TopicPack
 
 logger = logging.getLogger(__name__)
@@ -320,43 +321,38 @@ class RunStore:
         Raises:
             StoreError: A newer driftwatch wrote it.
         """
-        damaged = 0
-        for line in self.lines(name):
-            try:
-                found = decode(line.lstrip(b"\0"))
-            except (msgspec.DecodeError, msgspec.ValidationError, StoreError, UnicodeDecodeError) as err:
-                if isinstance(err, NewerSchemaError):
-                    raise
-                damaged += 1
-                if damaged > self.damaged.get(name, 0):
-                    logger.warning("%s: a line cannot be read and is passed over (%s)", self.folder / name, err)
-                continue
-            yield found
-        self.damaged[name] = damaged
+        tail = Tail(self.folder / name)
+        for _, value in tail.values(decode):
+            yield value
+        self._report(tail)
+        if tail.damaged > self.damaged.get(name, 0):
+            logger.warning(
+                "%s: what cannot be read is passed over: %d of its lines, the first for this: %s",
+                tail.path,
+                tail.damaged,
+                tail.problem,
+            )
+        self.damaged[name] = tail.damaged
 
     def lines(self, name: str) -> Iterator[bytes]:
-        """The whole lines of a file of the run; a torn last one is dropped and reported."""
-        path = self.folder / name
-        if not path.is_file():
-            return
-        with path.open("rb") as file:
-            for line in file:
-                if not line.endswith(b"\n"):
-                    logger.warning("%s ends in a torn line of %d bytes, which was dropped", path, len(line))
-                    return
-                if line.strip():
-                    yield line
+        """The whole lines of a file of the run, without their ends; a torn last one is dropped and reported."""
+        tail = Tail(self.folder / name)
+        for line in tail.lines():
+            yield line.text
+        self._report(tail)
+
+    def _report(self, tail: Tail) -> None:
+        if tail.unfinished:
+            logger.warning("%s ends in a torn line of %d bytes, which was dropped", tail.path, tail.unfinished)
 
 
 def _cut_torn_line(path: Path) -> None:
     """Remove what a killed writer left after the last line end, so that the next line stands on its own."""
-    if not path.is_file() or path.stat().st_size == 0:
+    if not path.is_file():
         return
     with path.open("r+b") as file:
+        kept = end_of_lines(file)
         size = file.seek(0, os.SEEK_END)
-        tail = min(size, 1 << 24)
-        file.seek(size - tail)
-        kept = size - tail + file.read().rfind(b"\n") + 1
         if kept < size:
             logger.warning("%s ended in a torn line of %d bytes, which was cut", path, size - kept)
             file.truncate(kept)

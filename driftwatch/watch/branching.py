@@ -176,7 +176,7 @@ def _copy(parent: RunStore, store: RunStore, looks: list[Record]) -> None:
         if path.is_file():
             shutil.copyfile(path, store.folder / path.name)
     for line in parent.lines(BASELINE_REPLIES):
-        store.append_line(BASELINE_REPLIES, msgspec.Raw(line.strip()))
+        store.append_line(BASELINE_REPLIES, msgspec.Raw(line))
     kept = {(record.look, record.attempt) for record in looks}
     for found in parent.look_stances():
         if (found.look, found.attempt) in kept:
