@@ -25,7 +25,7 @@ KINDS = {
 def page_routes() -> list[BaseRoute]:
     """The page and its files."""
     # Links are followed, since installers that link instead of copying make each file one; nobody else writes here.
-    static = _PageFiles(directory=STATIC, follow_symlink=True)
+    static = _PageFiles(directory=os.path.realpath(STATIC), follow_symlink=True)
 
     async def index(request: Request) -> Response:
         return await static.get_response("index.html", request.scope)
