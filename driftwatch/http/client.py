@@ -259,7 +259,11 @@ def _proxy(url: str) -> str | None:
     found = getproxies().get(parts.scheme)
     if not found or _is_loopback(host) or proxy_bypass(parts.netloc.rpartition("@")[2]):
         return None
-    return found if "://" in found else f"http://{found}"
+    proxy = found if "://" in found else f"http://{found}"
+    kind = proxy.partition("://")[0].lower()
+    if kind not in ("http", "https", "socks5", "socks5h"):
+        raise NoReply(f"the environment names a proxy of a kind that cannot be used ({kind[:20]}://…)")
+    return proxy
 
 
 def _is_loopback(host: str) -> bool:
@@ -282,10 +286,12 @@ def _reason(err: Exception) -> str:
         return "what came is not HTTP, or it broke off"
     if isinstance(err, httpx.LocalProtocolError | UnicodeError):
         return "a header has a character that HTTP does not allow, such as a line end"
-    if isinstance(err, httpx.InvalidURL | httpx.UnsupportedProtocol):
+    if isinstance(err, httpx.InvalidURL | httpx.UnsupportedProtocol | ValueError):
         return "the address is not one of HTTP"
-    if isinstance(err, httpx.ProxyError | ImportError):
-        return "the proxy that the environment names cannot be used"
+    if isinstance(err, httpx.ProxyError):
+        return "the proxy that the environment names refuses"
+    if isinstance(err, ImportError):
+        return "the environment names a SOCKS proxy, which needs another package: pip install 'httpx[socks]'"
     return type(err).__name__
 
 

@@ -11,7 +11,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from support.builders import record, run_info
 
-from driftwatch.errors import ConfigError
+from driftwatch.errors import ConfigError, ExportError
 from driftwatch.exporters.exporter import Exporter
 from driftwatch.exporters.prometheus import PrometheusExporter
 from driftwatch.record.metrics import CATALOGUE, RUN_STATES
@@ -195,6 +195,43 @@ def test_a_push_goes_to_the_run_s_own_group(store):
         server.server_close()
     assert [path for path, _ in seen] == ["/metrics/job/driftwatch/run/r1"] * 2
     assert 'driftwatch_run_state{run="r1",state="finished"} 1.0' in seen[-1][1]
+
+
+@pytest.mark.parametrize(("status", "said"), [(400, "refused a push \\(400\\): inconsistent"), (302, "\\(302\\)")])
+def test_a_gateway_that_refuses_is_said_without_its_password_and_no_redirect_is_followed(store, status, said):
+    seen = []
+
+    class Gateway(BaseHTTPRequestHandler):
+        def do_POST(self):
+            seen.append(self.headers["Authorization"])
+            self.rfile.read(int(self.headers["Content-Length"]))
+            self.send_response(status)
+            self.send_header("Location", "/elsewhere")
+            self.end_headers()
+            self.wfile.write(b"inconsistent")
+
+        def do_GET(self):
+            seen.append("followed")
+
+        def log_message(self, *args):
+            pass
+
+    server = HTTPServer(("127.0.0.1", 0), Gateway)
+    Thread(target=server.serve_forever, daemon=True).start()
+    place = f"127.0.0.1:{server.server_port}"
+    try:
+        exporter = PrometheusExporter(port=None, pushgateway=f"http://ada:hunter2@{place}/")
+        exporter.open(run_info(), store)
+        with pytest.raises(ExportError, match=said) as caught:
+            exporter.export(record(look=1, step=4))
+    finally:
+        server.shutdown()
+        server.server_close()
+    assert seen == ["Basic YWRhOmh1bnRlcjI="]
+    assert str(caught.value).startswith(f"the Pushgateway at http://{place} refused")
+    assert "hunter2" not in str(caught.value)
+    with pytest.raises(ExportError, match="could not be reached \\(Connection refused\\)"):
+        exporter.export(record(look=2, step=8))
 
 
 def test_every_metric_of_the_catalogue_has_a_name_of_its_own_and_a_help():

@@ -424,3 +424,17 @@ def test_an_address_that_cannot_be_a_hook_is_refused_and_not_repeated(url, monke
     with pytest.raises(ConfigError, match="Set DRIFTWATCH_WEBHOOK") as caught:
         WebhookExporter()
     assert "SECRET" not in str(caught.value)
+
+
+def test_a_hook_that_says_when_to_come_again_is_left_alone_until_then(hook, exporter):
+    server, clock = hook((429, {"Retry-After": "60"}, b""), TAKEN), Clock()
+    posting = exporter(server, clock=clock)
+    with pytest.raises(ExportError, match="HTTP 429"):
+        posting.export(alerted())
+    for seconds in (6, 53):
+        clock.now += seconds
+        posting.beat(0.0)
+    assert len(server.requests) == 1
+    clock.now += 2
+    posting.beat(0.0)
+    assert len(server.requests) == 2

@@ -232,11 +232,9 @@ def test_a_token_that_no_header_can_hold_is_refused_without_being_quoted(peer, t
     assert b"X-Other" not in b"".join(there.seen)
 
 
-@pytest.mark.parametrize(
-    "url", ["", "host", "ftp://host/", "http://", "http://[::1", "http://host:99999/", "http://\n"]
-)
+@pytest.mark.parametrize("url", ["", "host", "ftp://host/", "http://", "http://[::1", "http://\n"])
 def test_an_address_that_is_none_is_no_reply(url):
-    with pytest.raises(NoReply):
+    with pytest.raises(NoReply, match=r"^the address is not one of HTTP$"):
         send("GET", url, timeout=20)
 
 
@@ -294,9 +292,19 @@ def test_loopback_needs_no_proxy_and_one_for_another_scheme_disturbs_nobody(peer
 
 def test_a_proxy_that_cannot_be_used_is_said_without_its_password(monkeypatch, no_proxies):
     monkeypatch.setenv("http_proxy", f"socks9://ada:{SECRET}@127.0.0.1:1")
-    with pytest.raises(NoReply) as caught:
+    with pytest.raises(NoReply, match=r"a proxy of a kind that cannot be used \(socks9") as caught:
         send("GET", "http://driftwatch.invalid/", timeout=20)
     assert SECRET not in str(caught.value)
+
+
+def test_a_proxy_that_refuses_is_said(peer, monkeypatch, no_proxies):
+    there = peer(b"HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n")
+    monkeypatch.setenv("https_proxy", f"http://ada:{SECRET}@127.0.0.1:{there.port}")
+    with pytest.raises(NoReply, match=r"^the proxy that the environment names refuses$"):
+        send("GET", f"https://driftwatch.invalid/{SECRET}", timeout=20)
+    assert there.seen[0].startswith(b"CONNECT driftwatch.invalid:443 HTTP/1.1\r\n")
+    assert b"Proxy-Authorization: Basic" in there.seen[0]
+    assert SECRET.encode() not in there.seen[0]
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """Pushes: kept once, refused with a reason, never the end of the service; and the exporter that sends them."""
 
+import contextlib
 import json
 import threading
 
@@ -355,3 +356,62 @@ def test_two_trainers_pushing_at_once_do_not_mix(root):
         thread.join()
     for run in ("a", "b"):
         assert [found.look for found in RunStore(root / run).records()] == list(range(15))
+
+
+def test_a_damaged_line_of_a_run_does_not_spoil_the_push_that_it_is_in(link, trainer, root, caplog):
+    exporter = opened(trainer)
+    looked(trainer, exporter, 0)
+    with (trainer.folder / "records.jsonl").open("ab") as file:
+        file.write(b'{"run":"r1","loo{"run":\n' + b"\0" * 300 + b"\n")
+    for look in (1, 2):
+        looked(trainer, exporter, look)
+    assert [found.look for found in RunStore(root / "r1").records()] == [0, 1, 2]
+    assert caplog.text.count("a line cannot be sent and is passed over") == 1
+
+
+def test_a_damaged_line_of_a_kept_run_does_not_keep_its_next_looks_out(link, trainer, root, client):
+    looked(trainer, opened(trainer), 0)
+    with (root / "r1" / "records.jsonl").open("ab") as file:
+        file.write(b"{]\n")
+    inbox = Inbox(root)
+    push = msgspec.json.decode(b'{"records":[' + to_json(record(1, 4)) + b"]}", type=Push)
+    assert inbox.keep("r1", push).records == 2
+
+
+def test_a_password_in_the_address_is_in_no_error_and_no_file(link, trainer, caplog):
+    exporter = ServiceExporter("http://ada:hunter2hunter2@service:9465/", token=TOKEN, clock=Clock())
+    exporter.open(trainer.info(), trainer)
+    looked(trainer, exporter, 0)
+    link.is_up = False
+    with pytest.raises(ExportError, match=r"the service at http://service:9465 could not be reached") as caught:
+        looked(trainer, exporter, 1)
+    kept = b"".join(path.read_bytes() for path in trainer.folder.rglob("*") if path.is_file())
+    assert "hunter2" not in str(caught.value) + caplog.text + kept.decode()
+    with pytest.raises(ConfigError, match="set DRIFTWATCH_TOKEN") as refused:
+        ServiceExporter("http://ada:hunter2hunter2@service:9465/")
+    assert "hunter2" not in str(refused.value)
+
+
+def test_a_service_that_says_when_to_come_again_is_left_alone_until_then(trainer, monkeypatch):
+    asked, clock = [], Clock()
+
+    def busy(*args, **options):
+        asked.append(clock.now)
+        return Reply(503, {"Retry-After": "60"}, b"")
+
+    monkeypatch.setattr("driftwatch.exporters.service.send", busy)
+    exporter = opened(trainer, clock)
+    for now in (0.0, 10.0, 59.0, 60.0):
+        clock.now = now
+        with contextlib.suppress(ExportError):
+            exporter.beat(0.0)
+    assert asked == [0.0, 60.0]
+
+
+def test_an_answer_that_is_no_json_is_no_receipt(trainer, monkeypatch):
+    """As a proxy's login page would be: nothing counts as sent."""
+    monkeypatch.setattr("driftwatch.exporters.service.send", lambda *args, **options: Reply(200, {}, b"<html>"))
+    exporter = opened(trainer)
+    with pytest.raises(ExportError, match="something that is not JSON"):
+        looked(trainer, exporter, 0)
+    assert not (trainer.folder / "service-progress.json").exists()
