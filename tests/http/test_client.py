@@ -9,7 +9,7 @@ import threading
 import time
 
 import pytest
-from servers import free_port
+from support.servers import free_port
 
 from driftwatch.http.client import NoReply, Reply, send, shown
 
