@@ -10,7 +10,8 @@ from typing import Any
 from driftwatch.config.resolved import Setting
 from driftwatch.doctor.finding import Finding
 from driftwatch.errors import DriftwatchError
-from driftwatch.http.client import NoReply, send, shown
+from driftwatch.http.client import send, shown
+from driftwatch.http.reply import NoReply
 from driftwatch.service.live import TOKEN, listening
 from driftwatch.service.security import is_loopback
 

@@ -284,7 +284,8 @@ def _pushed(
     url: str, method: str, timeout: float | None, headers: Sequence[tuple[str, str]], data: bytes
 ) -> Callable[[], None]:
     """How prometheus_client sends a push: by our own client, so that its limits hold and no password is told."""
-    from driftwatch.http.client import NoReply, send, shown  # most runs push nothing, and httpx takes a while to load
+    from driftwatch.http.client import send, shown  # most runs push nothing, and httpx takes a while to load
+    from driftwatch.http.reply import NoReply
 
     def push() -> None:
         who = f"the Pushgateway at {shown(url.split('/metrics/')[0])}"

@@ -19,8 +19,9 @@ from msgspec import Meta
 
 from driftwatch.documents.checking import checked
 from driftwatch.errors import ConfigError, ExportError
-from driftwatch.http.client import NoReply, Reply, send, shown
+from driftwatch.http.client import send, shown
 from driftwatch.http.patience import Pause
+from driftwatch.http.reply import NoReply, Reply
 from driftwatch.record.record import Record, RunInfo, to_json
 from driftwatch.store.run_store import RunStore
 from driftwatch.store.tail import Tail

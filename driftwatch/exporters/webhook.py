@@ -22,8 +22,9 @@ from msgspec import Meta
 
 from driftwatch.documents.checking import checked
 from driftwatch.errors import ConfigError, ExportError
-from driftwatch.http.client import NoReply, send
+from driftwatch.http.client import send
 from driftwatch.http.patience import TRANSIENT, Pause
+from driftwatch.http.reply import NoReply
 from driftwatch.record.record import Alert, Record, RunInfo, to_json
 from driftwatch.store.run_store import RunStore
 

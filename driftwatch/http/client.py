@@ -12,75 +12,21 @@ What every caller relies on, whichever server it talks to:
 """
 
 import contextlib
-import functools
-import json
 import logging
 import queue
 import socket
-import ssl
 import threading
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timezone
-from email.utils import parsedate_to_datetime
-from ipaddress import ip_address
 from typing import Any
-from urllib.parse import urlsplit
-from urllib.request import getproxies, proxy_bypass
 
 import httpx
 
+from driftwatch.http.network import certificates, proxy_of
+from driftwatch.http.reply import NoReply, Reply
+
 MAX_BYTES = 1 << 20  # of an answer; ours have a few thousand
-
-
-class NoReply(Exception):
-    """There was no reply in time, or none that is HTTP. Its text is the reason, and names no address."""
-
-
-@dataclass(frozen=True, slots=True)
-class Reply:
-    """What a server answered.
-
-    Attributes:
-        status: HTTP status; one of 300 to 399 is a redirect that was not followed.
-        headers: By name, in any case.
-        body: Of a success the whole; of anything else as much as came.
-    """
-
-    status: int
-    headers: Mapping[str, str] = field(default_factory=dict)
-    body: bytes = b""
-
-    @property
-    def is_success(self) -> bool:
-        """Whether the status is one of 200 to 299."""
-        return 200 <= self.status < 300
-
-    @property
-    def retry_after(self) -> float | None:
-        """Seconds after which the server wants to be asked again; `None` where it does not say."""
-        said = self.headers.get("Retry-After", "").strip()
-        if said.isdecimal() and said.isascii():
-            return float(said[:9])
-        try:
-            when = parsedate_to_datetime(said)
-        except (ValueError, TypeError, IndexError):
-            return None
-        if when.tzinfo is None:
-            when = when.replace(tzinfo=timezone.utc)
-        return max(0.0, (when - datetime.now(timezone.utc)).total_seconds())
-
-    def json(self) -> Any:
-        """The body as JSON.
-
-        Raises:
-            ValueError: It is none.
-        """
-        try:
-            return json.loads(self.body)
-        except RecursionError as err:
-            raise ValueError("the answer is nested too deeply") from err
 
 
 def send(
@@ -182,8 +128,8 @@ class _Exchange:
         with (
             # Of the environment only the proxies are taken, and those below: a .netrc holds passwords for others.
             httpx.Client(
-                verify=_certificates(self.verify),
-                proxy=_proxy(self.url),
+                verify=certificates(self.verify),
+                proxy=proxy_of(self.url),
                 trust_env=False,
                 follow_redirects=False,
                 timeout=max(0.001, self.timeout),
@@ -238,39 +184,6 @@ class _Exchange:
 
 def _as_it_is(request: httpx.Request) -> httpx.Request:
     return request
-
-
-@functools.cache
-def _certificates(verify: bool | str) -> ssl.SSLContext:
-    """What certificates are checked by; made once, since the system's store takes a while to be read."""
-    if isinstance(verify, str):
-        return ssl.create_default_context(cafile=verify)
-    context = ssl.create_default_context()
-    if not verify:
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-    return context
-
-
-def _proxy(url: str) -> str | None:
-    """The proxy that the environment names for an address, as Python's own library reads it; `None` for none."""
-    parts = urlsplit(url)
-    host = parts.hostname or ""
-    found = getproxies().get(parts.scheme)
-    if not found or _is_loopback(host) or proxy_bypass(parts.netloc.rpartition("@")[2]):
-        return None
-    proxy = found if "://" in found else f"http://{found}"
-    kind = proxy.partition("://")[0].lower()
-    if kind not in ("http", "https", "socks5", "socks5h"):
-        raise NoReply(f"the environment names a proxy of a kind that cannot be used ({kind[:20]}://…)")
-    return proxy
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def _reason(err: Exception) -> str:

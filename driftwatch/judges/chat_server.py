@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from driftwatch.errors import JudgeError
-from driftwatch.http.client import NoReply, Reply, send, shown
+from driftwatch.http.client import send, shown
 from driftwatch.http.patience import TRANSIENT, TryAgain, retried
+from driftwatch.http.reply import NoReply, Reply
 
 _RETRIED = TRANSIENT | {409}  # some servers answer so while they load a model
 # What a server says of one request and not of itself: its content, its length, its form.

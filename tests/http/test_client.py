@@ -11,7 +11,8 @@ import time
 import pytest
 from support.servers import free_port
 
-from driftwatch.http.client import NoReply, Reply, send, shown
+from driftwatch.http.client import send, shown
+from driftwatch.http.reply import NoReply, Reply
 
 SECRET = "hunter2hunter2"
 WELL = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
@@ -418,11 +419,11 @@ def test_the_time_limit_holds_over_tls_too(secure):
 
 
 def test_authorities_are_those_of_the_system_which_the_environment_may_name(secure, certificate, monkeypatch):
-    from driftwatch.http.client import _certificates
+    from driftwatch.http.network import certificates
 
     monkeypatch.setenv("SSL_CERT_FILE", str(certificate[0]))
-    _certificates.cache_clear()
+    certificates.cache_clear()
     try:
         assert send("GET", secure, timeout=20).status == 200
     finally:
-        _certificates.cache_clear()
+        certificates.cache_clear()

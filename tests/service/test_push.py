@@ -15,7 +15,7 @@ from support.synthetic_runs import synthetic_run
 from driftwatch.errors import ConfigError, ExportError
 from driftwatch.exporters.exporter import Exporter
 from driftwatch.exporters.service import ServiceExporter
-from driftwatch.http.client import NoReply, Reply
+from driftwatch.http.reply import NoReply, Reply
 from driftwatch.record.record import to_json
 from driftwatch.service.app import create_app
 from driftwatch.service.library import Library

@@ -10,7 +10,8 @@ from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
-from driftwatch.http.client import NoReply, Reply, send
+from driftwatch.http.client import send
+from driftwatch.http.reply import NoReply, Reply
 from driftwatch.monitoring.grafana.error import GrafanaError
 
 MAX_BYTES = 64 << 20  # of an answer: a folder of large dashboards

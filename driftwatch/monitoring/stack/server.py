@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from driftwatch.errors import ConfigError
-from driftwatch.http.client import NoReply, send
+from driftwatch.http.client import send
+from driftwatch.http.reply import NoReply
 
 READY_SECONDS = 30.0
 STOP_SECONDS = 10.0

@@ -11,7 +11,8 @@ from typing import Any
 import msgspec
 
 from driftwatch.errors import ConfigError, StoreError
-from driftwatch.http.client import NoReply, send
+from driftwatch.http.client import send
+from driftwatch.http.reply import NoReply
 from driftwatch.monitoring.config import Config
 from driftwatch.monitoring.stack import compose
 from driftwatch.monitoring.stack.server import Server, free_port, started, stop, wait_ready

@@ -1,0 +1,57 @@
+"""Reply: what a server answered; NoReply: that none did."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+
+class NoReply(Exception):
+    """There was no reply in time, or none that is HTTP. Its text is the reason, and names no address."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What a server answered.
+
+    Attributes:
+        status: HTTP status; one of 300 to 399 is a redirect that was not followed.
+        headers: By name, in any case.
+        body: Of a success the whole; of anything else as much as came.
+    """
+
+    status: int
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: bytes = b""
+
+    @property
+    def is_success(self) -> bool:
+        """Whether the status is one of 200 to 299."""
+        return 200 <= self.status < 300
+
+    @property
+    def retry_after(self) -> float | None:
+        """Seconds after which the server wants to be asked again; `None` where it does not say."""
+        said = self.headers.get("Retry-After", "").strip()
+        if said.isdecimal() and said.isascii():
+            return float(said[:9])
+        try:
+            when = parsedate_to_datetime(said)
+        except (ValueError, TypeError, IndexError):
+            return None
+        if when.tzinfo is None:
+            when = when.replace(tzinfo=timezone.utc)
+        return max(0.0, (when - datetime.now(timezone.utc)).total_seconds())
+
+    def json(self) -> Any:
+        """The body as JSON.
+
+        Raises:
+            ValueError: It is none.
+        """
+        try:
+            return json.loads(self.body)
+        except RecursionError as err:
+            raise ValueError("the answer is nested too deeply") from err
