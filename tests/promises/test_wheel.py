@@ -109,12 +109,14 @@ def test_a_recorded_run_is_served(installed, runs, tmp_path):
         for line in process.stdout:
             if str(port) in line:
                 break
-        page, api, _ = (
+        page, script, api, _ = (
             urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=60).read().decode()
-            for path in ("/", "/api/v1/runs", "/metrics")  # the last one has no figure of a run that ended long ago
+            for path in ("/", "/static/vendor/uPlot.min.js", "/api/v1/runs", "/metrics")
+            # the last one has no figure of a run that ended long ago
         )
     finally:
         process.terminate()
         process.communicate(timeout=30)
     assert "<html" in page
+    assert "uPlot" in script
     assert [one["run"] for one in json.loads(api)["runs"]] == ["recorded"]
