@@ -64,6 +64,8 @@ from driftwatch.watch.settings import RUNS_FOLDER, RunSettings
 
 logger = logging.getLogger(__name__)
 
+START = "start"  # the first thing that all ranks do together
+
 
 class DriftCallback(TrainerCallback, ExportableState):  # type: ignore[misc] # transformers publishes no types
     """Tells which values move while a model is trained, without changing the training.
@@ -166,6 +168,7 @@ class DriftCallback(TrainerCallback, ExportableState):  # type: ignore[misc] # t
         self._seen_step = -1
         self._said: set[str] = set()
         self._late = LateStart()
+        self._added: tuple[str, ...] = ()  # for the reader of a run that was added to a training
         self._is_off = False
         self._resumed: Checkpoint | None = None  # where this training goes on from in a run
         self._schedule = schedule or Schedule()
@@ -218,15 +221,13 @@ class DriftCallback(TrainerCallback, ExportableState):  # type: ignore[misc] # t
         self._goes_on = self._running and bool(args.auto_find_batch_size) and smaller
         self._asked_to_stop = None
         self._be_known(state)
-        self._late, self._running = LateStart(), False
+        self._late, self._added, self._running = LateStart(), (), False
         if not (self._is_named or self._goes_on):
             self.monitor.run = None  # an earlier training's
         if num_ranks() == 1 and looks_are_off():
             return
         try:
-            self._output = absolute(args.output_dir)
-            self._meet(state)
-            self._begin(args, state, **kwargs)
+            self._begin_together(args, state, kwargs, self._checkpoint)
         except SETTINGS:
             raise
         except Exception as err:
@@ -249,7 +250,7 @@ class DriftCallback(TrainerCallback, ExportableState):  # type: ignore[misc] # t
         """Begin with a training that was under way when this callback was added to it."""
         self._be_known(state)
         self._asked_to_stop, self._goes_on = None, False
-        self._late, self._running = LateStart(), False
+        self._late, self._running, self._seen_step = LateStart(), False, state.global_step
         if not self._is_named:
             self.monitor.run = None  # an earlier training's
         if kwargs.get("model") is None or (num_ranks() == 1 and looks_are_off()):
@@ -259,38 +260,52 @@ class DriftCallback(TrainerCallback, ExportableState):  # type: ignore[misc] # t
             '"start" is that step',
             state.global_step,
         )
-        note = f"added to the training at step {state.global_step}; what moved before is not seen"
+        self._added = (f"added to the training at step {state.global_step}; what moved before is not seen",)
         try:
-            self._output = absolute(args.output_dir)
-            self._meet(state)
-            self._resumed = None
-            self._begin(args, state, added=(note,), **kwargs)
+            self._begin_together(args, state, kwargs, lambda _: None)
         except Exception as err:  # noqa: BLE001 - training is under way: nothing of ours ends it any more
             self._put_off(state.global_step, err)
 
-    def _meet(self, state: TrainerState) -> None:
-        """Find the other ranks, and the run that goes on; what ranks may see differently, rank 0 decides."""
-        self.monitor.meet()
-        with self.monitor.part("start"):
-            self._is_off, self._resumed = on_first(
-                lambda: (looks_are_off(), self._checkpoint(state)), "beginning to watch"
-            )
+    def _begin_together(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        kwargs: dict[str, Any],
+        find: Callable[[TrainerState], Checkpoint | None] | None = None,
+    ) -> None:
+        """Find the other ranks, and begin with them; what ranks may see differently, rank 0 decides.
 
-    def _begin(self, args: TrainingArguments, state: TrainerState, added: Sequence[str] = (), **kwargs: Any) -> None:
+        Args:
+            args: Of the training.
+            state: Of the training.
+            kwargs: What the Trainer gives its callbacks.
+            find: Where a run stands that goes on; `None` where that was found by an earlier try.
+        """
+        self.monitor.meet()
+        with self.monitor.part(START):
+            self._output = absolute(args.output_dir)
+            if find is not None:
+                self._is_off, self._resumed = on_first(lambda: (looks_are_off(), find(state)), "beginning to watch")
+            if not self._is_off:
+                self._begin(args, state, **kwargs)
+
+    def _begin(self, args: TrainingArguments, state: TrainerState, **kwargs: Any) -> None:
         """Begin the run at this step, the first of training or, after a first observation that failed, a later one."""
-        if self._is_off:
-            return
-        monitor, model, trainer = self.monitor, policy_of(kwargs["model"]), trainer_of(args)
+        monitor, model = self.monitor, policy_of(kwargs["model"])
         tokenizer = tokenizer_of(kwargs.get("processing_class"), kwargs.get("train_dataloader"))
-        with monitor.part("settings"):
-            everywhere(lambda: self._check(model, tokenizer, trainer, kwargs.get("optimizer")), "checking the settings")
-            engine = self._engine(args)
-        if not self._own_output_dir:
-            monitor.output_dir = home_of_runs(args.output_dir, is_first=rank() == 0)
-        if monitor.run is None and args.run_name and args.run_name != args.output_dir:
-            monitor.run = run_name(args.run_name)
-        self._output = absolute(args.output_dir)
-        monitor.attach(args, state)
+
+        def settle() -> tuple[TrainerSupport | None, Engine | Absent | None, tuple[str, ...]]:
+            trainer = trainer_of(args)
+            self._check(model, tokenizer, trainer, kwargs.get("optimizer"))
+            if not self._own_output_dir:
+                monitor.output_dir = home_of_runs(args.output_dir, is_first=rank() == 0)
+            if monitor.run is None and args.run_name and args.run_name != args.output_dir:
+                monitor.run = run_name(args.run_name)
+            monitor.attach(args, state)
+            notes = (*self._late.note(state.global_step), *self._added, *self._told_origin(model))
+            return trainer, self._engine(args), notes
+
+        trainer, engine, notes = everywhere(settle, "checking the settings")
         monitor.begin(
             model,
             tokenizer,
@@ -301,10 +316,15 @@ class DriftCallback(TrainerCallback, ExportableState):  # type: ignore[misc] # t
             engine=engine,
             resume=self._resumed,
             loop=training_loop(),
-            notes=(*self._late.note(state.global_step), *added, *self._told_origin(model)),
+            notes=notes,
         )
-        monitor.end_with(model)
+        # The run has begun, on all ranks; what one of them still fails in is no reason to begin anew there.
         self._running, self._seen_step, self._ended_at = True, state.global_step, -1
+        self._guarded(state.global_step, lambda: self._be_kept(state, model))
+
+    def _be_kept(self, state: TrainerState, model: Any) -> None:
+        """See to the end of a run that has begun, and to its place in checkpoints."""
+        self.monitor.end_with(model)
         self._weights.asked(model, state.global_step)
         if self._goes_on:
             self._note_again(state.global_step)
@@ -334,14 +354,13 @@ class DriftCallback(TrainerCallback, ExportableState):  # type: ignore[misc] # t
         text = self._late.failed(step, err)
         if text is not None and speaks(err):
             logger.warning("%s", text, exc_info=err)
-        self._note_failure(step, err)
+        self._note_failure(step, err, (START,))
 
     def _begin_if_due(self, args: TrainingArguments, state: TrainerState, kwargs: dict[str, Any]) -> None:
         if not self._schedule.is_due(state.global_step):
             return
         try:
-            self.monitor.meet()
-            self._begin(args, state, **kwargs)
+            self._begin_together(args, state, kwargs)
         except Exception as err:  # noqa: BLE001 - training is under way: nothing of ours ends it any more
             self._put_off(state.global_step, err)
 
@@ -355,7 +374,8 @@ class DriftCallback(TrainerCallback, ExportableState):  # type: ignore[misc] # t
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         """Look, if the schedule says so. Some trainers call this more than once a step."""
-        self._guarded(state.global_step, lambda: self._in_step_end(args, state, control, **kwargs))
+        step = state.global_step
+        self._guarded(step, lambda: self._in_step_end(args, state, control, **kwargs), f"step-{step}", f"last-{step}")
 
     def _in_step_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
@@ -363,26 +383,27 @@ class DriftCallback(TrainerCallback, ExportableState):  # type: ignore[misc] # t
         if self._training() is not state:
             self._come_late(args, state, kwargs)
         self._make_room(state, control)
-        if state.global_step == self._seen_step or (num_ranks() == 1 and looks_are_off()):
+        if num_ranks() == 1 and looks_are_off():
             return
-        if self._late.is_wanted and not self._running:
+        if self._late.is_wanted and not self._running and state.global_step != self._seen_step:
             self._seen_step = state.global_step
             self._begin_if_due(args, state, kwargs)
-        if state.global_step == self._seen_step or not self._running:
-            return
-        self._seen_step = state.global_step
-        if (asked := self._asked_to_stop) is not None:
-            self._asked_to_stop = None
-            self._guarded(state.global_step, lambda: self._report_ignored_stop(asked))
-        self._guarded(state.global_step, lambda: self._look_if_due(kwargs["model"], state.global_step, control))
-        self._see_the_last_weights(args, state, control, kwargs["model"])
-        self._weights.stepped(policy_of(kwargs["model"]))
+        if self._running and state.global_step != self._seen_step:
+            self._seen_step = step = state.global_step
+            if (asked := self._asked_to_stop) is not None:
+                self._asked_to_stop = None
+                self._guarded(step, lambda: self._report_ignored_stop(asked))
+            self._guarded(step, lambda: self._look_if_due(kwargs["model"], step, control), f"step-{step}")
+            self._see_the_last_weights(args, state, control, kwargs["model"])
+        if self._running:
+            self._weights.stepped(policy_of(kwargs["model"]), state.global_step)
 
     def on_epoch_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
         """Make room for our entry in the checkpoint that comes now; and as `on_evaluate`."""
-        self._guarded(state.global_step, lambda: self._in_epoch_end(args, state, control, **kwargs))
+        step = state.global_step
+        self._guarded(step, lambda: self._in_epoch_end(args, state, control, **kwargs), f"last-{step}")
 
     def _in_epoch_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
@@ -395,6 +416,7 @@ class DriftCallback(TrainerCallback, ExportableState):  # type: ignore[misc] # t
         self._guarded(
             state.global_step,
             lambda: self._see_the_last_weights(args, state, control, kwargs.get("model")),
+            f"last-{state.global_step}",
         )
 
     def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
@@ -402,6 +424,7 @@ class DriftCallback(TrainerCallback, ExportableState):  # type: ignore[misc] # t
         self._guarded(
             state.global_step,
             lambda: self._see_the_last_weights(args, state, control, kwargs.get("model")),
+            f"last-{state.global_step}",
         )
 
     def on_log(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
@@ -409,13 +432,15 @@ class DriftCallback(TrainerCallback, ExportableState):  # type: ignore[misc] # t
         self._guarded(
             state.global_step,
             lambda: self._see_the_last_weights(args, state, control, kwargs.get("model"), kwargs.get("logs")),
+            f"last-{state.global_step}",
         )
 
     def on_train_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
         """Take the last look, unless this step was looked at as a whole and read already, and end the run."""
-        self._guarded(state.global_step, lambda: self._in_train_end(args, state, control, **kwargs))
+        step = state.global_step
+        self._guarded(step, lambda: self._in_train_end(args, state, control, **kwargs), f"left-{step}")
 
     def _in_train_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
@@ -431,15 +456,19 @@ class DriftCallback(TrainerCallback, ExportableState):  # type: ignore[misc] # t
 
     def finish(self, args: TrainingArguments, state: TrainerState, model: Any) -> None:
         """Look at the weights that training leaves, unless they were asked as a whole and read already; end the run."""
+        self._guarded(state.global_step, lambda: self._finish(args, state, model), f"left-{state.global_step}")
+
+    def _finish(self, args: TrainingArguments, state: TrainerState, model: Any) -> None:
         if not self._running:
             return
-        self._guarded(state.global_step, lambda: self._look_at_end(args, state, policy_of(model)))
+        step = state.global_step
+        self._guarded(step, lambda: self._look_at_end(args, state, policy_of(model)), f"left-{step}")
         self._running = False
         self._asked_to_stop = None
+        finished = state.max_steps <= 0 or step >= state.max_steps
+        self._guarded(step, lambda: self.monitor.close("finished" if finished else "stopped"))
         if self.monitor.run is not None or self.monitor.info is not None:
-            self._weights.leave(policy_of(model), self.monitor.info.run if self.monitor.info else "", state.global_step)
-        finished = state.max_steps <= 0 or state.global_step >= state.max_steps
-        self._guarded(state.global_step, lambda: self.monitor.close("finished" if finished else "stopped"))
+            self._weights.leave(policy_of(model), self.monitor.info.run if self.monitor.info else "", step)
 
     def _see_the_last_weights(
         self,
@@ -456,7 +485,8 @@ class DriftCallback(TrainerCallback, ExportableState):  # type: ignore[misc] # t
         if self._ended_at == step or not is_over(state, control, logs):
             return
         self._ended_at = step  # tried once, whatever becomes of it; what follows all ranks do, or none
-        self._guarded(step, lambda: self._look_before_change(policy_of(model), step, is_late=logs is not None))
+        is_late = logs is not None
+        self._guarded(step, lambda: self._look_before_change(model, step, is_late=is_late), f"last-{step}")
 
     def _check(self, model: Any, tokenizer: Any, trainer: TrainerSupport | None, optimizer: Any) -> None:
         """Refuse what cannot be asked, and say beforehand what a trainer will not do."""
@@ -542,33 +572,42 @@ class DriftCallback(TrainerCallback, ExportableState):  # type: ignore[misc] # t
     # The one guard
 
     def _look_if_due(self, model: Any, step: int, control: TrainerControl) -> None:
-        if not self.monitor.is_due(step, is_off=looks_are_off()):
-            return
-        record = self._observe(policy_of(model), step)
-        if not self._actions or not is_called_for(record):
-            return
-        with self.monitor.part(f"act-{step}"):
+        with self.monitor.part(f"step-{step}"):
+            if not self.monitor.is_due(step, is_off=looks_are_off()):
+                return
+            record = self._observe(policy_of(model), step)
+            if not self._actions or not is_called_for(record):
+                return
             act_together(self._actions, record, control)
-        if control.should_training_stop:
-            self._asked_to_stop = step
+            if control.should_training_stop:
+                self._asked_to_stop = step
 
     def _look_before_change(self, model: Any, step: int, *, is_late: bool) -> None:
         """Ask the last step's weights, unless that was done or, as may be where it `is_late`, others are in place."""
-        are_others = is_late and self._weights.are_others(model, step)
-        if self.monitor.is_wanted_at_end(
-            step, is_off=looks_are_off(), weights_changed=are_others, is_before_change=True
-        ):
-            self._observe(model, step, phase="end")
+        with self.monitor.part(f"last-{step}"):
+            policy = policy_of(model)
+            if self.monitor.is_wanted_at_end(
+                step,
+                is_off=looks_are_off(),
+                weights_changed=is_late and self._weights.are_others(policy, step),
+                trained_on=self._weights.has_trained_on(step),
+                is_before_change=True,
+            ):
+                self._observe(policy, step, phase="end")
 
     def _look_at_end(self, args: TrainingArguments, state: TrainerState, model: Any) -> None:
         """Ask the weights that are left, unless they were asked as a whole and read already."""
-        step, are_others = state.global_step, self._weights.are_others(model, state.global_step)
-        if not self.monitor.is_wanted_at_end(step, is_off=looks_are_off(), weights_changed=are_others):
-            return
-        weights = (put_back(args, state) or OTHERS) if are_others else ""
-        if weights and self.progress.get("step") != step:
-            logger.warning("the weights of step %d were replaced, by %s, before they could be asked", step, weights)
-        self._observe(model, step, phase="end", weights=weights)
+        step = state.global_step
+        with self.monitor.part(f"left-{step}"):
+            are_others, trained_on = self._weights.are_others(model, step), self._weights.has_trained_on(step)
+            if not self.monitor.is_wanted_at_end(
+                step, is_off=looks_are_off(), weights_changed=are_others, trained_on=trained_on
+            ):
+                return
+            weights = (put_back(args, state) or OTHERS) if are_others else ""
+            if weights and (trained_on or self.progress.get("step") != step):
+                logger.warning("the weights of step %d were replaced, by %s, before they could be asked", step, weights)
+            self._observe(model, step, phase="end", weights=weights)
 
     def _observe(self, model: Any, step: int, *, phase: Phase = "train", weights: str = "") -> Record:
         record = self.monitor.observe(model, step, phase=phase, weights=weights)
@@ -580,12 +619,19 @@ class DriftCallback(TrainerCallback, ExportableState):  # type: ignore[misc] # t
         logger.warning("%s", text)
         self.monitor.note("stop ignored", step, text)
 
-    def _guarded(self, step: int, call: Callable[[], object]) -> None:
-        """Run a part of ours; whatever happens in it, training goes on."""
+    def _guarded(self, step: int, call: Callable[[], object], *parts: str) -> None:
+        """Run a part of ours; whatever happens in it, training goes on.
+
+        Args:
+            step: Optimizer steps done.
+            call: The part.
+            parts: What of it all ranks do together; where this one fails before it has come there, the others are told.
+        """
         if self._originals:  # a copy that does not know yet whose it is
             return
         try:
             call()
+            self._note_progress()
         except Exception as err:
             if self._on_error == "raise":
                 raise
@@ -593,14 +639,14 @@ class DriftCallback(TrainerCallback, ExportableState):  # type: ignore[misc] # t
             if cause not in self._said and speaks(err):  # once a cause; the rest is in the counter and the records
                 self._said.add(cause)
                 logger.warning("the look at step %d failed, training goes on: %s", step, cause, exc_info=err)
-            self._note_failure(step, err)
-            if self.monitor.is_alone:
+            self._note_failure(step, err, parts)
+
+    def _note_failure(self, step: int, err: Exception, parts: Sequence[str] = ()) -> None:
+        try:
+            self.monitor.fail(step, err, parts=parts)
+            if self.monitor.is_alone and self._running:
                 self._running = False
                 self._go_unwatched(err)
-        self._note_progress()
-
-    def _note_failure(self, step: int, err: Exception) -> None:
-        try:
-            self.monitor.fail(step, err)
+            self._note_progress()
         except Exception:
             logger.exception("the failure at step %d could not be recorded; training goes on", step)

@@ -76,7 +76,8 @@ reply; where only `enable_thinking=False` keeps a model from them, replies are a
 
 Trainings of three steps by hand on the CPU (gloo), of a tiny model, in the layouts that trainers make of it;
 `DRIFTWATCH_RANKS=docs/compat/ranks.jsonl python -m pytest -m nightly tests/distributed/test_layouts.py` makes the
-results. A Trainer of its own goes through the same in `tests/distributed/test_training.py`.
+results. A Trainer of its own goes through the same in `tests/distributed/test_training.py`. DeepSpeed trains on the CPU
+where `DS_ACCELERATOR=cpu` says so and a C++ compiler can build its exchange between processes.
 
 - **identical**: the weights of every rank are those of the same training without driftwatch.
 - **figures**: the first observation is that of one process, within 0.0001 nats per token (bfloat16: 0.1).
@@ -151,12 +152,14 @@ class Layout:
         slow: The same for a rank that is slow.
         disk: Whether a full disk changes nothing about training.
         versions: Of the packages.
+        why: Of each "no", what was found.
     """
 
     layout: str
     ranks: int
     versions: dict[str, str]
     killed: bool
+    why: str = ""
     identical: bool | None = None
     figures: bool | None = None
     raises: bool | None = None
@@ -248,11 +251,12 @@ def _by_layout(folder: Path) -> list[str]:
         (row.layout, row.ranks): row for row in (msgspec.json.decode(line, type=Layout) for line in lines if line)
     }
     rows = [
-        [row.layout, str(row.ranks), *row.cells, ", ".join(f"{name} {number}" for name, number in row.versions.items())]
-        for row in latest.values()
+        [row.layout, str(row.ranks), *row.cells, row.why.replace("|", "/") or "–"]
+        for row in sorted(latest.values(), key=lambda row: (row.layout, row.ranks))
     ]
-    head = ["layout", "ranks", "identical", "figures", "raises", "is slow", "is killed", "full disk", "versions"]
-    return _table(head, rows)
+    head = ["layout", "ranks", "identical", "figures", "raises", "is slow", "is killed", "full disk", 'why "no"']
+    versions = {f"{name} {number}" for row in latest.values() for name, number in row.versions.items()}
+    return [*_table(head, rows), "", f"With {', '.join(sorted(versions))}."]
 
 
 def _versions(results: dict[str, list[Row]]) -> list[str]:

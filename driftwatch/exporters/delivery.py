@@ -131,14 +131,15 @@ class Delivery:
         """Whether it has been told to end, or its training is over, and its thread has not seen to that yet."""
         return self._is_told or (self._loop is not None and not self._loop.is_running)
 
-    def submit(self, parcel: Parcel) -> None:
-        """Take over one look; never waits."""
+    def submit(self, parcel: Parcel) -> bool:
+        """Take over one look, and say whether it was taken; never waits."""
         if self._process != os.getpid():
-            return
+            return False
         if self._queue.qsize() >= self._capacity:
             self._count("queue", f"look {parcel.record.look} was lost: the run folder has not taken a look for long")
-            return
+            return False
         self._queue.put(parcel)
+        return True
 
     def end(self, state: End) -> None:
         """Have the run end once what waits is delivered; waits for nothing, so that a finaliser can say it."""

@@ -60,6 +60,17 @@ class _Verdict(NamedTuple):
     is_absence: bool = False
 
 
+class _Lost(NamedTuple):
+    """Why nothing more of a part can be exchanged. No error is kept: its traceback would keep the model alive."""
+
+    text: str
+    ranks: tuple[int, ...] = ()
+    is_setting: bool = False
+
+    def error(self) -> RanksError:
+        return RanksError(self.text, self.ranks, is_setting=self.is_setting, is_lost=True)
+
+
 class Line:
     """One session of several ranks: the exchanges of one run on this rank.
 
@@ -73,6 +84,7 @@ class Line:
     Attributes:
         absences: Exchanges in a row to which some rank did not come.
         is_apart: Whether the ranks' models have grown apart, and only that of rank 0 is asked.
+        is_open: Whether a part has begun and not ended; a part inside a part counts on in that one.
     """
 
     def __init__(self, store: Any, rank: int, size: int, session: str, seconds: float) -> None:
@@ -81,22 +93,34 @@ class Line:
         self._session = session
         self._part, self._index = "begin", 0
         self._opened: dict[str, int] = {}
-        self._why_lost: RanksError | None = None
+        self._skipped: dict[str, _Lost] = {}
+        self._lost: _Lost | None = None
         self.absences = 0
         self.is_apart = False
+        self.is_open = False
         self._old: list[str] = []
 
     def open(self, part: str) -> None:
         """Begin a part of the run (an observation) by its name, the same on all ranks; exchanges count from 0 in it."""
         number = self._opened.pop(part, 0)
         self._opened[part] = number + 1
-        if len(self._opened) > _REMEMBERED:
-            del self._opened[next(iter(self._opened))]
-        self._part, self._index, self._why_lost = f"{part}.{number}", 0, None
+        _forget_first(self._opened)
+        self._part, self._index = f"{part}.{number}", 0
+        self._lost = self._skipped.pop(part, None)  # what the others were told of this rank holds
+        self.is_open = True
 
-    def has_opened(self, part: str) -> bool:
-        """Whether such a part was opened, not too long ago."""
-        return part in self._opened
+    def end(self) -> None:
+        """The part is over, however it went."""
+        self.is_open = False
+
+    def skip(self, part: str, text: str, *, is_setting: bool = False) -> None:
+        """Tell the others that this rank does not come to a part, and why; nothing where it has come already."""
+        if part in self._opened or part in self._skipped:
+            return
+        self._skipped[part] = _Lost(text, (self.rank,), is_setting)
+        _forget_first(self._skipped)
+        with suppress(Exception):  # as in `leave`
+            self._tell(f"{self._session}/{part}.0/0", text, is_setting=is_setting)
 
     def swap(self, entry: Entry, *, seconds: float | None = None) -> list[Any]:
         """Every rank's value, in the order of the ranks.
@@ -108,33 +132,31 @@ class Line:
         Raises:
             RanksError: Some rank failed, did not come, or asked something else; on every rank, with the same words.
         """
-        if self._why_lost is not None:
-            raise self._why_lost
+        if self._lost is not None:
+            raise self._lost.error()
         key = f"{self._session}/{self._part}/{self._index}"
         self._index += 1
         try:
             verdict = self._agreed(key, entry, self.seconds if seconds is None else seconds)
         except Exception as err:
             text = f"rank {self.rank} could not exchange {entry.what}: {type(err).__name__}: {err}"
-            lost = RanksError(text, (self.rank,), is_lost=True)
+            self._lost = _Lost(text, (self.rank,))
             with suppress(Exception):  # a store that is gone cannot be told
                 self._tell(key, text)
-            self._why_lost = lost
-            raise lost from err
+            raise self._lost.error() from err
         self.absences = self.absences + 1 if verdict.is_absence else 0
         if verdict.values is not None:
             return verdict.values
         text = f"{entry.what} was abandoned on all ranks, since {verdict.why}"
-        error = RanksError(text, verdict.ranks, is_setting=verdict.is_setting, is_lost=verdict.is_lost)
         if verdict.is_lost:
-            self._why_lost = error
-        raise error
+            self._lost = _Lost(text, verdict.ranks, verdict.is_setting)
+        raise RanksError(text, verdict.ranks, is_setting=verdict.is_setting, is_lost=verdict.is_lost)
 
     def leave(self, text: str, *, is_setting: bool = False) -> None:
         """Tell the others at once that this rank comes to no further exchange of this part, and why."""
-        if self._why_lost is not None:
+        if self._lost is not None:
             return
-        self._why_lost = RanksError(text, (self.rank,), is_setting=is_setting, is_lost=True)
+        self._lost = _Lost(text, (self.rank,), is_setting)
         with suppress(Exception):
             self._tell(f"{self._session}/{self._part}/{self._index}", text, is_setting=is_setting)
 
@@ -251,6 +273,7 @@ def join(store: Any, rank: int, size: int, *, seconds: float, limit: float) -> L
     line = Line(store, rank, size, session, seconds)
     line.open("join")
     line.swap(Entry("the first exchange", "", "value", None), seconds=limit)
+    line.end()
     return line
 
 
@@ -301,6 +324,12 @@ def _verdict(entries: dict[int, Entry], size: int, seconds: float) -> _Verdict:
             what = f"{_named(others)} asked something else than rank 0 at the same place"
         return _Verdict(None, what, others, is_lost=True)
     return _Verdict([entry.value for _, entry in listed])
+
+
+def _forget_first(known: dict[str, Any]) -> None:
+    """Of very many parts the earliest is forgotten."""
+    if len(known) > _REMEMBERED:
+        del known[next(iter(known))]
 
 
 def _named(ranks: Sequence[int]) -> str:

@@ -24,7 +24,7 @@ def checksum(model: Any) -> str:
         16 hexadecimal digits.
 
     Raises:
-        Exception: Weights that cannot be read bit by bit, such as sparse ones; as torch says it.
+        Exception: Weights that cannot be read bit by bit; as torch says it.
     """
     by_device: dict[torch.device, list[Tensor]] = {}
     names = []
@@ -44,11 +44,19 @@ def checksum(model: Any) -> str:
 
 
 def parts_of(tensor: Tensor) -> Iterator[Tensor]:
-    """The plain tensors inside one that wraps others, as quantised weights do; of a plain one itself."""
+    """The plain tensors inside one that wraps others or is sparse; of a plain one itself."""
     if hasattr(tensor, "__tensor_flatten__"):
         names, _ = tensor.__tensor_flatten__()
         for name in names:
             yield from parts_of(getattr(tensor, name))
+    elif tensor.layout == torch.sparse_coo:
+        yield from (tensor._indices(), tensor._values())
+    elif tensor.layout in (torch.sparse_csr, torch.sparse_bsr):
+        yield from (tensor.crow_indices(), tensor.col_indices(), tensor.values())
+    elif tensor.layout in (torch.sparse_csc, torch.sparse_bsc):
+        yield from (tensor.ccol_indices(), tensor.row_indices(), tensor.values())
+    elif tensor.layout != torch.strided:
+        yield tensor.to_dense()
     else:
         yield tensor.int_repr() if tensor.is_quantized else tensor  # their values cannot be viewed as bytes
 

@@ -43,14 +43,18 @@ def model_identity(model: Any) -> dict[str, str]:
     """
     import torch
 
+    from driftwatch.host.fingerprint import parts_of
+
     digest = hashlib.sha256()
     picks = []
     for name, parameter in model.named_parameters():
         if hasattr(parameter, "placements") or parameter.numel() == 0:  # DTensor, or gathered on demand (ZeRO-3)
             return {**_kinds(model), "weights": "sharded"}
         digest.update(f"{name}{tuple(parameter.shape)}".encode())
-        flat = parameter.detach().reshape(-1)
-        picks.append(flat[:: max(1, flat.numel() // 16)][:16].to(torch.float32))
+        whole = parameter.detach()
+        for part in (whole,) if whole.layout == torch.strided else parts_of(whole):
+            flat = part.reshape(-1)
+            picks.append(flat[:: max(1, flat.numel() // 16)][:16].to(torch.float32))
     if picks:
         digest.update(torch.cat([pick.to(picks[0].device) for pick in picks]).cpu().numpy().tobytes())
     return {**_kinds(model), "weights": digest.hexdigest()[:16]}

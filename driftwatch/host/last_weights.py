@@ -33,20 +33,31 @@ class Weights:
     def __init__(self) -> None:
         self._mark: Mark = ()
         self._asked: tuple[int, str] = (-1, "")
+        self._trained_on: tuple[int, str] = (-1, "")  # a step in which training went on after it was asked
 
-    def stepped(self, model: Any) -> None:
-        """A step of training has ended; what it left is marked, not read."""
-        self._mark = mark_of(model)
+    def stepped(self, model: Any, step: int) -> None:
+        """A step of training has ended, or a part of it; what it left is marked, and read only where it was asked."""
+        mark, (asked_at, asked) = mark_of(model), self._asked
+        if asked_at == step and mark != self._mark:
+            now = known(model)
+            if (now != asked) if now and asked else not is_sharded(model):
+                self._trained_on = (step, now)
+        self._mark = mark
 
     def asked(self, model: Any, step: int) -> None:
         """These were asked, at this step."""
         self._asked, self._mark = (step, known(model)), mark_of(model)
+        self._trained_on = (-1, "")
+
+    def has_trained_on(self, step: int) -> bool:
+        """Whether training has changed the weights after they were asked, within the same step."""
+        return self._trained_on[0] == step
 
     def are_others(self, model: Any, step: int) -> bool:
         """Whether a model's weights are not those that the last step left, as far as this rank sees."""
-        asked_at, asked = self._asked
-        if asked_at == step and asked and (now := known(model)):
-            return asked != now
+        left_at, left = self._trained_on if self.has_trained_on(step) else self._asked
+        if left_at == step and left and (now := known(model)):
+            return left != now
         # A sharded parameter moves at each use; only where it was asked at the last step is it known.
         return bool(self._mark) and self._mark != mark_of(model) and not is_sharded(model)
 

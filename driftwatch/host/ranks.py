@@ -5,7 +5,7 @@ observation is made by all of them or by none. How they keep in step while they 
 travel, and what becomes of a rank that does not come: `exchange.py`.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
@@ -66,12 +66,14 @@ def meet() -> Line | None:
 def part(line: Line | None, name: str) -> Iterator[None]:
     """A part of a run that all ranks do together; if one of them fails anywhere in it, the others are told.
 
+    A part inside another part of the same session is no more than a stretch of that one.
+
     Args:
         line: The run's session, from `meet`.
         name: Of the part, the same on all ranks.
     """
     global _line, _met_in
-    if line is None:
+    if line is None or line.is_open:
         yield
         return
     _line, _met_in = line, dist.group.WORLD
@@ -79,17 +81,18 @@ def part(line: Line | None, name: str) -> Iterator[None]:
     try:
         yield
     except BaseException as err:
-        tell(line, name, err)
+        line.leave(f"{type(err).__name__}: {err}", is_setting=isinstance(err, SETTINGS))
         raise
+    finally:
+        line.end()
 
 
-def tell(line: Line | None, name: str, err: BaseException) -> None:
-    """Tells the other ranks that this one has failed in a part, or before it; they need not wait then."""
+def stay_away(line: Line | None, names: Sequence[str], err: BaseException) -> None:
+    """Tells the other ranks that this one has failed before parts that it does not come to; they need not wait then."""
     if line is None:
         return
-    if not line.has_opened(name):
-        line.open(name)
-    line.leave(f"{type(err).__name__}: {err}", is_setting=isinstance(err, SETTINGS))
+    for name in names:
+        line.skip(name, f"{type(err).__name__}: {err}", is_setting=isinstance(err, SETTINGS))
 
 
 def broadcast(value: T) -> T:
@@ -139,8 +142,13 @@ def on_first(work: Callable[[], T], what: str = "a look") -> T:
     return together(lambda: work() if rank() == 0 else None, what)[0]  # type: ignore[return-value] # rank 0's is a T
 
 
-def same_everywhere(digest: str, what: str) -> None:
+def same_everywhere(digest: str, what: str, error: type[Exception] = ConfigError) -> None:
     """Checks that all ranks hold the same thing.
+
+    Args:
+        digest: Of what this rank holds.
+        what: It is, in words.
+        error: What is raised; a setting that differs is wrong from the start.
 
     Raises:
         ConfigError: They do not; on every rank.
@@ -148,7 +156,7 @@ def same_everywhere(digest: str, what: str) -> None:
     found = together(lambda: digest, what)
     if len(set(found)) > 1:
         listed = ", ".join(f"{digest} on rank {index}" for index, digest in enumerate(found))
-        raise ConfigError(
+        raise error(
             f"{what} must be the same on every rank; found {listed}. Give every rank the same code, model and settings."
         )
 

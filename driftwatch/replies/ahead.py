@@ -187,10 +187,14 @@ class DecodedAhead:
         """Those that came with the questions."""
         return chosen.ahead
 
+    @property
     def fresh(self) -> tuple[BaselineReply, ...]:
-        """Replies that were added since the last call; the run's files do not have them yet."""
-        found, self._fresh = tuple(self._fresh), []
-        return found
+        """Replies that were added and that the run's files do not have yet, be it for observations abandoned since."""
+        return tuple(self._fresh)
+
+    def handed_over(self) -> None:
+        """The run's files get them now."""
+        self._fresh = []
 
     def _planned(self, looks: int) -> dict[str, int]:
         normal, watched = self._settings.normal_draws, self._settings.watched_draws

@@ -88,8 +88,13 @@ class Supply(Protocol):
         """What the baseline says to what was chosen; inside the guard, on every rank."""
         ...
 
+    @property
     def fresh(self) -> tuple[BaselineReply, ...]:
-        """Replies that were added since the last call; the run's files do not have them yet."""
+        """Replies that were added and that the run's files do not have yet, be it for observations abandoned since."""
+        ...
+
+    def handed_over(self) -> None:
+        """The run's files get them now."""
         ...
 
 
@@ -147,6 +152,10 @@ class AskedOnDemand:
         with self._reference.active(model) as referred:
             return self._ask(referred, chosen.draws, (*key, BASELINE))
 
+    @property
     def fresh(self) -> tuple[BaselineReply, ...]:
         """None are kept."""
         return ()
+
+    def handed_over(self) -> None:
+        """Nothing was."""

@@ -40,14 +40,13 @@ def plan_on_ranks(requests: Sequence[Request], model: Any, **options: Any) -> Pl
         options: Of `plan`.
 
     Raises:
-        ProbeError: As `plan` and `dry_look`; on every rank.
-        ConfigError: Ranks plan differently.
+        ProbeError: As `plan` and `dry_look`, or ranks plan differently; on every rank.
     """
     if num_ranks() == 1:
         return dry_look(model, plan(requests, model, **options))
     requests = broadcast(list(requests))
     made = everywhere(lambda: plan(requests, model, **options), "planning a look")
-    same_everywhere(made.digest, "the plan of a look")
+    same_everywhere(made.digest, "the plan of a look", ProbeError)
     if is_sharded(model):
         return _scored(model, made)[1]
     # Memory differs between devices: all keep to what the smallest can do.

@@ -226,7 +226,7 @@ class Confirm:
             pairs=tuple(pair for put, heard in read for pair in reply_pairs(put, heard)),
             why=chosen.why,
             replies_left=self.supply.left,
-            drawn_ahead=self.supply.fresh(),
+            drawn_ahead=self.supply.fresh,
             missed=tuple(missed),
             styles=style_pairs(read),
             disagreement=disagreement([one for _, heard in read for one in (*heard.now, *heard.baseline)]),

@@ -12,7 +12,7 @@ from driftwatch.drift.calibration import fit_prior
 from driftwatch.errors import SETTINGS, ConfigError
 from driftwatch.host.guard import undisturbed
 from driftwatch.host.identity import model_identity
-from driftwatch.host.ranks import everywhere, is_known_to_all
+from driftwatch.host.ranks import everywhere, is_known_to_all, same_everywhere
 from driftwatch.probes.probe import InBlocks, Probe
 from driftwatch.stance import Stance
 from driftwatch.store.run_store import Baseline
@@ -44,7 +44,12 @@ class Instrument:
         """Encode the questions for this model's tokenizer, inside the guard.
 
         A probe of others that cannot be prepared is left out, where there is another; `left_out` says why, by kind.
+
+        Raises:
+            ConfigError: Ranks were given different packs or probes; on every rank.
         """
+        settings = f"{self.pack.digest} asked by {', '.join(probe.kind for probe in self._given)}"
+        same_everywhere(settings, "the topic pack with its probes")
         self._probes, self.left_out = list(self._given), {}
         for probe in self._given:
             self._prepare(probe, model, tokenizer)

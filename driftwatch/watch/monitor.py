@@ -16,14 +16,14 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from driftwatch import plugins
 from driftwatch.drift.compare import BaselineName
-from driftwatch.errors import Absent, ConfigError
+from driftwatch.errors import SETTINGS, Absent, ConfigError
 from driftwatch.evidence.tolerance import TOLERATED, tolerated
 from driftwatch.exporters.exporter import BesideTrainer, Exporter
 from driftwatch.host.copying import renewed
 from driftwatch.host.exchange import Line
 from driftwatch.host.guard import undisturbed
 from driftwatch.host.life import End, TrainingLoop, how_it_ended, weakly
-from driftwatch.host.ranks import meet, num_ranks, on_first, part, rank, tell
+from driftwatch.host.ranks import meet, num_ranks, on_first, part, rank, stay_away
 from driftwatch.probes.probe import Probe
 from driftwatch.record.record import Phase, Record, RunInfo
 from driftwatch.replies.confirmation import Confirmation
@@ -115,6 +115,7 @@ class Monitor:
         topics = self._instrument.pack.topics
         self._setup = None if confirm is None else ReplySetup(confirm, topics)
         self._exporters: list[Exporter] = [plugins.made("exporters", exporter) for exporter in settings.exporters]
+        self._attached = self._exporters  # those of the training that is watched
         self._schedule = schedule or Schedule()
         values, controls = ([t.id for t in topics if t.control == is_control] for is_control in (False, True))
         self._fixed = Settings(alpha, tolerated(tolerance, values, controls), seed)
@@ -130,10 +131,11 @@ class Monitor:
     # The life of a run: begin, observe, …, close
 
     def attach(self, args: Any, state: Any) -> None:
-        """Name the Trainer's settings and state to the exporters that write beside its own figures; before `begin`."""
-        for exporter in self._exporters:
-            if isinstance(exporter, BesideTrainer):
-                exporter.attach(args, state)
+        """Name the Trainer's settings and state to the exporters that write beside its own figures; before `begin`.
+
+        One that fails is left out of this training.
+        """
+        self._attached = [exporter for exporter in self._exporters if _is_attached(exporter, args, state)]
 
     def meet(self) -> None:
         """Find the other ranks for the run that will begin; `begin` does, where nobody has before.
@@ -150,7 +152,10 @@ class Monitor:
         return num_ranks() == 1 or self._line is not None
 
     def part(self, name: str) -> AbstractContextManager[None]:
-        """Something that all ranks do together, by a name that is the same on all; after `meet`."""
+        """Something that all ranks do together, by a name that is the same on all; after `meet`.
+
+        What a rank raises in it the others are told at once. Inside another part it is a stretch of that one.
+        """
         return part(self._line, name)
 
     @_on_all_ranks
@@ -193,6 +198,7 @@ class Monitor:
             ConfigError, BaselineError, StoreError: What cannot work, said before any training time is spent.
         """
         self.close(how_it_ended())  # of an earlier training with this monitor; nothing if there was none
+        self._run = None  # what fails from here on is none of its failures
         at = Checkpoint(Path(resume), step) if isinstance(resume, str | Path) else resume
         origin = on_first(lambda: origin_of(at, with_replies=self._setup is not None), "going on with a run")
         watch, host = Stopwatch(self._clock), Host(self._line, weakly(optimizer), self._clock)
@@ -212,7 +218,7 @@ class Monitor:
                     host=host,
                     prepared=ready,
                     controller=self._control(planned_steps, origin.books),
-                    exporters=self._exporters,
+                    exporters=self._attached,
                     step=step,
                     loop=loop,
                     failures=self._not_begun,
@@ -247,7 +253,13 @@ class Monitor:
         return self._begun.is_due(step, is_off=is_off)
 
     def is_wanted_at_end(
-        self, step: int, *, is_off: bool = False, weights_changed: bool = False, is_before_change: bool = False
+        self,
+        step: int,
+        *,
+        is_off: bool = False,
+        weights_changed: bool = False,
+        trained_on: bool = False,
+        is_before_change: bool = False,
     ) -> bool:
         """Whether one more observation is due after training.
 
@@ -257,12 +269,17 @@ class Monitor:
         Args:
             step: The last one.
             is_off: Whether nothing is to be asked just now; rank 0's word counts.
-            weights_changed: Whether this rank's weights are others than those that were asked last.
+            weights_changed: Whether this rank's weights are others than those that training has left.
+            trained_on: Whether training has gone on within the step since it was asked.
             is_before_change: Whether to ask for the weights of the last step before others take their place; where
                 they have on some rank, it is too late.
         """
         return self._begun.is_wanted_at_end(
-            step, is_off=is_off, weights_changed=weights_changed, is_before_change=is_before_change
+            step,
+            is_off=is_off,
+            weights_changed=weights_changed,
+            trained_on=trained_on,
+            is_before_change=is_before_change,
         )
 
     def observe(self, model: Any, step: int, *, phase: Phase = "train", weights: str = "") -> Record:
@@ -279,13 +296,18 @@ class Monitor:
         """
         return self._begun.observe(model, step, phase=phase, weights=weights)
 
-    def fail(self, step: int, err: Exception) -> None:
-        """Record that an observation failed; the next one is tried as if nothing had happened."""
+    def fail(self, step: int, err: Exception, *, parts: Sequence[str] = ()) -> None:
+        """Record that an observation failed; the next one is tried as if nothing had happened.
+
+        Args:
+            step: Optimizer steps done.
+            err: What failed.
+            parts: Where the other ranks may wait for this one, as far as it has not come there.
+        """
+        stay_away(self._line, parts, err)
         if self._run is not None:
             self._run.fail(step, err)
-            return
-        tell(self._line, f"train-{step}", err)
-        if rank() == 0:
+        elif rank() == 0:
             self._not_begun[f"monitor/{type(err).__name__}"] += 1
 
     def close(self, reason: End) -> None:
@@ -366,6 +388,20 @@ class Monitor:
             "step": 0 if run is None else run.last_step,
             "pack": self._instrument.pack.digest,
         }
+
+
+def _is_attached(exporter: Exporter, args: Any, state: Any) -> bool:
+    """Whether an exporter knows of the Trainer, where it wants to."""
+    try:
+        if isinstance(exporter, BesideTrainer):
+            exporter.attach(args, state)
+    except SETTINGS:
+        raise
+    except Exception as err:
+        text = "the exporter %s is left out of this training, since it could not be told of the Trainer: %s: %s"
+        logger.warning(text, exporter.name, type(err).__name__, err, exc_info=err)
+        return False
+    return True
 
 
 def _name_of(model: Any) -> str:

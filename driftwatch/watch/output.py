@@ -3,6 +3,7 @@
 The other ranks have a `NoOutput`, so that a run reads the same on all of them.
 """
 
+import logging
 import weakref
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -19,6 +20,8 @@ from driftwatch.store.run_store import RunStore
 from driftwatch.watch.budget import Books
 from driftwatch.watch.keeping import BASELINE_REPLIES, BUDGET_FILE
 
+logger = logging.getLogger(__name__)
+
 CLOSE_SECONDS = 20.0  # how long the end of training waits for the last record to be delivered
 
 
@@ -30,6 +33,10 @@ class Output:
         exporters: Opened with it.
         attempt: Of the run.
         loop: The training loop whose end ends the run; `None` where nobody knows it.
+
+    Attributes:
+        store: The same; `None` where the run is another process's by now.
+        is_taken: Whether it is, so that nothing more is to be asked for it.
     """
 
     def __init__(
@@ -39,7 +46,7 @@ class Output:
         self._folder = store
         self._exporters, self._attempt, self._loop = list(exporters), attempt, loop
         self._delivery = Delivery(store, exporters, attempt=attempt, loop=loop)
-        self._is_closed = False
+        self._is_closed, self.is_taken = False, False
         self._ends_with: list[weakref.ReferenceType[Any]] = []
 
     @property
@@ -63,24 +70,39 @@ class Output:
 
     def describe(self, info: RunInfo) -> None:
         """What the run is has changed."""
+        if self.is_taken:
+            return
         self._folder.write_json("run.json", info)
 
     def note(self, kind: str, step: int, text: str) -> None:
         """Something happened to the run that a reader should know."""
+        if self.is_taken:
+            return
         self._folder.append_event(kind, attempt=self._attempt, step=step, text=text)
 
     def keep(self, books: Books) -> None:
         """An attempt that ends before its first observation has cost this much all the same."""
         self._folder.write_json(BUDGET_FILE, books)
 
-    def hand_over(self, record: Record, left: Iterable[Line | Whole | Expired], info: RunInfo) -> None:
-        """Give one observation to the thread that delivers."""
-        if self._is_closed:
-            return
+    def hand_over(self, record: Record, left: Iterable[Line | Whole | Expired], info: RunInfo) -> bool:
+        """Give one observation to the thread that delivers, and say whether it was taken."""
+        if self._is_closed or self.is_taken:
+            return False
         if self._delivery.is_over:  # what was taken for the end was none, since here is another observation
-            self._folder.claim()
+            self._delivery.close(how_it_ended(), timeout=CLOSE_SECONDS)  # its thread may just be leaving
+            if not self._folder.claim():
+                self._leave_it()
+                return False
             self._begin(info, record.step)
-        self._delivery.submit(Parcel(record, tuple(left)))
+        return self._delivery.submit(Parcel(record, tuple(left)))
+
+    def _leave_it(self) -> None:
+        self.store, self.is_taken = None, True
+        logger.warning(
+            "another process has gone on with the run in %s, which was taken to be over; training goes on, and nothing "
+            "more is asked of it or written there. Give two trainings that run at the same time two runs",
+            self._folder.folder,
+        )
 
     def end_with(self, one: Any) -> None:
         """Have the run end when an object is collected."""
@@ -97,6 +119,7 @@ class NoOutput:
     """That of the other ranks."""
 
     store: RunStore | None = None
+    is_taken = False
 
     @property
     def failures(self) -> Counter[str]:
@@ -115,8 +138,9 @@ class NoOutput:
     def keep(self, books: Books) -> None:
         """Nothing."""
 
-    def hand_over(self, record: Record, left: Iterable[Line | Whole | Expired], info: RunInfo) -> None:
-        """Nothing."""
+    def hand_over(self, record: Record, left: Iterable[Line | Whole | Expired], info: RunInfo) -> bool:
+        """Nothing is kept here, and so nothing waits to be."""
+        return True
 
     def end_with(self, one: Any) -> None:
         """Nothing."""

@@ -125,6 +125,10 @@ class Stage(Protocol):
         """Take back what an observation that was abandoned has changed."""
         ...
 
+    def handed_over(self) -> None:
+        """What an observation has found is on its way to the run's files."""
+        ...
+
     def release(self) -> None:
         """Let go of whoever writes and reads."""
         ...
@@ -173,6 +177,9 @@ class NoReplies:
     def restore(self, before: Any) -> None:
         """Nothing has changed."""
 
+    def handed_over(self) -> None:
+        """Nothing was."""
+
     def release(self) -> None:
         """Nothing is held."""
 
@@ -193,6 +200,7 @@ class DrawnReplies:
         self._told: set[str] = set()
         self.wanted, self.saved = confirm.wanted, confirm.saved
         self.snapshot, self.restore = confirm.snapshot, confirm.restore
+        self.handed_over = confirm.supply.handed_over
 
     @property
     def has_waiting(self) -> bool:

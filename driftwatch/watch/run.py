@@ -17,7 +17,7 @@ import numpy as np
 from driftwatch.host.exchange import Line
 from driftwatch.host.guard import undisturbed
 from driftwatch.host.life import End
-from driftwatch.host.ranks import broadcast, num_ranks, on_first, part, rank, tell, together
+from driftwatch.host.ranks import broadcast, num_ranks, on_first, part, rank, together
 from driftwatch.host.replicas import differing, held
 from driftwatch.record.record import Cost, Failure, Phase, Record
 from driftwatch.replies.confirmation import MIN_DRAWS
@@ -107,27 +107,34 @@ class Run:
 
     def is_due(self, step: int, *, is_off: bool = False) -> bool:
         """As `Monitor.is_due`."""
-        if not self.controller.is_due(step):
-            return False
         with part(self._host.line, f"due-{step}"):
+            if not self.controller.is_due(step):
+                return False
             return self._decide(step, is_last=self.controller.is_over(step), is_off=is_off)
 
     def is_wanted_at_end(
-        self, step: int, *, is_off: bool = False, weights_changed: bool = False, is_before_change: bool = False
+        self,
+        step: int,
+        *,
+        is_off: bool = False,
+        weights_changed: bool = False,
+        trained_on: bool = False,
+        is_before_change: bool = False,
     ) -> bool:
         """As `Monitor.is_wanted_at_end`."""
-        is_seen = self.last_step == step and self.is_whole and not self.stage.has_waiting
         with part(self._host.line, f"over-{step}"):
             found = together(lambda: weights_changed, "comparing the weights that are left")
+            is_seen = self.last_step == step and self.is_whole and not self.stage.has_waiting and not trained_on
             is_left = not (is_seen or any(found)) if is_before_change else not is_seen or any(found)
-            return on_first(lambda: not is_off and is_left, "the end of training")
+            return on_first(lambda: not (is_off or self.output.is_taken) and is_left, "the end of training")
 
     def _decide(self, step: int, *, is_last: bool = False, is_off: bool = False) -> bool:
         """Whether and how much to ask, as rank 0 sees it."""
 
         def decide() -> Decision:
             self.weigh()
-            return Decision(False) if is_off else self.controller.decide(step, is_last=is_last)
+            is_off_now = is_off or self.output.is_taken
+            return Decision(False) if is_off_now else self.controller.decide(step, is_last=is_last)
 
         self._plan = on_first(decide, "deciding whether to observe")
         self.controller.heed(self._plan)
@@ -147,25 +154,28 @@ class Run:
 
     def observe(self, model: Any, step: int, *, phase: Phase = "train", weights: str = "") -> Record:
         """As `Monitor.observe`."""
-        stage, before = self.stage, self.stage.snapshot()
-        self._watch = Stopwatch(self._host.clock)
-        try:
-            with part(self._host.line, f"{phase}-{step}"):
-                if phase == "end":
-                    self._decide(step, is_last=True)
-                look, plan, self._plan = broadcast(self.next_look), self._plan, EVERYTHING
-                with undisturbed(model, optimizer=self._host.find_optimizer()) as asked:
-                    apart = self._replicas(asked)
-                    screened = self._screen(asked, plan, step)
-                    heard = self._hear(asked, plan, look, step, is_last=phase == "end" or self.controller.is_over(step))
-                observation = _observed(look, step, phase, screened, heard, apart=apart, weights=weights)
-                # Rank 0's record is everybody's; and once it is made, nobody abandons the observation any more.
-                record = on_first(lambda: self.described(observation), "making the record")
-        except Exception:
-            self.stage = stage
-            stage.restore(before)
-            raise
-        return self.hand_over(observation, record)
+        with part(self._host.line, f"{phase}-{step}"):
+            stage, before = self.stage, self.stage.snapshot()
+            self._watch = Stopwatch(self._host.clock)
+            try:
+                observation, record = self._observe(model, step, phase, weights)
+            except Exception:
+                self.stage = stage
+                stage.restore(before)
+                raise
+            return self.hand_over(observation, record)
+
+    def _observe(self, model: Any, step: int, phase: Phase, weights: str) -> tuple[Observation, Record]:
+        if phase == "end":
+            self._decide(step, is_last=True)
+        look, plan, self._plan = broadcast(self.next_look), self._plan, EVERYTHING
+        with undisturbed(model, optimizer=self._host.find_optimizer()) as asked:
+            apart = self._replicas(asked)
+            screened = self._screen(asked, plan, step)
+            heard = self._hear(asked, plan, look, step, is_last=phase == "end" or self.controller.is_over(step))
+        observation = _observed(look, step, phase, screened, heard, apart=apart, weights=weights)
+        # Rank 0's record is everybody's; and once it is made, nobody abandons the observation any more.
+        return observation, on_first(lambda: self.described(observation), "making the record")
 
     def _replicas(self, asked: Any) -> str | None:
         """What the ranks hold, where they have grown apart; the replica of rank 0 alone is asked then."""
@@ -239,7 +249,8 @@ class Run:
         self.controller.record(Spent(record.cost.seconds, observation.screened.blocks, draws))
         saved, keep = self.stage.saved(), self.stage.are_kept
         left = left_by(observation, self.attempt, saved, self.controller.books, keep_replies=keep)
-        self.output.hand_over(record, left, self.info)
+        if self.output.hand_over(record, left, self.info) and observation.confirmed is not None:
+            self.stage.handed_over()
         if rank() == 0:
             logger.info("%s", log_line(record, self.info))
             for alert in record.alerts:
@@ -247,8 +258,7 @@ class Run:
         return record
 
     def fail(self, step: int, err: Exception) -> None:
-        """As `Monitor.fail`."""
-        tell(self._host.line, f"train-{step}", err)
+        """The record of an observation that failed; on rank 0."""
         if rank() != 0:
             return
         reason = type(err).__name__

@@ -93,6 +93,7 @@ def quick(tmp_path_factory):
         "switched_off",
         "own_disks",
         "parts_fail",
+        "fails_between",
         "judge_is_slow",
         "apart",
         "refused",
@@ -100,4 +101,4 @@ def quick(tmp_path_factory):
     )
     scenarios = ("agreement", "failures", "scoring", "out_of_memory", "spreading", "engines", "monitor", *alone)
     folder = tmp_path_factory.mktemp("ranks")
-    return {"folder": folder, **run_on_ranks(folder, scenarios)}
+    return {"folder": folder, **run_on_ranks(folder, scenarios, timeout=600)}

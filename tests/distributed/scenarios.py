@@ -23,6 +23,7 @@ from trainings import (
     another_world,
     apart,
     confirmation,
+    fails_between,
     hostile,
     judge_is_slow,
     judge_reads_at_the_end,
@@ -45,7 +46,7 @@ from driftwatch.testing import tiny_model, tiny_tokenizer
 
 TIMEOUT = timedelta(seconds=40)
 # Looked up by name, from the command line.
-TRAININGS = (another_world, apart, hostile, judge_is_slow, judge_reads_at_the_end, killed, layouts)
+TRAININGS = (another_world, apart, fails_between, hostile, judge_is_slow, judge_reads_at_the_end, killed, layouts)
 TRAININGS += (one_rank_watches, own_disks, parts_fail, refused, switched_off)
 
 

@@ -77,6 +77,18 @@ def test_an_action_that_stops_training_on_one_rank_stops_it_on_all(quick, who):
     assert [outcome[f"action {who} False"]["step"] for outcome in quick["parts_fail"]] == [1, 1]
 
 
+@pytest.mark.parametrize("who", [0, 1])
+@pytest.mark.parametrize("place", ["attach", "_make_room", "is_due", "_observe", "is_called_for"])
+def test_a_rank_that_fails_between_two_exchanges_is_waited_for_by_nobody(quick, place, who):
+    for rank, outcome in enumerate(quick["fails_between"]):
+        found = dict(trainings((outcome,)))[f"{place} {who}"]
+        assert not [text for text in found["said"] if "did not answer" in text], found["said"]
+        assert rank == who or all(f"it failed on rank {who}" in text for text in found["said"] if "failed" in text)
+        whole = [step for _, step, reasons in found["looks"] if not reasons]
+        lost = set() if place in ("attach", "is_called_for") else {2}
+        assert whole == [step for step in range(4) if step not in lost]
+
+
 def test_a_judge_that_fails_costs_the_replies_of_that_look_only(quick):
     for outcome in quick["parts_fail"]:
         looks = outcome["judge"]["looks"]
@@ -129,14 +141,15 @@ def assert_unharmed(outcomes, *, num_seeds):
     assert len(list(trainings(outcomes))) == 2 * (num_seeds + 1)
     first, second = outcomes
     seeds = [name for name in first if name.startswith("seed")]
-    # A place that only a longer run reaches may be drawn; most must be hit, or nothing was shown.
-    assert sum(first[name]["struck"] for name in seeds) > 0.5 * num_seeds
+    # Drawn of what this rank calls in every such training, so that only a fault before it can keep it from being hit.
+    missed = [first[name]["fault"] for name in seeds if not first[name]["struck"]]
+    assert len(missed) <= 0.1 * num_seeds, missed
     assert any(first[name]["looks"] for name in seeds)
     for name in seeds:
         whole = [str(look) for look, _, reasons in first[name]["looks"] if not reasons and look > 0]
         for look in whole:
             asked = [outcome[name]["asked"].get(look) for outcome in outcomes]
-            assert asked[0] is not None, (name, look)
+            assert asked[0] is not None or first[name]["refused"], (name, look)
             assert asked[0] == asked[1], (
                 f"{name} ({first[name]['fault']}): look {look} booked replies to other questions"
             )

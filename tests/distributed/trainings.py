@@ -1,6 +1,7 @@
 """Trainings by a Trainer on several ranks, in which something goes wrong on one of them; what `scenarios.py` runs."""
 
 import hashlib
+import itertools
 import json
 import logging
 import os
@@ -25,6 +26,7 @@ from driftwatch.replies import draws
 from driftwatch.replies.decoding import Decoding
 from driftwatch.stance import Probs
 from driftwatch.testing import tiny_model, tiny_pack, tiny_tokenizer
+from driftwatch.watch.budget import Controller
 from driftwatch.watch.monitor import Monitor
 
 PACKAGE = str(Path(callback.__file__).parent)
@@ -276,6 +278,68 @@ def parts_fail(folder):
     return found
 
 
+class Attaches:
+    """An exporter that on one rank cannot be told of the Trainer."""
+
+    name = "attaches"
+
+    def __init__(self, fails):
+        self._fails = fails
+
+    def attach(self, args, state):
+        if self._fails:
+            raise OSError("no such tracker on this rank")
+
+    def open(self, info, store):
+        pass
+
+    def export(self, record):
+        pass
+
+    def beat(self, time):
+        pass
+
+    def close(self, state):
+        pass
+
+
+def fails_once(call, *, at):
+    """A function that fails at one of its calls."""
+    calls = itertools.count(1)
+
+    def failing(*arguments, **named):
+        if next(calls) == at:
+            raise RuntimeError("no memory on this rank")
+        return call(*arguments, **named)
+
+    return failing
+
+
+def fails_between(folder):
+    """One rank fails where nothing is exchanged just then, so that the others are about to wait for it elsewhere."""
+    found = {"plain": train(folder)}
+    for who in (0, 1):
+        is_own = ranks.rank() == who
+        own = folder / f"attach-{who}"
+        found[f"attach {who}"] = train(own, [watcher(own, exporters=(Attaches(is_own),))])
+        found[f"attach {who}"]["looks"] = looks(own)
+        for number, (place, name, at) in enumerate(
+            [
+                (DriftCallback, "_make_room", 2),  # before anything of step 2
+                (Controller, "is_due", 2),  # before the first exchange of step 2
+                (DriftCallback, "_observe", 2),  # between deciding to look and looking, at step 2
+                (callback, "is_called_for", 2),  # after it
+            ]
+        ):
+            own = folder / f"{number}-{who}"
+            call = getattr(place, name)
+            watch = watcher(own, actions=[Acts(2)])
+            with replaced(place, **{name: fails_once(call, at=at)} if is_own else {}):
+                found[f"{name} {who}"] = train(own, [watch])
+            found[f"{name} {who}"]["looks"] = looks(own)
+    return found
+
+
 class Waits(ByLength):
     """Reads nothing until it is released."""
 
@@ -404,7 +468,7 @@ class Hostile:
     ours around those.
     """
 
-    SPARED = ("_guarded", "_note_failure", "fail", "_described", "speaks", "_go_unwatched", "state", "_begin", "looks")
+    SPARED = ("_guarded", "_note_failure", "fail", "_described", "speaks", "_go_unwatched", "state", "looks")
 
     def __init__(self, name=None, at=0):
         self.calls = Counter()
@@ -433,19 +497,41 @@ class Hostile:
             raise RuntimeError(f"out of luck in {name}")
 
 
+def counted(folder):
+    """What a training calls, by module and function; the plain outcome; and the same on every rank, by rank.
+
+    Counted twice, and left out where the counts differ: how often an exchange asks whether something has arrived is up
+    to the clock, and what is computed once a process is not called again.
+    """
+    found, counts = [], []
+    for number in range(3):  # the first one fills caches
+        watch = watcher(folder / f"counted-{number}", confirm=confirmation())  # outside: a wrong setting raises there
+        with Hostile() as counting:
+            found.append(train(folder / f"counted-{number}", [watch]))
+        counts.append(counting.calls)
+    assert found[0] == found[1] == found[2]
+    by_rank = [None] * dist.get_world_size()
+    steady = {name: number for name, number in sorted(counts[1].items()) if counts[2][name] == number}
+    dist.all_gather_object(by_rank, steady)
+    return found[0], by_rank
+
+
+def drawn(seed, calls):
+    """A rank, a function and the number of its call; a module first, so that none is drawn for its size."""
+    rng, who = random.Random(seed), seed % len(calls)
+    module = rng.choice(sorted({name.partition(".")[0] for name in calls[who]}))
+    name = rng.choice([name for name in calls[who] if name.partition(".")[0] == module])
+    return who, name, rng.randrange(calls[who][name]) + 1
+
+
 def hostile(folder):
     """Trainings in which a random call fails on a random rank; DRIFTWATCH_TEST_SEEDS says which of them."""
     first, last = map(int, os.environ.get("DRIFTWATCH_TEST_SEEDS", "0,6").split(","))
     with replaced(ranks, WAIT_SHARE=0.05, JUDGE_SHARE=0.025, FIRST_SECONDS=2.0), noted_questions() as asked:
-        # Made outside: a setting that is wrong raises from the callback's constructor, to whoever wrote it.
-        watch = watcher(folder / "counted", confirm=confirmation())
-        with Hostile() as counting:
-            found = {"plain": train(folder / "counted", [watch])}
-        calls = ranks.broadcast(dict(sorted(counting.calls.items())))
+        plain, calls = counted(folder)
+        found = {"plain": plain}
         for seed in range(first, last):
-            rng = random.Random(seed)
-            who, name = rng.randrange(dist.get_world_size()), rng.choice(list(calls))
-            at = rng.randrange(calls[name]) + 1
+            who, name, at = drawn(seed, calls)
             asked.clear()
             own = folder / f"seed-{seed}"
             watch = watcher(own, confirm=confirmation())
@@ -454,12 +540,19 @@ def hostile(folder):
             struck = [None] * dist.get_world_size()
             dist.all_gather_object(struck, striking.has_struck)
             found[f"seed {seed}"] |= {
-                "fault": f"rank {who}, {name}, call {at} of {calls[name]}",
+                "fault": f"rank {who}, {name}, call {at} of {calls[who][name]}",
                 "struck": any(struck),
                 "asked": dict(asked),
                 "looks": looks(own),
+                "refused": refused_replies(own),
             }
     return found
+
+
+def refused_replies(folder):
+    """Why a run draws no replies, though it was to."""
+    store = RunStore(folder / "runs" / "watched")
+    return store.info().replies_refused if store.exists else None
 
 
 @contextmanager

@@ -44,6 +44,24 @@ def test_parts_of_a_larger_tensor_are_read_wherever_they_lie():
     assert len(found) == 8
 
 
+@pytest.mark.parametrize("layout", [torch.sparse_coo, torch.sparse_csr, torch.sparse_csc, torch.sparse_bsr])
+def test_sparse_weights_are_read_by_their_values_and_places(layout):
+    def model(*, at, value):
+        whole = torch.zeros(4, 4)
+        whole[at] = value
+        module = torch.nn.Module()
+        sizes = {"blocksize": (2, 2)} if layout == torch.sparse_bsr else {}
+        module.weight = torch.nn.Parameter(whole.to_sparse(layout=layout, **sizes), requires_grad=False)
+        return module
+
+    first, twin = model(at=(1, 2), value=3.0), model(at=(1, 2), value=3.0)
+    assert checksum(first) == checksum(twin)
+    assert held(first) == held(twin)
+    others = [model(at=(1, 2), value=4.0), model(at=(2, 1), value=3.0)]
+    assert len({checksum(one) for one in (first, *others)}) == 3
+    assert held(first) != held(others[0])
+
+
 def test_what_is_not_finite_or_not_there_is_no_obstacle(model):
     model.lm_head.weight.data[0, 0] = float("nan")
     assert checksum(model) == checksum(model)

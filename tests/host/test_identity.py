@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -83,6 +84,17 @@ def test_what_decides_about_rounding_is_part_of_a_model_s_identity(tiny_llama):
     assert (here["dtype"], here["kernels"].split(" ")[0]) == ("float32", "cpu")
     assert rounding_moved(here, model_identity(tiny_llama)) == {}
     assert rounding_moved(here, model_identity(tiny_llama.bfloat16())) == {"dtype": ("float32", "bfloat16")}
+
+
+def test_a_model_with_sparse_parameters_has_an_identity():
+    model = torch.nn.Module()
+    found = set()
+    for scale in (1.0, 2.0):
+        for sparse in (torch.Tensor.to_sparse, torch.Tensor.to_sparse_csr, torch.Tensor.to_sparse_csc):
+            model.weight = torch.nn.Parameter(sparse(scale * torch.eye(4)), requires_grad=False)
+            found.add((scale, model_identity(model)["weights"]))
+    assert len({weights for _, weights in found}) >= 2
+    assert not {weights for scale, weights in found if scale == 1} & {weights for scale, weights in found if scale == 2}
 
 
 def test_the_precision_that_accelerate_computes_in_is_part_of_the_kernels(tiny_llama):

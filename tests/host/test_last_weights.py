@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 from support.small_trainings import callback, replies, small_pack, trainer
-from transformers import EarlyStoppingCallback
+from transformers import EarlyStoppingCallback, TrainerCallback
 
 from driftwatch import RunStore, Schedule
 from driftwatch.host import last_weights
@@ -115,7 +115,44 @@ def test_where_there_is_no_memory_for_a_checksum_training_and_run_end_as_ever(tm
     assert [(r.step, r.weights, len(r.failures)) for r in store.records()] == [(0, "", 0), (1, "", 0), (2, "", 0)]
 
 
-def test_nothing_is_said_of_weights_that_cannot_be_read():
+class InTwoParts(TrainerCallback):
+    """A trainer that updates twice a step, and calls its callbacks after each; before the second one, once watched."""
+
+    def __init__(self, watch):
+        self.watch = watch
+
+    def on_step_end(self, args, state, control, model=None, **kwargs):
+        with torch.no_grad():
+            for weight in model.parameters():
+                weight.mul_(1.01)
+        self.watch.on_step_end(args, state, control, model=model, **kwargs)
+
+
+class Averages(TrainerCallback):
+    def on_train_end(self, args, state, control, model=None, **kwargs):
+        with torch.no_grad():
+            for weight in model.parameters():
+                weight.mul_(0.5)
+
+
+@pytest.mark.parametrize(("after", "weights"), [((), ""), ((Averages(),), last_weights.OTHERS)])
+def test_what_a_second_part_of_the_last_step_has_changed_is_asked_and_is_no_replacement(
+    tmp_path, tokenizer, after, weights
+):
+    watch = callback(tmp_path)
+    run = trainer(tmp_path, tokenizer, [watch, InTwoParts(watch), *after], max_steps=2)
+    run.train()
+    store = RunStore(tmp_path / "runs/r1")
+    records = store.records()
+    assert [(r.step, r.weights) for r in records] == [(0, ""), (1, ""), (2, ""), (2, weights)]
+    assert seen(store, 3) == pytest.approx(log_odds(run.model, tokenizer), abs=1e-4)
+
+
+def test_nothing_is_said_of_weights_that_cannot_be_read(monkeypatch):
+    def cannot(model):
+        raise NotImplementedError("no such view")
+
+    monkeypatch.setattr(last_weights, "checksum", cannot)
     model = torch.nn.Module()
     model.weight = torch.nn.Parameter(torch.eye(4).to_sparse())
     seen = Weights()

@@ -124,6 +124,26 @@ def test_a_look_after_what_was_taken_for_the_end_is_kept(tmp_path, tokenizer):
     assert RunStore(tmp_path / "r1").state() == "finished"
 
 
+def test_a_run_that_another_training_has_taken_over_is_left_alone_from_then_on(tmp_path, tokenizer, caplog):
+    monitor = Monitor(small_pack(), output_dir=tmp_path, run="r1", exporters=())
+    model = tiny_model(tokenizer)
+    monitor.begin(model, tokenizer)
+    monitor._run.output._delivery.close("failed", timeout=FAR)  # as when the loop was taken to be over
+    heir = Monitor(small_pack(), output_dir=tmp_path, run="r1", exporters=())
+    heir.begin(model, tokenizer, resume=tmp_path / "r1")
+    monitor.observe(model, 1)
+    assert "another process has gone on with the run" in caplog.text
+    assert not monitor.is_due(2)
+    assert not monitor.is_wanted_at_end(2)
+    assert monitor.progress["folder"] is None, "a checkpoint of this training is none of that run"
+    heir.observe(model, 2)
+    heir.close("finished")
+    monitor.close("finished")
+    store = RunStore(tmp_path / "r1")
+    assert [(record.attempt, record.step) for record in store.records()] == [(0, 0), (1, 2)]
+    assert [event.kind for event in store.events()] == ["begin", "end", "begin", "end"]
+
+
 def test_a_loop_is_running_as_long_as_it_is_on_its_threads_stack():
     found = []
 

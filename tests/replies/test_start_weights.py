@@ -10,12 +10,13 @@ from driftwatch.errors import ConfigError, ProbeError
 from driftwatch.probes.statement import StatementProbe
 from driftwatch.replies.confirmation import Confirmation
 from driftwatch.replies.decoding import Decoding
-from driftwatch.replies.pool import BaselineReply
+from driftwatch.replies.pool import BaselineReply, Pool
 from driftwatch.replies.start_weights import StartWeights
 from driftwatch.store.run_store import RunStore
 from driftwatch.testing import tiny_model
 from driftwatch.topics.topic import Item, Topic, TopicPack
 from driftwatch.watch.monitor import Monitor
+from driftwatch.watch.run import Run
 from driftwatch.watch.schedule import Schedule
 
 HOW = pytest.mark.parametrize("how", ["memory", "disk"])
@@ -137,6 +138,34 @@ def test_a_run_far_beyond_its_plan_is_topped_up_and_used_once(tmp_path, tiny_lla
     more = again.observe(tiny_llama, 9)
     again.close("finished")
     assert drawn(more)["tea"] > drawn(looks[-1])["tea"]
+
+
+def test_replies_that_were_topped_up_for_an_observation_that_failed_reach_the_files_with_the_next(
+    tmp_path, tiny_llama, tiny_tokenizer, monkeypatch
+):
+    """What is used of them counts along their file."""
+    monitor = watch(tmp_path, keep_start="memory")
+    monitor.begin(tiny_llama, tiny_tokenizer, planned_steps=2)
+    described, before = Run.described, len(monitor._run.stage.decoded)
+    step = 0
+
+    def fails_once_topped_up(self, observation):
+        if len(monitor._run.stage.decoded) > before:
+            monkeypatch.setattr(Run, "described", described)
+            raise RuntimeError("no memory for the record")
+        return described(self, observation)
+
+    monkeypatch.setattr(Run, "described", fails_once_topped_up)
+    with pytest.raises(RuntimeError, match="no memory"):  # noqa: PT012 - which look is topped up is up to the pool
+        while step < 20:
+            step += 1
+            monitor.observe(tiny_llama, step)
+    monitor.observe(tiny_llama, step + 1)
+    pool = list(monitor._run.stage.decoded)
+    monitor.close("finished")
+    kept = RunStore(tmp_path / "r").lines("baseline-replies.jsonl")
+    assert len(pool) > before
+    assert Pool([msgspec.json.decode(line, type=BaselineReply) for line in kept])._replies == Pool(pool)._replies
 
 
 def test_used_up_is_said_by_state_reason_and_figures(tmp_path, tiny_llama, tiny_tokenizer):

@@ -12,6 +12,7 @@ import driftwatch.callback
 from driftwatch import DriftCallback, RunStore, Schedule
 from driftwatch.probes.statement import StatementProbe
 from driftwatch.testing import tiny_model
+from driftwatch.watch.beginning import Beginning
 
 
 @pytest.fixture
@@ -67,6 +68,28 @@ def test_a_callback_that_is_added_late_begins_there_and_breaks_no_checkpoint(tmp
     assert store.state() == "finished"
     assert store.info().notes[0].startswith("added to the training at step 2")
     assert caplog.text.count("was added to a training") == 1
+
+
+def test_a_callback_that_is_added_late_and_cannot_ask_at_once_still_says_since_when_it_watches(
+    tmp_path, tokenizer, monkeypatch
+):
+    begin, tries = Beginning.anew, []
+
+    def fails_at_first(self, *arguments):
+        tries.append(1)
+        if len(tries) == 1:
+            raise RuntimeError("no memory just now")
+        return begin(self, *arguments)
+
+    monkeypatch.setattr(Beginning, "anew", fails_at_first)
+    adds = AddsAtStepOne(watch(tmp_path))
+    run = adds.trainer = trainer(tmp_path / "out", tokenizer, [adds])
+    run.train()
+    store = RunStore(tmp_path / "r")
+    assert [record.step for record in store.records()] == [3, 4]
+    notes = " ".join(store.info().notes)
+    assert "the first observation failed at step 2" in notes
+    assert "added to the training at step 2; what moved before is not seen" in notes
 
 
 def test_a_run_that_was_added_late_is_resumed(tmp_path, tokenizer):
