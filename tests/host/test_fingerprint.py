@@ -44,6 +44,7 @@ def test_parts_of_a_larger_tensor_are_read_wherever_they_lie():
     assert len(found) == 8
 
 
+@pytest.mark.filterwarnings("ignore:Sparse .* tensor support is in beta state:UserWarning")
 @pytest.mark.parametrize("layout", [torch.sparse_coo, torch.sparse_csr, torch.sparse_csc, torch.sparse_bsr])
 def test_sparse_weights_are_read_by_their_values_and_places(layout):
     def model(*, at, value):
@@ -57,7 +58,7 @@ def test_sparse_weights_are_read_by_their_values_and_places(layout):
     first, twin = model(at=(1, 2), value=3.0), model(at=(1, 2), value=3.0)
     assert checksum(first) == checksum(twin)
     assert held(first) == held(twin)
-    others = [model(at=(1, 2), value=4.0), model(at=(2, 1), value=3.0)]
+    others = [model(at=(1, 2), value=4.0), model(at=(3, 3), value=3.0)]
     assert len({checksum(one) for one in (first, *others)}) == 3
     assert held(first) != held(others[0])
 

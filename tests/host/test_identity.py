@@ -86,6 +86,7 @@ def test_what_decides_about_rounding_is_part_of_a_model_s_identity(tiny_llama):
     assert rounding_moved(here, model_identity(tiny_llama.bfloat16())) == {"dtype": ("float32", "bfloat16")}
 
 
+@pytest.mark.filterwarnings("ignore:Sparse .* tensor support is in beta state:UserWarning")
 def test_a_model_with_sparse_parameters_has_an_identity():
     model = torch.nn.Module()
     found = set()
