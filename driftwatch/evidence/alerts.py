@@ -16,7 +16,9 @@ from driftwatch.evidence.labels import ALIKE
 from driftwatch.evidence.verdict import POOLED, TopicEvidence
 
 Severity = Literal["info", "warning", "critical"]
-HELD_BACK = 5  # looks for which an alert that is not settled yet waits to be told; it stands in record and page at once
+HELD_BACK = (
+    10  # looks for which an alert that is not settled yet waits to be told; it stands in record and page at once
+)
 _RANK = {"info": 0, "warning": 1, "critical": 2}
 _MEANING = {
     "specific": "moved more than every control topic: read it as a change of values",

@@ -3,7 +3,7 @@ from dataclasses import replace
 import pytest
 
 from driftwatch.drift.interval import Interval
-from driftwatch.evidence.alerts import new_alerts, sentence, severity
+from driftwatch.evidence.alerts import HELD_BACK, new_alerts, sentence, severity
 from driftwatch.evidence.verdict import TopicEvidence
 
 POLES = {"parks": ("more nature", "more building")}
@@ -49,6 +49,25 @@ def test_an_alert_that_stands_is_not_raised_again():
 def test_a_label_that_settles_speaks_again():
     (found,) = alerts([replace(ROW, label="unsettled")], [ROW])
     assert (found.label, found.severity) == ("specific", "warning")
+
+
+def test_an_alert_that_may_yet_settle_waits_for_its_first_word_and_a_settled_one_does_not():
+    """So that one lasting step is one notice: most labels settle within these looks (docs/statistics.md)."""
+    before = [replace(ROW, state="ok", label=None)]
+    open_row = replace(ROW, label="unsettled", looks_in_alert=HELD_BACK - 1)
+    assert alerts(before, [open_row]) == ()
+    (late,) = alerts([open_row], [replace(open_row, looks_in_alert=HELD_BACK)])
+    assert late.label == "unsettled"
+    (first,) = alerts([open_row], [replace(ROW, looks_in_alert=HELD_BACK)])
+    assert first.label == "specific", "then its first word is the settled one"
+    assert len(alerts(before, [replace(open_row, log10_apart=None)])) == 1, "without controls nothing will settle it"
+
+
+def test_what_is_shown_to_be_beyond_the_tolerance_says_that_it_is():
+    (found,) = alerts([ROW], [replace(ROW, state="material")])
+    assert found.severity == "critical"
+    assert "by now beyond what is tolerated" in found.text
+    assert "beyond what is tolerated" not in alerts([replace(ROW, state="ok", label=None)], [ROW])[0].text
 
 
 @pytest.mark.parametrize("state", ["ok", "watch"])
