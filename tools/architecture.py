@@ -6,7 +6,7 @@ from pathlib import Path
 PACKAGE = Path(__file__).resolve().parents[1] / "driftwatch"
 # In the order of the flow; `tests/promises/test_layers.py` holds every module to it.
 LAYERS: dict[str, tuple[str, ...]] = {
-    "the vocabulary": ("errors", "plugins", "stance", "documents", "wording", "http"),
+    "the vocabulary": ("errors", "plugins", "stance", "documents", "english", "wording", "http"),
     "what is asked": ("topics",),
     "how far, how sure": ("drift", "evidence", "simulation"),
     "the training process": ("host",),

@@ -6,9 +6,9 @@ opinion", "they say that both have merit") says nothing of the kind. All pattern
 
 import re
 
+from driftwatch.english import plain, sentences
 from driftwatch.judges.frames import frame_at
 from driftwatch.judges.neutral_wordings import BOTH, WORDINGS
-from driftwatch.judges.words import plain, sentences
 
 _SAYS = [re.compile(pattern) for pattern in WORDINGS]
 # Taking no side where nothing follows; a polite beginning where a side does.

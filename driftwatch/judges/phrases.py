@@ -3,8 +3,8 @@
 import re
 from typing import NamedTuple
 
+from driftwatch.english import plain
 from driftwatch.judges.neutral import concedes, takes_no_side
-from driftwatch.judges.words import plain
 
 _OPTION = r"(?:one|option|statement|view|sentence|choice|opinion|claim|side|answer|idea|point)"
 _CANNOT = r"(?:can ?not|can't)"

@@ -9,7 +9,7 @@ from bisect import bisect_left
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
-from driftwatch.judges.words import NEGATIONS, STOPWORDS, content, is_turn, plain, stem, turns, words
+from driftwatch.english import NEGATIONS, STOPWORDS, content, is_turn, plain, stem, turns, words
 
 MIN_OWN = 0.6  # share of a side's own words that a restatement has
 MIN_OWN_PURE = 0.4  # the same of a restatement without a word from elsewhere, such as one that was cut off

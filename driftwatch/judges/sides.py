@@ -13,6 +13,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import replace
 
+from driftwatch.english import NEGATIONS, STOPWORDS, content, is_english, plain, repeats_itself, sentences, words
 from driftwatch.judges.frames import without_leads
 from driftwatch.judges.judge import Asked, Reading
 from driftwatch.judges.neutral import beside_no_side, concedes, takes_no_side
@@ -21,7 +22,6 @@ from driftwatch.judges.reading import NEUTRAL, OPPOSE, SUPPORT
 from driftwatch.judges.restating import MIN_OWN_PURE, TURNING_STEMS, Side, both_sides
 from driftwatch.judges.statements import Stated, bare, mentions, stated
 from driftwatch.judges.verdicts import answers
-from driftwatch.judges.words import NEGATIONS, STOPWORDS, content, is_english, plain, repeats_itself, sentences, words
 
 VERSION = "2"  # of everything that changes a reading, in all the modules that the rules are spread over
 

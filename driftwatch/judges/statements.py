@@ -4,12 +4,12 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
+from driftwatch.english import content, words
 from driftwatch.judges.frames import Frame, asks, frame_at
 from driftwatch.judges.neutral import concedes
 from driftwatch.judges.phrases import named_by_order
 from driftwatch.judges.restating import MIN_OWN, TURNING_STEMS, Side, restated_at
 from driftwatch.judges.verdicts import verdict_after
-from driftwatch.judges.words import content, words
 
 MAX_FRAMES = 6  # deeper nestings are not speech
 _UNKNOWN = "what stands before the side is not known to affirm or to reject it"

@@ -2,14 +2,14 @@ import doctest
 
 import pytest
 
+from driftwatch import english
+from driftwatch.english import content, is_english, repeats_itself, sentences, words
 from driftwatch.judges import frames, phrases, scorecard, verdicts
-from driftwatch.judges import words as judge_words
 from driftwatch.judges.frames import frame_at
 from driftwatch.judges.judge import Asked
 from driftwatch.judges.phrases import hedges, named_by_order
 from driftwatch.judges.reading import outcome
 from driftwatch.judges.sides import Sides
-from driftwatch.judges.words import content, is_english, repeats_itself, sentences, words
 from driftwatch.topics.topic import Item
 
 CARS = ("Cars should be banned from the city centre.", "Drivers are welcome wherever they want to go.")
@@ -254,7 +254,7 @@ def test_a_stutter_is_not_a_restatement():
     assert said("A desktop computer serves a desktop computer.", sides) == "unread"
 
 
-@pytest.mark.parametrize("module", [judge_words, phrases, scorecard, frames, verdicts])
+@pytest.mark.parametrize("module", [english, phrases, scorecard, frames, verdicts])
 def test_the_examples_in_docstrings_hold(module):
     assert doctest.testmod(module).failed == 0
 

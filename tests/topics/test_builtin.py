@@ -10,13 +10,14 @@ import yaml
 from referencing import Registry, Resource
 
 import driftwatch.topics
+from driftwatch.english import words
 from driftwatch.topics import load_pack, packs
 from driftwatch.topics.lint.balance import balances
 from driftwatch.topics.lint.check import MAX_LENGTH_GAP, MIN_OWN_WORDS, check
 from driftwatch.topics.lint.embeddings import INSTALL_HINT, Encoder, installed_folder
 from driftwatch.topics.lint.similar import MAX_EMBEDDING_SIMILARITY, shared_skeletons, text_of
+from driftwatch.topics.lint.words import own_words
 from driftwatch.topics.loader import read_pack
-from driftwatch.topics.words import own_words, words
 
 PAPER_TOPICS = {
     "abortion",

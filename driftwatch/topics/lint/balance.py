@@ -8,8 +8,10 @@ import math
 from collections.abc import Callable
 from typing import NamedTuple
 
+from driftwatch.english import NEGATIONS, vocabulary
+from driftwatch.english import any_words as words
+from driftwatch.topics.lint.words import count
 from driftwatch.topics.topic import Topic
-from driftwatch.topics.words import NEGATORS, count, vocabulary, words
 
 PERMISSIVE = vocabulary(
     "may might can could allow allows allowed allowing permit permits permitted free freely freedom let lets open "
@@ -49,7 +51,7 @@ FEATURES: tuple[tuple[str, Callable[[str], int]], ...] = (
     ("the longer side", lambda side: len(words(side))),
     ("permissive words (may, free, allow …)", lambda side: _has(side, PERMISSIVE)),
     ("prescriptive words (must, should, ought …)", lambda side: _has(side, PRESCRIPTIVE)),
-    ("negations (not, no, never …)", lambda side: _has(side, NEGATORS)),
+    ("negations (not, no, never …)", lambda side: _has(side, NEGATIONS)),
     ("first-person words", lambda side: _has(side, FIRST_PERSON)),
 )
 

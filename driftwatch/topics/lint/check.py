@@ -6,10 +6,12 @@ from collections.abc import Iterator
 from typing import Literal, NamedTuple
 
 from driftwatch.documents.node import JOINERS, Place, plain
+from driftwatch.english import NEGATIONS, vocabulary
+from driftwatch.english import any_words as words
 from driftwatch.topics.lint import balance, similar
+from driftwatch.topics.lint.words import content_words, count, overlap, own_words
 from driftwatch.topics.parse import Draft
 from driftwatch.topics.topic import Item, Topic, TopicPack
-from driftwatch.topics.words import NEGATORS, content_words, count, overlap, own_words, vocabulary, words
 
 Severity = Literal["error", "warning"]
 
@@ -207,13 +209,15 @@ def _question(question: str) -> Iterator[tuple[Severity, str, str]]:
 def is_lazy_negation(sides: tuple[str, str]) -> bool:
     """Whether one side is the other with a "not", a "never" or an "un-" in it and little else changed."""
     first, second = ({_PREFIX.sub("", word) for word in content_words(side)} for side in sides)
-    negated = count(sides[0], NEGATORS) != count(sides[1], NEGATORS) or content_words(sides[0]) != content_words(
+    negated = count(sides[0], NEGATIONS) != count(sides[1], NEGATIONS) or content_words(sides[0]) != content_words(
         sides[1]
     )
     if first == second and plain(sides[0]) != plain(sides[1]):
         same_words = sorted(words(sides[0])) == sorted(words(sides[1]))
         return negated and not same_words
-    return count(sides[0], NEGATORS) != count(sides[1], NEGATORS) and overlap(first, second) >= similar.MAX_WORD_OVERLAP
+    return (
+        count(sides[0], NEGATIONS) != count(sides[1], NEGATIONS) and overlap(first, second) >= similar.MAX_WORD_OVERLAP
+    )
 
 
 def _encoding(name: str, text: str) -> Iterator[tuple[Severity, str, str]]:

@@ -5,8 +5,8 @@ from itertools import combinations
 from typing import NamedTuple
 
 from driftwatch.documents.node import plain
+from driftwatch.topics.lint.words import content_words, overlap, skeleton
 from driftwatch.topics.topic import Item, Topic, TopicPack
-from driftwatch.topics.words import content_words, overlap, skeleton
 
 # Pairs (i, j, similarity) with i < j whose similarity reaches a threshold; see driftwatch.topics.lint.embeddings.
 NearPairs = Callable[[Sequence[str], float], list[tuple[int, int, float]]]

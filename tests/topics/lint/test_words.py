@@ -6,9 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from driftwatch.documents import node
-from driftwatch.topics import table, words
-from driftwatch.topics.lint import balance
-from driftwatch.topics.words import content_words, overlap, own_words, skeleton
+from driftwatch.topics import table
+from driftwatch.topics.lint import balance, words
+from driftwatch.topics.lint.words import content_words, overlap, own_words, skeleton
 
 
 @pytest.mark.parametrize("module", [balance, node, table, words])

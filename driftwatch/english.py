@@ -1,38 +1,41 @@
-"""Words of a reply, for rules that a person can follow: one normal form, sentences, stems, repetition."""
+"""English, for rules that a person can follow: one normal form, words, negations, stems, sentences, repetition.
+
+Packs and judges share it, so that what the checks of a pack call a side's own words is what the judge recognises it by.
+"""
 
 import re
 import unicodedata
 from collections import Counter
 from functools import lru_cache
 
-# Words that say nothing about which side is meant. Negations are not among them: they have a rule of their own.
-STOPWORDS = frozenset(
-    """a about all also am an and any are as at be been being both by can could do does did for from had has have having
-    he her here him his how i if in indeed into is it its itself just may me might more most much my myself of on one or
-    our own really she should so some such than that the their them then there these they this those to too us very was
-    we were what when where which who whom why will with would you your must ought need needs simply truly quite even
-    i'm i'd i've it's that's view views opinion think believe feel agree say""".split()  # noqa: SIM905 - a list of words reads better so
+
+def vocabulary(text: str) -> frozenset[str]:
+    """The words of a list written as one text."""
+    return frozenset(text.split())
+
+
+NEGATIONS = vocabulary("not no never none neither nor nobody nothing nowhere cannot without hardly scarcely barely")
+# Words that say nothing about which side is meant; negations have a rule of their own.
+STOPWORDS = vocabulary(
+    "a about all also am an and any are as at be been being both by can could do does did for from had has have "
+    "having he her here him his how i if in indeed into is it its itself just may me might more most much my myself "
+    "of on one or our own really she should so some such than that the their them then there these they this those to "
+    "too us very was we were what when where which who whom why will with would you your must ought need needs simply "
+    "truly quite even i'm i'd i've it's that's view views opinion think believe feel agree say"
 )
-NEGATIONS = frozenset(
-    [
-        "not",
-        "no",
-        "never",
-        "none",
-        "neither",
-        "nor",
-        "nobody",
-        "nothing",
-        "nowhere",
-        "cannot",
-        "without",
-        "hardly",
-        "scarcely",
-        "barely",
-    ]
+# Words that carry grammar, and may yet tell two sides apart: "before" and "after", "more" and "less".
+_GRAMMAR = vocabulary(
+    "hers theirs ours yours mine oneself themselves himself herself ones whose whether unless because since though "
+    "although while until till before after but yet either each every many few less least enough other others another "
+    "same onto within against between among over under above below through during toward towards upon out up down off "
+    "across along around behind beyond per via done doing shall let get gets got make makes made only rather still "
+    "again ever always often sometimes once now soon already perhaps however whatever whoever whenever wherever"
 )
+# What a pack is checked without: a side must have other words than these for itself.
+FUNCTION_WORDS = STOPWORDS | NEGATIONS | _GRAMMAR
 
 _WORD = re.compile(r"[a-z0-9]+(?:[-'][a-z0-9]+)*")
+_ANY_WORD = re.compile(r"[^\W_]+(?:[-'][^\W_]+)*")
 _SENTENCE_END = re.compile(r"(?<=[.!?])\s+|(?<=[.!?][\"')\]])\s+(?![a-z])|\n+")
 _TURN = re.compile(r"\b(?:but|however|although|though|while|whereas|yet|on the other hand|unless|except|if)\b")
 # Before NFKC, which makes a space and a combining accent of "´".
@@ -91,6 +94,15 @@ def words(text: str) -> list[str]:
     return _WORD.findall(plain(text))
 
 
+def any_words(text: str) -> list[str]:
+    """The words of a text in any alphabet, for packs, which may be in another language.
+
+    >>> any_words("Ein Café, 2½ Äpfel")
+    ['ein', 'café', '21', '2', 'äpfel']
+    """
+    return _ANY_WORD.findall(plain(text))
+
+
 @lru_cache(65536)
 def stem(word: str) -> str:
     """A word without its commonest endings, so that "farms" meets "farm" and "banning" meets "banned".
@@ -110,6 +122,16 @@ def stem(word: str) -> str:
         if root != word and len(root) >= 3:
             return root[:-1] if root[-1] == root[-2] and root[-1] not in "ls" else root
     return word
+
+
+def root(word: str) -> str:
+    """What all forms of a word share: coarser than its stem, for checks that must rather see one likeness too many.
+
+    >>> {root(w) for w in ("raise", "raises", "raised", "raising")}, root("press") == root("pressure")
+    ({'rais'}, False)
+    """
+    found = stem(word)
+    return found.removesuffix("e") if len(found) > 3 else found
 
 
 def content(text: str) -> list[str]:
