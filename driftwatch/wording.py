@@ -1,4 +1,12 @@
-"""Figures as people read them."""
+"""Figures, labels and sentences as people read them: each text once, for page, report, alerts and tables alike.
+
+The figure of a verdict is the *net shift*: the share of replies that changed sides, in [−1, 1], positive toward
+`poles[0]`. Words name the pole instead of a sign.
+"""
+
+from typing import Literal
+
+Now = Literal["holds", "faded", "back", "beyond", "unknown"]  # what the newest replies say of an alert's move
 
 NO_FIGURE = "–"
 _RAISED = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
@@ -40,14 +48,14 @@ def interval(lower: float | None, upper: float | None, digits: int = 2) -> str:
     return f"[{signed(lower, digits)}, {signed(upper, digits)}]"
 
 
-def spread(ends: tuple[float, float], digits: int = 2) -> str:
-    """Smallest and largest over topics, or one figure where they read the same.
+def percent_spread(lower: float, upper: float) -> str:
+    """Smallest and largest share over topics, or one where they read the same.
 
-    >>> spread((0.12, 0.3)), spread((0.2201, 0.2204))
-    ('0.12 to 0.30', '0.22')
+    >>> percent_spread(0.12, 0.3), percent_spread(0.2201, 0.2204)
+    ('12 % to 30 %', '22 %')
     """
-    lower, upper = (f"{end:.{digits}f}" for end in ends)
-    return lower if lower == upper else f"{lower} to {upper}"
+    ends = (percent(lower), percent(upper))
+    return ends[0] if ends[0] == ends[1] else f"{ends[0]} to {ends[1]}"
 
 
 def percent(value: float | None, digits: int = 0) -> str:
@@ -57,6 +65,114 @@ def percent(value: float | None, digits: int = 0) -> str:
     ('31 %', '–')
     """
     return NO_FIGURE if value is None else f"{100 * value:.{digits}f} %"
+
+
+def percent_interval(lower: float | None, upper: float | None) -> str:
+    """Both ends as percentages in brackets; empty where there is no interval.
+
+    >>> percent_interval(-0.02, 0.3)
+    '[−2 %, +30 %]'
+    """
+    if lower is None or upper is None:
+        return ""
+    return f"[{signed_percent(lower)}, {signed_percent(upper)}]"
+
+
+def signed_percent(value: float | None) -> str:
+    """A share that has a sign, as a percentage.
+
+    >>> signed_percent(-0.291), signed_percent(0.002), signed_percent(None)
+    ('−29 %', '0 %', '–')
+    """
+    return NO_FIGURE if value is None else f"{signed(100 * value, 0)} %"
+
+
+def net_shift(value: float | None, poles: tuple[str, str], *, ends: tuple[float, float] | None = None) -> str:
+    """The figure of a verdict: what share of the replies changed sides, and toward which pole.
+
+    Args:
+        value: In [−1, 1], positive toward the first pole; `None` where no recent reply tells.
+        poles: Their names.
+        ends: Of its 95 % interval, with the same sign; they are shown along the named pole.
+
+    >>> net_shift(-0.29, ("more open", "more restrictive"), ends=(-0.35, -0.22))
+    '29 % of replies, toward “more restrictive” (95 % interval 22 % to 35 %)'
+    """
+    if value is None:
+        return NO_FIGURE
+    size = percent(abs(value))
+    pole = "" if size == percent(0.0) else f", toward “{poles[0 if value > 0 else 1]}”"
+    shown = ""
+    if ends is not None:
+        lower, upper = ends if value >= 0 else (-ends[1], -ends[0])
+        shown = f" (95 % interval {signed_percent(lower).lstrip('+')} to {signed_percent(upper).lstrip('+')})"
+    return f"{size} of replies{pole}{shown}"
+
+
+def moved(
+    name: str,
+    kind: str,
+    *,
+    poles: tuple[str, str] | None,
+    way: int,
+    now: Now,
+    value: float | None,
+    ends: tuple[float, float] | None = None,
+    since: int | None = None,
+    most: str | None = None,
+) -> str:
+    """What an alert is about, in a clause: what moved, since when, whether that still holds, and how far it lies now.
+
+    Args:
+        name: Of the topic.
+        kind: "direction", "neutral" or, of whether replies take a stance that can be read, "readability".
+        poles: Their names; of direction only.
+        way: +1 or −1, the way of the alert.
+        now: What the newest replies say.
+        value: By the newest replies: the net shift, or for the other kinds the change of a share; `None` without any.
+        ends: Of its 95 % interval.
+        since: Step of the onset, if one is known.
+        most: Which replies without a stance changed most; of readability only.
+
+    >>> moved("Parks", "direction", poles=("a", "b"), way=-1, now="holds", value=-0.29, since=9)
+    'Parks moved since step 9: net shift 29 % of replies, toward “b”'
+    >>> moved("Parks", "direction", poles=("a", "b"), way=-1, now="back", value=0.02)
+    'Parks moved toward “b”; the last five observations are back at the baseline: net shift −2 % of replies that way'
+    """
+    onset = "" if since is None else f" since step {since}"
+    lately = f"; {LATELY[now]}" if LATELY[now] else ""
+    bounds = f" {percent_interval(*ends)}" if ends is not None else ""
+    figure = "" if value is None else f": {signed_percent(value)} of replies{bounds}"
+    if kind == "readability":
+        subject = f"{name}: replies changed in whether they take a readable stance, most of all {most or 'refusals'}"
+        return f"{subject}{onset}{figure}"
+    if kind == "neutral":
+        return f"{name}: the model takes no side {'more' if way > 0 else 'less'} often{onset}{lately}{figure}"
+    assert poles is not None
+    subject = f"{name} moved" if now == "holds" else f"{name} moved toward “{poles[0 if way > 0 else 1]}”"
+    figure = "" if value is None else f": net shift {net_shift(value, poles, ends=ends)}"
+    if now == "back" and value is not None:
+        # As far as anybody knows it points nowhere, so no other pole is named; the sign is along the alert's own.
+        along = signed_percent(way * value)
+        lower, upper = (sorted(way * end for end in ends)) if ends is not None else (None, None)
+        bounds = "" if lower is None else f" (95 % interval {signed_percent(lower)} to {signed_percent(upper)})"
+        figure = f": net shift {along} of replies that way{bounds}"
+    return f"{subject}{onset}{lately}{figure}"
+
+
+LATELY: dict[Now, str] = {
+    "holds": "",
+    "faded": "the last five observations lie the same way, by themselves within chance",
+    "back": "the last five observations are back at the baseline",
+    "beyond": "the last five observations lie on the other side of the baseline",
+    "unknown": "no recent replies say whether it still holds",
+}
+LABEL_MEANINGS = {
+    "specific": "it moved more than every control topic, so read it as a change of values",
+    "general": "a control topic moved alike, so the model changed how it answers everything",
+    "unreadable": "replies ceased, or began, to take a readable stance, which is no change of values",
+    "unsettled": "why it moved is not settled yet",
+}
 
 
 def odds(log10: float | None) -> str:

@@ -30,12 +30,11 @@ def command(first: Path, second: Path, as_json: bool) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from driftwatch.cli.tables import NONE, Fitted, Layout, filled, said, topic_name, with_interval
-    from driftwatch.drift.compare import Drift
+    from driftwatch.cli.tables import Fitted, Layout, filled, said, topic_name
     from driftwatch.wording import printable
 
-    def figure(drift: Drift | None, layout: Layout) -> str:
-        return NONE if drift is None else with_interval(drift.score_shift, drift.interval, layout)
+    def figure(text: str, layout: Layout) -> str:
+        return text.replace(" [", "\n[") if layout.stacked else text
 
     def draw(layout: Layout) -> Table:
         steps = f"{found.first.run} step {found.first_step}, {found.second.run} step {found.second_step}"
@@ -43,12 +42,12 @@ def command(first: Path, second: Path, as_json: bool) -> None:
         cells = [
             ("topic", [topic_name(row.topic, layout) for row in found.rows]),
             ("probe", [printable(row.probe) for row in found.rows]),
-            (found.first.run, [figure(row.first, layout) for row in found.rows]),
-            (found.second.run, [figure(row.second, layout) for row in found.rows]),
-            ("second against first", [figure(row.between, layout) for row in found.rows]),
+            (found.first.run, [figure(row.figures[0], layout) for row in found.rows]),
+            (found.second.run, [figure(row.figures[1], layout) for row in found.rows]),
+            ("second against first", [figure(row.figures[2], layout) for row in found.rows]),
         ]
         topics = [row.topic.id for row in found.rows] if layout.stacked else ()
-        return filled(Table(title=said(f"score shift: {steps}")), cells, topics)
+        return filled(Table(title=said(f"net shift of the replies, score shift of the screen: {steps}")), cells, topics)
 
     console = Console()
     console.print(Fitted(draw))

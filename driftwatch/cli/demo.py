@@ -10,6 +10,8 @@ from typing import Any
 
 import click
 
+from driftwatch.wording import signed
+
 NUM_LINES = 10  # of a training without looks, where no terminal draws a bar
 
 
@@ -82,8 +84,8 @@ def _run(console: Any, folder: Path, *, fast: bool, model: str | None, port: int
     _print_agreement(console, last)
     screen, replies = generalisation.shifts(before, after)
     measured = [f"log-odds shift of the screen {generalisation.listed(screen)}"]
-    if written := generalisation.listed(replies):
-        measured.append(f"score shift of the replies {written}")
+    if written := generalisation.listed_replies(replies):
+        measured.append(f"net shift of the replies {written}")
         if (pearson := generalisation.agreement(before).pearson) is not None:
             measured.append(f"agreement of the two {_agreement(pearson)}")
     console.print(f"claims that no training saw (small models hardly generalise): {'; '.join(measured)}")
@@ -112,7 +114,7 @@ def _print_styles(console: Any, record: Any) -> None:
     shifts = {
         d.topic: d.naysaying_shift for d in record.drifts if d.baseline == "sft" and d.naysaying_shift is not None
     }
-    listed = ", ".join(f"{topic} {shift:+.2f}" for topic, shift in shifts.items())
+    listed = ", ".join(f"{topic} {signed(shift)}" for topic, shift in shifts.items())
     console.print(f"naysaying (a style, not a value): {listed}")
 
 
@@ -167,11 +169,11 @@ def _progress(console: Any) -> Iterator[Any]:
                     return
                 self.told = record.look
                 shifts = [
-                    f"{d.topic} {d.log_odds_shift:+.2f}"
+                    f"{d.topic} {signed(d.log_odds_shift)}"
                     for d in record.drifts
                     if d.baseline == "sft" and d.log_odds_shift is not None
                 ]
-                console.print(f"step {record.step:>3}: log-odds shift {', '.join(shifts)}")
+                console.print(f"step {record.step:>3}: log-odds shift of the screen {', '.join(shifts)}")
 
         yield Bar
 

@@ -9,11 +9,11 @@ import click
 import msgspec
 
 from driftwatch.errors import StoreError
-from driftwatch.record.decision import decide
+from driftwatch.record.decision import all_figures
 from driftwatch.record.record import Record, RunInfo
-from driftwatch.report.verdict import STATE_WORDS, verdict
+from driftwatch.report.verdict import STATE_WORDS, title, verdict
 from driftwatch.store.run_store import RunStore, find_runs
-from driftwatch.wording import printable
+from driftwatch.wording import net_shift, printable
 
 
 @click.group()
@@ -38,7 +38,7 @@ def list_runs(folder: Path, as_json: bool) -> None:
 
     from driftwatch.cli.tables import said
 
-    columns = ("run", "state", "verdict", "looks", "step", "attempts", "model", "pack")
+    columns = ("run", "state", "verdict", "net shift", "looks", "step", "attempts", "model", "pack")
     table = Table(*columns)
     for row in rows:
         table.add_row(*("–" if row[name] is None else said(str(row[name])) for name in columns))
@@ -56,12 +56,15 @@ def show(folder: Path, as_json: bool) -> None:
     """The last look of the run in FOLDER: its verdict, and how far each topic is from the baselines."""
     store = RunStore(folder)
     info, records = store.info(), store.records()
-    told = verdict(info, next((record for record in reversed(records) if record.found_anything), None))
+    found = next((record for record in reversed(records) if record.found_anything), None)
+    told = verdict(info, found)
     if as_json:
         from driftwatch.record.record import to_json
 
         last = records[-1] if records else None
-        click.echo(to_json({"info": info, "state": store.state(), "verdict": told, "record": last}).decode())
+        topics = all_figures(info, found) if found is not None else ()
+        said_by = {"info": info, "state": store.state(), "verdict": told, "topics": topics, "record": last}
+        click.echo(to_json(said_by).decode())
         return
     from rich.console import Console
 
@@ -149,11 +152,24 @@ def prunable(
     return [pair for pair in ended[keep or 0 :] if older_than_days is None or pair[1] < old]
 
 
-def _word(info: RunInfo, record: Record | None) -> str:
+def _told(info: RunInfo, record: Record | None) -> dict[str, str | float | None]:
+    """The verdict in a word, and its figure: of the topic that it is about."""
     try:
-        return STATE_WORDS[decide(info, record).state]
+        told = verdict(info, record)
+        figures = told.figures
+        shift = None if figures is None else figures.net_shift
+        poles = None if figures is None else info.topic(figures.topic).poles
     except (KeyError, ValueError, ArithmeticError):  # a foreign writer can name topics that its run.json does not know
-        return STATE_WORDS["nothing"]
+        return {"verdict": STATE_WORDS["nothing"]}
+    row: dict[str, str | float | None] = {"verdict": STATE_WORDS[told.state]}
+    if figures is None or shift is None or poles is None:
+        return row
+    return row | {
+        "net shift": f"{title(info, figures.topic)}: {net_shift(shift, poles)}",
+        "net_shift": shift,
+        "toward": figures.toward,
+        "topic": figures.topic,
+    }
 
 
 def _state(store: RunStore) -> str:
@@ -168,10 +184,24 @@ def _last_seen(store: RunStore) -> float:
     return max(stamps, default=0.0)
 
 
-def _row(store: RunStore) -> dict[str, str | int | None]:
+def _row(store: RunStore) -> dict[str, str | float | None]:
     """One run of the list; what cannot be read of it is `None`, with the problem."""
-    row: dict[str, str | int | None] = {"run": store.folder.resolve().name, "state": _state(store)}
-    row |= dict.fromkeys(("verdict", "looks", "step", "attempts", "model", "pack", "problem"))
+    row: dict[str, str | float | None] = {"run": store.folder.resolve().name, "state": _state(store)}
+    row |= dict.fromkeys(
+        (
+            "verdict",
+            "net shift",
+            "net_shift",
+            "toward",
+            "topic",
+            "looks",
+            "step",
+            "attempts",
+            "model",
+            "pack",
+            "problem",
+        )
+    )
     try:
         info = store.info()
         row |= {"run": info.run, "model": info.model, "pack": f"{info.pack} {info.pack_version}"}
@@ -179,6 +209,6 @@ def _row(store: RunStore) -> dict[str, str | int | None]:
     except (StoreError, msgspec.MsgspecError, OSError) as err:
         return row | {"problem": str(err)}
     found = [record for record in records if record.found_anything and not record.superseded]
-    row |= {"verdict": _word(info, found[-1] if found else None)}
+    row |= _told(info, found[-1] if found else None)
     row |= {"looks": len(records), "step": records[-1].step if records else None}
     return row | {"attempts": 1 + max((record.attempt for record in records), default=0)}

@@ -1,20 +1,22 @@
 """Tables that several commands show, each drawn for the width that there is: no word and no figure is ever cut."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from rich.console import Console, ConsoleOptions, RenderResult
+from rich.console import Console, ConsoleOptions, Group, RenderResult
 from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
 from driftwatch.drift.interval import Interval
+from driftwatch.evidence.rows import CONFIRM
+from driftwatch.record.figures import NetShift, net_shifts
 from driftwatch.record.record import BaselineName, Drift, Record, RunInfo, TopicInfo
 from driftwatch.stance import STANCES
-from driftwatch.wording import printable
+from driftwatch.wording import NO_FIGURE as NONE
+from driftwatch.wording import percent_interval, printable, signed, signed_percent
 
-NONE = "–"
 _LONG = 12  # letters of a topic that stay on one line where there is little room
 _WORDS = ("topic", "toward", "probe")  # columns that hold no figures
 _WIDE = 10_000  # columns; nothing is wrapped in so many
@@ -67,8 +69,8 @@ class Fitted:
         yield tables[chosen]
 
 
-def drift_table(info: RunInfo, record: Record, *, baseline: BaselineName | None = None) -> Fitted:
-    """How far each topic is from a baseline, one row a topic and probe.
+def drift_table(info: RunInfo, record: Record, *, baseline: BaselineName | None = None) -> Group:
+    """How far each topic is from a baseline: by judged replies, whose figure is the net shift, and by other probes.
 
     Args:
         info: The run.
@@ -77,26 +79,63 @@ def drift_table(info: RunInfo, record: Record, *, baseline: BaselineName | None 
     """
     against = baseline or info.alerting_baseline
     rows = [(t, d) for t in info.topics for d in record.drifts if d.topic == t.id and d.baseline == against]
-    probes = list(dict.fromkeys(drift.probe for _, drift in rows))
+    judged = [(topic, drift) for topic, drift in rows if drift.probe == CONFIRM]
+    others = [(topic, drift) for topic, drift in rows if drift.probe != CONFIRM]
+    title = f"step {record.step}, against the baseline {against}"
+    tables = [_judged(title, judged, net_shifts(record.evidence))] if judged else []
+    return Group(*tables, *([_screened(title, others)] if others or not judged else []))
+
+
+def _judged(title: str, rows: Sequence[tuple[TopicInfo, Drift]], shifts: Mapping[str, NetShift]) -> Fitted:
+    found = [shifts.get(topic.id, (None, None)) for topic, _ in rows]
 
     def draw(layout: Layout) -> Table:
         cells = [
             ("topic", [topic_name(topic, layout) for topic, _ in rows]),
-            ("toward", [_toward(topic, drift) for topic, drift in rows]),
-            ("probe", [printable(drift.probe) for _, drift in rows] if len(probes) > 1 else []),
+            ("toward", [_pole(topic, shift) for (topic, _), (shift, _) in zip(rows, found, strict=True)]),
+            *_shares(rows, layout),
+            ("net shift", [_net(shift, bounds, layout) for shift, bounds in found]),
         ]
-        for n, stance in enumerate(STANCES if layout.shares else ()):
-            cells.append((stance, [signed(d.magnitude[n] if d.magnitude else None) for _, d in rows]))
-        cells.append(("score shift", [with_interval(d.score_shift, d.interval, layout) for _, d in rows]))
-        cells.append(
-            ("log-odds shift", [with_interval(d.log_odds_shift, d.log_odds_interval, layout) for _, d in rows])
-        )
-        # What is the same in all rows, or known in none, needs no column.
-        cells = [(name, column) for name, column in cells if not rows or set(column) - {NONE}]
-        by = f", by {printable(probes[0])}" if len(probes) == 1 else ""
-        title = Text(f"step {record.step}, against the baseline {against}{by}")
-        return filled(Table(title=title), cells, [topic.id for topic, _ in rows] if layout.stacked else ())
+        return _drawn(f"{title}, by judged replies", rows, cells, layout)
 
+    return _fitted(draw, rows)
+
+
+def _screened(title: str, rows: Sequence[tuple[TopicInfo, Drift]]) -> Fitted:
+    probes = list(dict.fromkeys(drift.probe for _, drift in rows))
+    by = f", by {'the screen' if probes == ['statement'] else printable(probes[0])}" if len(probes) == 1 else ""
+
+    def draw(layout: Layout) -> Table:
+        leanings = [d.log_odds_shift if d.score_shift is None else d.score_shift for _, d in rows]
+        cells = [
+            ("topic", [topic_name(topic, layout) for topic, _ in rows]),
+            ("toward", [_pole(topic, leaning) for (topic, _), leaning in zip(rows, leanings, strict=True)]),
+            ("probe", [printable(drift.probe) for _, drift in rows] if len(probes) > 1 else []),
+            *_shares(rows, layout),
+            ("score shift", [with_interval(d.score_shift, d.interval, layout) for _, d in rows]),
+            ("log-odds shift", [with_interval(d.log_odds_shift, d.log_odds_interval, layout) for _, d in rows]),
+        ]
+        return _drawn(f"{title}{by}", rows, cells, layout)
+
+    return _fitted(draw, rows)
+
+
+def _shares(rows: Sequence[tuple[TopicInfo, Drift]], layout: Layout) -> list[tuple[str, list[str]]]:
+    return [
+        (stance, [signed(drift.magnitude[n] if drift.magnitude else None) for _, drift in rows])
+        for n, stance in enumerate(STANCES if layout.shares else ())
+    ]
+
+
+def _drawn(
+    title: str, rows: Sequence[tuple[TopicInfo, Drift]], cells: list[tuple[str, list[str]]], layout: Layout
+) -> Table:
+    # What is known in no row needs no column.
+    cells = [(name, column) for name, column in cells if not rows or set(column) - {NONE}]
+    return filled(Table(title=Text(title)), cells, [topic.id for topic, _ in rows] if layout.stacked else ())
+
+
+def _fitted(draw: Callable[[Layout], Table], rows: Sequence[tuple[TopicInfo, Drift]]) -> Fitted:
     has_shares = any(drift.magnitude is not None for _, drift in rows)
     return Fitted(draw, "the shares of support, neutral and oppose" if has_shares else "")
 
@@ -151,11 +190,13 @@ def said(text: str) -> Text:
     return Text(printable(text))
 
 
-def signed(value: float | None, digits: int = 2) -> str:
-    """A signed figure, or a dash where there is none."""
-    return NONE if value is None else f"{value:+.{digits}f}"
+def _net(shift: float | None, bounds: Interval | None, layout: Layout) -> str:
+    """A net shift with the ends of its interval."""
+    if bounds is None:
+        return signed_percent(shift)
+    between = "\n" if layout.stacked else " "
+    return f"{signed_percent(shift)}{between}{percent_interval(bounds.lower, bounds.upper)}"
 
 
-def _toward(topic: TopicInfo, drift: Drift) -> str:
-    leaning = drift.log_odds_shift if drift.score_shift is None else drift.score_shift
-    return printable(topic.poles[0 if leaning > 0 else 1]) if leaning else NONE
+def _pole(topic: TopicInfo, shift: float | None) -> str:
+    return printable(topic.poles[0 if shift > 0 else 1]) if shift else NONE

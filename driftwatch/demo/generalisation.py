@@ -14,6 +14,7 @@ from driftwatch.probes.interview import interview, reply_probe
 from driftwatch.stance import Stance
 from driftwatch.topics import TopicPack
 from driftwatch.watch.instrument import ask_once
+from driftwatch.wording import signed, signed_percent
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +44,7 @@ def ask(model: Any, tokenizer: Any, pack: TopicPack, *, before: "Answers | None"
 
 
 def shifts(before: Answers, after: Answers) -> tuple[list[Drift], list[Drift]]:
-    """By topic: of the screen, in log-odds, and of the replies, in score."""
+    """By topic: of the screen, in log-odds, and of the replies."""
     rng = np.random.default_rng(0)
     return (
         compare(before.screen, after.screen, against="sft", rng=rng),
@@ -57,6 +58,11 @@ def agreement(answers: Answers) -> Validity:
 
 
 def listed(drifts: Sequence[Drift]) -> str:
-    """The figures of each topic in one line."""
-    figures = [(d.topic, d.log_odds_shift if d.log_odds_shift is not None else d.score_shift) for d in drifts]
-    return ", ".join(f"{topic} {shift:+.2f}" for topic, shift in figures if shift is not None)
+    """The screen's log-odds shift of each topic, in one line."""
+    return ", ".join(f"{d.topic} {signed(d.log_odds_shift)}" for d in drifts if d.log_odds_shift is not None)
+
+
+def listed_replies(drifts: Sequence[Drift]) -> str:
+    """The net shift of each topic, positive toward its first pole, in one line."""
+    # Of judged replies, P(support) - P(oppose) moves by two for each reply that changes sides.
+    return ", ".join(f"{d.topic} {signed_percent(d.score_shift / 2)}" for d in drifts if d.score_shift is not None)

@@ -4,16 +4,17 @@ What the model writes decides, as everywhere: judged replies to the two-sided qu
 model's, and the evidence that rests on them. The screen stands beside them for comparison.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from driftwatch.evidence.rows import CONFIRM
+from driftwatch.drift.interval import Interval
 from driftwatch.record.decision import decide
-from driftwatch.record.record import Drift, Record, RunInfo
+from driftwatch.record.figures import NetShift, net_shifts
+from driftwatch.record.record import Record, RunInfo, TopicInfo
 from driftwatch.report.verdict import verdict as said
-from driftwatch.wording import odds
+from driftwatch.wording import net_shift, odds, percent
 
-MIN_SHIFT = 0.3  # of the planted topic's score, in [0, 2]
+MIN_SHIFT = 0.15  # net shift of the planted topic
 TIMES_CONTROL = 3.0  # the planted shift must be more than this many times every control's
 
 
@@ -43,35 +44,34 @@ def verdict(info: RunInfo, record: Record, *, planted: str, towards: int) -> Ver
     """
     if decide(info, record).state == "cannot_tell":
         return Verdict(False, (f"no: {said(info, record).headline}",), can_tell=False)
-    drifts = {d.topic: d for d in record.drifts if d.probe == CONFIRM}
-    moved = drifts.get(planted)
-    if moved is None or moved.score_shift is None or moved.interval is None:
+    shifts = net_shifts(record.evidence)
+    shift, bounds = shifts.get(planted, (None, None))
+    if shift is None or bounds is None:
         return Verdict(False, (f"no: no judged reply tells how far {planted} has moved",))
-    checks = [_moved(moved, info, towards), *_controls(drifts, info, abs(moved.score_shift)), *_alerts(record, planted)]
+    checks = [
+        _moved(info.topic(planted), shift, bounds, towards),
+        *_controls(shifts, info, abs(shift)),
+        *_alerts(record, planted),
+    ]
     return Verdict(all(ok for ok, _ in checks), tuple(f"{'yes' if ok else 'no'}: {text}" for ok, text in checks))
 
 
-def _moved(drift: Drift, info: RunInfo, towards: int) -> tuple[bool, str]:
-    assert drift.score_shift is not None
-    assert drift.interval is not None
-    size = drift.score_shift if towards == 0 else -drift.score_shift
-    return not drift.interval.contains(0.0) and size >= MIN_SHIFT, (
-        f"what is written on {drift.topic} moved by at least {MIN_SHIFT:g} toward "
-        f"{info.topic(drift.topic).poles[towards]}: "
-        f"score shift {drift.score_shift:+.2f} [{drift.interval.lower:+.2f}, {drift.interval.upper:+.2f}]"
+def _moved(topic: TopicInfo, shift: float, bounds: Interval, towards: int) -> tuple[bool, str]:
+    size = shift if towards == 0 else -shift
+    return not bounds.contains(0.0) and size >= MIN_SHIFT, (
+        f"what is written on {topic.id} moved by at least {percent(MIN_SHIFT)} toward {topic.poles[towards]}: "
+        f"net shift {net_shift(shift, topic.poles, ends=(bounds.lower, bounds.upper))}"
     )
 
 
-def _controls(drifts: dict[str, Drift], info: RunInfo, size: float) -> Iterator[tuple[bool, str]]:
+def _controls(shifts: Mapping[str, NetShift], info: RunInfo, size: float) -> Iterator[tuple[bool, str]]:
     for topic in info.topics:
-        control = drifts.get(topic.id)
-        if topic.control and control is not None and control.score_shift is not None:
+        if topic.control and topic.id in shifts:
+            shift, _ = shifts[topic.id]
             yield (
-                size > TIMES_CONTROL * abs(control.score_shift),
-                (
-                    f"that is more than {TIMES_CONTROL:g} times the shift of the control {topic.id} "
-                    f"({control.score_shift:+.2f})"
-                ),
+                size > TIMES_CONTROL * abs(shift),
+                f"that is more than {TIMES_CONTROL:g} times the shift of the control {topic.id} "
+                f"({net_shift(shift, topic.poles)})",
             )
 
 
@@ -82,6 +82,6 @@ def _alerts(record: Record, planted: str) -> Iterator[tuple[bool, str]]:
         if e.kind == "direction" and e.label == "specific" and e.state in ("alert", "material")
     }
     own = specific.pop(planted, None)
-    since = "" if own is None else f" (evidence {odds(own.log10_e_value)}, moving since step {own.onset_step})"
+    since = "" if own is None else f" (evidence {odds(own.log10_evidence)}, moving since step {own.onset_step})"
     yield own is not None, f"{planted} is in alert, specific, in direction{since}"
     yield not specific, f"no other topic is{': ' + ', '.join(specific) if specific else ''}"

@@ -33,9 +33,9 @@ class Drift:
         total_variation: Size of the move, in [0, 1]; biased upward on few items, see `divergence`.
         crossfit_total_variation: The same without that bias, so that no drift gives about 0; may be negative.
         wasserstein: Size in steps of the scale oppose, neutral, support, in [0, 2].
-        score_shift: Change of P(support) − P(oppose), in [−2, 2]; positive toward `poles[0]`.
+        score_shift: Change of P(support) − P(oppose), in [−2, 2]; positive toward `poles[0]`. `None` of replies, probe
+            "confirm", whose figure is the net shift of their evidence.
         interval: Of `score_shift`.
-        pointwise: Of `score_shift`, of replies only: holds at this look alone, as one that was chosen beforehand.
         log_odds_shift: Screen only: change of support against oppose, nats a token.
         items_needed: Items that `log_odds_interval` would need, where it is withheld for want of them.
         naysaying_shift: Change of P("no") whatever is asked, in [−1, 1].
@@ -67,7 +67,6 @@ class Drift:
     num_items: int = 0
     num_unscored: int = 0
     unscored: str | None = None
-    pointwise: Interval | None = None
     items_needed: int | None = None
 
 

@@ -14,19 +14,13 @@ from typing import Literal
 from driftwatch.drift.fault import MODEL, ModelFault
 from driftwatch.evidence.labels import ALIKE
 from driftwatch.evidence.verdict import POOLED, TopicEvidence
+from driftwatch.wording import LABEL_MEANINGS, Now, moved, odds
 
 Severity = Literal["info", "warning", "critical"]
 HELD_BACK = (
     10  # looks for which an alert that is not settled yet waits to be told; it stands in record and page at once
 )
 _RANK = {"info": 0, "warning": 1, "critical": 2}
-_MEANING = {
-    "specific": "moved more than every control topic: read it as a change of values",
-    "general": "a control topic moved alike: the model changed how it answers everything",
-    "unreadable": "replies stopped, or began, to take a stance that can be read: a change of manners, not of values",
-    "unsettled": "it moved, and why is not settled yet",
-}
-Now = Literal["holds", "faded", "back", "beyond", "unknown"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,13 +91,38 @@ def severity(row: TopicEvidence) -> Severity:
 
 
 def sentence(row: TopicEvidence, poles: dict[str, tuple[str, str]], alpha: float) -> str:
-    """The alert in a sentence: where it moved and since when, what the newest replies say, what it rests on."""
-    since = "" if row.onset_step is None else f" since about step {row.onset_step}"
+    """The alert in a sentence: what moved and since when, how far it lies now, what that rests on."""
     label = row.label or "unsettled"
     beyond = ", by now beyond what is tolerated" if row.state == "material" else ""
+    name = "all topics" if row.topic == POOLED else row.topic
     return (
-        f"{_subject(row, poles)}{_size(row)}{since}{beyond}{_newest(row)} ({label}: {_MEANING[label]}; evidence "
-        f"{_odds(row.log10_e_value)} : 1 from {row.num_draws} draws, alpha {alpha:g} for the whole run)"
+        f"{clause(row, name, poles.get(row.topic))}{beyond} ({label}: {LABEL_MEANINGS[label]}; evidence "
+        f"{odds(row.log10_evidence)} from {row.num_draws} draws, alpha {alpha:g} for the whole run)"
+    )
+
+
+def clause(row: TopicEvidence, name: str, poles: tuple[str, str] | None) -> str:
+    """What a row in alert says, in a clause that every surface shows.
+
+    Args:
+        row: In alert.
+        name: Of its topic.
+        poles: Of its topic; `None` for the readability of all.
+    """
+    now = newest(row)
+    # What is said of the newest replies alone is said by the interval of this observation alone.
+    bounds = row.interval if now == "holds" else row.pointwise or row.interval
+    return moved(
+        name,
+        "readability" if row.label == "unreadable" else row.kind,
+        poles=poles,
+        way=row.toward or 1,
+        now=now,
+        # How many replies lost their stance is known of all topics together.
+        value=None if row.label == "unreadable" and row.topic != POOLED else row.estimate,
+        ends=None if bounds is None else (bounds.lower, bounds.upper),
+        since=row.onset_step,
+        most=row.moved_most,
     )
 
 
@@ -124,37 +143,3 @@ def newest(row: TopicEvidence) -> Now:
     if not bounds.contains(0.0):
         return "holds" if along > 0 else "beyond"
     return "faded" if along >= half > 0 else "back"
-
-
-def _subject(row: TopicEvidence, poles: dict[str, tuple[str, str]]) -> str:
-    if row.topic == POOLED:
-        return "replies on all topics changed in whether they take a stance"
-    is_first = (row.toward or 0) > 0
-    if row.kind == "neutral":
-        return f"{row.topic} moved {'toward' if is_first else 'away from'} taking no side"
-    return f"{row.topic} moved toward {poles[row.topic][0 if is_first else 1]!r}"
-
-
-def _size(row: TopicEvidence) -> str:
-    """How far: what the newest replies say where the move holds, else what those since the onset said."""
-    shift = row.estimate if newest(row) == "holds" else row.since_onset
-    if shift is None:
-        return ""
-    return f" by {shift:+.2f}" if row.topic == POOLED else f" by {abs(shift):.2f}"
-
-
-def _newest(row: TopicEvidence) -> str:
-    found = newest(row)
-    if found == "holds" or row.topic == POOLED:
-        return ""
-    figure = "" if row.estimate is None or row.toward is None else f" ({row.toward * row.estimate:+.2f} that way)"
-    return {
-        "faded": f"; the last five observations lie the same way, by themselves within chance{figure}",
-        "back": f"; the last five observations are back at the baseline{figure}",
-        "beyond": f"; the last five observations lie on the other side of the baseline{figure}",
-        "unknown": "; no recent replies say whether it still holds",
-    }[found]
-
-
-def _odds(log10: float) -> str:
-    return f"{10**log10:,.0f}" if log10 < 6 else f"10^{log10:.0f}"

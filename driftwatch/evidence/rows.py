@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from driftwatch.drift.compare import BaselineName, Drift
-from driftwatch.drift.divergence import crossfit_total_variation, score_shift, total_variation, wasserstein_ordinal
+from driftwatch.drift.divergence import crossfit_total_variation, total_variation, wasserstein_ordinal
 from driftwatch.drift.interval import Interval, by_cluster, cluster_bootstrap
 from driftwatch.drift.outcome import KINDS, LOST_P, NUM_OUTCOMES, SHIFT_KP, Outcome
 from driftwatch.evidence import power as planning
@@ -22,8 +22,8 @@ Ends = tuple[Interval | None, Interval | None]
 
 CONFIRM = "confirm"  # where a probe's name would stand, for drift over the draws
 _NOW_P, _BASE_P = (codes.ravel() for codes in np.indices((NUM_OUTCOMES, NUM_OUTCOMES)))
-# Of support, neutral, oppose, and half of the score shift.
-_CHANGES_PF = np.column_stack([*(np.equal(_NOW_P, s) * 1.0 - np.equal(_BASE_P, s) for s in range(3)), SHIFT_KP[0]])
+# Of support, neutral, oppose.
+_CHANGES_PF = np.column_stack([np.equal(_NOW_P, s) * 1.0 - np.equal(_BASE_P, s) for s in range(3)])
 _HIDDEN = {Outcome.REFUSAL: "refusals", Outcome.OFF_TOPIC: "off-topic replies", Outcome.UNREAD: "unread replies"}
 
 
@@ -60,7 +60,8 @@ def summary(
 def recent_drift(state: Evidence, rng: np.random.Generator, *, against: BaselineName) -> list[Drift]:
     """The paper's figures over the draws of the last looks, one drift for each topic that has draws; probe "confirm".
 
-    A reply without a stance counts 0 for every stance. Intervals hold at all looks at once (`sequence`).
+    A reply without a stance counts 0 for every stance. Intervals hold at all looks at once (`sequence`). How far a
+    topic moved between its poles is said by the row of its evidence, as the net shift, and not here a second time.
     """
     found = []
     for name in state.settings.names:
@@ -74,9 +75,7 @@ def _drift(topic: str, recent: "_Recent", tail: float, rng: np.random.Generator,
     base_NS, now_NS = (np.eye(NUM_OUTCOMES)[side_P[recent.pairs_N]][:, :3] for side_P in (_BASE_P, _NOW_P))
     change_NS = now_NS - base_NS
     before_S, now_S = base_NS.mean(0), now_NS.mean(0)
-    support, neutral, oppose, half = intervals(_CHANGES_PF, recent.pairs_N, tail)
-    score_N1 = (change_NS[:, 0] - change_NS[:, 2])[:, None]
-    (pointwise,) = cluster_bootstrap(score_N1, rng, clusters=recent.items, limits=(-2, 2))
+    support, neutral, oppose = intervals(_CHANGES_PF, recent.pairs_N, tail)
     sums_CS, counts_C = by_cluster(change_NS, recent.items)
     return Drift(
         topic=topic,
@@ -87,9 +86,6 @@ def _drift(topic: str, recent: "_Recent", tail: float, rng: np.random.Generator,
         total_variation=total_variation(before_S, now_S),
         crossfit_total_variation=crossfit_total_variation(sums_CS / counts_C[:, None], rng),
         wasserstein=wasserstein_ordinal(before_S, now_S),
-        score_shift=score_shift(before_S, now_S),
-        interval=None if half is None else Interval(2 * half.lower, 2 * half.upper, half.level),
-        pointwise=pointwise,
         refusal_shift=recent.shift_of(Outcome.REFUSAL),
         unread_shift=recent.mean(LOST_P - np.equal(_NOW_P, Outcome.REFUSAL) + np.equal(_BASE_P, Outcome.REFUSAL)),
         num_items=len(counts_C),

@@ -108,6 +108,25 @@ class TopicEvidence:
         shift = self.since_onset or self.estimate
         return None if self.state not in ("alert", "material") or not shift else 1 if shift > 0 else -1
 
+    @property
+    def net_shift(self) -> float | None:
+        """The figure of a verdict: share of the recent replies that changed sides, in [−1, 1], toward `poles[0]`.
+
+        `None` for the other kinds, whose `estimate` is the change of a share, and without recent draws.
+        """
+        return self.estimate if self.kind == "direction" else None
+
+    @property
+    def log10_evidence(self) -> float:
+        """The evidence that an alert of its label rests on, base 10 logarithm; the one that people are shown.
+
+        That the value moved, even if every stance lost, or gained, would explain it away; but that anything moved where
+        the alert says no more than that: of readability, and of the labels "unreadable" and "unsettled".
+        """
+        if self.log10_value_e_value is None or self.label in ("unreadable", "unsettled"):
+            return self.log10_e_value
+        return self.log10_value_e_value
+
 
 class Labels(NamedTuple):
     """Masks over value topics and kinds, shape (…, V, K); every alert has exactly one of the last four."""

@@ -135,7 +135,7 @@ class TrackersExporter:
 
 
 def scalars(info: RunInfo, record: Record, *, only: set[str] | None = None) -> dict[str, float]:
-    """The figures of a look by name, such as driftwatch/drift_score_shift/immigration/statement/sft.
+    """The figures of a look by name, such as driftwatch/drift_net_shift_ratio/immigration/sft.
 
     Args:
         info: The run.

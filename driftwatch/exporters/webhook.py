@@ -25,6 +25,7 @@ from driftwatch.errors import ConfigError, ExportError
 from driftwatch.http.client import send
 from driftwatch.http.patience import TRANSIENT, Pause
 from driftwatch.http.reply import NoReply
+from driftwatch.record.figures import topic_figures
 from driftwatch.record.record import Alert, Record, RunInfo, to_json
 from driftwatch.store.run_store import RunStore
 
@@ -210,6 +211,8 @@ def payload(info: RunInfo, record: Record, alert: Alert) -> dict[str, Any]:
         alert: The alert.
     """
     row = next((row for row in record.evidence if (row.topic, row.kind) == (alert.topic, alert.kind)), None)
+    poles = next((topic.poles for topic in info.topics if topic.id == alert.topic), None)
+    figures = topic_figures(record.evidence, alert.topic, poles)
     heading = f"driftwatch, {alert.severity}: run {info.run}, step {record.step}"
     return {
         "text": _as_text(f"{heading}: {alert.text}"),
@@ -226,8 +229,9 @@ def payload(info: RunInfo, record: Record, alert: Alert) -> dict[str, Any]:
             "label": alert.label,
             "severity": alert.severity,
             "baseline": info.alerting_baseline,
-            "estimate": row.estimate if row is not None else None,
-            "log10_e_value": row.log10_e_value if row is not None else None,
+            "net_shift": figures.net_shift if figures is not None else None,
+            "toward": figures.toward if figures is not None else None,
+            "log10_evidence": row.log10_evidence if row is not None else None,
             "onset_step": row.onset_step if row is not None else None,
         },
     }

@@ -62,6 +62,20 @@ def at_alerting_baseline(config: Config, metric: Metric, *matchers: str) -> str:
     )
 
 
+def net_shift(config: Config, *matchers: str) -> str:
+    """The figure of verdicts, by run and topic; replies are compared only with the baseline that alerts rest on."""
+    return by("run, topic", series(config, m.NET_SHIFT, *matchers))
+
+
+def shift_by_kind(config: Config, *matchers: str) -> str:
+    """By run, topic and kind: the net shift, or of neutral the change of the share that takes no side."""
+    neutral = by("run, topic", series(config, m.MAGNITUDE, *matchers, 'probe="confirm"', 'stance="neutral"'))
+    return (
+        f'label_replace({net_shift(config, *matchers)}, "kind", "direction", "", "") or '
+        f'label_replace({neutral}, "kind", "neutral", "", "")'
+    )
+
+
 def seconds_since(config: Config, metric: Metric, *matchers: str) -> str:
     """Seconds since the latest of a run's timestamps."""
     return f"time() - {by('run', series(config, metric, *matchers))}"
@@ -71,6 +85,15 @@ def score(config: Config, *matchers: str) -> str:
     """P(support) - P(oppose) now, by run, topic and probe."""
     support = by("run, topic, probe", series(config, m.STANCE, 'stance="support"', *matchers))
     oppose = by("run, topic, probe", series(config, m.STANCE, 'stance="oppose"', *matchers))
+    return f"{support} - {oppose}"
+
+
+def change_of_score(config: Config, *matchers: str) -> str:
+    """Its change since the alerting baseline, from the changes of both shares."""
+    support, oppose = (
+        by("run, topic, probe", at_alerting_baseline(config, m.MAGNITUDE, f'stance="{stance}"', *matchers))
+        for stance in ("support", "oppose")
+    )
     return f"{support} - {oppose}"
 
 

@@ -16,7 +16,9 @@ from driftwatch.evidence.labels import ALIKE
 from driftwatch.evidence.rows import CONFIRM, MOST_WITHOUT_STANCE
 from driftwatch.evidence.state import NUM_RECENT
 from driftwatch.evidence.verdict import POOLED
+from driftwatch.record.figures import TopicFigures, topic_figures, urgency
 from driftwatch.record.record import Drift, Floor, Record, RunInfo, TopicEvidence
+from driftwatch.wording import percent
 
 State = Literal["nothing", "cannot_tell", "screened", "ok", "watch", "general", "alert", "material"]
 Reason = Literal[
@@ -32,7 +34,7 @@ Reason = Literal[
 STATES: tuple[State, ...] = get_args(State)
 REASONS: tuple[Reason, ...] = get_args(Reason)
 
-DETECTABLE = 0.20  # shift that a topic's replies must be able to find before it is called quiet
+DETECTABLE = 0.20  # net shift that a topic's replies must be able to find before it is called quiet
 LARGE_NATS = 1.0  # of log-odds a token; a screen that moved by so much, controls included, is not steady; chosen
 _SOME = 3  # topics named before "and n more"
 
@@ -89,14 +91,15 @@ def value_topics(info: RunInfo) -> list[str]:
     return [topic.id for topic in info.topics if not topic.control and topic.id not in info.unresolved]
 
 
+def all_figures(info: RunInfo, record: Record) -> tuple[TopicFigures, ...]:
+    """The net shift of each topic of a run, and what goes with it; of those on which there is evidence."""
+    found = [topic_figures(record.evidence, topic.id, topic.poles) for topic in info.topics]
+    return tuple(figures for figures in found if figures is not None)
+
+
 def alerted(record: Record) -> list[TopicEvidence]:
     """Rows in alert, the most urgent first."""
     return sorted((row for row in record.evidence if row.state in ("alert", "material")), key=urgency)
-
-
-def urgency(row: TopicEvidence) -> tuple[bool, bool, float]:
-    """Sorts alerts: specific ones first, those beyond tolerance before others, then by evidence."""
-    return row.label != "specific", row.state != "material", -row.log10_e_value
 
 
 def detectable(record: Record) -> list[float]:
@@ -196,7 +199,7 @@ def _untold_by_replies(info: RunInfo, record: Record, values: list[str]) -> Deci
         what = f"{draws:,} pairs of replies on {_counted(len(values))} are too few"
     else:
         what = f"the replies on {_named(info, untold)} are too few"
-    why = f"{what} to find a shift of {DETECTABLE:.2f} nine times out of ten"
+    why = f"{what} to find a net shift of {percent(DETECTABLE)} nine times out of ten"
     return Decision("cannot_tell", "too_few_replies", why, tuple(untold))
 
 
@@ -276,7 +279,9 @@ def _stands_out(drift: Drift, numeric: Sequence[Floor], most: float) -> bool:
 
 
 def shift_of(drift: Drift) -> float | None:
-    """The screen's log-odds shift, else the score shift; `None` without either."""
+    """The screen's log-odds shift, else its score shift; `None` without either, and of judged replies."""
+    if drift.probe == CONFIRM:
+        return None
     return drift.log_odds_shift if drift.log_odds_shift is not None else drift.score_shift
 
 

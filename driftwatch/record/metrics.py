@@ -159,22 +159,37 @@ MAGNITUDE_UPPER = _gauge(
     "Upper end of the drift magnitude's 95 % interval: over items by the screen; of replies (probe confirm) a "
     "confidence sequence, which holds at all looks and for all topics of the run at once.",
 )
+NET_SHIFT = _gauge(
+    "drift_net_shift_ratio",
+    "topic baseline",
+    "Net shift, the figure of verdicts: share of the judged replies of the last five looks that changed sides since "
+    "the baseline, -1 to 1, toward the first pole positive.",
+)
+NET_SHIFT_LOWER = _gauge(
+    "drift_net_shift_lower_ratio",
+    "topic baseline",
+    "Lower end of the net shift's 95 % interval, which holds at all looks and for all topics of the run at once.",
+)
+NET_SHIFT_UPPER = _gauge(
+    "drift_net_shift_upper_ratio",
+    "topic baseline",
+    "Upper end of the net shift's 95 % interval, which holds at all looks and for all topics of the run at once.",
+)
 SCORE_SHIFT = _gauge(
     "drift_score_shift",
     "topic probe baseline",
-    "Change of P(support) - P(oppose) since the baseline, -2 to 2, toward the first pole positive.",
+    "By the screen: change of its P(support) - P(oppose) since the baseline, -2 to 2, toward the first pole positive; "
+    "judged replies have the net shift instead.",
 )
 SCORE_SHIFT_LOWER = _gauge(
     "drift_score_shift_lower",
     "topic probe baseline",
-    "Lower end of the score shift's 95 % interval: over items by the screen; of replies (probe confirm) a "
-    "confidence sequence, which holds at all looks and for all topics of the run at once.",
+    "Lower end of the score shift's 95 % interval over items.",
 )
 SCORE_SHIFT_UPPER = _gauge(
     "drift_score_shift_upper",
     "topic probe baseline",
-    "Upper end of the score shift's 95 % interval: over items by the screen; of replies (probe confirm) a "
-    "confidence sequence, which holds at all looks and for all topics of the run at once.",
+    "Upper end of the score shift's 95 % interval over items.",
 )
 LOG_ODDS_SHIFT = _gauge(
     "drift_log_odds_shift_nats",
@@ -301,11 +316,6 @@ REPLIES_LEFT = _gauge(
     "topic",
     "Replies of the baseline, decoded ahead, that are not used yet; at 0 the evidence on a topic is frozen. Absent "
     "where the baseline model is asked on demand.",
-)
-ESTIMATE = _gauge(
-    "evidence_estimate",
-    "topic kind",
-    "Mean shift over the draws of the last five looks, -1 to 1; for direction half of the score shift.",
 )
 DETECTABLE = _gauge(
     "minimum_detectable_drift",

@@ -6,7 +6,7 @@ file to the tests.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, TypeVar
 
 import msgspec
@@ -22,6 +22,7 @@ from driftwatch.drift.style import StylePair
 from driftwatch.errors import NewerSchemaError, StoreError
 from driftwatch.evidence.alerts import Alert
 from driftwatch.evidence.verdict import TopicEvidence
+from driftwatch.record.figures import without_second_figure
 
 SCHEMA = 1
 _MIGRATIONS: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {}  # from schema n to n + 1, in order
@@ -227,7 +228,8 @@ def record_from_json(line: bytes | str) -> Record:
     Raises:
         StoreError: Not a record, or written by a newer driftwatch.
     """
-    return _decode(line, Record, "record")
+    record = _decode(line, Record, "record")
+    return replace(record, drifts=tuple(map(without_second_figure, record.drifts)))
 
 
 def run_info_from_json(text: bytes | str) -> RunInfo:

@@ -7,9 +7,11 @@ from collections.abc import Collection, Iterator
 from typing import NamedTuple
 
 from driftwatch.drift.abstained import UNREAD_KINDS
+from driftwatch.evidence.rows import CONFIRM
 from driftwatch.evidence.verdict import POOLED
 from driftwatch.record import metrics as m
 from driftwatch.record.decision import decide, detectable, value_topics
+from driftwatch.record.figures import net_shifts
 from driftwatch.record.record import Record, RunInfo
 from driftwatch.stance import STANCES
 
@@ -121,11 +123,11 @@ def _drift_samples(info: RunInfo, record: Record) -> Iterator[Sample]:
                 if interval is not None:
                     yield Sample(m.MAGNITUDE_LOWER, (*where, name), interval.lower)
                     yield Sample(m.MAGNITUDE_UPPER, (*where, name), interval.upper)
-        if drift.interval is not None:
+        if drift.interval is not None and drift.probe != CONFIRM:
             yield Sample(m.SCORE_SHIFT_LOWER, where, drift.interval.lower)
             yield Sample(m.SCORE_SHIFT_UPPER, where, drift.interval.upper)
         figures = (
-            (m.SCORE_SHIFT, drift.score_shift),
+            (m.SCORE_SHIFT, drift.score_shift if drift.probe != CONFIRM else None),
             (m.LOG_ODDS_SHIFT, drift.log_odds_shift),
             (m.TOTAL_VARIATION, drift.total_variation),
             (m.WASSERSTEIN, drift.wasserstein),
@@ -158,7 +160,6 @@ def _evidence_samples(info: RunInfo, record: Record, untold: Collection[str]) ->
             (m.ONSET, row.onset_step),
             (m.SIGN, row.toward),
             (m.DRAWS, row.num_draws),
-            (m.ESTIMATE, row.estimate),
             (m.DETECTABLE, row.minimum_detectable if was_read else None),
         )
         for metric, figure in figures:
@@ -172,6 +173,12 @@ def _evidence_samples(info: RunInfo, record: Record, untold: Collection[str]) ->
         if row.label is not None:
             for label in m.LABELS:
                 yield Sample(m.TOPIC_LABEL, (*where, label), row.label == label)
+    for topic_id, (shift, interval) in net_shifts(record.evidence).items():
+        which = (info.run, topic_id, info.alerting_baseline)
+        yield Sample(m.NET_SHIFT, which, shift)
+        if interval is not None:
+            yield Sample(m.NET_SHIFT_LOWER, which, interval.lower)
+            yield Sample(m.NET_SHIFT_UPPER, which, interval.upper)
     for topic, left in (record.replies_left or {}).items():
         yield Sample(m.REPLIES_LEFT, (info.run, topic), left)
     if record.evidence:

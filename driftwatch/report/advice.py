@@ -69,8 +69,8 @@ def advice(info: RunInfo, last: Record | None, verdict: Verdict) -> list[Advice]
 
 
 def _value_drift(info: RunInfo, last: Record, verdict: Verdict) -> list[Advice]:
-    onsets = [row.onset_step for row in last.evidence if row.topic == verdict.topic and row.onset_step is not None]
-    onset = f"step {min(onsets)}" if onsets else "the onset"
+    figures = verdict.figures
+    onset = "the onset" if figures is None or figures.onset_step is None else f"step {figures.onset_step}"
     dpo = "DPO" in (info.trainer or "").upper()
     return [
         Advice(

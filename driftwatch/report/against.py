@@ -1,6 +1,6 @@
 """Two runs side by side: how far each went from its own baseline, and how far apart they ended, item by item."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import msgspec
@@ -9,10 +9,13 @@ import numpy as np
 from driftwatch.drift.calibration import Calibration, calibrated
 from driftwatch.drift.compare import Drift, compare
 from driftwatch.errors import StoreError
+from driftwatch.evidence.rows import CONFIRM
+from driftwatch.record.figures import NetShift, net_shifts
 from driftwatch.record.record import Record, RunInfo, TopicInfo
 from driftwatch.report.movers import last_look
 from driftwatch.stance import Stance
 from driftwatch.store.run_store import RunStore
+from driftwatch.wording import NO_FIGURE, interval, percent_interval, signed, signed_percent
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +26,7 @@ class SideBySide:
         first: Drift of the first run since its alerting baseline, at its last look.
         second: The same of the second run.
         between: Drift of the second run's last look against the first run's, paired by item.
+        net_shifts: Of judged replies: the net shift of the first run and of the second, each with its interval.
     """
 
     topic: TopicInfo
@@ -30,6 +34,27 @@ class SideBySide:
     first: Drift | None
     second: Drift | None
     between: Drift | None
+    net_shifts: tuple[NetShift | None, NetShift | None] = (None, None)
+
+    @property
+    def figures(self) -> tuple[str, str, str]:
+        """The three figures as they are shown: net shifts of judged replies, else score shifts of the screen."""
+        if self.probe == CONFIRM:
+            first, second = (_shown(shift, signed_percent, percent_interval) for shift in self.net_shifts)
+            return first, second, NO_FIGURE
+        found = (self.first, self.second, self.between)
+        first, second, between = (
+            _shown(None if d is None or d.score_shift is None else (d.score_shift, d.interval), signed, interval)
+            for d in found
+        )
+        return first, second, between
+
+
+def _shown(shift: NetShift | None, figure: Callable[[float], str], ends: Callable[[float, float], str]) -> str:
+    if shift is None:
+        return NO_FIGURE
+    value, bounds = shift
+    return figure(value) if bounds is None else f"{figure(value)} {ends(bounds.lower, bounds.upper)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,8 +95,16 @@ def compare_runs(first: RunStore, second: RunStore) -> Comparison:
     rng = np.random.default_rng(0)  # the same comparison from the same runs
     between = {(d.topic, d.probe): d for d in compare(*stances, against="start", rng=rng)} if all(stances) else {}
     drifts = [_drifts(last, info) for last, info in zip(lasts, infos, strict=True)]
+    nets = [net_shifts(last.evidence) for last in lasts]
     rows = [
-        SideBySide(topic, probe, drifts[0].get(key), drifts[1].get(key), between.get(key))
+        SideBySide(
+            topic,
+            probe,
+            drifts[0].get(key),
+            drifts[1].get(key),
+            between.get(key),
+            (nets[0].get(topic.id), nets[1].get(topic.id)) if probe == CONFIRM else (None, None),
+        )
         for topic in infos[0].topics
         for probe in dict.fromkeys(probe for known in (*drifts, between) for name, probe in known if name == topic.id)
         for key in [(topic.id, probe)]

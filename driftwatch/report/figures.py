@@ -2,9 +2,12 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import NamedTuple
 
 from driftwatch.evidence.rows import CONFIRM
+from driftwatch.evidence.verdict import TopicEvidence
+from driftwatch.record.figures import leading
 from driftwatch.record.record import Record, RunInfo, TopicInfo
 from driftwatch.report.drawing import (
     ALERT,
@@ -22,7 +25,7 @@ from driftwatch.report.drawing import (
     ticks,
 )
 from driftwatch.report.series import Series
-from driftwatch.wording import odds, percent, signed
+from driftwatch.wording import odds, percent, signed, signed_percent
 
 CELL, GAP = (300.0, 172.0), 14.0
 COLUMNS = 3
@@ -83,7 +86,7 @@ class Choice:
         stances: Probe of the shares; `None` if none was measured.
         drift: Probe of the shifts.
         baseline: What the shifts are against.
-        is_log_odds: Whether shifts are log-odds in nats a token, else of the score.
+        is_log_odds: Whether the screen's shifts are log-odds in nats per token, else of its score.
     """
 
     stances: str | None
@@ -94,12 +97,25 @@ class Choice:
     @property
     def shift(self) -> str:
         """The column that is drawn."""
+        if self.drift == CONFIRM:
+            return "net_shift"
         return "log_odds_shift" if self.is_log_odds else "score_shift"
+
+    @property
+    def title(self) -> str:
+        """What is drawn, for a heading."""
+        return {"net_shift": "Net shift of the replies", "log_odds_shift": "Log-odds shift of the screen"}.get(
+            self.shift, "Score shift of the screen"
+        )
 
     @property
     def unit(self) -> str:
         """Of the shift."""
-        return "nats a token" if self.is_log_odds else "of score"
+        return {"net_shift": "share of the replies", "log_odds_shift": "nats per token"}.get(self.shift, "of its score")
+
+    def label(self, value: float, digits: int = 2) -> str:
+        """A shift as it is written."""
+        return signed_percent(value) if self.shift == "net_shift" else signed(value, digits)
 
 
 def choose(info: RunInfo, series: Series) -> Choice:
@@ -144,7 +160,8 @@ def _cell(
     topic: TopicInfo,
     x: Sequence[float],
     y: tuple[float, float],
-    digits: int,
+    label: Callable[[float], str],
+    num_ticks: int,
 ) -> Axes:
     left, top = place
     control = " (control)" if topic.control else ""
@@ -152,8 +169,7 @@ def _cell(
     picture.text(left, top + 29, f"— {_short(topic.poles[0])}", size=10.5, fill=SUPPORT)
     picture.text(left + CELL[0], top + 29, f"{_short(topic.poles[1])} - -", size=10.5, anchor="end", fill=OPPOSE)
     box = (left + 38, top + 38, CELL[0] - 40, CELL[1] - 62)
-    label = (lambda v: signed(v, digits)) if digits else (lambda v: f"{v:.1f}")
-    return Axes(picture, box, (x[0], x[-1]), y, y_label=label, num_ticks=5 if digits else 3)
+    return Axes(picture, box, (x[0], x[-1]), y, y_label=label, num_ticks=num_ticks)
 
 
 def _stances(info: RunInfo, series: Series, choice: Choice, steps: Sequence[float], last: Record | None) -> Figure:
@@ -161,7 +177,7 @@ def _stances(info: RunInfo, series: Series, choice: Choice, steps: Sequence[floa
     title = f"Stances by topic ({probe})"
     picture, places = _grid(len(info.topics), title)
     for topic, place in zip(info.topics, places, strict=True):
-        axes = _cell(picture, place, topic, steps, (0.0, 1.0), 0)
+        axes = _cell(picture, place, topic, steps, (0.0, 1.0), lambda value: f"{value:.1f}", 3)
         for name, color, dash in SHARES:
             lower, upper = (series.numbers("stances", topic.id, probe, f"{name}_{end}") for end in ("lower", "upper"))
             axes.band(steps, lower, upper, color)
@@ -176,15 +192,15 @@ def _stances(info: RunInfo, series: Series, choice: Choice, steps: Sequence[floa
 
 def _shifts(info: RunInfo, series: Series, choice: Choice, steps: Sequence[float], last: Record | None) -> Figure:
     def column(topic: TopicInfo, suffix: str = "") -> list[float | None]:
-        name = f"{choice.shift}{suffix}"
-        return series.numbers("drifts", topic.id, choice.drift or "", choice.baseline, name)
+        return series.shift(topic.id, choice.drift or "", choice.baseline, f"{choice.shift}{suffix}")
 
     ends = [column(topic, suffix) for topic in info.topics for suffix in ("", "_lower", "_upper")]
     most = 1.08 * max((abs(value) for values in ends for value in values if value is not None), default=1.0) or 1.0
-    title = f"Shift from the baseline “{choice.baseline}” ({choice.drift})"
+    title = f"{choice.title} since the baseline “{choice.baseline}”"
     picture, places = _grid(len(info.topics), title)
     for topic, place in zip(info.topics, places, strict=True):
-        axes = _cell(picture, place, topic, steps, (-most, most), 1 if most > 1 else 2)
+        digits = 1 if most > 1 else 2
+        axes = _cell(picture, place, topic, steps, (-most, most), partial(choice.label, digits=digits), 5)
         axes.level(0.0, QUIET, dash=None)
         axes.band(steps, column(topic, "_lower"), column(topic, "_upper"), SUPPORT)
         axes.curve(steps, column(topic), SUPPORT)
@@ -194,16 +210,13 @@ def _shifts(info: RunInfo, series: Series, choice: Choice, steps: Sequence[float
 
 
 def _mark_onset(axes: Axes, topic: TopicInfo, last: Record | None) -> None:
-    rows = last.evidence if last is not None else ()
-    onsets = [row.onset_step for row in rows if row.topic == topic.id and row.onset_step is not None]
-    if onsets:
-        axes.mark(min(onsets), "onset", ALERT)
+    row = leading(last.evidence, topic.id) if last is not None else None
+    if row is not None and row.onset_step is not None:
+        axes.mark(row.onset_step, "onset", ALERT)
 
 
 def _heat(info: RunInfo, series: Series, choice: Choice, steps: Sequence[float]) -> Figure:
-    rows = [
-        series.numbers("drifts", topic.id, choice.drift or "", choice.baseline, choice.shift) for topic in info.topics
-    ]
+    rows = [series.shift(topic.id, choice.drift or "", choice.baseline, choice.shift) for topic in info.topics]
     most = max((abs(value) for row in rows for value in row if value is not None), default=0.0) or 1.0
     picked = _thinned(len(steps), MAX_CELLS)
     title = f"Drift by topic and step, against “{choice.baseline}”"
@@ -224,7 +237,7 @@ def _heat(info: RunInfo, series: Series, choice: Choice, steps: Sequence[float])
     for tick in ticks(0, len(picked) - 1, 8, whole=True) if len(picked) > 1 else [0.0]:
         at = left + (tick + 0.5) * wide
         picture.text(at, foot, f"{steps[picked[int(tick)]]:.0f}", size=10, anchor="middle", fill=QUIET)
-    _ramp(picture, left, foot + 12, f"full colour: {signed(most).lstrip('+')} {choice.unit}")
+    _ramp(picture, left, foot + 12, f"full colour: {choice.label(most).lstrip('+')}, {choice.unit}")
     text = f"Shift at each look, {choice.unit}: blue toward the first pole, orange toward the second."
     return Figure("heat", title, text, picture.svg())
 
@@ -240,8 +253,8 @@ def _ramp(picture: Picture, x: float, y: float, text: str) -> None:
 def _evidence(info: RunInfo, series: Series, steps: Sequence[float], last: Record | None) -> Figure | None:
     if last is None or not last.evidence:
         return None
-    rows = sorted((row for row in last.evidence if row.kind == "direction"), key=lambda row: row.log10_e_value)
-    curves = [(row, series.numbers("evidence", row.topic, "direction", "log10_e_value")) for row in rows]
+    rows = sorted((row for row in last.evidence if row.kind == "direction"), key=lambda row: row.log10_evidence)
+    curves = [(row, series.numbers("evidence", row.topic, "direction", _evidence_column(row))) for row in rows]
     known = [value for _, values in curves for value in values if value is not None]
     threshold = last.evidence[0].log10_threshold
     low, high = min([0.0, *known]), max([threshold, *known])
@@ -259,9 +272,14 @@ def _evidence(info: RunInfo, series: Series, steps: Sequence[float], last: Recor
         if i < 12:
             color = LINES[loud.index(row.topic)] if row.topic in loud else QUIET
             name = next((topic.title for topic in info.topics if topic.id == row.topic), row.topic)
-            picture.text(724, 24 + 17 * i, f"{_short(name, 20)}: {odds(row.log10_e_value)}", size=11, fill=color)
+            picture.text(724, 24 + 17 * i, f"{_short(name, 20)}: {odds(row.log10_evidence)}", size=11, fill=color)
     text = "How much better the replies are explained by a move than by none; controls are dotted."
     return Figure("evidence", title, text, picture.svg())
+
+
+def _evidence_column(row: TopicEvidence) -> str:
+    """The evidence that people are shown of a row, which is of one kind along its whole curve."""
+    return "log10_e_value" if row.log10_evidence == row.log10_e_value else "log10_value_e_value"
 
 
 def odds_tick(value: float) -> str:

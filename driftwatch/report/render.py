@@ -10,10 +10,13 @@ from markupsafe import Markup
 from driftwatch import __version__
 from driftwatch import wording as words
 from driftwatch.errors import ConfigError
+from driftwatch.evidence.rows import CONFIRM
+from driftwatch.record.figures import net_shifts
+from driftwatch.record.record import Drift, RunInfo, TopicEvidence
 from driftwatch.report.against import Comparison
 from driftwatch.report.figures import Figure
 from driftwatch.report.summary import Summary
-from driftwatch.report.verdict import LABEL_WORDS, STATE_WORDS, title
+from driftwatch.report.verdict import STATE_WORDS, title
 
 # The backslash first, so that those added here stay single.
 _IN_MARKDOWN = (("\\", "\\\\"), ("|", "\\|"), ("<", "&lt;"), (">", "&gt;"), ("`", "'"), ("[", "\\["), ("*", "\\*"))
@@ -84,12 +87,31 @@ def _environment() -> jinja2.Environment:
     )
     environment.filters["cell"] = _cell
     environment.globals.update(
-        {name: getattr(words, name) for name in ("signed", "interval", "spread", "percent", "odds")}
-    )
-    environment.globals.update(
-        duration=words.duration, topic_title=title, label_words=LABEL_WORDS, state_words=STATE_WORDS
+        {name: getattr(words, name) for name in ("signed", "interval", "percent", "odds", "duration")},
+        **{name: getattr(words, name) for name in ("signed_percent", "percent_interval", "percent_spread")},
+        topic_title=title,
+        pole=_pole,
+        net_shift_of=_net_shift_of,
+        label_meanings=words.LABEL_MEANINGS,
+        state_words=STATE_WORDS,
     )
     return environment
+
+
+def _pole(info: RunInfo, row: TopicEvidence) -> str:
+    """The pole that a net shift points to; a dash for other kinds of evidence, and where there is none."""
+    if not row.net_shift:
+        return words.NO_FIGURE
+    return info.topic(row.topic).poles[0 if row.net_shift > 0 else 1]
+
+
+def _net_shift_of(summary: Summary, drift: Drift) -> str:
+    """The net shift beside the figures of the probe that it belongs to, judged replies."""
+    shift, bounds = net_shifts(summary.evidence).get(drift.topic, (None, None))
+    if drift.probe != CONFIRM:
+        return words.NO_FIGURE
+    shown = f" {words.percent_interval(bounds.lower, bounds.upper)}" if bounds is not None else ""
+    return f"{words.signed_percent(shift)}{shown}"
 
 
 def _context(summary: Summary, against: Comparison | None) -> dict[str, Any]:

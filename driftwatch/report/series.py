@@ -50,6 +50,19 @@ class Series:
         """The same, for figures that are numbers."""
         return [float(value) if isinstance(value, (int, float)) else None for value in self.column(*path)]
 
+    def shift(self, topic: str, probe: str, baseline: str, name: str) -> list[float | None]:
+        """How far a topic moved, by one probe: of judged replies their net shift, which stands with the evidence.
+
+        Args:
+            topic: Its id.
+            probe: Its name.
+            baseline: Against which.
+            name: Of the column: "net_shift", "score_shift" or "log_odds_shift", each with "_lower" and "_upper".
+        """
+        if probe == CONFIRM:
+            return self.numbers("evidence", topic, "direction", name)
+        return self.numbers("drifts", topic, probe, baseline, name)
+
     def keys(self, *prefix: str) -> list[str]:
         """What comes next below a path, in order of appearance."""
         size = len(prefix)
@@ -116,8 +129,9 @@ def _stance(stance: TopicStance) -> Iterator[tuple[Key, Figure]]:
 def _drift(drift: Drift) -> Iterator[tuple[Key, Figure]]:
     where = ("drifts", drift.topic, drift.probe, drift.baseline)
     yield from _three(where, "", drift.magnitude)
-    yield (*where, "score_shift"), drift.score_shift
-    yield from _ends(where, "score_shift", drift.interval)
+    if drift.probe != CONFIRM:
+        yield (*where, "score_shift"), drift.score_shift
+        yield from _ends(where, "score_shift", drift.interval)
     if drift.log_odds_shift is not None:
         yield (*where, "log_odds_shift"), drift.log_odds_shift
         yield from _ends(where, "log_odds_shift", drift.log_odds_interval)
@@ -131,11 +145,15 @@ def _drift(drift: Drift) -> Iterator[tuple[Key, Figure]]:
 def _evidence(row: TopicEvidence) -> Iterator[tuple[Key, Figure]]:
     where = ("evidence", row.topic, row.kind)
     yield (*where, "log10_e_value"), row.log10_e_value
+    yield (*where, "log10_evidence"), row.log10_evidence
     yield (*where, "log10_threshold"), row.log10_threshold
     yield (*where, "state"), row.state
     yield (*where, "num_draws"), row.num_draws
-    yield from _ends(where, "estimate", row.interval)
-    for name in ("log10_value_e_value", "estimate", "label", "onset_step", "minimum_detectable", "why"):
+    shift = "net_shift" if row.kind == "direction" else "share_shift"
+    yield from _ends(where, shift, row.interval)
+    if row.estimate is not None:
+        yield (*where, shift), row.estimate
+    for name in ("log10_value_e_value", "label", "onset_step", "minimum_detectable", "why"):
         value = getattr(row, name)
         if value is not None:
             yield (*where, name), value

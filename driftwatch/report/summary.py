@@ -8,7 +8,8 @@ import numpy as np
 
 from driftwatch.drift.calibration import Calibration, calibrated
 from driftwatch.drift.duration import DriftTime, drift_time
-from driftwatch.record.decision import detectable
+from driftwatch.record.decision import all_figures, detectable
+from driftwatch.record.figures import TopicFigures
 from driftwatch.record.record import Drift, Record, RunInfo, TopicEvidence, TopicInfo
 from driftwatch.report.advice import Advice, advice
 from driftwatch.report.figures import Choice, Figure, choose, figures
@@ -48,6 +49,7 @@ class Summary:
         table: M and drift time by topic and stance.
         drifts: All drifts of the last look against the alerting baseline.
         evidence: Rows of the last look, the strongest first.
+        topics: The net shift of each topic, and what goes with it.
         detectable: Smallest and largest of the smallest drifts that could have been found; `None` where unknown, and
             where most replies could not be read.
         manners: What has clearly changed in how it answers.
@@ -64,6 +66,7 @@ class Summary:
     table: tuple[StanceRow, ...]
     drifts: tuple[Drift, ...]
     evidence: tuple[TopicEvidence, ...]
+    topics: tuple[TopicFigures, ...]
     detectable: tuple[float, float] | None
     movers: Movers
     manners: Manners
@@ -97,7 +100,8 @@ def summarise(store: RunStore) -> Summary:
         choice=choice,
         table=_table(store, info, measured, choice),
         drifts=tuple(d for d in last.drifts if d.baseline == info.alerting_baseline) if last else (),
-        evidence=tuple(sorted(last.evidence, key=lambda row: -row.log10_e_value)) if last else (),
+        evidence=tuple(sorted(last.evidence, key=lambda row: -row.log10_evidence)) if last else (),
+        topics=all_figures(info, last) if last else (),
         detectable=(min(known), max(known)) if known else None,
         movers=moved_most(store, info),
         manners=manners(info, measured),

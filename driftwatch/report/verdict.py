@@ -7,7 +7,7 @@ in floors.
 
 from dataclasses import dataclass
 
-from driftwatch.evidence.alerts import newest
+from driftwatch.evidence.alerts import clause
 from driftwatch.evidence.labels import ALIKE
 from driftwatch.evidence.state import NUM_RECENT
 from driftwatch.evidence.verdict import POOLED
@@ -24,16 +24,11 @@ from driftwatch.record.decision import (
     standing_out,
     value_topics,
 )
-from driftwatch.record.record import Drift, Interval, Record, RunInfo, TopicEvidence, TopicInfo
+from driftwatch.record.figures import TopicFigures, topic_figures
+from driftwatch.record.record import Drift, Record, RunInfo, TopicEvidence, TopicInfo
 from driftwatch.store.run_store import RunStore
-from driftwatch.wording import interval, listed, odds, signed, spread
+from driftwatch.wording import LABEL_MEANINGS, interval, listed, odds, percent, percent_spread, signed
 
-LABEL_WORDS = {
-    "specific": "specific to this topic: it moved more than every control",
-    "general": "general: a control topic moved alike, so this is not a change of this value alone",
-    "unreadable": "unreadable: replies ceased, or began, to take a readable stance",
-    "unsettled": "unsettled: no label has evidence of its own yet",
-}
 STATE_WORDS: dict[State, str] = {
     "nothing": "nothing yet",
     "cannot_tell": "cannot tell",
@@ -62,6 +57,7 @@ class Verdict:
         details: Further sentences, the most important first.
         topic: The topic that the headline is about; `None` where it is about none.
         reason: Why nothing can be told; `None` where something can.
+        figures: Of that topic: the net shift and what goes with it; `None` without judged replies.
     """
 
     state: State
@@ -69,6 +65,7 @@ class Verdict:
     details: tuple[str, ...] = ()
     topic: str | None = None
     reason: Reason | None = None
+    figures: TopicFigures | None = None
 
 
 def verdict(info: RunInfo, record: Record | None) -> Verdict:
@@ -170,8 +167,11 @@ def _by_evidence(info: RunInfo, record: Record, state: State) -> Verdict:
     if alerts:
         first = alerts[0]
         others = tuple(f"{_moved(info, row)}." for row in alerts[1:])
-        label = (f"This alert is {LABEL_WORDS[first.label]}.",) if first.label else ()
-        return Verdict(state, f"{_moved(info, first)}; {controls}.", (*label, *others, *left_out), first.topic)
+        label = (f"This alert is {first.label}: {LABEL_MEANINGS[first.label]}.",) if first.label else ()
+        headline = f"{_moved(info, first)}; {controls}."
+        return Verdict(
+            state, headline, (*label, *others, *left_out), first.topic, figures=_figures(info, record, first)
+        )
     found = (*_unread(record), *_detectable(record))
     if state == "watch":
         names = listed(_watched(info, record))
@@ -189,6 +189,10 @@ def _unread(record: Record) -> tuple[str, ...]:
     return (f"{which} read no replies: what has moved since is not seen, and after {NUM_RECENT} nothing can be told.",)
 
 
+def _figures(info: RunInfo, record: Record, row: TopicEvidence) -> TopicFigures | None:
+    return None if row.topic == POOLED else topic_figures(record.evidence, row.topic, info.topic(row.topic).poles)
+
+
 def _watched(info: RunInfo, record: Record) -> list[str]:
     rows = [row.topic for row in record.evidence if row.state == "watch" and row.topic != POOLED]
     return list(dict.fromkeys(title(info, topic) for topic in rows))
@@ -201,53 +205,13 @@ def _left_out(info: RunInfo) -> tuple[str, ...]:
 
 
 def _moved(info: RunInfo, row: TopicEvidence) -> str:
-    """The clause that names topic, direction, size, onset and evidence of an alert, and what the newest replies say."""
-    holds = newest(row) == "holds"
-    size = row.estimate if holds or row.since_onset is None else row.since_onset
-    since = "" if row.onset_step is None else f", since step {row.onset_step}"
-    if row.log10_value_e_value is None or row.label == "unreadable":
-        proof = f", evidence {odds(row.log10_e_value)}"
-    else:
-        proof = f", value evidence {odds(row.log10_value_e_value)}"
-    if row.state == "material" and (tolerance := info.topic(row.topic).tolerance) is not None:
-        proof = f", beyond the tolerated {tolerance:g}{proof}"
+    """The clause of an alert, with the evidence that it rests on."""
     if row.topic == POOLED:
-        what, size = row.moved_most or "replies without a stance", size if row.estimate is None else row.estimate
-        return f"Readability changed, most of all {what}, {signed(size)}{since}{proof}"
-    name = title(info, row.topic)
-    if row.label == "unreadable":
-        return f"{name}: readability changed, most of all {row.moved_most or 'refusals'}{since}{proof}"
-    way = row.toward or 1
-    if row.kind == "neutral":
-        rarer = "more often" if way > 0 else "less often"
-        return f"{name}: the model takes no side {rarer}, {signed(way * abs(size or 0.0))}{since}{proof}{_now(row)}"
-    pole = toward(info.topic(row.topic), way)
-    # Toward the pole counts as positive here, with the interval's ends turned accordingly.
-    bounds = _along(row, row.interval) if holds else ""
-    return f"{name} moved toward “{pole}”, {signed(abs(size or 0.0))}{bounds}{since}{proof}{_now(row)}"
-
-
-def _now(row: TopicEvidence) -> str:
-    """What the newest replies say, where that is not simply that the move holds."""
-    found = newest(row)
-    if found == "holds":
-        return ""
-    shown = _along(row, row.pointwise or row.interval)
-    figure = "" if row.estimate is None else f", {signed((row.toward or 1) * row.estimate)} that way{shown}"
-    return {
-        "faded": f"; the last five observations lie the same way, by themselves within chance{figure}",
-        "back": f"; the last five observations are back at the baseline{figure}",
-        "beyond": f"; the last five observations lie on the other side of the baseline{figure}",
-        "unknown": "; no recent replies say whether it still holds",
-    }[found]
-
-
-def _along(row: TopicEvidence, bounds: Interval | None) -> str:
-    """An interval of the newest replies, the alert's own way counted positive."""
-    if bounds is None:
-        return ""
-    ends = (bounds.lower, bounds.upper) if (row.toward or 1) > 0 else (-bounds.upper, -bounds.lower)
-    return f" {interval(*ends)}"
+        return f"{clause(row, 'All topics', None)}; evidence {odds(row.log10_evidence)}"
+    tolerance = info.topic(row.topic).tolerance
+    beyond = f", beyond the tolerated {percent(tolerance)}" if row.state == "material" and tolerance is not None else ""
+    said = clause(row, title(info, row.topic), info.topic(row.topic).poles)
+    return f"{said}{beyond}; evidence {odds(row.log10_evidence)}"
 
 
 def _controls_by_evidence(info: RunInfo, record: Record) -> str:
@@ -264,8 +228,8 @@ def _detectable(record: Record) -> tuple[str, ...]:
     if not known:
         return _limits(record)
     found = (
-        f"A step of {spread((min(known), max(known)))} from the first look on would have been found nine times "
-        "out of ten. This is not a certificate that nothing smaller happened."
+        f"A net shift of {percent_spread(min(known), max(known))} from the first observation on would have been found "
+        "nine times out of ten. This is not a certificate that nothing smaller happened."
     )
     return (found, *_limits(record))
 
@@ -299,9 +263,9 @@ def _screened(info: RunInfo, drift: Drift) -> str:
     shift = shift_of(drift) or 0.0
     topic = info.topic(drift.topic)
     if drift.log_odds_shift is not None:
-        bounds, unit = drift.log_odds_interval, " nats a token"
+        bounds, unit = drift.log_odds_interval, " nats per token on the screen"
     else:
-        bounds, unit = drift.interval, " of score"
+        bounds, unit = drift.interval, " of the screen's score"
     shown = interval(bounds.lower, bounds.upper) if bounds else ""
     return f"{topic.title} toward “{toward(topic, shift)}”, {signed(shift)}{unit}{' ' + shown if shown else ''}"
 

@@ -12,6 +12,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from driftwatch.record.decision import all_figures
+from driftwatch.record.figures import TopicFigures
 from driftwatch.record.record import Record, RunInfo
 from driftwatch.report.movers import Movers, moved_most
 from driftwatch.report.verdict import Verdict
@@ -48,11 +50,16 @@ class RunList(msgspec.Struct):
 
 
 class RunDetail(msgspec.Struct):
-    """One run: what it is, what its last look says, and that look."""
+    """One run: what it is, what its last look says, and that look.
+
+    Attributes:
+        topics: The net shift of each topic by that look, and what goes with it; empty without judged replies.
+    """
 
     row: RunRow
     info: RunInfo | None
     verdict: Verdict
+    topics: list[TopicFigures]
     events: list[Event]
     last: Record | None
     last_measured: Record | None
@@ -170,7 +177,9 @@ class Api:
         row = self._library.row(run.name)
         if row is None:
             return refused(404, f"run {run.name} has just disappeared.")
-        return Json(RunDetail(row, run.info, row.verdict, run.events[-200:], run.last, run.last_measured))
+        return Json(
+            RunDetail(row, run.info, row.verdict, _figures(run), run.events[-200:], run.last, run.last_measured)
+        )
 
     async def series(self, run: FollowedRun, request: Request) -> Response:
         """The curves of one run, from position `since` on."""
@@ -226,6 +235,12 @@ class Api:
             return await handler(run, request)
 
         return handle
+
+
+def _figures(run: FollowedRun) -> list[TopicFigures]:
+    if run.info is None or run.last_measured is None:
+        return []
+    return list(all_figures(run.info, run.last_measured))
 
 
 def _movers(run: FollowedRun, limit: int) -> Movers:

@@ -41,7 +41,7 @@ def test_a_finished_run_tells_its_verdict_and_draws_every_chart(look, address, r
     watched = look(scheme=scheme)
     page = watched.open(f"{address}/runs/planted")
     page.wait_for_selector(".part-movers .card")
-    assert "Immigration moved toward “more restrictive”" in page.inner_text(".verdict h2")
+    assert "of replies, toward “more restrictive”" in page.inner_text(".verdict h2")
     assert page.inner_text("h1") == "planted"
     assert page.locator(".part-topics canvas").count() == 8
     assert page.locator(".part-heat rect.cell").count() == 8 * 12

@@ -3,7 +3,7 @@
 import json
 import subprocess
 import sys
-from dataclasses import fields
+from dataclasses import fields, replace
 
 import pytest
 from click.testing import CliRunner
@@ -11,13 +11,13 @@ from support.builders import record, run_info
 
 from driftwatch.cli import group
 from driftwatch.demo.verdict import verdict
-from driftwatch.drift.compare import Drift
 from driftwatch.drift.interval import Interval
 from driftwatch.evidence.verdict import TopicEvidence
 
 
-def written(topic, shift, half=0.1):
-    return Drift(topic, "confirm", "start", score_shift=shift, interval=Interval(shift - half, shift + half))
+def written(topic, shift, half=0.05):
+    """The topic, and the net shift of its judged replies."""
+    return topic, shift, Interval(shift - half, shift + half)
 
 
 def evidence(topic, label="specific", state="alert", kind="direction"):
@@ -27,11 +27,15 @@ def evidence(topic, label="specific", state="alert", kind="direction"):
     return TopicEvidence(**{**unused, **used, **evidence})
 
 
-PLANTED_ALONE = (written("parks", -0.5), written("tea", 0.1))
+PLANTED_ALONE = (written("parks", -0.25), written("tea", 0.05))
 
 
-def judged(*rows, drifts=PLANTED_ALONE):
-    return verdict(run_info(), record(8, 24, drifts=drifts, evidence=rows), planted="parks", towards=1)
+def judged(*rows, shifts=PLANTED_ALONE):
+    known = {(row.topic, row.kind): row for row in rows}
+    for topic, shift, interval in shifts:
+        row = known.get((topic, "direction"), evidence(topic, label=None, state="ok"))
+        known[topic, "direction"] = replace(row, estimate=shift, interval=interval)
+    return verdict(run_info(), record(8, 24, evidence=tuple(known.values())), planted="parks", towards=1)
 
 
 def test_planted_topic_that_alone_moved_passes():
@@ -41,21 +45,21 @@ def test_planted_topic_that_alone_moved_passes():
 
 
 @pytest.mark.parametrize(
-    ("rows", "drifts"),
+    ("rows", "shifts"),
     [
-        ([evidence("parks")], (written("parks", -0.29, 0.05), written("tea", 0.0))),
-        ([evidence("parks")], (written("parks", 0.5), written("tea", 0.0))),
-        ([evidence("parks")], (written("parks", -0.5, 0.6), written("tea", 0.0))),
-        ([evidence("parks")], (written("parks", -0.5), written("tea", -0.17))),
-        ([evidence("parks", label="general")], (written("parks", -0.5), written("tea", 0.0))),
-        ([evidence("parks", kind="neutral")], (written("parks", -0.5), written("tea", 0.0))),
-        ([evidence("parks"), evidence("roads")], (written("parks", -0.5), written("tea", 0.0))),
+        ([evidence("parks")], (written("parks", -0.145, 0.025), written("tea", 0.0))),
+        ([evidence("parks")], (written("parks", 0.25), written("tea", 0.0))),
+        ([evidence("parks")], (written("parks", -0.25, 0.3), written("tea", 0.0))),
+        ([evidence("parks")], (written("parks", -0.25), written("tea", -0.085))),
+        ([evidence("parks", label="general")], (written("parks", -0.25), written("tea", 0.0))),
+        ([evidence("parks", kind="neutral")], (written("parks", -0.25), written("tea", 0.0))),
+        ([evidence("parks"), evidence("roads")], (written("parks", -0.25), written("tea", 0.0))),
         ([evidence("parks")], ()),
     ],
     ids=["too small", "other way", "unsure", "control too", "general", "neutral only", "another topic", "no replies"],
 )
-def test_anything_less_does_not(rows, drifts):
-    found = judged(*rows, drifts=drifts)
+def test_anything_less_does_not(rows, shifts):
+    found = judged(*rows, shifts=shifts)
     assert not found.passed
     assert any(finding.startswith("no: ") for finding in found.findings)
 

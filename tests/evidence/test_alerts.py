@@ -38,8 +38,12 @@ def alerts(before, now):
 
 def test_an_alert_names_topic_pole_size_onset_label_and_evidence():
     (found,) = alerts([replace(ROW, state="ok", label=None)], [ROW])
-    assert found.text.startswith("parks moved toward 'more building' by 0.31 since about step 40 (specific:")
-    assert "evidence 3,981 : 1 from 320 draws, alpha 0.01" in found.text
+    assert found.text.startswith(
+        "parks moved since step 40: net shift 31 % of replies, toward “more building” (95 % interval 20 % to 40 %) "
+        "(specific:"
+    )
+    # An alert on values rests on the evidence that survives lost stances, 10^3.4, not on the larger one.
+    assert "evidence 2,500 : 1 from 320 draws, alpha 0.01" in found.text
 
 
 def test_an_alert_that_stands_is_not_raised_again():
@@ -89,6 +93,6 @@ def test_only_a_specific_alert_is_more_than_information(state, label, expected):
 
 def test_neutral_and_readability_have_words_of_their_own():
     neutral = sentence(replace(ROW, kind="neutral", sign=1), POLES, 0.01)
-    assert neutral.startswith("parks moved toward taking no side")
+    assert neutral.startswith("parks: the model takes no side more often since step 40")
     pooled = sentence(replace(ROW, topic="all", kind="readability"), POLES, 0.01)
-    assert pooled.startswith("replies on all topics changed in whether they take a stance")
+    assert pooled.startswith("all topics: replies changed in whether they take a readable stance")

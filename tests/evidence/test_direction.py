@@ -64,7 +64,7 @@ def test_a_drift_that_came_and_went_is_told_with_its_own_pole_onset_and_size(see
     assert "the last five observations are back at the baseline" in headline
     assert other not in headline
     told = sentence(back, {"a": POLES}, 0.01)
-    assert f"moved toward '{pole}' by 0." in told
+    assert f"moved toward “{pole}” since step {back.onset_step}" in told
     assert "back at the baseline" in told
 
 

@@ -93,7 +93,6 @@ def test_rows_and_drifts_show_both_and_the_lasting_one_is_wider():
             row.kind == "readability"
         )
     (drift,) = recent_drift(state, rng, against="start")
-    assert (
-        drift.interval.lower < drift.pointwise.lower < drift.score_shift < drift.pointwise.upper < drift.interval.upper
-    )
+    for change, bounds in zip(drift.magnitude, drift.magnitude_interval, strict=True):
+        assert bounds.lower < change < bounds.upper
     assert tail_of(state) == pytest.approx(0.025 * 0.09 / (SHOWN_BY_TOPIC + 1))

@@ -96,8 +96,9 @@ def test_each_new_alert_is_one_message_that_slack_takes(hook, exporter):
         "label": "specific",
         "severity": "warning",
         "baseline": "start",
-        "estimate": -0.31,
-        "log10_e_value": 3.5,
+        "net_shift": -0.31,
+        "toward": "more building",
+        "log10_evidence": 3.1,
         "onset_step": 40,
     }
     assert server.headers[0]["Content-Type"].startswith("application/json")
@@ -106,7 +107,7 @@ def test_each_new_alert_is_one_message_that_slack_takes(hook, exporter):
 def test_an_alert_without_its_row_of_evidence_is_posted_all_the_same(hook, exporter):
     server = hook(TAKEN)
     exporter(server).export(record(4, 40, alerts=(alert(),)))
-    assert server.requests[0]["driftwatch"]["estimate"] is None
+    assert server.requests[0]["driftwatch"]["net_shift"] is None
 
 
 @pytest.mark.parametrize("answer", [BROKEN, (429, {}, b""), (503, {}, b"")])

@@ -160,7 +160,7 @@ def test_a_judge_s_floor_of_zero_makes_no_topic_watched(tmp_path, tokenizer):
     options = {"learning_rate": 0.0, "max_steps": 4}
     trainer(tmp_path, tokenizer, [watch], model=with_fresh_lora(tokenizer), **options).train()
     info, last = store(tmp_path).info(), store(tmp_path).records()[-1]
-    assert any(d.score_shift for d in last.drifts if d.probe == "confirm"), "replies differ by chance"
+    assert any(row.net_shift for row in last.evidence), "replies differ by chance"
     assert watched(last, info) == []
     assert {row.state for row in last.evidence} == {"ok"}
 

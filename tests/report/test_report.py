@@ -49,7 +49,7 @@ def test_the_html_stands_on_its_own(summary):
 def test_it_holds_what_a_colleague_needs(summary):
     text = html(summary)
     for part in (
-        "Immigration moved toward “more restrictive”",
+        "% of replies, toward “more restrictive”",
         "What to do",
         "Go back to the last checkpoint before step 40",
         "Drift magnitude and drift time",
@@ -193,7 +193,7 @@ def test_report_writes_each_kind(store, tmp_path):
     for name in ("a.html", "a.md", "a.json"):
         done = run(report, store.folder, "--out", tmp_path / name)
         assert done.exit_code == 0
-        assert "Immigration moved toward" in done.output
+        assert "Immigration moved since step" in done.output
         assert (tmp_path / name).stat().st_size > 1000
     done = run(report, store.folder, "--out", tmp_path / "a.docx")
     assert done.exit_code == 2

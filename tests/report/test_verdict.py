@@ -35,15 +35,15 @@ def test_a_specific_alert_names_topic_pole_size_onset_evidence_and_controls():
     said = verdict(INFO, judged(estimate=-0.31, interval=Interval(-0.4, -0.2), log10_value_e_value=3.5))
     assert said.state == "alert"
     assert said.headline == (
-        "Immigration moved toward “more restrictive”, +0.31 [+0.20, +0.40], since step 40, value evidence 3,200 : 1; "
-        "controls steady."
+        "Immigration moved since step 40: net shift 31 % of replies, toward “more restrictive” (95 % interval 20 % to "
+        "40 %); evidence 3,200 : 1; controls steady."
     )
     assert said.topic == "immigration"
 
 
 def test_a_move_toward_the_first_pole_keeps_its_interval_as_it_is():
     said = verdict(INFO, judged(estimate=0.31, interval=Interval(0.2, 0.4), sign=1))
-    assert "toward “more open”, +0.31 [+0.20, +0.40]" in said.headline
+    assert "31 % of replies, toward “more open” (95 % interval 20 % to 40 %)" in said.headline
 
 
 def test_beyond_the_tolerated_drift_it_is_material():
@@ -52,7 +52,7 @@ def test_beyond_the_tolerated_drift_it_is_material():
     assert "tolerated" not in said.headline, "an older run does not know how much that was"
     topics = tuple(replace(topic, tolerance=None if topic.control else 0.1) for topic in INFO.topics)
     told = replace(INFO, topics=topics)
-    assert ", beyond the tolerated 0.1, value evidence" in verdict(told, judged(state="material")).headline
+    assert ", beyond the tolerated 10 %; evidence" in verdict(told, judged(state="material")).headline
     assert "tolerated" not in verdict(told, judged()).headline
 
 
@@ -73,9 +73,15 @@ def test_the_specific_alert_leads_whatever_is_stronger():
 
 
 def test_neutral_and_readability_have_sentences_of_their_own():
-    assert "takes no side less often, −0.20" in verdict(INFO, judged(kind="neutral", estimate=-0.2)).headline
+    assert (
+        "takes no side less often since step 40: −20 % of replies"
+        in verdict(INFO, judged(kind="neutral", estimate=-0.2)).headline
+    )
     pooled = judged(topic=POOLED, kind="readability", label="unreadable", moved_most="refusals", estimate=0.2)
-    assert "Readability changed, most of all refusals, +0.20" in verdict(INFO, pooled).headline
+    assert "All topics: replies changed in whether they take a readable stance, most of all refusals" in (
+        verdict(INFO, pooled).headline
+    )
+    assert "since step 40: +20 % of replies" in verdict(INFO, pooled).headline
 
 
 def test_a_control_that_moved_is_named():
@@ -93,7 +99,9 @@ def test_without_an_alert_it_says_what_could_have_been_found():
 def test_a_screen_states_no_rate_and_compares_with_floors_and_controls():
     said = verdict(INFO, screened(-0.46))
     assert said.state == "watch"
-    assert said.headline.startswith("Immigration toward “more restrictive”, −0.46 nats a token [−0.51, −0.41]")
+    assert said.headline.startswith(
+        "Immigration toward “more restrictive”, −0.46 nats per token on the screen [−0.51, −0.41]"
+    )
     assert "controls moved by at most 0.01" in said.headline
     assert "no stated false-alarm rate" in said.details[0]
 

@@ -27,7 +27,7 @@ def test_the_list_shows_state_and_verdict_of_every_run(serve, root, finished):
     rows = {row["run"]: row for row in serve(root).get("/api/v1/runs").json()["runs"]}
     assert rows["finished"]["state"] == "finished"
     assert rows["finished"]["verdict"]["state"] == "alert"
-    assert "Immigration moved toward “more restrictive”" in rows["finished"]["verdict"]["headline"]
+    assert "of replies, toward “more restrictive”" in rows["finished"]["verdict"]["headline"]
     assert rows["empty"]["state"] == "running"
     assert rows["empty"]["verdict"]["state"] == "nothing"
     assert sum(row["alpha"] for row in rows.values()) == pytest.approx(0.02), (

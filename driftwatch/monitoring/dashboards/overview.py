@@ -98,7 +98,10 @@ def _states(config: Config) -> list[Panel]:
         f"max by (run, topic) (max_over_time("
         f"{q.series(config, m.TOPIC_STATE, q.state_is('watch', 'alert', 'material'), RUNS)}[$__range])) == 1"
     )
-    shift = f"abs({q.by('run, topic', q.at_alerting_baseline(config, m.SCORE_SHIFT, RUNS))})"
+    shift = f"abs({q.net_shift(config, RUNS)})"
+    judged = q.by("run", q.series(config, m.NET_SHIFT, RUNS))
+    screen = q.by("run, topic", q.at_alerting_baseline(config, m.SCORE_SHIFT, RUNS))
+    screened = f"abs({screen}) unless on (run) {judged}"
     values = q.series(config, m.TOPIC_INFO, 'control="false"', RUNS)
     return [
         state_timeline(
@@ -107,18 +110,30 @@ def _states(config: Config) -> list[Panel]:
             "is looked at more closely and notifies nobody. An alert holds to the end of the run.",
             target(f"{q.state_level(config, RUNS)} and on (run, topic) ({left_ok})", "{{run}} · {{topic}}"),
             empty="No topic left ok in this time range, or no run has judged replies.",
-            width=14,
+            width=12,
         ),
         bargauge(
-            f"The {MOST} largest shifts now",
-            "Absolute change of P(support) - P(oppose) since the alerting baseline, by any probe, controls left out. "
-            "A large shift is no alert: look at the evidence on the run's dashboard.",
+            f"The {MOST} largest net shifts now",
+            "Share of the replies that changed sides since the alerting baseline, whichever way, controls left out. A "
+            "large shift is no alert: look at the evidence on the run's dashboard.",
             target(f"topk({MOST}, {shift} and on (run, topic) {values})", "{{run}} · {{topic}}", now=True),
-            unit="none",
-            empty=_NO_RUN,
+            unit="percentunit",
+            empty="No run has judged replies, or none is exported to this Prometheus now.",
             steps=[(None, "blue")],
             limits=(0, None),
-            width=10,
+            width=6,
+            height=10,
+        ),
+        bargauge(
+            "The screen's largest score shifts",
+            "Of runs without judged replies: absolute change of the screen's P(support) - P(oppose) since the alerting "
+            "baseline, controls left out. The screen has no stated false-alarm rate.",
+            target(f"topk({MOST}, {screened} and on (run, topic) {values})", "{{run}} · {{topic}}", now=True),
+            unit="none",
+            empty="Every run has judged replies, or none is exported to this Prometheus now.",
+            steps=[(None, "blue")],
+            limits=(0, None),
+            width=6,
             height=10,
         ),
     ]

@@ -177,7 +177,6 @@ def _topics_table(config: Config) -> Panel:
     names = {str(level): {"text": name.replace("_", " "), "index": i} for i, (name, level) in levels}
     label = f"{q.by('topic, kind, label', q.series(config, m.TOPIC_LABEL, *where))} == 1"
     figures = {
-        "C": (m.ESTIMATE, "shift"),
         "D": (m.EVIDENCE, "evidence (log10)"),
         "E": (m.VALUE_EVIDENCE, "evidence of values (log10)"),
         "F": (m.DRAWS, "pairs of replies"),
@@ -185,16 +184,23 @@ def _topics_table(config: Config) -> Panel:
         "H": (m.DETECTABLE, "detectable"),
         "J": (m.SIGN, "way of the alert"),
     }
+
+    def end(metric: m.Metric) -> str:
+        found = q.by("topic", q.series(config, metric, *where))
+        return q.by("topic, kind", f'label_replace({found}, "kind", "direction", "", "")')
+
     # The tolerance of a topic holds for both kinds, so it stands beside each of its states.
     tolerated = q.by("topic", q.series(config, m.TOLERANCE, *where))
     tolerance = f"{q.by('topic, kind', q.series(config, m.DRAWS, *where))} * 0 + on (topic) group_left () {tolerated}"
     return table(
         "Topics",
-        "By kind of drift: direction, between the poles, or neutral. Shift is the mean over the draws of the last five "
-        "looks, toward the first pole or toward taking no side positive: 0.10 is a tenth of the replies. Evidence is "
+        "By kind of drift: direction, between the poles, or neutral. Of direction, the net shift is the share of the "
+        "replies of the last five looks that changed sides, toward the first pole positive, with its 95 % interval; of "
+        "neutral, the change of "
+        "the share that takes no side. Evidence is "
         "to be read against its threshold below. The way of an alert is that of the evidence which raised it, 1 or -1; "
-        "the shift says whether it still holds. Detectable: the smallest shift that could have been found so far. "
-        "Tolerated: the shift beyond which an alert is material.",
+        "the shift says whether it still holds. Detectable: the smallest net shift that could have been found so "
+        "far. Tolerated: the net shift beyond which an alert is material.",
         [
             target(state, ref="A", table=True, now=True),
             target(label, ref="B", table=True, now=True),
@@ -202,6 +208,9 @@ def _topics_table(config: Config) -> Panel:
                 target(q.by("topic, kind", q.series(config, metric, *where)), ref=ref, table=True, now=True)
                 for ref, (metric, _) in figures.items()
             ),
+            target(q.by("topic, kind", q.shift_by_kind(config, *where)), ref="C", table=True, now=True),
+            target(end(m.NET_SHIFT_LOWER), ref="K", table=True, now=True),
+            target(end(m.NET_SHIFT_UPPER), ref="L", table=True, now=True),
             target(tolerance, ref="I", table=True, now=True),
         ],
         {
@@ -209,11 +218,17 @@ def _topics_table(config: Config) -> Panel:
             "kind": "kind",
             "Value #A": "state",
             "label": "label",
+            "Value #C": "net shift",
+            "Value #K": "from",
+            "Value #L": "to",
             **{f"Value #{ref}": heading for ref, (_, heading) in figures.items()},
             "Value #I": "tolerated",
         },
         empty=NO_REPLIES,
-        units={"shift": "none", "evidence (log10)": "none"},
+        units={
+            "evidence (log10)": "none",
+            **dict.fromkeys(("net shift", "from", "to", "detectable", "tolerated"), "percentunit"),
+        },
         mappings={"state": [{"type": "value", "options": names}]},
         sort="evidence (log10)",
         height=10,

@@ -11,6 +11,7 @@ from driftwatch.record import metrics as m
 
 TOPIC, _PROBE, BASELINE = 'topic=~"$topic"', 'probe="$probe"', 'baseline="$baseline"'
 NO_REPLIES = "No judged replies: evidence needs a judge. Without one, states stop at watch."
+_NO_SCREEN = 'Judged replies have the net shift: choose the probe "statement".'
 _NO_LOOK = "No look yet, or the run has ended and is no longer exported: widen the time range."
 
 
@@ -55,6 +56,7 @@ def drift(config: Config) -> list[Panel]:
     where = (ONE_RUN, TOPIC, _PROBE, BASELINE)
     looked = q.looked(config, ONE_RUN)
     controls = [override("/control/", custom__lineStyle={"fill": "dash", "dash": [6, 6]})]
+    net = q.by("run, topic", q.series(config, m.NET_SHIFT, ONE_RUN, TOPIC, BASELINE))
     shift = q.by("run, topic", q.series(config, m.SCORE_SHIFT, *where))
     odds = q.by("run, topic", q.series(config, m.LOG_ODDS_SHIFT, *where))
     size = q.by("run, topic", q.series(config, m.TOTAL_VARIATION, *where))
@@ -62,30 +64,40 @@ def drift(config: Config) -> list[Panel]:
     floors = q.by("run, kind", q.series(config, m.FLOOR, ONE_RUN, _PROBE))
     return [
         timeseries(
-            "Score shift",
-            "Change of P(support) - P(oppose) since the baseline, toward the first pole positive. Controls are dashed: "
-            "a shift that they share is no change of values. Floors: what moves although nothing was taught.",
+            "Net shift",
+            "The figure of verdicts: share of the judged replies of the last five looks that changed sides since the "
+            "baseline, toward the first pole positive. Controls are dashed: a shift that they share is no change of "
+            "values.",
+            targets((_of(config, net, "false"), "{{topic}}"), (_of(config, net, "true"), "{{topic}} (control)")),
+            unit="percentunit",
+            empty=NO_REPLIES,
+            overrides=controls,
+        ),
+        trend(
+            "Net shift over steps",
+            "The same over optimizer steps, a point for each look.",
+            looked,
+            targets(
+                (f"{_of(config, net, 'false')} and on (run) ({looked})", "{{topic}}"),
+                (f"{_of(config, net, 'true')} and on (run) ({looked})", "{{topic}} (control)"),
+            ),
+            unit="percentunit",
+            empty=NO_REPLIES,
+            overrides=controls,
+            min_interval=config.scrape_interval,
+        ),
+        timeseries(
+            "Score shift of the screen",
+            "Change of the screen's P(support) - P(oppose) since the baseline, toward the first pole positive. Floors: "
+            "what moves although nothing was taught.",
             targets(
                 (_of(config, shift, "false"), "{{topic}}"),
                 (_of(config, shift, "true"), "{{topic}} (control)"),
                 (floors, "floor, {{kind}}"),
             ),
             unit="none",
-            empty=_NO_LOOK,
+            empty=_NO_SCREEN,
             overrides=[*controls, override("/^floor/", custom__lineStyle={"fill": "dot", "dash": [2, 4]})],
-        ),
-        trend(
-            "Score shift over steps",
-            "The same over optimizer steps, a point for each look.",
-            looked,
-            targets(
-                (f"{_of(config, shift, 'false')} and on (run) ({looked})", "{{topic}}"),
-                (f"{_of(config, shift, 'true')} and on (run) ({looked})", "{{topic}} (control)"),
-            ),
-            unit="none",
-            empty=_NO_LOOK,
-            overrides=controls,
-            min_interval=config.scrape_interval,
         ),
         _figures(config),
         timeseries(
@@ -129,7 +141,7 @@ def drift(config: Config) -> list[Panel]:
 def _figures(config: Config) -> Panel:
     where = (ONE_RUN, TOPIC, _PROBE, BASELINE)
     columns = {
-        "A": (m.SCORE_SHIFT, "score shift"),
+        "A": (m.SCORE_SHIFT, "screen's score shift"),
         "B": (m.SCORE_SHIFT_LOWER, "from"),
         "C": (m.SCORE_SHIFT_UPPER, "to"),
         "D": (m.TOTAL_VARIATION, "total variation"),
@@ -138,9 +150,9 @@ def _figures(config: Config) -> Panel:
     }
     return table(
         "Figures now",
-        "Score shift with its 95 % interval over the items; size of the move as total variation and as ordinal "
-        "Wasserstein distance; share of the items whose likeliest stance is another one. Sampled replies flip by "
-        "chance alone: compare with the controls.",
+        "Score shift of the screen with its 95 % interval over the items; size of the move as total variation and as "
+        "ordinal Wasserstein distance; share of the items whose likeliest stance is another one. Sampled replies flip "
+        "by chance alone: compare with the controls.",
         [
             target(q.by("topic", q.series(config, metric, *where)), ref=ref, table=True, now=True)
             for ref, (metric, _) in columns.items()
@@ -203,13 +215,6 @@ def evidence(config: Config) -> list[Panel]:
             unit="none",
             empty=NO_REPLIES,
             overrides=[needed],
-        ),
-        timeseries(
-            "Recent shift of the replies",
-            "Mean over the draws of the last five looks: whether a shift that alerted still holds.",
-            targets((q.one(config, m.ESTIMATE, *where), "{{topic}}, {{kind}}")),
-            unit="percentunit",
-            empty=NO_REPLIES,
         ),
         timeseries(
             "Smallest shift that could have been found",

@@ -13,7 +13,7 @@ from typing import Literal
 from driftwatch.monitoring.config import Config, Severity
 
 Page = Literal["overview", "run", "health"]
-Form = Literal["signed", "figure", "power", "count", "percent", "time"]
+Form = Literal["signed", "figure", "power", "count", "percent", "replies", "time"]
 
 _PLACE = re.compile(r"<(\w+)>")
 _PARAMETER = re.compile(r"\$(\w+)")
@@ -23,6 +23,7 @@ _FORMATS: dict[Form, str] = {
     "power": 'printf "10^%.1f" {}',
     "count": 'printf "%.0f" {}',
     "percent": "humanizePercentage {}",
+    "replies": 'printf "%.0f %% of replies" {}',
     "time": "humanizeDuration {}",
 }
 UNKNOWN = "an unknown number"

@@ -18,7 +18,7 @@ POLES = "run_topic:driftwatch_poles:max"
 ALERTED = "run_topic_kind:driftwatch_alerted:max"
 MATERIAL = "run_topic_kind:driftwatch_material:max"
 SCORE = "run_topic_probe:driftwatch_stance_score:max"
-SCORE_SHIFT = "run_topic_probe:driftwatch_drift_score_shift:max"
+SCORE_BEFORE = "run_topic_probe:driftwatch_baseline_score:max"
 NAYSAYING = "run:driftwatch_drift_naysaying_shift:avg"
 REFUSAL = "run:driftwatch_drift_refusal_shift:avg"
 UNREAD = "run:driftwatch_drift_unread_shift:avg"
@@ -55,9 +55,7 @@ def recordings(config: Config) -> list[Recording]:
         Recording(ALERTED, q.by("run, topic, kind", alerted), "1 from a topic's alert to the end of the run."),
         Recording(MATERIAL, q.by("run, topic, kind", material), "1 from a material alert to the end of the run."),
         Recording(SCORE, q.score(config), "P(support) - P(oppose) now."),
-        Recording(
-            SCORE_SHIFT, q.at_alerting_baseline(config, m.SCORE_SHIFT), "Its change since the alerting baseline."
-        ),
+        Recording(SCORE_BEFORE, f"{SCORE} - ({q.change_of_score(config)})", "The same at the alerting baseline."),
         Recording(
             NAYSAYING,
             q.by("run", q.at_alerting_baseline(config, m.NAYSAYING_SHIFT), "avg"),

@@ -19,21 +19,20 @@ _TOPIC_OR_ALL = '{{ if eq $labels.topic "all" }}all topics together{{ else }}{{ 
 _VALUE_RATE = "The probability of any false value alert in the whole run is at most <alpha>."
 _RATE = "The probability of any false alert in a run in which nothing moves is at most <alpha>."
 _HOW_FAR = (
-    "It moved since about step <onset>. By the replies of the last five looks it now lies <now> that way from the "
-    'baseline "<baseline>" (+0.10 is a tenth of them; about 0, or less, says that it is back). The run is at step '
-    "<step>."
+    "It moved since about step <onset>. By the replies of the last five looks its net shift from the baseline "
+    '"<baseline>" is now <now>, <pole> (about 0 %, or the other way, says that it is back). The run is at step <step>.'
 )
 
 
 def value_alerts(config: Config) -> list[Alert]:
     """Alerts on topic states, by label."""
-    facts = _evidence_facts(config)
+    facts, anything = (_evidence_facts(config, of_values=of_values) for of_values in (True, False))
     return [
         Alert(
             "ValueDrift",
             "warning",
             _with_names(_specific(config), config),
-            summary="Run <run>: <topic> moved <move>, now <now> that way",
+            summary="Run <run>: <topic> moved <move>; net shift <now>, <pole>",
             description='On <topic>, between "<support>" and "<oppose>", the model moved <move>. '
             f"{_HOW_FAR} No control topic moved as much, so this reads as a change of values, not of manners. "
             f"{_EVIDENCE} {_VALUE_RATE}",
@@ -45,7 +44,7 @@ def value_alerts(config: Config) -> list[Alert]:
             "ValueDriftMaterial",
             "critical",
             _with_names(f"{r.MATERIAL} == 1 and on (run, topic, kind) ({_specific(config)})", config),
-            summary="Run <run>: <topic> moved materially <move>, now <now> that way",
+            summary="Run <run>: <topic> moved materially <move>; net shift <now>, <pole>",
             description='On <topic>, between "<support>" and "<oppose>", the model moved <move>, and by more than is '
             f"tolerated (<tolerance>). {_HOW_FAR} No control topic moved as much. {_EVIDENCE} {_VALUE_RATE} "
             "What is trained from here on builds on the moved stance.",
@@ -75,7 +74,7 @@ def value_alerts(config: Config) -> list[Alert]:
             f"<unread>. What values did behind that cannot be said. {_EVIDENCE} {_RATE}",
             anytime_valid=True,
             facts={
-                **facts,
+                **anything,
                 "refusals": Fact(f"{r.REFUSAL}{{run=$run}}", "signed"),
                 "unread": Fact(f"{r.UNREAD}{{run=$run}}", "signed"),
             },
@@ -90,7 +89,7 @@ def value_alerts(config: Config) -> list[Alert]:
             f"{_HOW_FAR} Whether values, manners or unreadable replies are behind it needs more replies; the label "
             f"may still settle. {_EVIDENCE} {_RATE}",
             anytime_valid=True,
-            facts=facts,
+            facts=anything,
             labels=_TOPIC_LABELS,
         ),
     ]
@@ -101,9 +100,9 @@ def style_alerts(config: Config) -> list[Alert]:
     limits = config.thresholds
     running = active(config)
     flipped = (
-        f"{r.SCORE} * ({r.SCORE} - {r.SCORE_SHIFT}) < 0"
+        f"{r.SCORE} * {r.SCORE_BEFORE} < 0"
         f" and abs({r.SCORE}) > {limits.flip_margin:g}"
-        f" and abs({r.SCORE} - {r.SCORE_SHIFT}) > {limits.flip_margin:g}"
+        f" and abs({r.SCORE_BEFORE}) > {limits.flip_margin:g}"
     )
     baseline = f"* on (run) group_left (baseline) {r.BASELINE}"
     return [
@@ -136,11 +135,11 @@ def style_alerts(config: Config) -> list[Alert]:
             f"({r.POLES} and on (run, topic) {q.poles(config, _VALUE)}) {baseline}",
             summary='Run <run>: <topic> now leans toward "<leaning>" (<probe>)',
             description='By the probe "<probe>", <topic> leans <score> now and leant the other way at the baseline '
-            '"<baseline>", having moved by <shift>. The score is the share of "<support>" less that of "<oppose>", '
-            f"-1 to 1; a lean counts beyond {limits.flip_margin:g} on both sides.",
+            '"<baseline>" (<before>). This is the share of "<support>" less that of "<oppose>", -1 to 1; a lean counts '
+            f"beyond {limits.flip_margin:g} on both sides.",
             facts={
                 "score": Fact(f"{r.SCORE}{{run=$run,topic=$topic,probe=$probe}}", "signed"),
-                "shift": Fact(f"{r.SCORE_SHIFT}{{run=$run,topic=$topic,probe=$probe}}", "signed"),
+                "before": Fact(f"{r.SCORE_BEFORE}{{run=$run,topic=$topic,probe=$probe}}", "signed"),
                 "leaning": Fact(
                     f"{r.SCORE}{{run=$run,topic=$topic,probe=$probe}}",
                     choice=("<support>", "<oppose>"),
@@ -206,7 +205,8 @@ def _with_names(expr: str, config: Config) -> str:
     )
 
 
-def _evidence_facts(config: Config) -> Mapping[str, Fact]:
+def _evidence_facts(config: Config, *, of_values: bool) -> Mapping[str, Fact]:
+    """What texts name; `of_values` takes the evidence that alerts on values rest on, else that anything moved."""
     where = ("run=$run", "topic=$topic", "kind=$kind")
 
     def figure(metric: m.Metric) -> str:
@@ -215,17 +215,16 @@ def _evidence_facts(config: Config) -> Mapping[str, Fact]:
     # The way is that of the evidence which raised the alert; the newest replies only say whether it still holds.
     sign = figure(m.SIGN)
     toward = '{{ if eq $labels.kind "neutral" }}%s{{ else }}%s{{ end }}'
+    ways = (
+        toward % ("toward taking no side", 'toward "<support>"'),
+        toward % ("away from taking no side", 'toward "<oppose>"'),
+    )
+    shift = f"({q.shift_by_kind(config, *where[:2])}) and on (run, topic, kind) {sign}"
     return {
-        "move": Fact(
-            sign,
-            choice=(
-                toward % ("toward taking no side", 'toward "<support>"'),
-                toward % ("away from taking no side", 'toward "<oppose>"'),
-            ),
-            unknown="away from the baseline",
-        ),
-        "now": Fact(f"{figure(m.ESTIMATE)} * {sign}", "signed"),
-        "evidence": Fact(figure(m.EVIDENCE), "power"),
+        "move": Fact(sign, choice=ways, unknown="away from the baseline"),
+        "now": Fact(f"abs(100 * ({shift}))", "replies"),
+        "pole": Fact(shift, choice=ways, unknown="which no recent reply tells"),
+        "evidence": Fact(figure(m.VALUE_EVIDENCE if of_values else m.EVIDENCE), "power"),
         "threshold": Fact(figure(m.THRESHOLD), "power"),
         "draws": Fact(figure(m.DRAWS), "count"),
         "onset": Fact(figure(m.ONSET), "count"),

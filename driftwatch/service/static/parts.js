@@ -35,6 +35,15 @@ export const share = (value) => (value === null || value === undefined ? dash : 
 export const percent = (value, digits = 0) =>
   value === null || value === undefined ? dash : `${(100 * value).toFixed(digits)} %`;
 
+export const signedPercent = (value) => (value === null || value === undefined ? dash : `${signed(100 * value, 0)} %`);
+
+// The figure of a verdict: the share of the replies that changed sides, and toward which pole.
+export function netShift(value, poles) {
+  if (value === null || value === undefined) return dash;
+  const size = percent(Math.abs(value));
+  return `${size} of replies${size === percent(0) ? "" : `, toward “${poles[value > 0 ? 0 : 1]}”`}`;
+}
+
 export const raised = (value) => String(Math.round(value)).replace(/[-0-9]/g, (c) => (c === "-" ? "⁻" : "⁰¹²³⁴⁵⁶⁷⁸⁹"[Number(c)]));
 
 export function odds(log10) {

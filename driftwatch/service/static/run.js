@@ -1,7 +1,7 @@
 // The page of one run: the verdict first, then what it rests on.
 
 import { HeatMap, LineChart, swatch } from "./charts.js";
-import { ago, ask, choice, dash, el, odds, percent, raised, said, seconds, share, signed, stateBadge, table, verdictBadge } from "./parts.js";
+import { ago, ask, choice, dash, el, netShift, odds, percent, raised, said, seconds, share, signed, signedPercent, stateBadge, table, verdictBadge } from "./parts.js";
 
 const SHARES = [
   ["support", "--support", null],
@@ -176,26 +176,36 @@ export class RunPage {
     return marks;
   }
 
+  // What the last look says of a topic in one number: the net shift of its judged replies; null without any.
+  figures(topic) { return this.detail.topics.find((one) => one.topic === topic) || null; }
+
   onset(topic) {
-    const rows = (this.detail.last_measured ? this.detail.last_measured.evidence : []).filter((row) => row.topic === topic && row.onset_step !== null);
-    return rows.length ? [{ step: Math.min(...rows.map((row) => row.onset_step)), text: "onset", color: "--alert" }] : [];
+    const step = dig(this.figures(topic), "onset_step") ?? null;
+    return step === null ? [] : [{ step, text: "onset", color: "--alert" }];
   }
 
-  // A drift's figure on the scale of its probe: nats for the screen, else the score.
+  // How far a topic moved, by the chosen probe: judged replies have the net shift, the screen its own figures.
   shift(topic) {
-    const found = dig(this.columns, "drifts", topic, this.chosen.driftProbe, this.chosen.baseline) || {};
-    const name = found.log_odds_shift ? "log_odds_shift" : "score_shift";
-    return { name, values: found[name], lower: found[`${name}_lower`], upper: found[`${name}_upper`], score: found.score_shift };
+    const isJudged = this.chosen.driftProbe === "confirm";
+    const ofReplies = this.chosen.baseline === this.detail.info.alerting_baseline ? dig(this.columns, "evidence", topic, "direction") : null;
+    const found = (isJudged ? ofReplies : dig(this.columns, "drifts", topic, this.chosen.driftProbe, this.chosen.baseline)) || {};
+    const name = isJudged ? "net_shift" : found.log_odds_shift ? "log_odds_shift" : "score_shift";
+    return { name, values: found[name], lower: found[`${name}_lower`], upper: found[`${name}_upper`] };
   }
 
-  get unit() { return this.detail.info.topics.some((topic) => this.shift(topic.id).name === "log_odds_shift" && this.shift(topic.id).values) ? "nats a token" : "of score"; }
+  // The name of what is shown, its unit, and how a number of it is written.
+  get scale() {
+    if (this.chosen.driftProbe === "confirm") return { name: "Net shift", unit: "share of the replies that changed sides", write: (v) => signedPercent(v) };
+    const hasOdds = this.detail.info.topics.some((topic) => this.shift(topic.id).name === "log_odds_shift" && this.shift(topic.id).values);
+    return hasOdds ? { name: "Log-odds shift of the screen", unit: "nats per token", write: signed } : { name: "Score shift of the screen", unit: "of its score", write: signed };
+  }
 
   drawTopics() {
     const { info } = this.detail, { chosen, options } = this;
     const isShares = chosen.figure === "shares";
     const figures = [["shares", "Stance shares"], ["shift", "Shift from baseline"]].filter(([name]) => (name === "shares" ? options.probes : options.drifted).length);
     const most = this.widest();
-    const format = isShares ? (v, tick) => (tick ? v.toFixed(1) : share(v)) : (v, tick) => signed(v, tick && most >= 1 ? 1 : 2);
+    const format = isShares ? (v, tick) => (tick ? v.toFixed(1) : share(v)) : (v, tick) => this.scale.write(v, tick && most >= 1 ? 1 : 2);
     const cards = info.topics.map((topic) => {
       const chart = this.chart(`topic:${topic.id}`, () => new LineChart({ title: topic.title, describe: (c) => spoken(topic, c), height: 132, format: (...a) => chart.format(...a) }));
       chart.format = format;
@@ -207,7 +217,7 @@ export class RunPage {
         isShares
           ? el("p", { class: "poles" }, el("span", {}, swatch({ color: "--support" }), " ", said(topic.poles[0])), el("span", {}, swatch({ color: "--oppose", dash: [8, 4] }), " ", said(topic.poles[1])))
           : el("p", { class: "poles" }, el("span", {}, "↑ ", said(topic.poles[0])), el("span", {}, "↓ ", said(topic.poles[1]))),
-        why ? el("p", { class: "quiet why" }, said(why)) : null, chart.node);
+        this.netShift(topic), why ? el("p", { class: "quiet why" }, said(why)) : null, chart.node);
     });
     const tools = [
       choice("Figure", figures, chosen.figure, (value) => this.pick("figure", value)),
@@ -215,9 +225,14 @@ export class RunPage {
         : choice("Probe", options.drifted.map((name) => [name, probeName(name)]), chosen.driftProbe, (value) => this.pick("driftProbe", value)),
       isShares ? null : choice("Baseline", options.baselines.map((name) => [name, `against ${name}`]), chosen.baseline, (value) => this.pick("baseline", value)),
     ];
-    this.section("topics", isShares ? "Stances by topic" : "Shift by topic", isShares
+    this.section("topics", isShares ? "Stances by topic" : `Shift by topic: ${this.scale.name.toLowerCase()}`, isShares
       ? "Share of each stance over the items of a topic, adjusted for those that a look did not ask; bands are 95 % intervals."
-      : `Toward the first pole is up, ${this.unit}; bands are 95 % intervals; those of replies hold at all looks and for all topics at once. All topics share one scale, so that they can be compared.`, tools, el("div", { class: "cards" }, cards), this.lookTable());
+      : `Toward the first pole is up, ${this.scale.unit}; bands are 95 % intervals; those of replies hold at all looks and for all topics at once. All topics share one scale, so that they can be compared.`, tools, el("div", { class: "cards" }, cards), this.lookTable());
+  }
+
+  netShift(topic) {
+    const found = this.figures(topic.id);
+    return found && found.net_shift !== null ? el("p", { class: "quiet" }, "Net shift: ", said(netShift(found.net_shift, topic.poles))) : null;
   }
 
   shareLines(topic) {
@@ -263,27 +278,28 @@ export class RunPage {
       if (drift.topic !== topic.id || drift.baseline !== this.chosen.baseline) continue;
       const m = drift.magnitude || [null, null, null];
       const ends = (interval) => (interval ? ` [${signed(interval.lower)}, ${signed(interval.upper)}]` : "");
-      rows.push([said(topic.title), probeName(drift.probe), ...m.map((value) => signed(value)), signed(drift.score_shift) + ends(drift.interval), signed(drift.log_odds_shift) + ends(drift.log_odds_interval), drift.unscored ? said(drift.unscored) : `${drift.num_items - drift.num_unscored} of ${drift.num_items}`]);
+      const net = drift.probe === "confirm" ? this.figures(topic.id) : null;
+      rows.push([said(topic.title), probeName(drift.probe), ...m.map((value) => signed(value)), net ? signedPercent(net.net_shift) + percents(net.interval) : dash, signed(drift.score_shift) + ends(drift.interval), signed(drift.log_odds_shift) + ends(drift.log_odds_interval), drift.unscored ? said(drift.unscored) : `${drift.num_items - drift.num_unscored} of ${drift.num_items}`]);
     }
     return el("details", {}, el("summary", {}, `As a table: step ${last.step}`),
-      table(`Drift magnitude by stance at step ${last.step}, against the baseline “${this.chosen.baseline}”`, ["topic", "probe", "support", "neutral", "oppose", "score shift", "log-odds shift", "items"], rows, { numbers: [2, 3, 4, 5, 6, 7] }));
+      table(`Drift magnitude by stance at step ${last.step}, against the baseline “${this.chosen.baseline}”`, ["topic", "probe", "support", "neutral", "oppose", "net shift", "screen's score shift", "screen's log-odds shift", "items"], rows, { numbers: [2, 3, 4, 5, 6, 7, 8] }));
   }
 
   // Heat map
 
   drawHeat() {
-    const { info } = this.detail;
+    const { info } = this.detail, { scale } = this;
     const rows = info.topics.map((topic) => {
       const { values } = this.shift(topic.id);
       const list = this.full(values);
-      return { label: topic.title, control: topic.control, values: list, describe: (i) => `${topic.title}${topic.control ? " (control)" : ""}, step ${this.steps[i]}: ${list[i] === null ? "not measured" : `${signed(list[i])} ${this.unit}, toward “${topic.poles[list[i] > 0 ? 0 : 1]}”`}` };
+      return { label: topic.title, control: topic.control, values: list, describe: (i) => `${topic.title}${topic.control ? " (control)" : ""}, step ${this.steps[i]}: ${list[i] === null ? "not measured" : `${scale.write(list[i])}, ${scale.unit}, toward “${topic.poles[list[i] > 0 ? 0 : 1]}”`}` };
     });
     const most = Math.max(...rows.flatMap((row) => row.values.map((v) => Math.abs(v ?? 0))), FULL_COLOR);
     const map = this.chart("heat", () => new HeatMap({ title: "Drift by topic and step" }));
-    this.section("heat", "Where it moved", `Shift from the baseline “${this.chosen.baseline}” (${probeName(this.chosen.driftProbe)}), ${this.unit}. Controls have no moral content and should stay pale.`, [],
-      el("p", { class: "scale", "aria-hidden": "true" }, el("span", {}, "second pole"), el("span", { class: "ramp" }), el("span", {}, "first pole"), el("span", { class: "quiet" }, `full colour: ${signed(most).slice(1)}`)), map.node);
+    this.section("heat", "Where it moved", `${scale.name} since the baseline “${this.chosen.baseline}”, ${scale.unit}. Controls have no moral content and should stay pale.`, [],
+      el("p", { class: "scale", "aria-hidden": "true" }, el("span", {}, "second pole"), el("span", { class: "ramp" }), el("span", {}, "first pole"), el("span", { class: "quiet" }, `full colour: ${scale.write(most).slice(1)}`)), map.node);
     const strongest = rows.map((row) => [row.label, lastOf(row.values)]).filter(([, v]) => v !== null).sort((a, b) => Math.abs(b[1]) - Math.abs(a[1])).slice(0, 3);
-    map.set(this.steps, rows, most, { summary: `At the last look: ${strongest.map(([label, v]) => `${label} ${signed(v)}`).join(", ")}.` });
+    map.set(this.steps, rows, most, { summary: `At the last look: ${strongest.map(([label, v]) => `${label} ${scale.write(v)}`).join(", ")}.` });
   }
 
   // Evidence
@@ -296,20 +312,24 @@ export class RunPage {
       this.section("evidence", "Evidence", null, [], el("p", { class: "quiet" }, "This run keeps no evidence: it only screens, by scoring fixed answers. Alerts with a stated false-alarm rate rest on sampled replies read by a frozen judge."));
       return;
     }
-    const leading = rows.filter((row) => row.kind === "direction").sort((a, b) => b.log10_e_value - a.log10_e_value);
+    // The evidence that an alert of its label rests on, as the headline has it.
+    const weight = (row) => lastOf(dig(known, row.topic, row.kind, "log10_evidence"));
+    const column = (row) => (weight(row) === lastOf(dig(known, row.topic, row.kind, "log10_e_value")) ? "log10_e_value" : "log10_value_e_value");
+    const leading = rows.filter((row) => row.kind === "direction").sort((a, b) => weight(b) - weight(a));
     let color = 0;
     const lines = leading.map((row) => {
       const topic = info.topics.find((t) => t.id === row.topic) || { title: row.topic, control: false };
       const isLoud = !topic.control && color < EVIDENCE_COLORS.length && (row.state !== "ok" || color < 3);
-      return { label: topic.title, values: this.full(dig(known, row.topic, "direction", "log10_e_value")), color: isLoud ? EVIDENCE_COLORS[color++] : "--faint", faint: !isLoud, silent: !isLoud, dash: topic.control ? [3, 3] : null };
+      return { label: topic.title, values: this.full(dig(known, row.topic, "direction", column(row))), color: isLoud ? EVIDENCE_COLORS[color++] : "--faint", faint: !isLoud, silent: !isLoud, dash: topic.control ? [3, 3] : null };
     }).reverse();
-    const chart = this.chart("evidence", () => new LineChart({ title: "Evidence", describe: () => `Evidence over steps. ${leading.slice(0, 3).map((row) => `${title(info, row.topic)}: ${odds(row.log10_e_value)}, ${row.state}`).join("; ")}.`, height: 220, wholeTicks: true, format: (v, tick) => (tick ? (v === 0 ? "1" : `10${raised(v)}`) : odds(v)) }));
+    const chart = this.chart("evidence", () => new LineChart({ title: "Evidence", describe: () => `Evidence over steps. ${leading.slice(0, 3).map((row) => `${title(info, row.topic)}: ${odds(weight(row))}, ${row.state}`).join("; ")}.`, height: 220, wholeTicks: true, format: (v, tick) => (tick ? (v === 0 ? "1" : `10${raised(v)}`) : odds(v)) }));
     chart.set(this.steps, lines, { marks: this.marks, levels: [{ value: rows[0].log10_threshold, text: `alert at ${odds(rows[0].log10_threshold)}`, color: "--alert" }] });
     const words = { specific: "specific", general: "general (a control moved alike)", unreadable: "unreadable", unsettled: "unsettled" };
-    const shown = [...rows].sort((a, b) => b.log10_e_value - a.log10_e_value);
-    this.section("evidence", "Evidence", "How much more likely the replies are if the topic moved than if it did not, in direction; an alert needs the dashed line. Controls are dotted.", [], chart.node,
-      el("details", {}, el("summary", {}, "All evidence as a table"), table(`Evidence at step ${last.step}`, ["topic", "kind", "state", "evidence", "shift", "since step", "pairs of replies", "detectable", "about"],
-        shown.map((row) => [said(title(info, row.topic)), row.kind, row.state, odds(row.log10_e_value), signed(row.estimate) + (row.interval ? ` [${signed(row.interval.lower)}, ${signed(row.interval.upper)}]` : ""), row.onset_step ?? dash, row.num_draws, row.minimum_detectable === null ? dash : share(row.minimum_detectable), row.label ? words[row.label] : said(row.why || "")]), { numbers: [3, 4, 5, 6, 7] })));
+    const poles = (id) => (info.topics.find((topic) => topic.id === id) || { poles: [dash, dash] }).poles;
+    const shown = [...rows].sort((a, b) => weight(b) - weight(a));
+    this.section("evidence", "Evidence", "How much more likely the replies are if the topic moved than if it did not, in direction, even if every stance lost, or gained, would explain it away (of unreadable and unsettled alerts, if anything moved); an alert needs the dashed line. Controls are dotted.", [], chart.node,
+      el("details", {}, el("summary", {}, "All evidence as a table"), table(`Evidence at step ${last.step}`, ["topic", "kind", "state", "evidence", "net shift", "toward", "since step", "pairs of replies", "detectable", "about"],
+        shown.map((row) => [said(title(info, row.topic)), row.kind, row.state, odds(weight(row)), signedPercent(row.estimate) + percents(row.interval), row.kind === "direction" && row.estimate ? said(poles(row.topic)[row.estimate > 0 ? 0 : 1]) : dash, row.onset_step ?? dash, row.num_draws, percent(row.minimum_detectable), row.label ? words[row.label] : said(row.why || "")]), { numbers: [3, 4, 6, 7, 8] })));
   }
 
   // Items
@@ -318,7 +338,7 @@ export class RunPage {
     const cards = movers.found.map((mover) => el("article", { class: `card mover ${mover.control ? "control" : ""}` },
       el("h3", {}, said(title(this.detail.info, mover.topic)), el("span", { class: "quiet" }, " ", said(mover.item)), mover.control ? el("span", { class: "tag" }, "control") : null),
       mover.sides ? el("ol", { class: "sides" }, mover.sides.map((side, i) => el("li", { class: i ? "oppose" : "support" }, said(side)))) : mover.question ? el("p", {}, said(mover.question)) : null,
-      el("p", { class: "figures" }, el("b", {}, `${signed(mover.shift)} ${mover.unit === "nats" ? "nats a token" : "of score"}`), " toward ", said(`“${mover.poles[mover.shift > 0 ? 0 : 1]}”`)),
+      el("p", { class: "figures" }, el("b", {}, `${signed(mover.shift)} ${mover.unit === "nats" ? "nats per token on the screen" : "of the screen's score"}`), " toward ", said(`“${mover.poles[mover.shift > 0 ? 0 : 1]}”`)),
       mover.before && mover.now ? el("div", { class: "bars" }, bar("before", mover.before), bar("now", mover.now)) : null,
       mover.answers.map((answer) => el("div", { class: `answers ${answer.before_reading === answer.now_reading ? "" : "flipped"}` }, quote("before", answer.before, answer.before_reading), quote(answer.step === null ? "now" : `step ${answer.step}`, answer.now, answer.now_reading)))));
     this.section("movers", "Items that moved most", movers.why ? `${movers.why[0].toUpperCase()}${movers.why.slice(1)}.` : "The model's own answers to the same question, before and after.", [],
@@ -399,6 +419,7 @@ function join(into, more, before, after) {
 const spoken = (topic, chart) => `${topic.title}${topic.control ? " (control)" : ""}, steps ${chart.x[0]} to ${chart.x[chart.x.length - 1]}. ${chart.lines.map((line) => `${line.label}: ${chart.options.format(line.values.find((v) => v !== null))} at first, ${chart.options.format(lastOf(line.values))} at last`).join("; ")}. Arrow keys read single looks.`;
 const probeName = (name) => ({ statement: "screen", confirm: "judged replies", reply: "replies" })[name] || name || dash;
 const counted = (number, word) => `${number} ${word}${number === 1 ? "" : "s"}`;
+const percents = (interval) => (interval ? ` [${signedPercent(interval.lower)}, ${signedPercent(interval.upper)}]` : "");
 const fact = (name, value) => el("div", {}, el("dt", {}, name), el("dd", {}, value));
 
 function bar(label, probs) {

@@ -257,7 +257,7 @@ def recovered(line, calm):
 
 def flipped_within_the_margin(line, calm):
     info, record = last(calm)
-    return line.runs(20, info, with_drifts(with_stances(record, probs=(0.3, 0.31, 0.39)), score_shift=-0.18))
+    return line.runs(20, info, with_drifts(with_stances(record, probs=(0.3, 0.31, 0.39)), magnitude=(-0.09, 0.0, 0.09)))
 
 
 def flipped_control(line, calm):

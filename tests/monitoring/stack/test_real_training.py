@@ -6,6 +6,7 @@ with an Alertmanager that knows no other. The drift is real: see training.py.
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -82,8 +83,10 @@ def test_drift_of_a_real_training_reaches_the_webhook_and_so_does_its_death(trai
             labels = alert["labels"]
             assert (labels["run"], labels["topic"], labels["kind"]) == ("r1", "parks", "direction")
             assert labels["severity"] == "critical"
-            assert alert["annotations"]["summary"].startswith(
-                'Run r1: parks moved materially toward "more building", now +0.'
+            assert re.fullmatch(
+                'Run r1: parks moved materially toward "more building"; net shift [0-9]+ % of replies, '
+                'toward "more building"',
+                alert["annotations"]["summary"],
             )
             text = alert["annotations"]["description"]
             assert 'between "more nature" and "more building"' in text

@@ -37,6 +37,8 @@ EMPTY = {
     "health, Not finite since step, A",
     "overview, Runs, I",
     "run, Why nothing can be told, A",
+    # Its replies were judged, so no figure of the screen stands in their place.
+    "overview, The screen's largest score shifts, A",
     # It was recorded before these were kept, and its baseline was reached by switching an adapter off.
     "health, Replies of the baseline that are left, A",
     "run, Baseline replies that are left, A",

@@ -1,0 +1,100 @@
+"""Figures: what a record says of each topic in one number; every surface takes it from here.
+
+The figure of a verdict is the net shift, from the judged replies. A run without judged replies has none: the screen's
+shifts stand under their own names, never in its place.
+"""
+
+from dataclasses import dataclass, replace
+
+from driftwatch.drift.compare import Drift
+from driftwatch.drift.interval import Interval
+from driftwatch.evidence.rows import CONFIRM
+from driftwatch.evidence.verdict import EvidenceKind, Label, State, TopicEvidence
+
+NetShift = tuple[float, Interval | None]
+
+
+@dataclass(frozen=True, slots=True)
+class TopicFigures:
+    """What a look says of one topic.
+
+    Attributes:
+        net_shift: Share of the replies of the last five looks that changed sides since the alerting baseline, in
+            [−1, 1], positive toward `poles[0]`; `None` without recent replies.
+        interval: Of `net_shift`.
+        toward: Name of the pole that it points to; `None` where it is 0 or unknown.
+        kind: Of the row that leads: the topic's most urgent alert, else its direction. What follows is of that row.
+        log10_evidence: See `TopicEvidence.log10_evidence`.
+        onset_step: Since when it has been moving; `None` before an alert.
+    """
+
+    topic: str
+    net_shift: float | None
+    interval: Interval | None
+    toward: str | None
+    kind: EvidenceKind
+    state: State
+    label: Label | None
+    log10_evidence: float
+    onset_step: int | None
+    num_draws: int
+
+
+def urgency(row: TopicEvidence) -> tuple[bool, bool, bool, float]:
+    """Sorts rows: alerts first, specific ones before others, those beyond tolerance next, then by evidence."""
+    is_alert = row.state in ("alert", "material")
+    return not is_alert, row.label != "specific", row.state != "material", -row.log10_e_value
+
+
+def leading(rows: tuple[TopicEvidence, ...], topic: str) -> TopicEvidence | None:
+    """The row that speaks for a topic: its most urgent alert, else its direction; `None` without evidence on it."""
+    own = [row for row in rows if row.topic == topic]
+    alerts = [row for row in own if row.state in ("alert", "material")]
+    return min(alerts or [row for row in own if row.kind == "direction"], key=urgency, default=None)
+
+
+def topic_figures(
+    rows: tuple[TopicEvidence, ...], topic: str, poles: tuple[str, str] | None = None
+) -> TopicFigures | None:
+    """The figures of one topic.
+
+    Args:
+        rows: Evidence of a look.
+        topic: Its id.
+        poles: Their names.
+
+    Returns:
+        `None` where there is no evidence on it.
+    """
+    row = leading(rows, topic)
+    if row is None:
+        return None
+    direction = next((other for other in rows if other.topic == topic and other.kind == "direction"), None)
+    shift = direction.net_shift if direction is not None else None
+    return TopicFigures(
+        topic=topic,
+        net_shift=shift,
+        interval=direction.interval if direction is not None else None,
+        toward=poles[0 if shift > 0 else 1] if shift and poles is not None else None,
+        kind=row.kind,
+        state=row.state,
+        label=row.label,
+        log10_evidence=row.log10_evidence,
+        onset_step=row.onset_step,
+        num_draws=row.num_draws,
+    )
+
+
+def net_shifts(rows: tuple[TopicEvidence, ...]) -> dict[str, NetShift]:
+    """The net shift of each topic that has one, with its interval."""
+    return {row.topic: (row.net_shift, row.interval) for row in rows if row.net_shift is not None}
+
+
+def without_second_figure(drift: Drift) -> Drift:
+    """A drift as records hold it: of judged replies their net shift is the one figure, and the evidence has it.
+
+    Records of earlier versions give twice that number here, as a score shift.
+    """
+    if drift.probe != CONFIRM or (drift.score_shift is None and drift.interval is None):
+        return drift
+    return replace(drift, score_shift=None, interval=None)
