@@ -1,7 +1,8 @@
 """Instrument: a topic pack and the probes that put it to a model, prepared once and always asked in the same way."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -136,10 +137,11 @@ class Instrument:
         """The core in other batches: what differs from `ask` is numeric noise."""
         found = []
         for probe in self._probes:
-            if isinstance(probe, InBlocks):
-                found += probe.measure(model, permuted=True, blocks=(0,))
-            else:
-                found += probe.measure(model, permuted=True)
+            with _modes_kept(model):
+                if isinstance(probe, InBlocks):
+                    found += probe.measure(model, permuted=True, blocks=(0,))
+                else:
+                    found += probe.measure(model, permuted=True)
         return found
 
     def fingerprint(self, model: Any) -> tuple[float, ...]:
@@ -153,7 +155,19 @@ class Instrument:
 
 
 def _measured(probe: Probe, model: Any, blocks: Sequence[int] | None) -> list[Stance]:
-    return list(probe.measure(model, blocks=blocks) if isinstance(probe, InBlocks) else probe.measure(model))
+    with _modes_kept(model):
+        return list(probe.measure(model, blocks=blocks) if isinstance(probe, InBlocks) else probe.measure(model))
+
+
+@contextmanager
+def _modes_kept(model: Any) -> Iterator[None]:
+    """A probe of others that leaves dropout switched on would make random what is asked after it."""
+    modes = [(module, module.training) for module in model.modules()]
+    try:
+        yield
+    finally:
+        for module, mode in modes:
+            module.training = mode
 
 
 def ask_once(
