@@ -69,10 +69,10 @@ with LoRA also Nemotron-H).
 
 | trainer | every weight | LoRA |
 | --- | --- | --- |
-| `SFTTrainer` | 30 of 30 that it can train | 29 of 29 |
-| `DPOTrainer` | 29 of 29 that were tried | 29 of 29 |
-| `GRPOTrainer` | 9 of 9 that were tried | 9 of 9 that were tried |
-| `RewardTrainer` | refused before training | refused before training |
+| SFT | 30 of 30 that it can train | 29 of 29 |
+| DPO | 29 of 29 that were tried | 29 of 29 |
+| GRPO | 9 of 9 that were tried | 9 of 9 that were tried |
+| Reward | refused before training | refused before training |
 
 A reward model has no words: it is given scores by a head of its own. The policy that is trained against it is watched.
 
