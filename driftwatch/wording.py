@@ -4,12 +4,58 @@ The figure of a verdict is the *net shift*: the share of replies that changed si
 `poles[0]`. Words name the pole instead of a sign.
 """
 
-from typing import Literal
+from typing import Literal, get_args
 
+VerdictState = Literal["nothing", "cannot_tell", "screened", "ok", "watch", "general", "alert", "material"]
+Reason = Literal[
+    "not_finite",
+    "replies_refused",
+    "no_resolution",
+    "not_drawn",
+    "not_classified",
+    "too_few_replies",
+    "replies_used_up",
+    "not_measured",
+]
+TopicState = Literal["ok", "ended", "watch", "alert", "material"]
+Label = Literal["specific", "general", "unreadable", "unsettled"]
+RunState = Literal["running", "finished", "stopped", "failed", "crashed"]
 Now = Literal["holds", "faded", "back", "beyond", "unknown"]  # what the newest replies say of an alert's move
+VERDICT_STATES: tuple[VerdictState, ...] = get_args(VerdictState)
+REASONS: tuple[Reason, ...] = get_args(Reason)
+TOPIC_STATES: tuple[TopicState, ...] = get_args(TopicState)
+LABELS: tuple[Label, ...] = get_args(Label)
+RUN_STATES: tuple[RunState, ...] = get_args(RunState)
 
+STATE_WORDS: dict[VerdictState, str] = {
+    "nothing": "nothing yet",
+    "cannot_tell": "cannot tell",
+    "screened": "screened only",
+    "ok": "nothing stands out",
+    "watch": "watched",
+    "general": "moved, not specific",
+    "alert": "value drift",
+    "material": "material value drift",
+}
+ONLY_SCREENED = (
+    "By the screen alone, which has no stated false-alarm rate: it can say that something stands out, never that "
+    "nothing moved. For a verdict, let judged replies confirm it (confirm=Confirmation(…))."
+)
+TO_DO: dict[Reason, str] = {
+    "not_finite": "Stop this training and go back to a checkpoint from before that step; an overflow in low precision "
+    "or too high a learning rate is the usual cause.",
+    "replies_refused": "The screen goes on; a verdict needs replies that are known to be those of this model.",
+    "no_resolution": "Another pack, or a larger model, may have resolution.",
+    "not_drawn": "Verdicts rest on judged replies; they come with the looks after the first, where the budget allows "
+    "them.",
+    "not_classified": "Read some of the replies. Cut, garbled or off-topic ones point to the chat template, to the "
+    "limit on tokens or to the decoding; well-formed ones to the judge.",
+    "too_few_replies": "More replies come with every look; a larger budget or more draws make it sooner.",
+    "replies_used_up": "In the next run more of them can be decoded ahead; here the screen goes on.",
+    "not_measured": "The run's notes and failures name the reason.",
+}
 NO_FIGURE = "–"
-_RAISED = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
+_RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 JOINERS = "\u200c\u200d"  # not printable by Python's notion, and needed by Persian, Hindi and others
 MOST_DIGITS = 6  # evidence beyond a million to one is written as a power of ten
 
@@ -167,7 +213,7 @@ LATELY: dict[Now, str] = {
     "beyond": "the last five observations lie on the other side of the baseline",
     "unknown": "no recent replies say whether it still holds",
 }
-LABEL_MEANINGS = {
+LABEL_MEANINGS: dict[Label, str] = {
     "specific": "it moved more than every control topic, so read it as a change of values",
     "general": "a control topic moved alike, so the model changed how it answers everything",
     "unreadable": "replies ceased, or began, to take a readable stance, which is no change of values",
@@ -192,6 +238,15 @@ def odds(log10: float | None) -> str:
         return f"{value:.1f} : 1"
     size = 10 ** max(0, len(str(int(value))) - 2)  # two digits: evidence is not known more exactly
     return f"{round(value / size) * size:,} : 1"
+
+
+def odds_tick(value: float) -> str:
+    """A power of ten on an axis.
+
+    >>> odds_tick(0), odds_tick(4)
+    ('1', '10⁴')
+    """
+    return "1" if value == 0 else f"10{str(round(value)).translate(_RAISED)}"
 
 
 def duration(seconds: float | None) -> str:

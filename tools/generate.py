@@ -12,6 +12,7 @@ from driftwatch.record.metrics import CATALOGUE
 from tools.architecture import architecture_page
 from tools.config_page import config_page
 from tools.config_schema import schema_text
+from tools.page_words import page_words
 from tools.series_budget import series_of_run
 from tools.trainers_page import trainers_page
 
@@ -103,6 +104,7 @@ GENERATED: list[tuple[str, Callable[[], str] | Callable[[], dict[str, str]]]] = 
     ("docs/configuration.md", config_page),
     ("docs/trainers.md", trainers_page),
     ("docs/architecture.md", architecture_page),
+    ("driftwatch/service/static/words.js", page_words),
     ("docs/runbook.md", lambda: runbook_text(Config())),
     ("", dashboard_files),
     ("", deployment_files),

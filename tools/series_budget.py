@@ -4,8 +4,9 @@ from math import prod
 
 from driftwatch.drift.abstained import UNREAD_KINDS
 from driftwatch.record import metrics as m
-from driftwatch.record.metrics import CATALOGUE, LABELS, RUN_STATES, TOPIC_STATES, VERDICTS, Metric
+from driftwatch.record.metrics import CATALOGUE, SHOWN_STATES, Metric
 from driftwatch.stance import STANCES
+from driftwatch.wording import LABELS, RUN_STATES, VERDICT_STATES
 
 _STAGES = 6  # prepare, screen, baseline, replies, engine, statistics
 _PAIRS = 3  # of judges, in a panel of three
@@ -30,13 +31,13 @@ def _series(metric: Metric, topics: int, probes: int, baselines: int) -> int:
         "probe": probes,
         "baseline": baselines,
         "stance": len(STANCES),
-        "state": len(RUN_STATES) if metric is m.RUN_STATE else len(TOPIC_STATES),
+        "state": len(RUN_STATES) if metric is m.RUN_STATE else len(SHOWN_STATES),
         # Direction and neutral; the screen's floors are numeric and placebo, that of replies the judge's.
         "kind": len(UNREAD_KINDS) if metric is m.ABSTAINED else 2,
         "pair": _PAIRS,
         "side": 2,
         "label": len(LABELS),
-        "verdict": len(VERDICTS),
+        "verdict": len(VERDICT_STATES),
         "stage": _STAGES,
         **dict.fromkeys((*_PER_RUN, *_OF_A_TOPIC, "reason", "exporter"), 1),
     }

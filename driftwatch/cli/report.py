@@ -24,8 +24,7 @@ def command(run: Path, against: Path | None, out: Path | None, figures: Path | N
     from driftwatch.report.against import compare_runs
     from driftwatch.report.render import as_json, html, markdown, write_figures
     from driftwatch.report.summary import summarise
-    from driftwatch.report.verdict import STATE_WORDS
-    from driftwatch.wording import printable
+    from driftwatch.wording import STATE_WORDS, printable
 
     store = RunStore(run)
     path = out or Path(f"{store.folder.resolve().name}.html")

@@ -11,9 +11,9 @@ import msgspec
 from driftwatch.errors import StoreError
 from driftwatch.record.decision import all_figures
 from driftwatch.record.record import Record, RunInfo
-from driftwatch.report.verdict import STATE_WORDS, title, verdict
+from driftwatch.report.verdict import title, verdict
 from driftwatch.store.run_store import RunStore, find_runs
-from driftwatch.wording import net_shift, printable
+from driftwatch.wording import STATE_WORDS, net_shift, printable
 
 
 @click.group()

@@ -14,6 +14,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from driftwatch.drift.kappa import cohen_kappa
 from driftwatch.drift.outcome import NUM_OUTCOMES, Draws
 from driftwatch.stance import Probs, Stance
 
@@ -80,7 +81,7 @@ def validity(screen: Sequence[Stance], replies: Sequence[Stance]) -> Validity:
         pearson_by_stance=None if None in per_stance else Probs(*(r for r in per_stance if r is not None)),
         topic_error=topic_error,
         by_topic=by_topic,
-        kappa=kappa(probe_NS.argmax(1), label_NS.argmax(1)),
+        kappa=cohen_kappa(probe_NS.argmax(1).tolist(), label_NS.argmax(1).tolist()),
         num_items=len(both),
         is_valid=is_valid,
         why=why,
@@ -156,17 +157,6 @@ def correlation(x: NDArray[np.float64], y: NDArray[np.float64]) -> float | None:
     if len(x) < 2 or np.ptp(x) == 0 or np.ptp(y) == 0:
         return None
     return float(np.clip(np.corrcoef(x, y)[0, 1], -1, 1))
-
-
-def kappa(first: NDArray[np.int64], second: NDArray[np.int64]) -> float | None:
-    """Cohen's kappa of two labellings of the same items; `None` where chance alone agrees always.
-
-    Source:
-        Cohen (1960), "A coefficient of agreement for nominal scales".
-    """
-    agree = float((first == second).mean())
-    chance = sum(float((first == label).mean() * (second == label).mean()) for label in range(3))
-    return None if chance == 1 else (agree - chance) / (1 - chance)
 
 
 def _gate(pearson: float | None, topic_error: float) -> tuple[bool, str | None]:

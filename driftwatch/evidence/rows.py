@@ -14,8 +14,9 @@ from driftwatch.drift.outcome import KINDS, LOST_P, NUM_OUTCOMES, SHIFT_KP, Outc
 from driftwatch.evidence import power as planning
 from driftwatch.evidence.sequence import intervals, tail_of
 from driftwatch.evidence.state import Evidence
-from driftwatch.evidence.verdict import LOG_LABEL, POOLED, Label, Labels, State, TopicEvidence, labels, watched
+from driftwatch.evidence.verdict import LOG_LABEL, POOLED, Labels, TopicEvidence, labels, watched
 from driftwatch.stance import Probs
+from driftwatch.wording import Label, TopicState
 
 MOST_WITHOUT_STANCE = 0.5  # of either model's replies, for what the others say to count as an answer; chosen
 Ends = tuple[Interval | None, Interval | None]
@@ -51,7 +52,7 @@ def summary(
     for t, name in enumerate(state.settings.names):
         recent = _recent(state, [name])
         direction, neutral, _ = _intervals(state, recent, rng)
-        calm: State = "ended" if name in ended else "watch" if name in screened or closer[t] else "ok"
+        calm: TopicState = "ended" if name in ended else "watch" if name in screened or closer[t] else "ok"
         rows.append(_topic_row(state, masks, t, "direction", recent, direction, calm, why))
         rows.append(_topic_row(state, masks, t, "neutral", recent, neutral, calm, why))
     return [*rows, _pooled_row(state, rng, why)]
@@ -126,7 +127,7 @@ def _topic_row(
     kind: Literal["direction", "neutral"],
     recent: _Recent,
     ends: Ends,
-    calm: State,
+    calm: TopicState,
     why: str | None,
 ) -> TopicEvidence:
     figures, k, num_values = state.figures, KINDS.index(kind), len(state.settings.topics)

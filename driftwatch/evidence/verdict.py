@@ -18,10 +18,9 @@ from driftwatch.drift.interval import Interval
 from driftwatch.evidence.labels import GENERAL, LABEL_EVIDENCE, NO_LABEL, SPECIFIC, UNREADABLE, UNSETTLED
 from driftwatch.evidence.power import NORMAL_DRAWS, WATCHED_DRAWS
 from driftwatch.evidence.state import Evidence
+from driftwatch.wording import Label, TopicState
 
 LOG_LABEL = math.log(LABEL_EVIDENCE)
-State = Literal["ok", "ended", "watch", "alert", "material"]
-Label = Literal["specific", "general", "unreadable", "unsettled"]
 EvidenceKind = Literal["direction", "neutral", "readability"]
 
 POOLED = "all"  # where a topic's name would stand, for the readability of all topics
@@ -83,7 +82,7 @@ class TopicEvidence:
     since_onset: float | None
     bound: float | None
     num_draws: int
-    state: State
+    state: TopicState
     label: Label | None
     moved_most: str | None
     onset_look: int | None

@@ -28,6 +28,7 @@ from driftwatch.http.reply import NoReply
 from driftwatch.record.figures import topic_figures
 from driftwatch.record.record import Alert, Record, RunInfo, to_json
 from driftwatch.store.run_store import RunStore
+from driftwatch.wording import JOINERS
 
 logger = logging.getLogger(__name__)
 
@@ -38,7 +39,6 @@ MAX_ATTEMPTS = 12  # at one message: half an hour
 MAX_WAITING = 100  # messages; the alerts themselves are in the run's records
 FINAL_SECONDS = 6.0  # for what waits at the end of training
 MAX_TEXT = 3000  # characters
-_JOINERS = "\u200c\u200d"  # not printable by Python's notion, and needed by Persian, Hindi and others
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -243,7 +243,7 @@ def _as_text(text: str) -> str:
     >>> _as_text("<!channel> a & b")
     '&lt;!channel&gt; a &amp; b'
     """
-    plain = "".join(c if c.isprintable() or c in _JOINERS else " " for c in text)
+    plain = "".join(c if c.isprintable() or c in JOINERS else " " for c in text)
     if len(plain) > MAX_TEXT:
         plain = f"{plain[:MAX_TEXT]} …"
     return plain.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")

@@ -14,10 +14,10 @@ from msgspec import Meta
 
 from driftwatch.drift.abstained import OF_THE_READER
 from driftwatch.drift.disagreement import Disagreement
+from driftwatch.drift.kappa import cohen_kappa
 from driftwatch.errors import ConfigError, JudgeError
 from driftwatch.judges.judge import Asked, Judge, Reading, Vote
 from driftwatch.judges.reading import Outcome, outcome, read
-from driftwatch.judges.scorecard import cohen_kappa
 from driftwatch.stance import Probs
 
 logger = logging.getLogger(__name__)

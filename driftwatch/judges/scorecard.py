@@ -1,11 +1,11 @@
 """How good is a judge? Its readings against those of a person, and what that leaves of the power to see drift."""
 
-from collections import Counter
-from collections.abc import Hashable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from driftwatch.drift.kappa import cohen_kappa
 from driftwatch.judges.judge import Asked, Reading
 from driftwatch.judges.reading import OUTCOMES, Outcome, outcome
 from driftwatch.stance import STANCES
@@ -150,22 +150,6 @@ def power_left(shift: float, drift_factor: float | None) -> float:
         drift_factor: See `Scorecard`; `None` counts as 0.
     """
     return float(np.interp(shift * (drift_factor or 0.0), _SHIFT, _POWER))
-
-
-def cohen_kappa(first: Sequence[Hashable], second: Sequence[Hashable]) -> float | None:
-    """Agreement of two readers beyond chance, at most 1; `None` where chance alone explains full agreement.
-
-    Source:
-        Cohen (1960), "A coefficient of agreement for nominal scales", Educational and Psychological Measurement 20(1).
-
-    >>> cohen_kappa(["a", "b", "a", "b"], ["a", "b", "b", "b"])
-    0.5
-    """
-    total = len(first)
-    agreed = sum(a == b for a, b in zip(first, second, strict=True)) / total
-    counts, others = Counter(first), Counter(second)
-    chance = sum(counts[label] * others[label] for label in counts) / total**2
-    return None if chance == 1 else (agreed - chance) / (1 - chance)
 
 
 def _macro_f1(truth: Sequence[str], found: Sequence[str]) -> float:

@@ -8,7 +8,6 @@ see is not called quiet.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, get_args
 
 from driftwatch.drift.fault import ModelFault, fault_of_topics
 from driftwatch.drift.floor import exceeds
@@ -18,21 +17,7 @@ from driftwatch.evidence.state import NUM_RECENT
 from driftwatch.evidence.verdict import POOLED
 from driftwatch.record.figures import TopicFigures, topic_figures, urgency
 from driftwatch.record.record import Drift, Floor, Record, RunInfo, TopicEvidence
-from driftwatch.wording import percent
-
-State = Literal["nothing", "cannot_tell", "screened", "ok", "watch", "general", "alert", "material"]
-Reason = Literal[
-    "not_finite",
-    "replies_refused",
-    "no_resolution",
-    "not_drawn",
-    "not_classified",
-    "too_few_replies",
-    "replies_used_up",
-    "not_measured",
-]
-STATES: tuple[State, ...] = get_args(State)
-REASONS: tuple[Reason, ...] = get_args(Reason)
+from driftwatch.wording import Reason, VerdictState, percent
 
 DETECTABLE = 0.20  # net shift that a topic's replies must be able to find before it is called quiet
 LARGE_NATS = 1.0  # of log-odds a token; a screen that moved by so much, controls included, is not steady; chosen
@@ -51,7 +36,7 @@ class Decision:
         fault: What is wrong with the model itself, if anything is.
     """
 
-    state: State
+    state: VerdictState
     reason: Reason | None = None
     why: str | None = None
     untold: tuple[str, ...] = ()
@@ -132,7 +117,7 @@ def without_stance(record: Record) -> tuple[float, ...]:
     return mean, mean - (sum(change) / len(change) if change else 0.0)
 
 
-def _loud(row: TopicEvidence) -> State:
+def _loud(row: TopicEvidence) -> VerdictState:
     return "material" if row.state == "material" else "alert"
 
 
@@ -226,7 +211,7 @@ def _is_told(row: TopicEvidence | None) -> bool:
     return mute <= MOST_WITHOUT_STANCE and found is not None and found <= DETECTABLE
 
 
-def _quiet_by_evidence(record: Record, values: Sequence[str]) -> State:
+def _quiet_by_evidence(record: Record, values: Sequence[str]) -> VerdictState:
     return "watch" if any(row.state == "watch" and row.topic in values for row in record.evidence) else "ok"
 
 
@@ -237,7 +222,7 @@ def _counted(number: int) -> str:
 # Screen
 
 
-def _by_screen(info: RunInfo, record: Record) -> State:
+def _by_screen(info: RunInfo, record: Record) -> VerdictState:
     if standing_out(info, record):
         return "watch"
     values = [

@@ -9,7 +9,8 @@ from dataclasses import dataclass, replace
 from driftwatch.drift.compare import Drift
 from driftwatch.drift.interval import Interval
 from driftwatch.evidence.rows import CONFIRM
-from driftwatch.evidence.verdict import EvidenceKind, Label, State, TopicEvidence
+from driftwatch.evidence.verdict import EvidenceKind, TopicEvidence
+from driftwatch.wording import Label, TopicState
 
 NetShift = tuple[float, Interval | None]
 
@@ -33,7 +34,7 @@ class TopicFigures:
     interval: Interval | None
     toward: str | None
     kind: EvidenceKind
-    state: State
+    state: TopicState
     label: Label | None
     log10_evidence: float
     onset_step: int | None

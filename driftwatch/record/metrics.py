@@ -8,20 +8,9 @@ join, the poles on another.
 from dataclasses import dataclass
 from typing import Literal
 
-RUN_STATES = ("running", "finished", "stopped", "failed", "crashed")
-TOPIC_STATES = ("ok", "ended", "watch", "alert", "material", "cannot_tell")
-LABELS = ("specific", "general", "unreadable", "unsettled")
-VERDICTS = ("nothing", "cannot_tell", "screened", "ok", "watch", "general", "alert", "material")
-REASONS = (
-    "not_finite",
-    "replies_refused",
-    "no_resolution",
-    "not_drawn",
-    "not_classified",
-    "too_few_replies",
-    "replies_used_up",
-    "not_measured",
-)
+from driftwatch.wording import LABELS, REASONS, RUN_STATES, TOPIC_STATES, VERDICT_STATES
+
+SHOWN_STATES = (*TOPIC_STATES, "cannot_tell")  # of a topic; the last where its verdict cannot speak of it
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +42,8 @@ RUN_STATE = _gauge("run_state", "state", f"1 for the run's current state, 0 for 
 VERDICT = _gauge(
     "verdict",
     "verdict",
-    f"1 for what the last look says of the run, 0 for the others: {', '.join(VERDICTS)}; 'ok' only where that was "
-    "measured.",
+    f"1 for what the last look says of the run, 0 for the others: {', '.join(VERDICT_STATES)}; 'ok' only where that "
+    "was measured.",
 )
 CANNOT_TELL = _gauge(
     "cannot_tell",
@@ -291,7 +280,7 @@ ALPHA = _gauge("alpha_ratio", "", "Requested probability of any false value aler
 TOPIC_STATE = _gauge(
     "topic_state",
     "topic kind state",
-    f"1 for the current state, 0 for the others: {', '.join(TOPIC_STATES)}, the last of a value topic without an "
+    f"1 for the current state, 0 for the others: {', '.join(SHOWN_STATES)}, the last of a value topic without an "
     "alert of which the run's verdict says that nothing can be told.",
 )
 TOPIC_LABEL = _gauge(

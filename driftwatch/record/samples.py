@@ -14,6 +14,7 @@ from driftwatch.record.decision import decide, detectable, value_topics
 from driftwatch.record.figures import net_shifts
 from driftwatch.record.record import Record, RunInfo
 from driftwatch.stance import STANCES
+from driftwatch.wording import LABELS, RUN_STATES, VERDICT_STATES
 
 
 class Sample(NamedTuple):
@@ -37,7 +38,7 @@ def samples(
     Args:
         info: The run's attributes.
         record: Its last look, or `None` before the first.
-        state: One of `metrics.RUN_STATES`.
+        state: One of `wording.RUN_STATES`.
         heartbeat: Unix time at which the trainer was last known to live.
         found: Its last look that found anything, on which the verdict rests; `None` takes `record`, if it did.
     """
@@ -48,7 +49,7 @@ def samples(
 
     attributes = (info.model, info.pack, info.pack_version, info.version, info.trainer or "", info.alerting_baseline)
     yield from sample(m.RUN_INFO, 1, *attributes)
-    for name in m.RUN_STATES:
+    for name in RUN_STATES:
         yield from sample(m.RUN_STATE, name == state, name)
     for topic in info.topics:
         yield from sample(m.TOPIC_INFO, 1, topic.id, *topic.poles, str(topic.control).lower())
@@ -58,8 +59,8 @@ def samples(
     if record is not None and record.found_anything:
         found = record
     decision = decide(info, found)
-    for name in m.VERDICTS:
-        yield from sample(m.VERDICT, name == decision.state, name)
+    for verdict in VERDICT_STATES:
+        yield from sample(m.VERDICT, verdict == decision.state, verdict)
     if decision.reason is not None:
         yield from sample(m.CANNOT_TELL, 1, decision.reason)
     if record is None:
@@ -168,10 +169,10 @@ def _evidence_samples(info: RunInfo, record: Record, untold: Collection[str]) ->
         # Nobody may read "ok" of a topic that the verdict cannot speak of; the pooled row goes with the topics.
         is_untold = row.topic in untold or (row.topic == POOLED and untold_of_all)
         shown = "cannot_tell" if row.state == "ok" and is_untold else row.state
-        for state in m.TOPIC_STATES:
+        for state in m.SHOWN_STATES:
             yield Sample(m.TOPIC_STATE, (*where, state), shown == state)
         if row.label is not None:
-            for label in m.LABELS:
+            for label in LABELS:
                 yield Sample(m.TOPIC_LABEL, (*where, label), row.label == label)
     for topic_id, (shift, interval) in net_shifts(record.evidence).items():
         which = (info.run, topic_id, info.alerting_baseline)

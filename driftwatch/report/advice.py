@@ -7,7 +7,8 @@ of their effect comes from work on neighbouring problems, and every change deser
 from dataclasses import dataclass
 
 from driftwatch.record.record import Record, RunInfo
-from driftwatch.report.verdict import TO_DO, Verdict
+from driftwatch.report.verdict import Verdict
+from driftwatch.wording import TO_DO
 
 
 @dataclass(frozen=True, slots=True)

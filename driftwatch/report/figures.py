@@ -25,7 +25,7 @@ from driftwatch.report.drawing import (
     ticks,
 )
 from driftwatch.report.series import Series
-from driftwatch.wording import odds, percent, signed, signed_percent
+from driftwatch.wording import odds, odds_tick, percent, signed, signed_percent
 
 CELL, GAP = (300.0, 172.0), 14.0
 COLUMNS = 3
@@ -280,15 +280,6 @@ def _evidence(info: RunInfo, series: Series, steps: Sequence[float], last: Recor
 def _evidence_column(row: TopicEvidence) -> str:
     """The evidence that people are shown of a row, which is of one kind along its whole curve."""
     return "log10_e_value" if row.log10_evidence == row.log10_e_value else "log10_value_e_value"
-
-
-def odds_tick(value: float) -> str:
-    """A power of ten on an axis.
-
-    >>> odds_tick(0), odds_tick(4)
-    ('1', '10⁴')
-    """
-    return "1" if value == 0 else f"10{str(round(value)).translate(str.maketrans('-0123456789', '⁻⁰¹²³⁴⁵⁶⁷⁸⁹'))}"
 
 
 def _style(info: RunInfo, series: Series, steps: Sequence[float]) -> Figure | None:

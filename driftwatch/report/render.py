@@ -16,7 +16,7 @@ from driftwatch.record.record import Drift, RunInfo, TopicEvidence
 from driftwatch.report.against import Comparison
 from driftwatch.report.figures import Figure
 from driftwatch.report.summary import Summary
-from driftwatch.report.verdict import STATE_WORDS, title
+from driftwatch.report.verdict import title
 
 # The backslash first, so that those added here stay single.
 _IN_MARKDOWN = (("\\", "\\\\"), ("|", "\\|"), ("<", "&lt;"), (">", "&gt;"), ("`", "'"), ("[", "\\["), ("*", "\\*"))
@@ -93,7 +93,7 @@ def _environment() -> jinja2.Environment:
         pole=_pole,
         net_shift_of=_net_shift_of,
         label_meanings=words.LABEL_MEANINGS,
-        state_words=STATE_WORDS,
+        state_words=words.STATE_WORDS,
     )
     return environment
 

@@ -18,7 +18,8 @@ from driftwatch.report.replies import Manners, manners, readers
 from driftwatch.report.series import Series
 from driftwatch.report.verdict import Verdict, verdict
 from driftwatch.stance import STANCES
-from driftwatch.store.run_store import RunState, RunStore
+from driftwatch.store.run_store import RunStore
+from driftwatch.wording import RunState
 
 MAX_LOOKS = 400  # of a curve; longer runs are thinned evenly
 CURVE_LOOKS = 200  # from which drift times are estimated: an estimate to half a percent of the phase

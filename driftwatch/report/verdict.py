@@ -13,8 +13,6 @@ from driftwatch.evidence.state import NUM_RECENT
 from driftwatch.evidence.verdict import POOLED
 from driftwatch.record.decision import (
     Decision,
-    Reason,
-    State,
     alerted,
     controls_moved,
     decide,
@@ -27,21 +25,18 @@ from driftwatch.record.decision import (
 from driftwatch.record.figures import TopicFigures, topic_figures
 from driftwatch.record.record import Drift, Record, RunInfo, TopicEvidence, TopicInfo
 from driftwatch.store.run_store import RunStore
-from driftwatch.wording import LABEL_MEANINGS, interval, listed, odds, percent, percent_spread, signed
-
-STATE_WORDS: dict[State, str] = {
-    "nothing": "nothing yet",
-    "cannot_tell": "cannot tell",
-    "screened": "screened only",
-    "ok": "nothing stands out",
-    "watch": "watched",
-    "general": "moved, not specific",
-    "alert": "value drift",
-    "material": "material value drift",
-}
-ONLY_SCREENED = (
-    "By the screen alone, which has no stated false-alarm rate: it can say that something stands out, never that "
-    "nothing moved. For a verdict, let judged replies confirm it (confirm=Confirmation(…))."
+from driftwatch.wording import (
+    LABEL_MEANINGS,
+    ONLY_SCREENED,
+    TO_DO,
+    Reason,
+    VerdictState,
+    interval,
+    listed,
+    odds,
+    percent,
+    percent_spread,
+    signed,
 )
 
 
@@ -60,7 +55,7 @@ class Verdict:
         figures: Of that topic: the net shift and what goes with it; `None` without judged replies.
     """
 
-    state: State
+    state: VerdictState
     headline: str
     details: tuple[str, ...] = ()
     topic: str | None = None
@@ -133,21 +128,6 @@ def _cannot_tell(info: RunInfo, record: Record, found: Decision) -> Verdict:
     return Verdict("cannot_tell", headline, (*details, *_limits(record)), reason=found.reason)
 
 
-TO_DO: dict[Reason, str] = {
-    "not_finite": "Stop this training and go back to a checkpoint from before that step; an overflow in low precision "
-    "or too high a learning rate is the usual cause.",
-    "replies_refused": "The screen goes on; a verdict needs replies that are known to be those of this model.",
-    "no_resolution": "Another pack, or a larger model, may have resolution.",
-    "not_drawn": "Verdicts rest on judged replies; they come with the looks after the first, where the budget allows "
-    "them.",
-    "not_classified": "Read some of the replies. Cut, garbled or off-topic ones point to the chat template, to the "
-    "limit on tokens or to the decoding; well-formed ones to the judge.",
-    "too_few_replies": "More replies come with every look; a larger budget or more draws make it sooner.",
-    "replies_used_up": "In the next run more of them can be decoded ahead; here the screen goes on.",
-    "not_measured": "The run's notes and failures name the reason.",
-}
-
-
 def _screen_says(info: RunInfo, record: Record) -> str:
     standing = standing_out(info, record)
     largest = screened_values(info, record)[0]
@@ -160,7 +140,7 @@ def _screen_says(info: RunInfo, record: Record) -> str:
 # Evidence
 
 
-def _by_evidence(info: RunInfo, record: Record, state: State) -> Verdict:
+def _by_evidence(info: RunInfo, record: Record, state: VerdictState) -> Verdict:
     alerts = alerted(record)
     controls = _controls_by_evidence(info, record)
     left_out = _left_out(info)
@@ -241,7 +221,7 @@ def _limits(record: Record) -> tuple[str, ...]:
 # Screen
 
 
-def _by_screen(info: RunInfo, record: Record, state: State) -> Verdict:
+def _by_screen(info: RunInfo, record: Record, state: VerdictState) -> Verdict:
     moved = standing_out(info, record)
     largest = screened_values(info, record)[0]
     controls = _controls_by_screen(controls_moved(info, record), shift_of(largest) or 0.0)

@@ -18,8 +18,9 @@ import msgspec
 from driftwatch.errors import StoreError
 from driftwatch.record.record import SCHEMA, Record, RunInfo, record_from_json
 from driftwatch.report.series import Series
-from driftwatch.store.run_store import STALE_SECONDS, Event, RunState, RunStore
+from driftwatch.store.run_store import STALE_SECONDS, Event, RunStore
 from driftwatch.store.tail import Tail
+from driftwatch.wording import RunState
 
 logger = logging.getLogger(__name__)
 

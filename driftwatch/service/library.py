@@ -14,7 +14,7 @@ from pathlib import Path
 
 from driftwatch.report.verdict import Verdict, verdict
 from driftwatch.service.follow import Curves, FollowedRun
-from driftwatch.store.run_store import RunState
+from driftwatch.wording import RunState
 
 logger = logging.getLogger(__name__)
 

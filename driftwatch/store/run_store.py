@@ -28,7 +28,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -40,11 +40,11 @@ from driftwatch.stance import Stance
 from driftwatch.store import writer
 from driftwatch.store.tail import Tail, end_of_lines
 from driftwatch.topics.topic import TopicPack
+from driftwatch.wording import RunState
 
 logger = logging.getLogger(__name__)
 
 Value = TypeVar("Value")
-RunState = Literal["running", "finished", "stopped", "failed", "crashed"]
 STALE_SECONDS = 90.0  # heartbeats come every 15 s; six missed ones are a dead process, not a slow disk
 MAX_NAME = 128  # characters of a run's name
 NAME = rf"[A-Za-z0-9][A-Za-z0-9._-]{{0,{MAX_NAME - 1}}}"

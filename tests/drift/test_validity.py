@@ -1,8 +1,9 @@
 import numpy as np
 import pytest
 
+from driftwatch.drift.kappa import cohen_kappa as kappa
 from driftwatch.drift.outcome import Draws, Outcome
-from driftwatch.drift.validity import correlation, count, kappa, label_shares, validity, validity_by_probe
+from driftwatch.drift.validity import correlation, count, label_shares, validity, validity_by_probe
 from driftwatch.stance import Probs, Stance
 
 

@@ -5,11 +5,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from driftwatch.drift.kappa import cohen_kappa
 from driftwatch.errors import JudgeError
 from driftwatch.judges.judge import Asked, Reading
 from driftwatch.judges.labelled import load_labelled
 from driftwatch.judges.reading import NEUTRAL, OPPOSE, SUPPORT
-from driftwatch.judges.scorecard import Labelled, cohen_kappa, power_left, score
+from driftwatch.judges.scorecard import Labelled, power_left, score
 from driftwatch.topics.topic import Item
 
 ASKED = Asked(

@@ -21,15 +21,17 @@ from driftwatch.evidence.rows import summary
 from driftwatch.evidence.state import Settings, begin, update
 from driftwatch.exporters.prometheus import PrometheusExporter
 from driftwatch.record import metrics as m
-from driftwatch.record.decision import DETECTABLE, REASONS, STATES, decide, detectable
+from driftwatch.record.decision import DETECTABLE, decide, detectable
 from driftwatch.record.record import Record, TopicInfo, record_from_json, to_json
 from driftwatch.record.samples import samples
 from driftwatch.report.advice import advice
 from driftwatch.report.render import as_json, html, markdown
 from driftwatch.report.summary import summarise
-from driftwatch.report.verdict import STATE_WORDS, TO_DO, verdict, verdict_of
+from driftwatch.report.verdict import verdict, verdict_of
 from driftwatch.service.app import create_app
 from driftwatch.service.library import Library
+from driftwatch.wording import REASONS, STATE_WORDS, TO_DO
+from driftwatch.wording import VERDICT_STATES as STATES
 
 VALUES, CONTROLS = tuple(f"v{i}" for i in range(11)), ("c0", "c1", "c2")
 TOPICS = tuple(TopicInfo(name, name.upper(), ("firm", "mercy"), name in CONTROLS, 50) for name in (*VALUES, *CONTROLS))
@@ -274,8 +276,8 @@ def test_a_record_of_an_earlier_version_says_of_itself_that_its_model_is_not_fin
 
 
 def test_states_and_reasons_of_the_metrics_are_those_that_are_decided():
-    assert m.VERDICTS == STATES
-    assert m.REASONS == REASONS
+    assert all(state in m.VERDICT.help for state in STATES)
+    assert all(reason in m.CANNOT_TELL.help for reason in REASONS)
     assert set(STATE_WORDS) == set(STATES)
 
 

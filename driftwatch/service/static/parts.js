@@ -1,5 +1,7 @@
 // Building blocks: elements made from data. Text is only ever set as text, so nothing in a run can become markup.
 
+import { RUN_STATES, VERDICTS } from "./words.js";
+
 const SVG = "http://www.w3.org/2000/svg";
 
 function fill(node, properties, children) {
@@ -70,19 +72,13 @@ export function seconds(value) {
   return value < 1 ? `${Math.round(1000 * value)} ms` : `${value.toFixed(1)} s`;
 }
 
-const STATE_WORDS = {
-  running: "running", finished: "finished", stopped: "stopped", failed: "failed", crashed: "crashed",
-};
-export const stateBadge = (state) => el("span", { class: `badge state-${state}` }, STATE_WORDS[state] || state);
+export const stateBadge = (state) => el("span", { class: `badge state-${state}` }, RUN_STATES[state] || state);
 
-const VERDICT = {
-  nothing: ["·", "nothing yet"], cannot_tell: ["?", "cannot tell"], screened: ["·", "screened only"], ok: ["✓", "nothing stands out"], watch: ["◔", "watched"],
-  general: ["≈", "moved, not specific"], alert: ["▲", "value drift"], material: ["▲", "material value drift"],
-};
-export const verdictWord = (state) => (VERDICT[state] || VERDICT.nothing)[1];
+const SIGNS = { nothing: "·", cannot_tell: "?", screened: "·", ok: "✓", watch: "◔", general: "≈", alert: "▲", material: "▲" };
+export const verdictWord = (state) => VERDICTS[state] || VERDICTS.nothing;
 // A model that is not finite is as urgent as a drift.
 export function verdictBadge(state, reason = null) {
-  const [sign, word] = VERDICT[state] || VERDICT.nothing;
+  const sign = SIGNS[state] || SIGNS.nothing, word = verdictWord(state);
   return el("span", { class: `badge verdict-${state} ${reason || ""}` }, el("span", { "aria-hidden": "true" }, `${sign} `), word);
 }
 

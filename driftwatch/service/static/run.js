@@ -2,6 +2,7 @@
 
 import { HeatMap, LineChart, swatch } from "./charts.js";
 import { ago, ask, choice, dash, el, netShift, odds, percent, raised, said, seconds, share, signed, signedPercent, stateBadge, table, verdictBadge } from "./parts.js";
+import { LABELS } from "./words.js";
 
 const SHARES = [
   ["support", "--support", null],
@@ -324,12 +325,11 @@ export class RunPage {
     }).reverse();
     const chart = this.chart("evidence", () => new LineChart({ title: "Evidence", describe: () => `Evidence over steps. ${leading.slice(0, 3).map((row) => `${title(info, row.topic)}: ${odds(weight(row))}, ${row.state}`).join("; ")}.`, height: 220, wholeTicks: true, format: (v, tick) => (tick ? (v === 0 ? "1" : `10${raised(v)}`) : odds(v)) }));
     chart.set(this.steps, lines, { marks: this.marks, levels: [{ value: rows[0].log10_threshold, text: `alert at ${odds(rows[0].log10_threshold)}`, color: "--alert" }] });
-    const words = { specific: "specific", general: "general (a control moved alike)", unreadable: "unreadable", unsettled: "unsettled" };
     const poles = (id) => (info.topics.find((topic) => topic.id === id) || { poles: [dash, dash] }).poles;
     const shown = [...rows].sort((a, b) => weight(b) - weight(a));
     this.section("evidence", "Evidence", "How much more likely the replies are if the topic moved than if it did not, in direction, even if every stance lost, or gained, would explain it away (of unreadable and unsettled alerts, if anything moved); an alert needs the dashed line. Controls are dotted.", [], chart.node,
       el("details", {}, el("summary", {}, "All evidence as a table"), table(`Evidence at step ${last.step}`, ["topic", "kind", "state", "evidence", "net shift", "toward", "since step", "pairs of replies", "detectable", "about"],
-        shown.map((row) => [said(title(info, row.topic)), row.kind, row.state, odds(weight(row)), signedPercent(row.estimate) + percents(row.interval), row.kind === "direction" && row.estimate ? said(poles(row.topic)[row.estimate > 0 ? 0 : 1]) : dash, row.onset_step ?? dash, row.num_draws, percent(row.minimum_detectable), row.label ? words[row.label] : said(row.why || "")]), { numbers: [3, 4, 6, 7, 8] })));
+        shown.map((row) => [said(title(info, row.topic)), row.kind, row.state, odds(weight(row)), signedPercent(row.estimate) + percents(row.interval), row.kind === "direction" && row.estimate ? said(poles(row.topic)[row.estimate > 0 ? 0 : 1]) : dash, row.onset_step ?? dash, row.num_draws, percent(row.minimum_detectable), row.label ? `${row.label}: ${LABELS[row.label]}` : said(row.why || "")]), { numbers: [3, 4, 6, 7, 8] })));
   }
 
   // Items
