@@ -48,6 +48,7 @@ class Output:
         self._delivery = Delivery(store, exporters, attempt=attempt, loop=loop)
         self._is_closed, self.is_taken = False, False
         self._ends_with: list[weakref.ReferenceType[Any]] = []
+        self._finalizers: list[weakref.finalize[[Delivery], Any]] = []  # each holds what it ends
 
     @property
     def failures(self) -> Counter[str]:
@@ -66,7 +67,7 @@ class Output:
         self._delivery.start(info)
         for found in self._ends_with:
             if (one := found()) is not None:
-                _end_when_collected(one, self._delivery)
+                self._end_when_collected(one)
 
     def describe(self, info: RunInfo) -> None:
         """What the run is has changed."""
@@ -107,12 +108,19 @@ class Output:
     def end_with(self, one: Any) -> None:
         """Have the run end when an object is collected."""
         self._ends_with.append(weakref.ref(one))
-        _end_when_collected(one, self._delivery)
+        self._end_when_collected(one)
+
+    def _end_when_collected(self, one: Any) -> None:
+        self._finalizers.append(weakref.finalize(one, _end, self._delivery))
+        self._finalizers[-1].atexit = False
 
     def close(self, reason: End) -> None:
         """Deliver what waits, and say how the run ended. Safe to repeat."""
         self._is_closed = True
         self._delivery.close(reason, timeout=CLOSE_SECONDS)
+        for finalizer in self._finalizers:
+            finalizer.detach()
+        self._finalizers.clear()
 
 
 class NoOutput:
@@ -149,13 +157,13 @@ class NoOutput:
         """Nothing."""
 
 
+def _end(delivery: Delivery) -> None:
+    # Where nobody has an error to look at any more, only a person's interruption is told apart.
+    delivery.end(how_it_ended())
+
+
 def output_of(
     folder: Path, exporters: Sequence[Exporter], *, attempt: int, loop: TrainingLoop | None
 ) -> Output | NoOutput:
     """This rank's."""
     return Output(RunStore(folder), exporters, attempt=attempt, loop=loop) if rank() == 0 else NoOutput()
-
-
-def _end_when_collected(one: Any, delivery: Delivery) -> None:
-    # Where nobody has an error to look at any more, only a person's interruption is told apart.
-    weakref.finalize(one, lambda: delivery.end(how_it_ended())).atexit = False
