@@ -162,7 +162,7 @@ class Layout:
 
     Attributes:
         ranks: How many.
-        killed: Whether all ranks end as without driftwatch where one is killed.
+        killed: Whether all ranks end as without driftwatch where one is killed; `None` where that was not run.
         identical: Whether the weights are; this and the others are `None` where the layout could not be trained.
         figures: Whether the first observation is that of one process.
         raises: Whether a rank that raises costs one observation, and nothing else.
@@ -175,7 +175,7 @@ class Layout:
     layout: str
     ranks: int
     versions: dict[str, str]
-    killed: bool
+    killed: bool | None = None
     why: str = ""
     identical: bool | None = None
     figures: bool | None = None

@@ -20,11 +20,13 @@ from trainings import FailsOnce, confirmation, replaced, small_pack
 
 from driftwatch import RunStore
 from driftwatch.host import ranks
+from driftwatch.host.exchange import group_seconds
 from driftwatch.probes.statement import StatementProbe
 from driftwatch.testing import tiny_model, tiny_tokenizer
 from driftwatch.watch.monitor import Monitor
 
 STEPS = 3
+PATIENCE, LATE = 6.0, 12.0  # seconds: how long a rank is waited for, and how long it takes, where one is slow
 
 
 def replicas(**options):
@@ -199,7 +201,7 @@ class Slow(StatementProbe):
 
     def measure(self, model, **options):
         if self.is_armed and ranks.rank() == 1:
-            threading.Event().wait(5.0)
+            threading.Event().wait(LATE)
         return super().measure(model, **options)
 
 
@@ -233,7 +235,7 @@ def outcome_of(layout, folder):
         found = {"plain": train(layout)}
         cases = {"watched": None, "raises": FailsOnce(1, afterwards=False), "slow": Slow(), "full disk": None}
         for name, probe in cases.items():
-            share = 0.05 if name == "slow" else ranks.WAIT_SHARE
+            share = PATIENCE / group_seconds() if name == "slow" else ranks.WAIT_SHARE
             disk = full_disk if name == "full disk" else nullcontext
             with replaced(ranks, WAIT_SHARE=share):
                 found[name] = train(layout, Watch(folder / name, layout, probe=probe, disk=disk))

@@ -41,7 +41,7 @@ class Held(NamedTuple):
 def held():
     gc.collect()
     for one in gc.get_objects():  # those have a limit of their own
-        if isinstance(one, functools._lru_cache_wrapper) and one.__module__.startswith("driftwatch."):
+        if type(one) is functools._lru_cache_wrapper and one.__module__.startswith("driftwatch."):
             one.cache_clear()
     classes = ((str(type(one).__module__), type(one).__name__) for one in gc.get_objects())
     traced = tracemalloc.take_snapshot().filter_traces([tracemalloc.Filter(True, f"{PACKAGE}/*")])
