@@ -32,11 +32,11 @@ ROWS: dict[str, list[tuple[str, Callable[[Result], str]]]] = {
         ("cost of a gigaflop, widest against narrowest", lambda r: f"{r['growth']['gigaflop']:.2f} ×"),
     ],
     "overhead": [
-        ("callback on steps without a look", lambda r: f"{r['callback_share']:.4%} of the step"),
+        ("callback on steps without an observation", lambda r: f"{r['callback_share']:.4%} of the step"),
         ("runs with against without, difference", lambda r: f"{r['paired_difference_percent']} %"),
         (
             "budget kept on real DPO",
-            lambda r: "{looks} looks, {overhead_ratio:.1%} of {budget:.0%}".format(**r["controller_real"]),
+            lambda r: "{looks} observations, {overhead_ratio:.1%} of {budget:.0%}".format(**r["controller_real"]),
         ),
     ],
     "trials": [
@@ -45,7 +45,7 @@ ROWS: dict[str, list[tuple[str, Callable[[Result], str]]]] = {
             lambda r: f"{r['screen_in_steps']:.2f}, {r['replies_in_steps']:.2f}",
         ),
     ],
-    "look": [
+    "observation": [
         ("a look at core, in steps of 16 pairs × 512 tokens", lambda r: f"{r['look_in_steps']:.1f}"),
         ("steps between looks at 1 %", lambda r: f"{r['steps_between_looks_at_1_percent']:,}"),
         ("seconds for replies, by batch size", lambda r: f"{r['replies']}: {r['reply_seconds_by_batch_size']}"),

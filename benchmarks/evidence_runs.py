@@ -3,8 +3,8 @@
     python -m benchmarks.evidence_runs --out benchmarks/results/evidence_runs.jsonl
 
 SmolLM2-135M-Instruct after the demo's balanced SFT (trained once), then preference optimisation as in the demo: 3 value
-topics and 1 control, 8 looks, 16 draws a topic and look or 48 where it is watched, replies of 16 tokens, judge `sides`.
-Five runs of each kind, which differ in the seed of the training and of the draws:
+topics and 1 control, 8 observations, 16 draws per topic and observation or 48 where it is watched, replies of 16
+tokens, judge `sides`. Five runs of each kind, which differ in the seed of the training and of the draws:
 
 placebo:  learning rate 0. Must raise no alert of any label.
 balanced: stance-free pairs, and preferences that cancel on every topic. Must raise no specific alert in direction.
@@ -56,7 +56,7 @@ def main() -> None:
 
 
 def run(kind: str, seed: int, pack: TopicPack, work: Path) -> dict[str, Any]:
-    """One training, from where it was interrupted, and what its looks found."""
+    """One training, from where it was interrupted, and what its observations found."""
     recipe = replace(Recipe(bf16=bf16_pays(), seed=seed), dpo_steps=STEPS, look_every=LOOK_EVERY, save_every=LOOK_EVERY)
     if kind == "placebo":
         recipe = replace(recipe, dpo_rate=0.0, dpo_batch=1)  # nothing depends on the batch, as nothing is learned
@@ -97,10 +97,10 @@ def tuned(pack: TopicPack, work: Path) -> tuple[Any, Any]:
 
 
 def found(store: RunStore, kind: str) -> dict[str, Any]:
-    """Evidence by look, topic and kind of drift; the alerts of the last look, and whether they are as they must be."""
+    """Evidence by observation, topic and kind of drift; the last one's alerts, and whether they are as they must be."""
     records = store.records()
     last = records[-1]
-    raised = [e for e in last.evidence if e.state in ("alert", "material")]
+    raised = [e for e in last.evidence if e.state in ("alert", "beyond_tolerance")]
     return {
         "as_it_must": as_it_must(kind, raised),
         "alerts": [f"{e.topic} {e.kind} {e.label}" for e in raised],

@@ -1,4 +1,4 @@
-"""How soon the page of a run of 200 looks shows its first chart, in a real Chromium.
+"""How soon the page of a run of 200 observations shows its first chart, in a real Chromium.
 
 The page is opened once to warm the service, then several times; one JSON line with the seconds from the request to the
 first canvas. Needs the packages of `make test` and a Chromium on the path.
@@ -35,7 +35,7 @@ def first_chart(browser: Browser, address: str) -> float:
 
 
 def main() -> None:
-    """Make a run, serve it, and look."""
+    """Make a run, serve it, and observation."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--looks", type=int, default=200)
     parser.add_argument("--times", type=int, default=5)

@@ -2,13 +2,14 @@
 
     python -m benchmarks.overhead
 
-1. On steps without a look: the time inside our callback, measured directly, over the time of a step. Must be 0.2 % at
+1. On steps without an observation: the time inside our callback, measured directly, over the time of a step. Must be
+  0.2 % at
    most. The paired difference of whole runs with and without the callback is printed with its interval; it is the noise
    of the machine, and nothing is asserted about it.
 2. The controller with an injected clock, at budgets of 1, 5 and 20 %: must keep each.
 3. The controller on real DPO with a 12-item pack and a budget of 20 %.
 
-What a look itself takes is measured by `benchmarks.look`.
+What an observation itself takes is measured by `benchmarks.observation`.
 """
 
 import argparse
@@ -33,7 +34,7 @@ NEVER = Schedule(every_steps=10**9, early_dense=False)
 
 
 class Meter(DriftCallback):
-    """Times its own `on_step_end`, apart from looks."""
+    """Times its own `on_step_end`, apart from observations."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -63,7 +64,9 @@ def main() -> None:
     emit("overhead", {**quiet, **controllers, "model": describe(model)})
     broken = [name for name, found in simulated.items() if found["overhead_ratio"] > found["budget"]]
     if quiet["callback_share"] > LIMIT or broken:
-        sys.exit(f"expected at most {LIMIT:.1%} on steps without a look and every budget kept; see the line above")
+        sys.exit(
+            f"expected at most {LIMIT:.1%} on steps without an observation and every budget kept; see the line above"
+        )
 
 
 class Overhead:
@@ -94,14 +97,14 @@ class Overhead:
         }
 
     def controller(self, budget: float, steps: int) -> dict[str, Any]:
-        """A real run whose looks must keep to a budget."""
+        """A real run whose observations must keep to a budget."""
         callback = self._callback(DriftCallback, Schedule(every_steps=5, budget=budget), "controller")
         self._run([callback], steps)
         last = callback.monitor.last
         assert last is not None
         looks = callback.monitor.progress["look"]
         ratio = last.cost.overhead_ratio
-        say(f"controller on real DPO: budget {budget:.0%}, {looks} looks in {steps} steps took {ratio:.1%}")
+        say(f"controller on real DPO: budget {budget:.0%}, {looks} observations in {steps} steps took {ratio:.1%}")
         return {"budget": budget, "overhead_ratio": ratio, "looks": looks, "steps": steps}
 
     def _callback(self, kind: Callable[..., Any], schedule: Schedule, run: str) -> Any:
@@ -114,7 +117,7 @@ class Overhead:
 
 
 def simulate(budget: float, steps: int = 20_000) -> dict[str, Any]:
-    """A run on an injected clock: steps of a second, looks of 30 s of screen in 8 blocks and 20 s of evidence."""
+    """A run on an injected clock: steps of 1 s, observations of 30 s of screen in 8 blocks and 20 s of evidence."""
     now = [0.0]
     full = Workload(blocks=8, draws=200, min_draws=28)
     schedule = Schedule(every_steps=50, budget=budget)

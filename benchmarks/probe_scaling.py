@@ -1,4 +1,4 @@
-"""How the cost of a look grows: with the items of the bank, the continuations of a question, the width of the model.
+"""How the cost of an observation grows: with the bank's items, a question's continuations, the model's width.
 
     python -m benchmarks.probe_scaling
 

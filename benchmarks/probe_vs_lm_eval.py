@@ -4,7 +4,7 @@
 
 Needs the extra `bench`. Both get the same token ids and the same weights; the harness gets the batch size that is
 fastest for it among those of `--batch-sizes`, found before the clock starts. Planning is not timed: it happens once a
-run, and a look happens many times.
+run, and an observation happens many times.
 """
 
 import argparse

@@ -1,4 +1,4 @@
-"""`driftwatch serve` under load: 200 runs of 200 looks, 50 requests a second for a minute beside 20 open streams.
+"""`driftwatch serve` under load: 200 runs of 200 observations, 50 requests a second for a minute, 20 open streams.
 
 Prints one JSON line: times of /metrics and of the run list while nothing else is asked, then the percentiles of every
 kind of request under load, errors, and the server's memory. All traffic stays on 127.0.0.1.
@@ -63,7 +63,7 @@ def timed(url):
 
 
 def beat(folder, stop):
-    """What trainers do meanwhile: their hearts beat, and one in ten runs has a look every few seconds."""
+    """What trainers do meanwhile: their hearts beat, and one in ten runs has an observation every few seconds."""
     stores = sorted(path for path in folder.iterdir() if path.is_dir())
     line = (stores[0] / "records.jsonl").read_bytes().splitlines()[-1]
     number = 10_000

@@ -4,8 +4,8 @@
 
 Each is proved once before the first step, on the model in training: that the fast way of the screen gives the numbers
 of asking each answer alone, and that the fast way of decoding says what decoding without a cache says. A plain step is
-DPO with LoRA on 16 pairs of 512 tokens, as in `benchmarks.look`. Without a GPU seconds are those of this process on
-its cores, which other jobs of the machine move less; the ratio says more than either.
+DPO with LoRA on 16 pairs of 512 tokens, as in `benchmarks.observation`. Without a GPU seconds are those of this process
+on its cores, which other jobs of the machine move less; the ratio says more than either.
 """
 
 import argparse
@@ -20,8 +20,8 @@ import torch
 from benchmarks.bank import screen_requests, two_sided_items
 from benchmarks.clock import Timed, idle, timed
 from benchmarks.dpo import Stopwatch, train
-from benchmarks.look import STEP_PAIRS, STEP_TOKENS
 from benchmarks.models import NAMES, describe, load
+from benchmarks.observation import STEP_PAIRS, STEP_TOKENS
 from benchmarks.output import emit, say
 from driftwatch.chat.format import ChatFormat
 from driftwatch.host.guard import undisturbed

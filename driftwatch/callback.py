@@ -85,10 +85,10 @@ class DriftCallback(TrainerCallback, ExportableState):  # type: ignore[misc] # t
             for replies if they are drawn.
         probes: How the model is asked: by name, each with options where it needs them.
         confirm: How replies are drawn and who reads them; `None` leaves it at the screen, and states stop at "watch".
-        schedule: At which steps to look, and at what share of wall time.
+        schedule: At which steps to observe, and at what share of wall time.
         alpha: Probability of any false alert in the whole run that is tolerated.
-        tolerance: Drift that is put up with, as a change of a stance's share; an alert beyond it is "material". One
-            number, or a number by topic, with "default" for the others. A resumed run takes no other.
+        tolerance: Drift that is tolerated, as a change of a stance's share; an alert beyond it is "beyond_tolerance".
+            One number, or a number by topic, with "default" for the others. A resumed run takes no other.
         run: Name of the run, the `run` label of every metric; `None` takes the Trainer's run_name, or makes one from
             the time.
         output_dir: Folder in which the run's folder is made; `None` takes "driftwatch" in the Trainer's output folder,
@@ -97,7 +97,7 @@ class DriftCallback(TrainerCallback, ExportableState):  # type: ignore[misc] # t
         actions: What to do about a specific alert, by name: "save" or "stop". Nothing by default.
         seed: Of everything that is drawn; `None` derives it from the run's own id, so that another training draws other
             questions and does not repeat a false alarm. Kept with the run; a resumed run goes on with its own.
-        on_error: "warn" keeps training whatever happens to a look; "raise" is for tests.
+        on_error: "warn" keeps training whatever happens to an observation; "raise" is for tests.
 
     Raises:
         ConfigError, PackError, PluginError: A setting that cannot work.
@@ -213,7 +213,7 @@ class DriftCallback(TrainerCallback, ExportableState):  # type: ignore[misc] # t
     def on_train_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
-        """Prepare, find the baselines, and take the first look; what cannot work raises."""
+        """Prepare, find the baselines, and take the first observation; what cannot work raises."""
         if self._originals:
             self._become_original(args, state)
         # Its batches did not fit, and training begins again with smaller ones, and with the weights that it has.
@@ -373,7 +373,7 @@ class DriftCallback(TrainerCallback, ExportableState):  # type: ignore[misc] # t
         self.monitor.close("failed")
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
-        """Look, if the schedule says so. Some trainers call this more than once a step."""
+        """Observation, if the schedule says so. Some trainers call this more than once a step."""
         step = state.global_step
         self._guarded(step, lambda: self._in_step_end(args, state, control, **kwargs), f"step-{step}", f"last-{step}")
 
@@ -438,7 +438,7 @@ class DriftCallback(TrainerCallback, ExportableState):  # type: ignore[misc] # t
     def on_train_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
-        """Take the last look, unless this step was looked at as a whole and read already, and end the run."""
+        """Take the last observation, unless this step was looked at as a whole and read already, and end the run."""
         step = state.global_step
         self._guarded(step, lambda: self._in_train_end(args, state, control, **kwargs), f"left-{step}")
 
@@ -478,7 +478,7 @@ class DriftCallback(TrainerCallback, ExportableState):  # type: ignore[misc] # t
         model: Any,
         logs: Mapping[str, Any] | None = None,
     ) -> None:
-        """Take the last look now, where training is over and other weights will take the place of these."""
+        """Take the last observation now, where training is over and other weights will take the place of these."""
         step = state.global_step
         if not self._running or not args.load_best_model_at_end or model is None:
             return
@@ -494,7 +494,7 @@ class DriftCallback(TrainerCallback, ExportableState):  # type: ignore[misc] # t
             raise UnfitError(why)
         if tokenizer is None:
             raise UnfitError(NO_TOKENIZER)
-        with contextlib.suppress(NotAsked):  # the first look says what is wrong, and how to mend it
+        with contextlib.suppress(NotAsked):  # the first observation says what is wrong, and how to mend it
             if (why := why_not_causal(model, tokenizer, optimizer=optimizer)) is not None:
                 raise UnfitError(NOT_CAUSAL.format(model=type(model).__name__, why=why))
         if trainer is not None and not trainer.stops and any(action.name == "stop" for action in self._actions):
@@ -625,7 +625,8 @@ class DriftCallback(TrainerCallback, ExportableState):  # type: ignore[misc] # t
         Args:
             step: Optimizer steps done.
             call: The part.
-            parts: What of it all ranks do together; where this one fails before it has come there, the others are told.
+            parts: What of it all ranks do together; where this one fails before it has come there, it tells the other
+            ranks.
         """
         if self._originals:  # a copy that does not know yet whose it is
             return

@@ -20,7 +20,7 @@ STANCES = Probs._fields
 
 @dataclass(frozen=True, slots=True)
 class Stance:
-    """What one probe found for one item at one look.
+    """What one probe found for one item at one observation.
 
     Attributes:
         topic: Topic id.
@@ -28,13 +28,14 @@ class Stance:
         probe: Kind of the probe, for example "statement" or "reply".
         probs: Mean over both orders; `None` before calibration, or where nothing could be measured.
         by_order: The same for each order of the sides (order 1 shows `sides[1]` first).
-        scores: Screen only: nats a token of each stance's answers, mean over both orders. Raw, before any calibration.
+        scores: Screen only: nats per token of each stance's answers, mean over both orders. Raw, before any
+            calibration.
         scores_by_order: The same for each order.
-        log_odds: Screen only: scores.support - scores.oppose, nats a token.
-        frame_log_odds: Screen only: log_odds by each frame of the answers alone, mean over both orders, nats a token.
+        log_odds: Screen only: scores.support - scores.oppose, nats per token.
+        frame_log_odds: Screen only: log_odds by each frame of the answers alone, mean over both orders, nats per token.
         naysaying: P("no") when asked to agree with either side, mean over the sides, in [0, 1]; a style, not a value.
         refusal: Share of the replies that refuse, in [0, 1]; `None` for probes that decode nothing.
-        unread: Share of the replies that no stance could be read from (refusals apart), in [0, 1].
+        unclassified: Share of the replies that no stance could be read from (refusals apart), in [0, 1].
         coverage: Share of the measurements for this item that succeeded, in [0, 1].
         unscored: Why there is no figure; `None` where there is one.
     """

@@ -6,7 +6,7 @@ Nothing here is downloaded. The models are random: they answer nonsense, quickly
 from collections.abc import Sequence
 from typing import Any, Literal
 
-from driftwatch.judges.judge import Asked, Reading
+from driftwatch.judges.judge import Asked, Judgement
 from driftwatch.stance import Probs
 from driftwatch.topics.topic import Item, Topic, TopicPack
 
@@ -81,7 +81,7 @@ def tiny_model(tokenizer: Any, kind: ModelKind = "llama", *, seed: int = 0, drop
 
 
 def tiny_pack() -> TopicPack:
-    """Two value topics and a control of six items each, for tests: short texts, so that a look takes a moment."""
+    """Two value topics and a control of six items each, for tests: short texts, so that asking takes a moment."""
     claims = {
         "parks": ("more nature", "more building"),
         "noise": ("more quiet", "more music"),
@@ -104,17 +104,17 @@ class ExactJudge:
 
     id = "exact"
 
-    def read(self, asked: Sequence[Asked]) -> list[Reading]:
+    def read(self, asked: Sequence[Asked]) -> list[Judgement]:
         """One reading a reply."""
         return [self._read(one) for one in asked]
 
-    def _read(self, asked: Asked) -> Reading:
+    def _read(self, asked: Asked) -> Judgement:
         reply = asked.reply.lower()
         if asked.item.sides is None:
-            return Reading(unread="the item has no sides")
+            return Judgement(unread="the item has no sides")
         first, second = (side.lower().rstrip(".") in reply for side in asked.item.sides)
         if first != second:
-            return Reading(probs=Probs(float(first), 0.0, float(second)))
+            return Judgement(probs=Probs(float(first), 0.0, float(second)))
         if "neutral" in reply or "take a side" in reply:
-            return Reading(probs=Probs(0.0, 1.0, 0.0))
-        return Reading(unread="neither side, or both, in its own words")
+            return Judgement(probs=Probs(0.0, 1.0, 0.0))
+        return Judgement(unread="neither side, or both, in its own words")

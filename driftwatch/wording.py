@@ -6,7 +6,7 @@ The figure of a verdict is the *net shift*: the share of replies that changed si
 
 from typing import Literal, get_args
 
-VerdictState = Literal["nothing", "cannot_tell", "screened", "ok", "watch", "general", "alert", "material"]
+VerdictState = Literal["nothing", "cannot_tell", "screened", "ok", "watch", "general", "alert", "beyond_tolerance"]
 Reason = Literal[
     "not_finite",
     "replies_refused",
@@ -17,7 +17,7 @@ Reason = Literal[
     "replies_used_up",
     "not_measured",
 ]
-TopicState = Literal["ok", "ended", "watch", "alert", "material"]
+TopicState = Literal["ok", "ended", "watch", "alert", "beyond_tolerance"]
 Label = Literal["specific", "general", "unreadable", "unsettled"]
 RunState = Literal["running", "finished", "stopped", "failed", "crashed"]
 Now = Literal["holds", "faded", "back", "beyond", "unknown"]  # what the newest replies say of an alert's move
@@ -35,7 +35,7 @@ STATE_WORDS: dict[VerdictState, str] = {
     "watch": "watched",
     "general": "moved, not specific",
     "alert": "value drift",
-    "material": "material value drift",
+    "beyond_tolerance": "drift beyond tolerance",
 }
 ONLY_SCREENED = (
     "By the screen alone, which has no stated false-alarm rate: it can say that something stands out, never that "
@@ -46,11 +46,11 @@ TO_DO: dict[Reason, str] = {
     "or too high a learning rate is the usual cause.",
     "replies_refused": "The screen goes on; a verdict needs replies that are known to be those of this model.",
     "no_resolution": "Another pack, or a larger model, may have resolution.",
-    "not_drawn": "Verdicts rest on judged replies; they come with the looks after the first, where the budget allows "
-    "them.",
+    "not_drawn": "Verdicts rest on judged replies; they come with the observations after the first, where the budget "
+    "allows them.",
     "not_classified": "Read some of the replies. Cut, garbled or off-topic ones point to the chat template, to the "
     "limit on tokens or to the decoding; well-formed ones to the judge.",
-    "too_few_replies": "More replies come with every look; a larger budget or more draws make it sooner.",
+    "too_few_replies": "More replies come with every observation; a larger budget or more draws make it sooner.",
     "replies_used_up": "In the next run more of them can be decoded ahead; here the screen goes on.",
     "not_measured": "The run's notes and failures name the reason.",
 }

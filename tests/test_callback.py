@@ -18,7 +18,7 @@ def tokenizer():
 
 
 class Failing(StatementProbe):
-    """Fails at the looks in `at` (counted from the second; the first makes the baseline)."""
+    """Fails at the observations in `at` (counted from the second; the first makes the baseline)."""
 
     def __init__(self, *at):
         super().__init__(naysaying_items=0)

@@ -99,7 +99,7 @@ def loop(tmp_path, model):
         assert [(record.step, record.phase) for record in store.records()] == [(0, "start"), (2, "train"), (3, "end")]
         assert store.state() == "finished"
         moved = [drift.log_odds_shift for drift in store.records()[-1].drifts]
-        assert all(moved), "the model is trained, and the looks see it"
+        assert all(moved), "the model is trained, and the observations see it"
         return store
 
     return run

@@ -2,7 +2,7 @@
 
 from math import prod
 
-from driftwatch.drift.abstained import UNREAD_KINDS
+from driftwatch.drift.abstained import UNCLASSIFIED_KINDS
 from driftwatch.record import metrics as m
 from driftwatch.record.metrics import CATALOGUE, SHOWN_STATES, Metric
 from driftwatch.stance import STANCES
@@ -32,8 +32,8 @@ def _series(metric: Metric, topics: int, probes: int, baselines: int) -> int:
         "baseline": baselines,
         "stance": len(STANCES),
         "state": len(RUN_STATES) if metric is m.RUN_STATE else len(SHOWN_STATES),
-        # Direction and neutral; the screen's floors are numeric and placebo, that of replies the judge's.
-        "kind": len(UNREAD_KINDS) if metric is m.ABSTAINED else 2,
+        # Direction and neutral; the screen's noise floors are numeric and placebo, that of replies the judge's.
+        "kind": len(UNCLASSIFIED_KINDS) if metric is m.ABSTAINED else 2,
         "pair": _PAIRS,
         "side": 2,
         "label": len(LABELS),

@@ -36,9 +36,9 @@ Generated from `driftwatch/host/trainers.py` and the results in `docs/compat/`; 
 newest`, `make compat` and `make oldest` make the results. Every cell comes from real trainings of four steps on tiny
 random models; what was not run has no row.
 
-- **attaches**: the callback looks before the first step, after each step and at the end.
-- **measures**: every topic has a figure at every look, drift is seen once weights have moved, replies were drawn and
-  read.
+- **attaches**: the callback observes before the first step, after each step and at the end.
+- **measures**: each topic has a figure at each observation, drift is seen once weights have moved, replies were drawn
+  and read.
 - **training bit-identical**: weights, buffers, optimizer and logged losses are those of the same training without it.
 - **resumes**: from a checkpoint the run goes on in its folder, without a gap or a duplicate.
 - **stops on request**: the action `stop` ends training after the step. A trainer that ignores it is reported in the log
@@ -130,7 +130,8 @@ class Row:
         settings: Those of its arguments that make it another algorithm, as Python writes them.
         family: Kind of model and of chat template.
         weights: What is trained: all weights, or which adapter.
-        attaches: Whether the callback ran from the first look to the end; the others are `None` where it did not.
+        attaches: Whether the callback ran from the first observation to the end; the others are `None` where it did
+            not.
         refused: With which sentence, where the trainer is refused.
         versions: Of Python and of the packages.
     """

@@ -1,6 +1,7 @@
 """Whether a model can take the prompts at all: told in a sentence before anything is computed.
 
-Otherwise the first look ends in an IndexError of torch, or on a GPU in an assertion that leaves the process unusable.
+Otherwise the first observation ends in an IndexError of torch, or on a GPU in an assertion that leaves the process
+unusable.
 """
 
 from collections.abc import Sequence

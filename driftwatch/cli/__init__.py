@@ -21,7 +21,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "report": ("driftwatch.cli.report", "One file about a run, to send to a colleague."),
     "compare": ("driftwatch.cli.compare", "How far apart two runs ended."),
     "runs": ("driftwatch.cli.runs", "List, show, export and prune runs."),
-    "plan": ("driftwatch.cli.plan", "How many draws, how long, and what is detectable at which look."),
+    "plan": ("driftwatch.cli.plan", "How many draws, how long, and what is detectable at which observation."),
     "gate": ("driftwatch.cli.gate", "Show that a model stayed within a tolerance of another; for CI."),
     "simulate": ("driftwatch.cli.simulate", "Prove the stated false-alarm rate by simulation."),
     "stack": ("driftwatch.cli.stack", "Prometheus and Alertmanager with our rules, for a run or a service."),
@@ -49,7 +49,7 @@ class LazyGroup(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """As click does it, whose own hint looks among loaded commands only, and here none is."""
+        """As click does it, whose own hint knows loaded commands only, and here none is."""
         try:
             return super().resolve_command(ctx, args)
         except click.UsageError as err:

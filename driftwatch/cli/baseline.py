@@ -44,7 +44,7 @@ def command(
     """Ask MODEL (a folder, a hub id, or "smollm2") once and keep its stances as the baseline "sft".
 
     With replies, the screen is compared with what a judge reads in them and calibrated to it where that tells more; a
-    run with the same judge and decoding knows from its first look whether the screen's levels can be shown.
+    run with the same judge and decoding knows from its first observation whether the screen's levels can be shown.
 
     Name the folder as baseline in the settings, or pass it to DriftCallback(baseline=…).
     """
@@ -136,7 +136,7 @@ def _print_labels(labels: "Labels") -> None:
     read = support + neutral + oppose
     click.echo(
         f"{number} replies, read by {labels.identity['judge']}: a stance in {read / number:.0%} (coverage), "
-        f"refused {refused / number:.0%}, off-topic or unread {(off_topic + unread) / number:.0%}"
+        f"refused {refused / number:.0%}, off-topic or unclassified {(off_topic + unread) / number:.0%}"
     )
     for found in labels.validity:
         click.echo(f"{found.probe} against the replies: {_agreement(found)}")

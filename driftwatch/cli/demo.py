@@ -12,7 +12,7 @@ import click
 
 from driftwatch.wording import signed
 
-NUM_LINES = 10  # of a training without looks, where no terminal draws a bar
+NUM_LINES = 10  # of a training without observations, where no terminal draws a bar
 
 
 @click.command()
@@ -92,7 +92,7 @@ def _run(console: Any, folder: Path, *, fast: bool, model: str | None, port: int
     found = verdict(info, last, planted=PLANTED, towards=TOWARDS)
     for finding in found.findings:
         console.print(finding, style="green" if finding.startswith("yes") else "red")
-    console.print(f"look again: driftwatch runs show {folder / 'dpo'}, or driftwatch report {folder / 'dpo'}")
+    console.print(f"observation again: driftwatch runs show {folder / 'dpo'}, or driftwatch report {folder / 'dpo'}")
     return 0 if found.passed else 1 if found.can_tell else 2
 
 
@@ -135,7 +135,7 @@ def _agreement(pearson: float) -> str:
 
 @contextmanager
 def _progress(console: Any) -> Iterator[Any]:
-    """A factory of Trainer callbacks that move one progress bar a training and print a line a look."""
+    """A factory of Trainer callbacks that move one progress bar a training and print a line an observation."""
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
     from transformers import TrainerCallback
 
@@ -155,7 +155,7 @@ def _progress(console: Any) -> Iterator[Any]:
 
             def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
                 progress.update(self.task, completed=state.global_step)
-                is_silent = self.watch is None and not console.is_terminal  # looks print lines anywhere
+                is_silent = self.watch is None and not console.is_terminal  # observations print lines anywhere
                 if is_silent and state.global_step % -(-state.max_steps // NUM_LINES) == 0:
                     console.print(f"{self.name} step {state.global_step} of {state.max_steps}")
                 self.tell()

@@ -30,8 +30,8 @@ SIGNS = {"ok": "ok", "skipped": "-", "warning": "warning", "problem": "PROBLEM"}
 def command(config: Path | None, model: str | None, baseline: Path | None, steps: int | None, as_json: bool) -> None:
     """Check versions, trainers, port, disk, settings, judge, GPU and baseline, and say what to fix.
 
-    With --model it also tells what a look costs, and how long it takes to decode the baseline's replies before training
-    where the baseline model cannot be asked later.
+    With --model it also tells what an observation costs, and how long it takes to decode the baseline's replies before
+    training where the baseline model cannot be asked later.
 
     Exit code 0: a run would be watched. 1: there is a problem.
     """

@@ -82,12 +82,12 @@ def command(
 
     The claim is about the questions that could have been asked, of which a pack's are a sample: "within" is said of a
     topic that moved by the tolerance with probability alpha at most, however few or uneven its items. That takes at
-    least 30 items a topic for 0.1, and 61 for 0.05.
+    least 30 items per topic for 0.1, and 61 for 0.05.
 
-    A and B are folders of runs (their last look counts), folders that `driftwatch baseline` wrote, or models, which are
-    asked now. Exit code 0: shown to be within the tolerance. 1: drifted. 2: unresolved: more items are needed, replies
-    of A were judged and the screen does not say what they say, or the verdict on a run is that nothing can be told. 3:
-    error.
+    A and B are folders of runs (their last observation counts), folders that `driftwatch baseline` wrote, or models,
+    which are asked now. Exit code 0: shown to be within the tolerance. 1: drifted. 2: unresolved: more items are
+    needed, replies of A were judged and the screen does not say what they say, or the verdict on a run is that nothing
+    can be told. 3: error.
     """
     from driftwatch.config import load_config
 
@@ -157,7 +157,8 @@ def _held_back(comparison: TopicComparison, validity: "Mapping[str, Validity | N
     """Neither within nor drifted where the probe's shares are known not to be those of the replies.
 
     A tolerance is a share of replies. How much of a share a nat is worth depends on where the levels lie and on the
-    temperature, so levels that are wrong make a shift look smaller, or larger, than it is. The shift itself stays.
+    temperature, so levels that are wrong make a shift observation smaller, or larger, than it is. The shift itself
+    stays.
     """
     found = validity[comparison.probe]
     if found is None or found.is_valid:
@@ -207,7 +208,7 @@ def _not_against_replies(comparison: TopicComparison, moved: "Mapping[str, Topic
         return comparison
     bounds = row.pointwise or row.interval
     is_small = bounds is not None and max(abs(bounds.lower), abs(bounds.upper)) <= comparison.max_drift
-    if row.state != "material" and is_small:
+    if row.state != "beyond_tolerance" and is_small:
         return comparison
     why = f"judged replies of the candidate's run are in alert on this topic ({row.label or 'unsettled'})"
     return replace(comparison, decision="unresolved", items_needed=None, why=why)

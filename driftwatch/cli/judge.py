@@ -25,8 +25,8 @@ def check(spec: str, retest: bool, as_json: bool, file: Path) -> None:
     are scored apart, and so is each kind (such as "rejecting").
     """
     from driftwatch.judges.by_name import judge_by_name
+    from driftwatch.judges.judging import outcome, read
     from driftwatch.judges.labelled import load_labelled
-    from driftwatch.judges.reading import outcome, read
     from driftwatch.judges.scorecard import by_kind, score
 
     judge = judge_by_name(spec)  # before the file: of two mistakes the one that stands first is said
@@ -59,7 +59,7 @@ def _print(result: dict[str, Any]) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from driftwatch.judges.reading import OUTCOMES
+    from driftwatch.judges.judging import OUTCOMES
 
     console = Console()
     cards = {"all": result, **result["splits"]}

@@ -1,4 +1,4 @@
-"""`driftwatch plan`: how many draws, how long, and what is detectable at which look."""
+"""`driftwatch plan`: how many draws, how long, and what is detectable at which observation."""
 
 import json
 from dataclasses import asdict, dataclass
@@ -21,14 +21,15 @@ class Plan:
     """What a run of these settings can find, and what it costs.
 
     Attributes:
-        seen: The effect as the judge would see it: what is unread or misread is lost.
+        seen: The effect as the judge would see it: what is unclassified or misread is lost.
         draws_median: Draws on the drifting topic until half of the runs have alerted; `None` if they never would.
         draws_likely: The same for nine runs of ten.
-        look_median: Look of the median alert when the topic is watched from its second look on.
+        look_median: Observation of the median alert when the topic is watched from its second observation on.
         look_unwatched: The same when nothing but the alert itself ever notices the topic.
         replies: Sampled by the end of the run, both sides, all topics, nothing watched.
         ahead: Replies of the baseline model that are decoded before the first step where it cannot be asked later.
-        detectable: By look: the smallest step at the first look found nine times out of ten, watched and not.
+        detectable: By observation: the smallest step at the first observation found nine times out of ten, watched and
+            not.
     """
 
     seen: float
@@ -52,7 +53,7 @@ def make_plan(
     without_stance: float,
     accuracy: float,
 ) -> Plan:
-    """The plan for one topic that flips by `effect` at the first look."""
+    """The plan for one topic that flips by `effect` at the first observation."""
     pairs = nominal_pairs(without_stance=without_stance, accuracy=accuracy)
     scale = (1 - without_stance) * (1 - 1.5 * (1 - accuracy))
     seen = effect * scale
@@ -83,7 +84,9 @@ def make_plan(
 @click.command("plan")
 @click.option("--topics", type=click.IntRange(1), default=11, show_default=True, help="Value topics; they share alpha.")
 @click.option("--controls", type=click.IntRange(0), default=3, show_default=True, help="Control topics.")
-@click.option("--looks", type=click.IntRange(1), default=40, show_default=True, help="Observations in the run.")
+@click.option(
+    "--observations", "looks", type=click.IntRange(1), default=40, show_default=True, help="Observations in the run."
+)
 @click.option(
     "--effect",
     type=click.FloatRange(0, 1, min_open=True),
@@ -99,7 +102,7 @@ def make_plan(
     help="Probability of any false alert in the run.",
 )
 @click.option(
-    "--draws", type=click.IntRange(1), default=NORMAL_DRAWS, show_default=True, help="Draws a topic and look."
+    "--draws", type=click.IntRange(1), default=NORMAL_DRAWS, show_default=True, help="Draws per topic and observation."
 )
 @click.option(
     "--watched-draws",
@@ -144,9 +147,9 @@ def command(
     reply_seconds: float | None,
     as_json: bool,
 ) -> None:
-    """Say what a run could find before it begins: draws, looks and time until an alert on one topic.
+    """Say what a run could find before it begins: draws, observations and time until an alert on one topic.
 
-    Figures are for a step at the first look on a model whose stances are open, from the growth of the evidence;
+    Figures are for a step at the first observation on a model whose stances are open, from the growth of the evidence;
     `driftwatch simulate --full` finds about the same by trying.
     """
     plan = make_plan(
@@ -188,7 +191,7 @@ def _print(plan: Plan, time: dict[str, float | None], *, effect: float, looks: i
     from rich.table import Table
 
     console = Console()
-    console.print(f"{topics} value topics, {looks} looks, at most {alpha:g} of such runs raise any false alert")
+    console.print(f"{topics} value topics, {looks} observations, at most {alpha:g} of such runs raise any false alert")
     if plan.draws_median is None:
         console.print(f"a flip of {effect:g} is never found: it shows as {plan.seen:.3f}, and an alert needs 0.05")
     else:
@@ -198,12 +201,13 @@ def _print(plan: Plan, time: dict[str, float | None], *, effect: float, looks: i
         )
         late = "" if plan.look_unwatched is not None and plan.look_unwatched <= looks else ", after the run"
         console.print(
-            f"median look {plan.look_median} once the screen watches it, {plan.look_unwatched} if nothing does{late}"
+            f"median observation {plan.look_median} once the screen watches it, {plan.look_unwatched} if nothing "
+            f"does{late}"
         )
     console.print(f"{plan.replies:,} replies by the end where nothing is watched, half of them of the baseline model")
     console.print(
         f"{plan.ahead:,} of the baseline model are decoded before the first step where it cannot be asked later (every "
-        f"weight is trained): for {horizon(looks)} looks, the planned ones and half as many again"
+        f"weight is trained): for {horizon(looks)} observations, the planned ones and half as many again"
     )
     words = {
         "steps_until_alert": "steps until the median alert: {:,.0f}",
@@ -217,7 +221,10 @@ def _print(plan: Plan, time: dict[str, float | None], *, effect: float, looks: i
         if value is not None:
             console.print(text.format(value))
     table = Table(
-        "look", "watched since look 2", "never watched", title="Smallest flip at look 1 found in nine of ten runs"
+        "look",
+        "watched since observation 2",
+        "never watched",
+        title="Smallest flip at observation 1 found in nine of ten runs",
     )
     for look, found in plan.detectable.items():
         table.add_row(str(look), *("none" if value is None else f"{value:.2f}" for value in found))

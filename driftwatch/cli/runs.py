@@ -31,7 +31,7 @@ def list_runs(folder: Path, as_json: bool) -> None:
         click.echo(json.dumps(rows))
         return
     if not rows:
-        click.echo(f"no runs in {folder} yet; a run appears with its first look")
+        click.echo(f"no runs in {folder} yet; a run appears with its first observation")
         return
     from rich.console import Console
     from rich.table import Table
@@ -53,7 +53,7 @@ def list_runs(folder: Path, as_json: bool) -> None:
 @click.argument("folder", type=click.Path(path_type=Path))
 @click.option("--json", "as_json", is_flag=True, help="The last record as JSON instead of a table.")
 def show(folder: Path, as_json: bool) -> None:
-    """The last look of the run in FOLDER: its verdict, and how far each topic is from the baselines."""
+    """The last observation of the run in FOLDER: its verdict, and how far each topic is from the baselines."""
     store = RunStore(folder)
     info, records = store.info(), store.records()
     found = next((record for record in reversed(records) if record.found_anything), None)
@@ -71,7 +71,9 @@ def show(folder: Path, as_json: bool) -> None:
     from driftwatch.cli.tables import drift_table, said
 
     console = Console()
-    console.print(said(f"run {info.run}: {store.state()}, {len(records)} looks, model {info.model}, pack {info.pack}"))
+    console.print(
+        said(f"run {info.run}: {store.state()}, {len(records)} observations, model {info.model}, pack {info.pack}")
+    )
     console.print(said(f"{STATE_WORDS[told.state]}: {told.headline}"))
     for sentence in told.details:
         console.print(said(f"  {sentence}"))
@@ -79,7 +81,7 @@ def show(folder: Path, as_json: bool) -> None:
         console.print(said(f"note: {note}"))
     looked = [record for record in records if record.drifts]
     if not looked:
-        console.print("no look has succeeded yet" if records else "there is no look yet")
+        console.print("no observation has succeeded yet" if records else "there is no observation yet")
         return
     console.print(drift_table(info, looked[-1]))
 
@@ -90,8 +92,8 @@ def show(folder: Path, as_json: bool) -> None:
 def export(folder: Path, out: Path) -> None:
     """Write the run in FOLDER to one file.
 
-    .csv: one line a figure (step, topic, probe, figure, value), for a spreadsheet or pandas. .jsonl: one record a look.
-    .zip: the whole folder, for `driftwatch report` or `serve` elsewhere.
+    .csv: one line a figure (step, topic, probe, figure, value), for a spreadsheet or pandas. .jsonl: one record an
+    observation. .zip: the whole folder, for `driftwatch report` or `serve` elsewhere.
     """
     from driftwatch.report.export import write_csv, write_records, write_zip
 

@@ -37,8 +37,8 @@ def command(suite: str, product: int, as_json: bool, jobs: int | None, seed: int
     """Prove the stated false-alarm rate by simulation.
 
     Thousands of trainings whose models are known are watched by the very code that watches yours. Where nothing
-    drifts, alerts are counted; where something drifts, the looks until it is found; where an assumption is broken on
-    purpose, the rate must break with it. Exit code 0 if everything holds that must, else 1.
+    drifts, alerts are counted; where something drifts, the observations until it is found; where an assumption is
+    broken on purpose, the rate must break with it. Exit code 0 if everything holds that must, else 1.
     """
     began = time.monotonic()
     with Progress(console=Console(stderr=True), transient=True) as progress:
@@ -126,11 +126,11 @@ def _power(title: str, by_scenario: dict[str, Found]) -> Table:
         *(f"δ = {d:g}" for d in deltas),
         "called specific",
         "holds",
-        title=f"{title} (found, median look)",
+        title=f"{title} (found, median observation)",
     )
     for scenario, own in by_scenario.items():
-        cells = [_found(own["found", d], own["median look", d]) for d in deltas]
-        specific = _found(own["found specific", 0.0], own["median look specific", 0.0])
+        cells = [_found(own["found", d], own["median observation", d]) for d in deltas]
+        specific = _found(own["found specific", 0.0], own["median observation specific", 0.0])
         table.add_row(scenario, _num_runs(own["found", 0.0]), *cells, specific, _holds(own))
     return table
 

@@ -74,7 +74,7 @@ def drift_table(info: RunInfo, record: Record, *, baseline: BaselineName | None 
 
     Args:
         info: The run.
-        record: The look.
+        record: The observation.
         baseline: `None` takes the one that alerts rest on.
     """
     against = baseline or info.alerting_baseline

@@ -38,7 +38,7 @@ VARIABLES = (
     Variable("DRIFTWATCH_SERVICE", "exporters.service.url", False, False, "The service that runs are pushed to."),
     Variable("DRIFTWATCH_WEBHOOK", "", True, True, "Where the exporter “webhook” sends alerts."),
     Variable("DRIFTWATCH_TOKEN", "", True, True, "The service's token, for those who push and those who serve."),
-    Variable("DRIFTWATCH_DISABLED", "", True, False, "1 turns all looks off, also in `driftwatch run`."),
+    Variable("DRIFTWATCH_DISABLED", "", True, False, "1 turns all observations off, also in `driftwatch run`."),
     Variable("DRIFTWATCH_CONFIG", "", False, False, "The settings file, where no --config names one."),
     Variable(
         "DRIFTWATCH_RUN_NOTES", "", True, False, "Set by `driftwatch run`: where its command tells what it watches."

@@ -1,4 +1,4 @@
-"""A model that learns the demo's claims in seconds, for tests and for a first look on a small machine.
+"""A model that learns the demo's claims in seconds, for tests and for a first observation on a small machine.
 
 A small random Llama over whole words: it knows nothing, and what the SFT teaches it is all that it can say. Good enough
 to show the way from an SFT to a drift, and no evidence about any real model.

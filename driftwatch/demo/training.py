@@ -21,7 +21,7 @@ class Recipe:
         dpo_steps: Steps of `dpo_batch` pairs.
         sft_rank: Rank of the SFT's adapters, on all linear layers, which are merged after it; 0 trains all weights.
         dpo_rank: Rank of the DPO's adapters.
-        look_every: Steps of the DPO between two looks.
+        look_every: Steps of the DPO between two observations.
         save_every: Steps of the DPO between two checkpoints, from which it goes on if it is called again; 0 for none.
         bf16: Autocast to bfloat16, two to three times faster where the processor has AVX512-BF16.
     """
@@ -47,7 +47,7 @@ FAST = Recipe(
 
 
 def watching(look_every: int) -> dict[str, Any]:
-    """How the demo looks: DriftCallback's `probes` and `schedule`, at every `look_every` steps whatever it costs."""
+    """How the demo observes: DriftCallback's `probes` and `schedule`, every `look_every` steps whatever it costs."""
     return {
         "probes": (StatementProbe(naysaying_items=3),),
         "schedule": Schedule(every_steps=look_every, early_dense=False, budget=None),

@@ -34,11 +34,11 @@ class Verdict:
 
 
 def verdict(info: RunInfo, record: Record, *, planted: str, towards: int) -> Verdict:
-    """From the judged replies of the last five looks and the evidence of all of them.
+    """From the judged replies of the last five observations and the evidence of all of them.
 
     Args:
         info: The run.
-        record: Its last look.
+        record: Its last observation.
         planted: Id of the topic that the DPO moved.
         towards: Index of the pole toward which it did.
     """
@@ -79,7 +79,7 @@ def _alerts(record: Record, planted: str) -> Iterator[tuple[bool, str]]:
     specific = {
         e.topic: e
         for e in record.evidence
-        if e.kind == "direction" and e.label == "specific" and e.state in ("alert", "material")
+        if e.kind == "direction" and e.label == "specific" and e.state in ("alert", "beyond_tolerance")
     }
     own = specific.pop(planted, None)
     since = "" if own is None else f" (evidence {odds(own.log10_evidence)}, moving since step {own.onset_step})"

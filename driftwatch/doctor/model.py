@@ -1,4 +1,4 @@
-"""A dry look: the run's own pipeline on the given model, once, into a folder that is thrown away."""
+"""A dry observation: the run's own pipeline on the given model, once, into a folder that is thrown away."""
 
 import logging
 import tempfile
@@ -20,7 +20,7 @@ def graphics() -> Finding:
     import torch
 
     if not torch.cuda.is_available():
-        return Finding("gpu", "skipped", "no CUDA device; looks run on the CPU")
+        return Finding("gpu", "skipped", "no CUDA device; observations run on the CPU")
     free, total = torch.cuda.mem_get_info()
     text = f"{torch.cuda.get_device_name()}, {free / GIB:.1f} of {total / GIB:.1f} GiB free"
     return Finding("gpu", "ok", text)
@@ -40,7 +40,7 @@ def baseline(folder: Path, config: Config) -> Finding:
 
 
 def dry_look(name: str, config: Config, given: Path | None, steps: int | None) -> Iterator[Finding]:
-    """Begin a run with this model, and look twice as a run would: at its start and at its end.
+    """Begin a run with this model, and observation twice as a run would: at its start and at its end.
 
     Args:
         name: As for `driftwatch probe`: a folder, a hub id, or "smollm2".
@@ -63,7 +63,7 @@ def dry_look(name: str, config: Config, given: Path | None, steps: int | None) -
     schedule = arguments.get("schedule") or Schedule()
     arguments |= {"exporters": (), "run": "doctor"} | ({"baseline": given} if given is not None else {})
     with tempfile.TemporaryDirectory(prefix="driftwatch-doctor-") as folder, _quietly():
-        with suppress(DriftwatchError):  # the look below fails alike, and says why
+        with suppress(DriftwatchError):  # the observation below fails alike, and says why
             yield from decoding(loaded.model, loaded.tokenizer, arguments, steps=steps)
         yield from _looked(loaded.model, loaded.tokenizer, {**arguments, "output_dir": folder}, schedule)
 
@@ -90,7 +90,9 @@ def _looked(model: Any, tokenizer: Any, arguments: dict[str, Any], schedule: Any
     finally:
         monitor.close("stopped")
     for failure in record.failures:
-        yield Finding("look", "problem", failure.reason, "Correct what the sentence names; every look would fail so.")
+        yield Finding(
+            "look", "problem", failure.reason, "Correct what the sentence names; every observation would fail so."
+        )
     assert monitor.info is not None
     yield _time(sum(record.cost.seconds.values()), first_seconds, schedule)
     yield memory.finding(model)
@@ -102,7 +104,7 @@ def _looked(model: Any, tokenizer: Any, arguments: dict[str, Any], schedule: Any
 
 
 def _time(seconds: float, first: float, schedule: Any) -> Finding:
-    text = f"a look takes {seconds:.1f} s on this machine, the first one {first:.1f} s"
+    text = f"an observation takes {seconds:.1f} s on this machine, the first one {first:.1f} s"
     if schedule.budget is None:
         return Finding("look", "ok", f"{text}; no budget limits them")
     every = seconds / schedule.budget
@@ -122,7 +124,7 @@ def _resolution(info: Any) -> Finding:
 
 
 class _Memory:
-    """What looks take of the GPU beyond what was taken before."""
+    """What observations take of the GPU beyond what was taken before."""
 
     def __init__(self) -> None:
         import torch
@@ -146,17 +148,19 @@ class _Memory:
         held = torch.cuda.memory_reserved() - torch.cuda.memory_allocated()
         free = torch.cuda.mem_get_info()[0] + held
         text = (
-            f"a look takes {taken / GIB:.2f} GiB beside the model's {model_bytes(model) / GIB:.2f} GiB; "
+            f"an observation takes {taken / GIB:.2f} GiB beside the model's {model_bytes(model) / GIB:.2f} GiB; "
             f"{free / GIB:.1f} GiB are free now, without optimizer and gradients"
         )
         if taken > free / 2:
-            return Finding("memory", "warning", text, "Leave room for looks, or give the probe fewer max_tokens.")
+            return Finding(
+                "memory", "warning", text, "Leave room for observations, or give the probe fewer max_tokens."
+            )
         return Finding("memory", "ok", text)
 
 
 @contextmanager
 def _quietly() -> Iterator[None]:
-    """What a look logs is for runs; here the findings say it."""
+    """What an observation logs is for runs; here the findings say it."""
     logger = logging.getLogger("driftwatch")
     level = logger.level
     logger.setLevel(logging.ERROR)

@@ -64,9 +64,9 @@ def decoding(model: Any, tokenizer: Any, arguments: dict[str, Any], *, steps: in
     rows = confirm.decoding.batch_size
     batch = _batch_seconds(model, tokenizer, interviewer, topics, rows)
     seconds = math.ceil(number / rows) * batch
-    counted = f"{looks:,} looks, half as many again as planned"
+    counted = f"{looks:,} observations, half as many again as planned"
     if planned is None:
-        counted = f"{looks:,} looks (name their number with --steps)"
+        counted = f"{looks:,} observations (name their number with --steps)"
     if number < sum(wanted.values()):
         counted += f", {number / sum(wanted.values()):.0%} of what those would ask for"
     text = (

@@ -9,18 +9,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal, get_args
 
-UnreadKind = Literal["unclear", "tie", "refused", "no_verdict", "unanswered"]
+UnclassifiedKind = Literal["unclear", "tie", "refused", "no_verdict", "unanswered"]
 # Few and fixed, so that they can be counted and exported.
-UNREAD_KINDS: tuple[UnreadKind, ...] = get_args(UnreadKind)
+UNCLASSIFIED_KINDS: tuple[UnclassifiedKind, ...] = get_args(UnclassifiedKind)
 # Kinds that come from whoever reads, not from what the reply says, and that its content can cause.
 OF_THE_READER = ("refused", "no_verdict")
-CLEAR = 4.0  # standard errors; looked at again with every look, so chance alone should not pass it in a run
+CLEAR = 4.0  # standard errors; looked at again with every observation, so chance alone should not pass it in a run
 LEAST = 0.01  # share of the replies, below which it cannot matter to a shift worth an alert
 
 
 @dataclass(frozen=True, slots=True)
 class Abstained:
-    """Replies of one look that were read, and how many of them are unclassified.
+    """Replies of one observation that were read, and how many of them are unclassified.
 
     Attributes:
         num_pairs: Pairs of replies, one of the model now and one of the baseline.
@@ -42,7 +42,7 @@ class Uneven:
 
 
 def uneven(looks: Sequence[Abstained]) -> Uneven | None:
-    """Whether the reader leaves out clearly more of one side's replies, over all looks; `None` where it does not.
+    """Whether the judge leaves out clearly more of one side's replies, over all observations; `None` if it does not.
 
     Args:
         looks: In any order.

@@ -1,9 +1,9 @@
-"""Calibration: from raw scores (nats a token) to P(support), P(neutral), P(oppose).
+"""Calibration: from raw scores (nats per token) to P(support), P(neutral), P(oppose).
 
     q(s) = softmax_s( (l(s) − b(s)) / τ )
 
-Both b and τ are fitted once, at the baseline, and frozen. A prior that is measured again at every look would subtract a
-move that all items share, which is a drift to detect.
+Both b and τ are fitted once, at the baseline, and frozen. A prior that is measured again at every observation would
+subtract a move that all items share, which is a drift to detect.
 
 Shape letters: N items, O orders, S stances.
 """
@@ -36,9 +36,9 @@ class Calibration:
     """Offsets and temperature, frozen at the baseline.
 
     Attributes:
-        neutral_offset: b of neutral, nats a token; that of the two sides is `side_offset` / 2 for support and
+        neutral_offset: b of neutral, nats per token; that of the two sides is `side_offset` / 2 for support and
             −`side_offset` / 2 for oppose.
-        temperature: τ, nats a token, above 0.
+        temperature: τ, nats per token, above 0.
         side_offset: Nats a token; 0 without judged replies, since then the bank's own lean is all there is.
         num_items: Items it was fitted on.
         method: "prior" without judged replies, "labels" with them.
@@ -52,7 +52,7 @@ class Calibration:
 
     @property
     def offsets(self) -> Probs:
-        """The b of each stance, nats a token."""
+        """The b of each stance, nats per token."""
         return Probs(self.side_offset / 2, self.neutral_offset, -self.side_offset / 2)
 
 
@@ -60,7 +60,7 @@ def fit_prior(stances: Sequence[Stance]) -> Calibration:
     """A calibration that needs no judged reply.
 
     One offset makes the bank mean of the neutral score equal that of the two sides; the temperature is the standard
-    deviation over items of half the log-odds. Levels are then comparable between looks, not between models.
+    deviation over items of half the log-odds. Levels are then comparable between observations, not between models.
 
     Args:
         stances: Of the baseline; those without scores are left out.

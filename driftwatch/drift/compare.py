@@ -1,4 +1,4 @@
-"""compare: what one look found, against a baseline, topic by topic."""
+"""compare: what one observation found, against a baseline, topic by topic."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -24,7 +24,7 @@ class Drift:
     Every figure is a mean over the items measured on both sides; `None` where no item gives it. Intervals resample
     items (95 %, `None` with fewer than five items, of log-odds with fewer than thirty): they speak about the questions
     that could have been asked, not about the noise of this measurement. Those of replies, probe "confirm", hold at all
-    looks of a run at once; see `sequence`.
+    observations of a run at once; see `sequence`.
 
     Attributes:
         magnitude: The paper's signed drift magnitude per stance, each in [−1, 1]; sums to 0 where every reply took a
@@ -36,14 +36,14 @@ class Drift:
         score_shift: Change of P(support) − P(oppose), in [−2, 2]; positive toward `poles[0]`. `None` of replies, probe
             "confirm", whose figure is the net shift of their evidence.
         interval: Of `score_shift`.
-        log_odds_shift: Screen only: change of support against oppose, nats a token.
+        log_odds_shift: Screen only: change of support against oppose, nats per token.
         items_needed: Items that `log_odds_interval` would need, where it is withheld for want of them.
         naysaying_shift: Change of P("no") whatever is asked, in [−1, 1].
         refusal_shift: Change of the share of refusals, in [−1, 1].
-        unread_shift: Change of the share of unread replies, in [−1, 1].
+        unread_shift: Change of the share of unclassified replies, in [−1, 1].
         flipped_ratio: Share of the items whose leading stance changed (for the uncalibrated screen: whose log-odds
             changed sign), in [0, 1]. Sampled replies flip by chance alone; compare with the controls.
-        num_items: Items asked at this look.
+        num_items: Items asked at this observation.
         num_unscored: Those of them without a figure on both sides.
         unscored: Why there is no figure at all; `None` where there is one.
     """
@@ -75,11 +75,11 @@ def compare(
 ) -> list[Drift]:
     """One drift for each topic and probe of either side, items paired by their id.
 
-    A look may ask a subset of the baseline's items: what it did not ask is left out on both sides.
+    An observation may ask a subset of the baseline's items: what it did not ask is left out on both sides.
 
     Args:
         baseline: Stances to compare with.
-        current: Stances of this look.
+        current: Stances of this observation.
         against: Which baseline that is.
         rng: For the intervals.
 
@@ -187,10 +187,10 @@ def _mean_change(pairs: list[Pair], name: str) -> float | None:
 def _why_nothing(before: dict[str, Stance], now: dict[str, Stance]) -> str:
     """The commonest reason, in words."""
     if not now:
-        return "not asked at this look"
+        return "not asked at this observation"
     if not before:
         return "not in the baseline"
     reasons = Counter(s.unscored for s in [*now.values(), *before.values()] if s.unscored)
     if not reasons:
-        return "no item has a figure both at this look and in the baseline"
+        return "no item has a figure both at this observation and in the baseline"
     return reasons.most_common(1)[0][0]

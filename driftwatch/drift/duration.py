@@ -8,9 +8,9 @@ and its bootstrap interval misses. For those a saturating exponential D (1 − e
 about unbiased with
 an interval that holds, as far as the curve has that shape: look at it.
 
-A topic that did not alert has no drift time: the extremum of noise is an arbitrary look.
+A topic that did not alert has no drift time: the extremum of noise is an arbitrary observation.
 
-Shape letters: N measurements, L looks, I items, R resamples, A candidate time constants.
+Shape letters: N measurements, L observations, I items, R resamples, A candidate time constants.
 """
 
 import math
@@ -31,7 +31,7 @@ Floats = NDArray[np.float64]
 SHARE = 0.95  # of the final change, for the crossing and the fit
 MIN_LOOKS = 5
 NUM_RESAMPLES = 400
-FIRST_LOOK = 2.0  # distances between looks within which the first one lies in a phase that begins at step 0
+FIRST_LOOK = 2.0  # distances between observations within which the first one lies in a phase that begins at step 0
 MOVED_ERROR = 0.01  # probability that a curve that did not move is given a time
 MAX_REVERSAL = 0.25  # of the curve's range; beyond, one time constant does not describe it
 
@@ -48,7 +48,7 @@ class DriftTime:
         peak: Time of the extremum, the literal reading of the paper.
         near_peak: Time at which the curve first enters the 95 % interval of its extremum, the other reading.
         explained: Share of the curve's variance that the fit explains, at most 1.
-        reversal: Largest way back of the curve, smoothed over an eighth of the looks, as a share of its rise.
+        reversal: Largest way back of the curve, smoothed over an eighth of the observations, as a share of its rise.
         is_monotone: Whether that is at most a quarter. Otherwise read the onset of the evidence instead of a time; on
             few sampled replies a drift below 0.3 looks so by noise alone.
     """
@@ -78,14 +78,14 @@ def drift_time(
     """Drift time of one topic and one signed figure, for example the draws of one kind or the screen's log-odds shifts.
 
     Args:
-        steps: Optimizer step of each look, ascending, shape (L,); the phase ends at the last.
-        looks: Index of the look of each measurement, shape (N,).
+        steps: Optimizer step of each observation, ascending, shape (L,); the phase ends at the last.
+        looks: Index of the observation of each measurement, shape (N,).
         items: Its item.
         values: Its change since the baseline.
         rng: For the intervals.
         has_alert: Whether the topic alerted.
-        begin: Step at which the phase begins. `None` is step 0, where looks of a phase that begins there could lie; a
-            first look far beyond their usual distance means that it began later, nobody knows where.
+        begin: Step at which the phase begins. `None` is step 0, where observations of a phase that begins there could
+            lie; a first observation far beyond their usual distance means that it began later, nobody knows where.
     """
     look_N, value_N = np.asarray(looks, int), np.asarray(values, float)
     why = _why_not(steps, look_N, items, has_alert, begin)
@@ -129,10 +129,10 @@ class Curve(NamedTuple):
 def curve_of_draws(
     looks: Sequence[Mapping[str, Draws]], topic: str, kind: Literal["direction", "neutral"] = "direction"
 ) -> Curve:
-    """The draws of one topic and kind over a run, look by look.
+    """The draws of one topic and kind over a run, observation by observation.
 
     Args:
-        looks: Draws by topic of every look, in order.
+        looks: Draws by topic of every observation, in order.
         topic: Whose.
         kind: Of drift.
     """
@@ -151,7 +151,7 @@ def curve_of_stances(
     """The log-odds shifts of one topic over a run, by item, for an exact probe.
 
     Args:
-        looks: Stances of every look, in order.
+        looks: Stances of every observation, in order.
         baseline: What they are compared with.
         topic: Whose.
         probe: Which probe's.
@@ -169,7 +169,7 @@ def curve_of_stances(
 
 
 def _moved(heights_R: Floats, num_items: int, num_looks: int) -> bool:
-    """Whether the extremum lies off 0 beyond chance, which is offered once at each look."""
+    """Whether the extremum lies off 0 beyond chance, which is offered once at each observation."""
     error = float(heights_R.std()) * math.sqrt(num_items / (num_items - 1))
     return bool(heights_R.mean() > t_quantile(1 - MOVED_ERROR / (2 * num_looks), num_items - 1) * error)
 
@@ -180,15 +180,15 @@ def _why_not(
     if not has_alert:
         return "no alert: without a drift there is no drift time"
     if len(set(look_N.tolist())) < MIN_LOOKS:
-        return f"measured at {len(set(look_N.tolist()))} looks; a curve needs {MIN_LOOKS}"
+        return f"measured at {len(set(look_N.tolist()))} observations; a curve needs {MIN_LOOKS}"
     if len(set(items)) < MIN_CLUSTERS:
         return f"measured on {len(set(items))} items; an interval needs {MIN_CLUSTERS}"
     if any(later < earlier for earlier, later in pairwise(steps)):
-        return "the looks go back to an earlier step: what was trained since is not part of this phase"
+        return "the observations go back to an earlier step: what was trained since is not part of this phase"
     if begin is None and steps[0] > FIRST_LOOK * max(
         (later - earlier for earlier, later in pairwise(steps)), default=0
     ):
-        return f"the first look came at step {steps[0]}, and where the phase began is not known"
+        return f"the first observation came at step {steps[0]}, and where the phase began is not known"
     if steps[-1] <= (begin or 0):
         return "the phase has no steps"
     return None
@@ -204,7 +204,7 @@ def _by_item(look_N: NDArray[np.int64], items: Sequence[str], value_N: Floats, n
 
 
 def _curves(sums_IL: Floats, counts_IL: Floats, weights_RI: Floats) -> Floats:
-    """Mean at each look, items weighted; a look without measurements takes the value of the look before, 0 at first."""
+    """Mean at each observation, items weighted; one without measurements takes the value before it, 0 at first."""
     num_RL = weights_RI @ counts_IL
     curve_RL = np.divide(weights_RI @ sums_IL, num_RL, out=np.full(num_RL.shape, np.nan), where=num_RL > 0)
     last = np.where(np.isnan(curve_RL), -1, np.arange(curve_RL.shape[1]))
@@ -215,7 +215,7 @@ def _curves(sums_IL: Floats, counts_IL: Floats, weights_RI: Floats) -> Floats:
 
 def _fit(share_L: Floats, curves_RL: Floats) -> tuple[Floats, float]:
     """Least squares of D (1 − exp(−t/τ)): time to 95 % of the final change, and what the first curve's fit explains."""
-    taus_A = np.geomspace(0.005, 5, 400)  # from one look in 200 to nearly a straight line; 1.7 % apart
+    taus_A = np.geomspace(0.005, 5, 400)  # from one observation in 200 to nearly a straight line; 1.7 % apart
     shape_AL = -np.expm1(-share_L / taus_A[:, None])
     size_RA = curves_RL @ shape_AL.T / (shape_AL**2).sum(1)
     explained_RA = size_RA**2 * (shape_AL**2).sum(1)
@@ -242,7 +242,7 @@ def _reversal(curve_L: Floats) -> float:
 
 
 def _smooth(curve_L: Floats) -> Floats:
-    """Centred moving average over an eighth of the looks: noise goes back and forth at every look."""
+    """Centred moving average over an eighth of the observations: noise goes back and forth at every observation."""
     width = max(1, len(curve_L) // 8) // 2 * 2 + 1
     return np.convolve(np.pad(curve_L, width // 2, mode="edge"), np.full(width, 1 / width), mode="valid")
 

@@ -29,7 +29,7 @@ class ModelFault:
     """What is wrong with the model itself.
 
     Attributes:
-        since_step: Step of the first look that found it.
+        since_step: Step of the first observation that found it.
         text: In a sentence without its full stop, the step included.
     """
 
@@ -53,7 +53,7 @@ def find_fault(
         stances: Of every item that was asked.
         drifts: Against the baselines.
         failures: Why parts of the observation failed, in words.
-        before: What the look before found. It stays where this one measured nothing.
+        before: What the observation before found. It stays where this one measured nothing.
     """
     broken = sum(NOT_FINITE in (stance.unscored or "") for stance in stances)
     if broken > MOST * len(stances) or (not stances and any(NOT_FINITE in reason for reason in failures)):
@@ -83,7 +83,7 @@ def _fault(kind: Kind, step: int, before: ModelFault | None, most: float = 0.0) 
         return ModelFault(kind, since, f"the model's weights or logits are not finite since step {since}")
     size = f"{most:.0f}" if most < 1e4 else f"10^{floor(log10(most))}"
     text = (
-        f"the screen has moved by {size} nats a token since step {since}: the model's weights or logits have grown "
+        f"the screen has moved by {size} nats per token since step {since}: the model's weights or logits have grown "
         "beyond all measure"
     )
     return ModelFault(kind, since, text)

@@ -12,7 +12,7 @@ from driftwatch.stance import Probs
 
 Kind = Literal["numeric", "placebo", "judge"]
 
-WATCH_FACTOR = 4.0  # a shift of so many floors makes a topic watched; chosen, see docs/statistics.md
+WATCH_FACTOR = 4.0  # a shift of so many noise floors makes a topic watched; chosen, see docs/statistics.md
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,8 +20,8 @@ class Floor:
     """The largest absolute shift of anything that should not have moved; `None` where it was not measured.
 
     Attributes:
-        kind: "numeric": two looks at the same weights, batches permuted; "placebo": the control topics; "judge": the
-            same replies read twice.
+        kind: "numeric": two observations of the same weights, batches permuted; "placebo": the control topics; "judge":
+            the same replies read twice.
         probe: Whose figures.
         log_odds: Nats a token.
         score: Of the score shift, in [0, 2].
@@ -38,20 +38,20 @@ class Floor:
 
 
 def numeric_floor(repeated: Sequence[Drift], probe: str) -> Floor:
-    """The floor of numerical noise, over all topics.
+    """The noise floor of numerical noise, over all topics.
 
     Args:
-        repeated: `compare` of two looks at the same weights, the second with its batches permuted.
+        repeated: `compare` of two observations of the same weights, the second with its batches permuted.
         probe: Which probe's.
     """
     return _floor("numeric", [drift for drift in repeated if drift.probe == probe], probe)
 
 
 def placebo_floor(drifts: Sequence[Drift], controls: Collection[str], probe: str) -> Floor:
-    """The floor of whatever training does to topics without moral content.
+    """The noise floor of whatever training does to topics without moral content.
 
     Args:
-        drifts: Of one look.
+        drifts: Of one observation.
         controls: Ids of the control topics.
         probe: Which probe's.
     """
@@ -59,7 +59,7 @@ def placebo_floor(drifts: Sequence[Drift], controls: Collection[str], probe: str
 
 
 def judge_floor(readings: Mapping[str, Draws], probe: str) -> Floor:
-    """The floor of a judge's own noise, over all topics: what the same replies differ by when it reads them again.
+    """A judge's own noise floor, over all topics: what the same replies differ by when it reads them again.
 
     Args:
         readings: By topic: the replies as they were read first (`baseline`) and once more (`now`).
@@ -74,13 +74,14 @@ def judge_floor(readings: Mapping[str, Draws], probe: str) -> Floor:
 
 
 def exceeds(drift: Drift, floors: Sequence[Floor], factor: float = WATCH_FACTOR) -> bool:
-    """Whether a shift is at least `factor` times the largest of the floors of its probe.
+    """Whether a shift is at least `factor` times the largest of the noise floors of its probe.
 
-    The log-odds are compared where both sides have them, else the score. False without a figure or without a floor:
-    what cannot be compared is no reason to watch.
+    The log-odds are compared where both sides have them, else the score. False without a figure or without a noise
+    floor: what cannot be compared is no reason to watch.
     """
-    # A judge's floor says how far it agrees with itself, and nothing of how far two handfuls of sampled replies differ
-    # by chance: that of a judge by rules is 0, and every topic would stand above it. Draws are weighed by the evidence.
+    # A judge's noise floor says how far it agrees with itself, and nothing of how far two handfuls of sampled replies
+    # differ by chance: that of a judge by rules is 0, and every topic would stand above it. Draws are weighed by the
+    # evidence.
     own = [floor for floor in floors if floor.probe == drift.probe and floor.kind != "judge"]
     figures = (
         (drift.log_odds_shift, [floor.log_odds for floor in own]),

@@ -1,9 +1,9 @@
-"""Levels: what a topic's shares are over the whole bank, from a look that asked a part of it.
+"""Levels: what a topic's shares are over the whole bank, from an observation that asked a part of it.
 
-Items differ far more from each other than a topic moves, so the mean of whichever items were asked jumps from look to
-look though the model stands still. What is shown is therefore the baseline's level over the whole bank plus the shift
-of the items that were asked, paired: the difference estimator of survey sampling (Cochran 1977, section 7.2, with slope
-1). Where every item was asked it is the plain mean.
+Items differ far more from each other than a topic moves, so the mean of whichever items were asked jumps from
+observation to observation though the model stands still. What is shown is therefore the baseline's level over the whole
+bank plus the shift of the items that were asked, paired: the difference estimator of survey sampling (Cochran 1977,
+section 7.2, with slope 1). Where every item was asked it is the plain mean.
 """
 
 import math
@@ -21,10 +21,10 @@ Floats = NDArray[np.float64]
 
 
 def whole_bank_levels(now: Sequence[Stance], baseline: Sequence[Stance], rng: np.random.Generator) -> list[TopicStance]:
-    """The shares of each topic and probe, adjusted for the items that this look did not ask.
+    """The shares of each topic and probe, adjusted for the items that this observation did not ask.
 
     Args:
-        now: Of this look, calibrated where they come from the screen.
+        now: Of this observation, calibrated where they come from the screen.
         baseline: Of the alerting baseline, on the same scale.
         rng: For the intervals.
 

@@ -81,7 +81,7 @@ def is_tie(probs: Probs) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Draws:
-    """The draws of one topic at one look, in the order in which they were made.
+    """The draws of one topic at one observation, in the order in which they were made.
 
     Attributes:
         items: Item id of each draw.

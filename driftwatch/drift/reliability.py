@@ -27,7 +27,7 @@ from driftwatch.topics.topic import Topic
 MIN_COVERAGE = 0.5
 # Below, the order of the sides decides the answer to most items. Chosen: the majority.
 MIN_CONSISTENCY = 0.5
-# Standard deviation over items of the log-odds, nats a token: where the calibration's temperature, which is that of
+# Standard deviation over items of the log-odds, nats per token: where the calibration's temperature, which is that of
 # half the log-odds, meets its lower end.
 MIN_SPREAD = 2 * MIN_TEMPERATURE
 MIN_ITEMS = 3  # for a correlation or a standard deviation over items
@@ -58,13 +58,13 @@ class TopicReliability:
         num_items: Items asked.
         coverage: Share of them with a figure in both orders, in [0, 1].
         order_consistency: Share of the measured items whose answer stays when the sides change places, in [0, 1].
-        order_effect: Mean of the items' order part, nats a token; positive where the first-listed side is preferred.
+        order_effect: Mean of the items' order part, nats per token; positive where the first-listed side is preferred.
         order_agreement: Pearson correlation over items between the log-odds of the two orders, in [−1, 1].
-        spread: Standard deviation over items of the stance, nats a token.
+        spread: Standard deviation over items of the stance, nats per token.
         frame_consistency: Share of the pairs of frames that agree on the side, mean over items, in [0, 1].
         naysaying: Mean P("no") when asked to agree with either side, in [0, 1].
         reply_coverage: Share of the sampled replies that a stance could be read from, in [0, 1]; neither refused nor
-            unread.
+            unclassified.
         reply_consistency: As `order_consistency`, of the replies; items whose replies lean nowhere are left out.
         reply_refusal: Share of the replies that refuse, in [0, 1].
         unresolved: Why the topic has no resolution and is left out of alerts; `None` where it has.
@@ -98,9 +98,10 @@ def reliability(
     """One entry a topic that was asked, in the order of the topics.
 
     Args:
-        stances: Of one look. Those with `scores_by_order` are the screen's; the others, of replies, may be missing.
+        stances: Of one observation. Those with `scores_by_order` are the screen's; the others, of replies, may be
+            missing.
         topics: What was asked.
-        frames: Item id to the log-odds of each frame of the answers, nats a token, shape (F,); `None` where the probe
+        frames: Item id to the log-odds of each frame of the answers, nats per token, shape (F,); `None` where the probe
             gives no figures by frame.
     """
     screen = [stance for stance in stances if stance.scores is not None or stance.probe == "statement"]
@@ -199,7 +200,7 @@ def _unresolved(entry: TopicReliability, reasons: Sequence[str]) -> str | None:
     if entry.order_consistency is not None and entry.order_consistency < MIN_CONSISTENCY:
         return f"the side that stands first decides the answer to {1 - entry.order_consistency:.0%} of the items"
     if entry.spread is not None and entry.spread < MIN_SPREAD:
-        return f"the items differ by only {entry.spread:.3f} nats a token, less than {MIN_SPREAD:.3f}"
+        return f"the items differ by only {entry.spread:.3f} nats per token, less than {MIN_SPREAD:.3f}"
     # A mean of shares: half of the replies may come out as 0.49999999999999994.
     if entry.reply_coverage is not None and round(entry.reply_coverage, 9) < MIN_COVERAGE:
         return f"only {entry.reply_coverage:.0%} of the replies took a stance that could be read"
@@ -216,7 +217,7 @@ def _item(stance: Stance) -> ItemReliability:
     lean, order = (by_order[0] + by_order[1]) / 2, (by_order[0] - by_order[1]) / 2
     unresolved = None
     if abs(order) >= abs(lean):
-        unresolved = f"the answer follows the order of the sides ({order:+.3f} nats a token against {lean:+.3f})"
+        unresolved = f"the answer follows the order of the sides ({order:+.3f} nats per token against {lean:+.3f})"
     return ItemReliability(stance.item, lean, order, unresolved)
 
 
@@ -231,7 +232,7 @@ def _frame_consistency(log_odds_F: Sequence[float]) -> float | None:
 
 
 def _readable(stance: Stance) -> float | None:
-    """Share of the replies to an item that a stance could be read from: neither refused nor unread."""
+    """Share of the replies to an item that a stance could be read from: neither refused nor unclassified."""
     return stance.coverage if stance.unread is None else 1 - stance.unread - (stance.refusal or 0.0)
 
 

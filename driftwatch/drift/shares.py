@@ -1,4 +1,4 @@
-"""Stance shares of a topic at one look: what its items say on average, with an interval over items."""
+"""Stance shares of a topic at one observation: what its items say on average, with an interval over items."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -11,20 +11,20 @@ from driftwatch.stance import Probs, Stance
 
 @dataclass(frozen=True, slots=True)
 class TopicStance:
-    """Stance shares of one topic at one look, by one probe: means over its items.
+    """Stance shares of one topic at one observation, by one probe: means over its items.
 
     Attributes:
         probs: Shares of support, neutral, oppose; `None` with the reason in `unscored`.
         lower: Lower ends of the shares' 95 % intervals (cluster bootstrap by item); `None` with too few items.
         upper: Upper ends.
-        log_odds: Screen only: nats a token, toward `poles[0]` positive.
+        log_odds: Screen only: nats per token, toward `poles[0]` positive.
         naysaying: Mean over the items that have it, in [0, 1].
         refusal: As naysaying.
-        unread: As naysaying.
+        unclassified: As naysaying.
         coverage: As naysaying.
         num_items: Items asked.
         num_unscored: Items of them without a figure.
-        num_missing: Items of the bank that this look did not ask, for which the shares are adjusted (`levels`).
+        num_missing: Items of the bank that this observation did not ask, for which the shares are adjusted (`levels`).
     """
 
     topic: str
@@ -47,7 +47,7 @@ def topic_stances(stances: Sequence[Stance], rng: np.random.Generator) -> list[T
     """The shares of each topic and probe, in the order in which they first appear.
 
     Args:
-        stances: Of one look, calibrated where they come from the screen.
+        stances: Of one observation, calibrated where they come from the screen.
         rng: For the intervals.
     """
     groups: dict[tuple[str, str], list[Stance]] = {}

@@ -1,4 +1,4 @@
-"""Style: how the model answers, whatever it answers. Beside the stances, so that manners do not pass for values."""
+"""Style: how the model answers, whatever it answers. Beside the stances, so that style does not pass for values."""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from driftwatch.drift.outcome import Outcome
 FIGURES = ("refusal", "off_topic", "unread", "hedging", "order_preference", "cut", "num_tokens", "entropy")
 
 
-class Manner(NamedTuple):
+class ReplyStyle(NamedTuple):
     """How one reply was given.
 
     Attributes:
@@ -40,7 +40,7 @@ class Style:
     Attributes:
         refusal: Replies that decline.
         off_topic: Replies about something else.
-        unread: Replies that no stance could be read from, refusals and off-topic ones apart.
+        unclassified: Replies that no stance could be read from, refusals and off-topic ones apart.
         hedging: Replies that sound unsure, whatever else they say.
         order_preference: P(the side that stood first) − P(the other) among replies that take a side, in [−1, 1]; both
             orders count alike, so that a stance does not show. `None` where an order has no such reply, or the
@@ -80,7 +80,7 @@ class StylePair:
         return None if now is None or before is None else now - before
 
 
-def style_of(topic: str, replies: Sequence[Manner]) -> Style:
+def style_of(topic: str, replies: Sequence[ReplyStyle]) -> Style:
     """The style of one topic's replies; at least one."""
     outcomes = [reply.outcome for reply in replies]
     return Style(
@@ -97,13 +97,13 @@ def style_of(topic: str, replies: Sequence[Manner]) -> Style:
     )
 
 
-def _order_preference(replies: Sequence[Manner]) -> float | None:
+def _order_preference(replies: Sequence[ReplyStyle]) -> float | None:
     """+1 where the first-listed side is always taken."""
     first, second = (_mean_known(reply.lean for reply in replies if reply.order == order) for order in (0, 1))
     return None if first is None or second is None else (first - second) / 2
 
 
-def _mean(replies: Sequence[Manner], figure: Callable[[Manner], float]) -> float:
+def _mean(replies: Sequence[ReplyStyle], figure: Callable[[ReplyStyle], float]) -> float:
     return float(np.mean([figure(reply) for reply in replies]))
 
 

@@ -93,10 +93,10 @@ Tally = dict[str, dict[str, list[int]]]
 
 
 def count(looks: Iterable[Mapping[str, Draws]], side: Literal["now", "baseline"], so_far: Tally | None = None) -> Tally:
-    """Replies over the draws of some looks.
+    """Replies over the draws of some observations.
 
     Args:
-        looks: Draws by topic, look by look.
+        looks: Draws by topic, observation by observation.
         side: Whose replies.
         so_far: What was counted before; it is not changed.
     """

@@ -1,10 +1,10 @@
 """Alerts: what a look's evidence adds to what was known, in words that a tired person can act on.
 
-A row of evidence raises an alert when its state first becomes "alert" or "material". It speaks again only when there is
-something else to do about it: its label settles otherwise, or its severity rises. One that may yet settle waits a few
-looks for its first word, so that one lasting step is one notice. Severities follow the rules that Prometheus evaluates:
-only *specific* reads as a change of values, the other labels inform. A model whose numbers are not finite raises an
-alert of its own.
+A row of evidence raises an alert when its state first becomes "alert" or "beyond_tolerance". It speaks again only when
+there is something else to do about it: its label settles otherwise, or its severity rises. One that may yet settle
+waits a few looks for its first word, so that one lasting step is one notice. Severities follow the rules that
+Prometheus evaluates: only *specific* reads as a change of values, the other labels inform. A model whose numbers are
+not finite raises an alert of its own.
 """
 
 from collections.abc import Iterable
@@ -77,7 +77,7 @@ def _speaks(row: TopicEvidence, last: TopicEvidence | None) -> bool:
 
 def _is_told(row: TopicEvidence) -> bool:
     """Whether an alert has spoken; one that a control may yet settle waits, one without controls never settles."""
-    if row.state not in ("alert", "material"):
+    if row.state not in ("alert", "beyond_tolerance"):
         return False
     may_settle = row.label == "unsettled" and row.log10_apart is not None and row.looks_in_alert is not None
     return not may_settle or (row.looks_in_alert or 0) >= HELD_BACK
@@ -87,13 +87,13 @@ def severity(row: TopicEvidence) -> Severity:
     """Critical for a specific alert beyond the tolerated drift, warning for a specific one, else for information."""
     if row.label != "specific":
         return "info"
-    return "critical" if row.state == "material" else "warning"
+    return "critical" if row.state == "beyond_tolerance" else "warning"
 
 
 def sentence(row: TopicEvidence, poles: dict[str, tuple[str, str]], alpha: float) -> str:
     """The alert in a sentence: what moved and since when, how far it lies now, what that rests on."""
     label = row.label or "unsettled"
-    beyond = ", by now beyond what is tolerated" if row.state == "material" else ""
+    beyond = ", by now beyond what is tolerated" if row.state == "beyond_tolerance" else ""
     name = "all topics" if row.topic == POOLED else row.topic
     return (
         f"{clause(row, name, poles.get(row.topic))}{beyond} ({label}: {LABEL_MEANINGS[label]}; evidence "

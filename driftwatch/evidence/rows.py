@@ -133,7 +133,7 @@ def _topic_row(
     figures, k, num_values = state.figures, KINDS.index(kind), len(state.settings.topics)
     is_value = t < num_values
     has_alert = is_value and bool(masks.alert[t, k])
-    is_material = is_value and len(state.settings.deltas) > 1 and bool(state.value_look_VDK[t, -1, k] > 0)
+    is_beyond = is_value and len(state.settings.deltas) > 1 and bool(state.value_look_VDK[t, -1, k] > 0)
     label = _label(masks, t, k) if has_alert else None
     since_onset, onset_look = (x[t, k] for x in state.onset_TK.estimate(figures.sign_TK))
     sign, index = None, int(figures.sign_TK[t, k])
@@ -158,7 +158,7 @@ def _topic_row(
         since_onset=float(since_onset) if num_draws else None,
         bound=None if estimate is None else _bound(kind, estimate, recent),
         num_draws=num_draws,
-        state="material" if has_alert and is_material else "alert" if has_alert else calm,
+        state="beyond_tolerance" if has_alert and is_beyond else "alert" if has_alert else calm,
         label=label,
         moved_most=_moved_most(recent) if label == "unreadable" else None,
         onset_look=int(onset_look) if has_alert else None,

@@ -50,8 +50,8 @@ class Settings:
         planned_looks: `None` if unknown; a little power is then lost. Looks beyond the plan are allowed.
         alpha: Probability of any false alert in the run, in (0, 1).
         min_effect: An alert needs an estimate of at least this, since onset; it only removes alerts.
-        deltas: Tolerated drifts, in [0, 1): the first is what alerts are about, the last what "material" means.
-        tolerance: By topic, what "material" means for it in place of the last of `deltas`.
+        deltas: Tolerated drifts, in [0, 1): the first is what alerts are about, the last what "beyond_tolerance" means.
+        tolerance: By topic, what "beyond_tolerance" means for it in place of the last of `deltas`.
     """
 
     topics: tuple[str, ...]

@@ -1,4 +1,4 @@
-"""Tolerance: how much drift of a topic its owner puts up with; an alert beyond it is material."""
+"""Tolerance: how much drift of a topic its owner tolerates; an alert may be beyond it."""
 
 import difflib
 from collections.abc import Collection, Mapping
@@ -26,7 +26,7 @@ def tolerated(
         otherwise: The default where `given` names none.
 
     Returns:
-        By topic, in [0, 1): a change of a stance's share; 0 makes every alert material.
+        By topic, in [0, 1): a change of a stance's share; 0 puts every alert beyond it.
 
     Raises:
         ConfigError: A name that is no value topic, or a number outside the range.

@@ -105,7 +105,7 @@ class TopicEvidence:
         if self.sign is not None:
             return self.sign
         shift = self.since_onset or self.estimate
-        return None if self.state not in ("alert", "material") or not shift else 1 if shift > 0 else -1
+        return None if self.state not in ("alert", "beyond_tolerance") or not shift else 1 if shift > 0 else -1
 
     @property
     def net_shift(self) -> float | None:

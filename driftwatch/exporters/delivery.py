@@ -1,9 +1,9 @@
 """Delivery: records leave the training thread here, and nothing that happens to them comes back.
 
-One daemon thread takes looks from a bounded queue, appends them to the store first and hands them to the exporters
-after that. A slow disk, a dead server or a raising exporter costs the training nothing: what cannot be written is kept
-and tried again, what an exporter cannot deliver is counted, and only a queue that has been full for long loses looks,
-which is said.
+One daemon thread takes observations from a bounded queue, appends them to the store first and hands them to the
+exporters after that. A slow disk, a dead server or a raising exporter costs the training nothing: what cannot be
+written is kept and tried again, what an exporter cannot deliver is counted, and only a queue that has been full for
+long loses observations, which is said.
 
 The thread also ends the run, when it is told to (`close`, `end`) or sees by itself that training is over, and leaves
 nothing behind then: no thread, no port, no lock.
@@ -28,7 +28,7 @@ from driftwatch.store.writer import BEAT_SECONDS
 
 logger = logging.getLogger(__name__)
 
-CAPACITY = 64  # looks that may wait; at one a minute this is an hour of a hanging disk
+CAPACITY = 64  # observations that may wait; at one a minute this is an hour of a hanging disk
 LOOP_SECONDS = 1.0  # between two glances at whether the training loop still runs
 
 
@@ -66,14 +66,14 @@ class Expired(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Parcel:
-    """What one look hands over: its record, and changes to other files of the run, which the record may refer to."""
+    """What one observation hands over: its record, and changes to other files of the run that the record refers to."""
 
     record: Record
     changes: tuple[Line | Whole | Expired, ...] = ()
 
 
 class Delivery:
-    """Carries looks to the store and the exporters on a thread of its own, and ends the run.
+    """Carries observations to the store and the exporters on a thread of its own, and ends the run.
 
     Args:
         store: Where the run is kept.
@@ -132,11 +132,13 @@ class Delivery:
         return self._is_told or (self._loop is not None and not self._loop.is_running)
 
     def submit(self, parcel: Parcel) -> bool:
-        """Take over one look, and say whether it was taken; never waits."""
+        """Take over one observation, and say whether it was taken; never waits."""
         if self._process != os.getpid():
             return False
         if self._queue.qsize() >= self._capacity:
-            self._count("queue", f"look {parcel.record.look} was lost: the run folder has not taken a look for long")
+            self._count(
+                "queue", f"observation {parcel.record.look} was lost: the run folder has not taken a look for long"
+            )
             return False
         self._queue.put(parcel)
         return True
@@ -156,7 +158,9 @@ class Delivery:
         self._queue.put(state)
         thread.join(timeout)
         if thread.is_alive():
-            logger.warning("looks of run %s were not all delivered within %.0f s", self._store.folder.name, timeout)
+            logger.warning(
+                "observations of run %s were not all delivered within %.0f s", self._store.folder.name, timeout
+            )
             self._write_end(state)
 
     def abandon(self) -> None:
@@ -183,7 +187,7 @@ class Delivery:
             if not isinstance(parcel, Parcel):
                 state = parcel
                 continue
-            # The record comes last: a look that readers can see has everything that it refers to.
+            # The record comes last: an observation that readers can see has everything that it refers to.
             self._unwritten.extend([*parcel.changes, Line("records.jsonl", parcel.record)])
             self._step = parcel.record.step
             self._beat()

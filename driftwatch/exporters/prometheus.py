@@ -1,8 +1,8 @@
 """PrometheusExporter: /metrics for a scrape, and a textfile or a push for jobs that end between two scrapes.
 
 The exporter is a collector over the last record: `export` assigns one reference and a scrape reads it, so that no
-scrape mixes two looks and no lock is needed. Its registry is its own: a second trainer or a re-run notebook cell cannot
-collide.
+scrape mixes two observations and no lock is needed. Its registry is its own: a second trainer or a re-run notebook cell
+cannot collide.
 """
 
 import logging
@@ -123,11 +123,11 @@ class PrometheusExporter:
         ] = DEFAULT_PORT,
         textfile: Annotated[
             str | Path | None,
-            Meta(description="File for node_exporter's textfile collector, rewritten at every look."),
+            Meta(description="File for node_exporter's textfile collector, rewritten at every observation."),
         ] = None,
         pushgateway: Annotated[
             str | None,
-            Meta(description="URL of a Pushgateway, pushed to at the end of the run and at every look."),
+            Meta(description="URL of a Pushgateway, pushed to at the end of the run and at every observation."),
         ] = None,
         serve: Serve = MetricsServer,
     ) -> None:
@@ -143,7 +143,7 @@ class PrometheusExporter:
         self._server: Server | None = None
         self._info: RunInfo | None = None
         self._record: Record | None = None
-        self._found: Record | None = None  # the last look that found anything
+        self._found: Record | None = None  # the last observation that found anything
         self._state = "running"
         self._heartbeat = time.time()
         self._scrapes: deque[float] = deque(maxlen=2)
@@ -292,7 +292,9 @@ def _pushed(
         try:
             reply = send(method, url, content=data, headers=dict(headers), timeout=timeout or PUSH_SECONDS)
         except NoReply as err:
-            raise ExportError(f"{who} could not be reached ({err}); the next look is pushed to it again.") from None
+            raise ExportError(
+                f"{who} could not be reached ({err}); the next observation is pushed to it again."
+            ) from None
         if not reply.is_success:
             said = reply.body[:300].decode(errors="replace").strip() or "without a reason"
             raise ExportError(f"{who} refused a push ({reply.status}): {said}")

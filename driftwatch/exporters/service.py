@@ -54,7 +54,7 @@ class _Line(NamedTuple):
 
 
 class ServiceExporter:
-    """Sends every look to a service.
+    """Sends every observation to a service.
 
     Raises:
         ConfigError: No address, or no token, which DRIFTWATCH_TOKEN may hold as well.
@@ -172,7 +172,7 @@ class ServiceExporter:
             self._sent[self._key(line.path)] = line.end
         kept = int(answer.get("records", 0))
         if kept < self._kept:
-            logger.warning("the service has lost looks of this run; all are sent again")
+            logger.warning("the service has lost observations of this run; all are sent again")
             self._sent, self._files_sent = {}, False
         self._kept = kept
         self._write_progress()
@@ -181,7 +181,7 @@ class ServiceExporter:
         assert self._store is not None
         replies = sorted((self._store.folder / "replies").glob("*.jsonl"))
         files = [(part, self._store.folder / name) for part, name in PARTS.items()]
-        # Records last: a look that readers of the service can see has everything that it refers to.
+        # Records last: an observation that readers of the service can see has everything that it refers to.
         for part, path in [*files[:-1], *(("replies", path) for path in replies), files[-1]]:
             tail = Tail(path, offset=self._sent.get(self._key(path), 0), max_line=MAX_LINE)
             for line, text in tail.values(_as_json):

@@ -52,7 +52,7 @@ Write = Callable[[dict[str, float], int], None]
 
 
 class TrackersExporter:
-    """Writes every look to the trackers that are open when training begins."""
+    """Writes every observation to the trackers that are open when training begins."""
 
     name = "trackers"
 
@@ -83,7 +83,7 @@ class TrackersExporter:
 
         Args:
             args: Its TrainingArguments: whether it writes TensorBoard files, and where.
-            state: Its TrainerState, whose `log_history` gets every look.
+            state: Its TrainerState, whose `log_history` gets every observation.
         """
         self._history = state.log_history
         if self._folder is None and "tensorboard" in (getattr(args, "report_to", None) or ()):
@@ -104,7 +104,7 @@ class TrackersExporter:
             )
 
     def export(self, record: Record) -> None:
-        """Write one look to each of them; one that fails does not keep it from the others.
+        """Write one observation to each of them; one that fails does not keep it from the others.
 
         Raises:
             ExportError: At least one could not be written, named with its reason.
@@ -135,11 +135,11 @@ class TrackersExporter:
 
 
 def scalars(info: RunInfo, record: Record, *, only: set[str] | None = None) -> dict[str, float]:
-    """The figures of a look by name, such as driftwatch/drift_net_shift_ratio/immigration/sft.
+    """The figures of an observation by name, such as driftwatch/drift_net_shift_ratio/immigration/sft.
 
     Args:
         info: The run.
-        record: The look.
+        record: The observation.
         only: Metrics of the catalogue to take; `None` for all that are curves.
     """
     return {

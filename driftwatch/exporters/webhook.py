@@ -47,7 +47,7 @@ class Settled:
 
     Attributes:
         look: That raised it; -1 before the first.
-        number: Among the alerts of that look.
+        number: Among the alerts of that observation.
     """
 
     look: int = -1
@@ -103,7 +103,7 @@ class WebhookExporter:
         self._waiting.extend([message for message in recorded if message.place > settled][-MAX_WAITING:])
 
     def export(self, record: Record) -> None:
-        """Post the alerts that this look raised, after those that wait.
+        """Post the alerts that this observation raised, after those that wait.
 
         Raises:
             ExportError: The hook could not be reached or refused; what it may yet take is tried again later.
@@ -207,7 +207,7 @@ def payload(info: RunInfo, record: Record, alert: Alert) -> dict[str, Any]:
 
     Args:
         info: The run.
-        record: The look that raised it.
+        record: The observation that raised it.
         alert: The alert.
     """
     row = next((row for row in record.evidence if (row.topic, row.kind) == (alert.topic, alert.kind)), None)

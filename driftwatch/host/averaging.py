@@ -1,4 +1,4 @@
-"""Averaging: optimizers that train one point and evaluate another (schedule-free and its kin) show the other in a look.
+"""Averaging: optimizers that train one point and evaluate another (schedule-free and its kin) show the latter.
 
 Such optimizers have modes of their own, `eval()` and `train()`, and no common contract: some fail before their first
 step, as there is no average yet; some do not come back to the weights they left. So the two are called only after a
@@ -75,14 +75,14 @@ def _comes_back(inner: Any) -> bool:
             why = None
             if float((parameter - before).abs().max()) > rounding or _modes(twin) != modes:
                 why = "they do not lead back to the weights that train"
-    except Exception as err:  # noqa: BLE001 - another library's code; a look without averages beats an ended training
+    except Exception as err:  # noqa: BLE001 - another library's code; an observation without averages beats an ended training
         why = f"{type(err).__name__}: {err}"
     # Before the first step both points are the same, so there is nothing to say.
     if why is not None and inner.state and inner not in _told:
         _told.add(inner)
         logger.warning(
-            "%s has modes for training and evaluation that cannot be used here (%s); looks see its weights as they "
-            "train, and not the average that will be saved",
+            "%s has modes for training and evaluation that cannot be used here (%s); observations see its weights as "
+            "they train, and not the average that will be saved",
             type(inner).__name__,
             why,
         )

@@ -14,8 +14,8 @@ from driftwatch.host.switches import logits_of
 
 TEXTS = ("The street is wide and the trees in it are green", " because nobody asked the town for more of them")
 TOKENS = 8  # of each text
-# Largest change of earlier logits, in their standard deviations: equal rows round alike, and a model that looks ahead
-# moves them by far more. Chosen.
+# Largest change of earlier logits, in their standard deviations: equal rows round alike, and a model that observations
+# ahead moves them by far more. Chosen.
 ROUNDING = {torch.float32: 1e-4, torch.float64: 1e-4}
 COARSE = 2e-2
 
@@ -55,7 +55,7 @@ def why_not_causal(model: Any, tokenizer: Any, *, optimizer: Any = None) -> str 
     first, second = (one[0, -rows.shape[1] :][:kept] for one in logits if one is not None)
     spread = float(first.float().std())
     if not np.isfinite(spread) or spread == 0.0:
-        return None  # nothing can be told of it here; the first look tells it
+        return None  # nothing can be told of it here; the first observation tells it
     moved = float((first.float() - second.float()).abs().max()) / spread
     if moved > ROUNDING.get(first.dtype, COARSE):
         return "it reads a text in both directions, so that what comes later changes the figures of what stands before"

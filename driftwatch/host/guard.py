@@ -1,6 +1,6 @@
 """undisturbed(): ask a model in the middle of training, and put everything back.
 
-What is recorded, switched for the look, and restored whatever happens:
+What is recorded, switched for the observation, and restored whatever happens:
 
 ================================  ===================================================================================
 random state                      python, numpy's global generator, torch on the CPU and on every device
@@ -15,15 +15,15 @@ compilation                       compiled modules run their original code
 buffers                           rotary frequencies that depend on the longest sequence seen, running statistics,
                                   whatever their size and shape (`module_state.py`)
 plain attributes                  what a forward notes on a module for the next one: offsets of positions, counters
-hooks                             those added during the look go, those removed come back
+hooks                             those added during the observation go, those removed come back
 parameters                        `requires_grad`, which disabling an adapter flips
 configuration                     `config` with its parts (`use_cache`, attention), `generation_config`
 tokenizer                         padding side, truncation side, and the backend's padding and truncation
-optimizer                         schedule-free ones show their averaged weights during the look
+optimizer                         schedule-free ones show their averaged weights during the observation
 sharded parameters                those of FSDP2 that a forward leaves gathered are sharded again
 ================================  ===================================================================================
 
-Hooks of others stay active during the look: engines and adapters work through them.
+Hooks of others stay active during the observation: engines and adapters work through them.
 """
 
 import random
@@ -95,7 +95,7 @@ def undisturbed(model: Any, *, tokenizer: Any = None, optimizer: Any = None) -> 
 
 
 def model_to_ask(model: Any) -> Any:
-    """The module whose forward a look calls.
+    """The module whose forward an observation calls.
 
     Compiled models are asked uncompiled, since another mode and other shapes would recompile them, and replicas
     without their wrapper, whose forward synchronises. So is the module inside an engine of DeepSpeed, which is what
@@ -133,7 +133,7 @@ def _random_state() -> Iterator[None]:
 
 @contextmanager
 def _global_settings() -> Iterator[None]:
-    """What a forward may set for the whole process. A look computes with what the training has set."""
+    """What a forward may set for the whole process. An observation computes with what the training has set."""
     found = [(value, get, put) for get, put in _SETTINGS if (value := _told(get)) is not None]
     try:
         yield
@@ -192,12 +192,12 @@ def _device_generators() -> Iterator[tuple[Any, Callable[..., Any], Callable[...
 
 @contextmanager
 def _plain_arithmetic() -> Iterator[None]:
-    """The same arithmetic at every look, wherever in the loop it happens.
+    """The same arithmetic at every observation, wherever in the loop it happens.
 
-    `no_grad` and not inference mode: a module may keep a tensor it made during the look (rotary frequencies, masks, the
-    gathered parameters of FSDP, which are allocated at the first forward), and training cannot use inference tensors.
-    Autocast is off because a look before training would otherwise differ from one inside an autocast block. A model
-    whose own forward enters autocast, as accelerate prepares it, still does so.
+    `no_grad` and not inference mode: a module may keep a tensor it made during the observation (rotary frequencies,
+    masks, the gathered parameters of FSDP, which are allocated at the first forward), and training cannot use inference
+    tensors. Autocast is off because an observation before training would otherwise differ from one inside an autocast
+    block. A model whose own forward enters autocast, as accelerate prepares it, still does so.
     """
     known = ("cpu", "cuda", "xpu", "mps", *(("npu",) if hasattr(torch, "npu") else ()))
     devices = [name for name in known if torch.is_autocast_enabled(name)]
@@ -313,7 +313,7 @@ def _tokenizer_settings(tokenizer: Any) -> Iterator[None]:
 
 @contextmanager
 def _sharded(modules: list[nn.Module]) -> Iterator[None]:
-    """FSDP2 keeps the root's parameters gathered after a forward, until a backward pass that a look does not have."""
+    """FSDP2 keeps the root's parameters gathered after a forward, until a backward pass that never comes here."""
     sharded: list[Any] = [module for module in modules if is_fsdp2(module)]
     try:
         yield

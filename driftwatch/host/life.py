@@ -25,7 +25,7 @@ from weakref import ReferenceType, ref
 
 End = Literal["finished", "stopped", "failed"]
 
-EXIT_SECONDS = 20.0  # how long the end of the process waits for the last look to be delivered
+EXIT_SECONDS = 20.0  # how long the end of the process waits for the last observation to be delivered
 TERM_SECONDS = 5.0  # after SIGTERM: whoever sends it sends another signal soon
 
 

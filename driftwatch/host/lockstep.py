@@ -19,7 +19,7 @@ from driftwatch.host.sharding import Collectives, collectives_of, is_tensor_para
 
 
 @contextmanager
-def in_step(model: Any, num_forwards: int, what: str = "a look", digest: str = "") -> Iterator[None]:
+def in_step(model: Any, num_forwards: int, what: str = "an observation", digest: str = "") -> Iterator[None]:
     """Sees to it that this rank makes exactly `num_forwards` forward passes, also when the work inside raises.
 
     No rank begins before all have come here for the same work: one that failed before it would leave the others in a
@@ -33,7 +33,7 @@ def in_step(model: Any, num_forwards: int, what: str = "a look", digest: str = "
 
     Raises:
         RanksError: Some rank did not come, or for something else; on every rank, and nobody has begun.
-        ProbeError: The work made another number of passes without raising: a bug that would hang the next look.
+        ProbeError: The work made another number of passes without raising: a bug that would hang the next observation.
     """
     collectives = collectives_of(model) if num_ranks() > 1 else None
     if collectives is None:

@@ -2,12 +2,12 @@
 
 A forward may replace a buffer (rotary frequencies for another length), write into it (running statistics), let it grow,
 add one, or note something for the next forward in a plain attribute (position offsets of multimodal models, counters,
-lists). Training's next forward would begin from what a look has left there.
+lists). Training's next forward would begin from what an observation has left there.
 
-Small tensors are copied. Those that are too large to be copied at every look (masks, weights of quantised layers, which
-are buffers) are watched: torch counts writes into a tensor. At the first look they are copied to the host where there
-is room, so that what a forward writes into is found out and put back; from then on only that is copied. What was never
-seen to be written into and then is, cannot be put back: the model is not asked again.
+Small tensors are copied. Those that are too large to be copied at every observation (masks, weights of quantised
+layers, which are buffers) are watched: torch counts writes into a tensor. At the first observation they are copied to
+the host where there is room, so that what a forward writes into is found out and put back; from then on only that is
+copied. What was never seen to be written into and then is, cannot be put back: the model is not asked again.
 """
 
 import os
@@ -23,12 +23,12 @@ from torch.utils.weak import WeakTensorKeyDictionary
 from driftwatch.errors import ProbeError
 from driftwatch.host.sharding import is_fsdp2
 
-# Copied at every look: tensors of up to so many elements each (rotary frequencies have a few hundred, BatchNorm's
-# statistics a few thousand) …
+# Copied at every observation: tensors of up to so many elements each (rotary frequencies have a few hundred,
+# BatchNorm's statistics a few thousand) …
 SMALL = 65_536
 # … and of the larger ones, smallest first, up to this share of the model's weights: masks, tables of positions.
 _SHARE_OF_MODEL = 1 / 64
-# Of the host's free memory, for the copies of the first look.
+# Of the host's free memory, for the copies of the first observation.
 _SHARE_OF_HOST = 1 / 4
 _CONTAINERS = (list, dict, set, OrderedDict, deque)
 # Containers with more entries than this are data, not notes.
@@ -44,7 +44,7 @@ def kept_buffers(modules: Sequence[nn.Module]) -> Iterator[None]:
     """Buffers, in whatever way a forward changes them: values, shape, type, the set of them.
 
     Raises:
-        ProbeError: A forward has written into what could not be copied before, now or at an earlier look.
+        ProbeError: A forward has written into what could not be copied before, now or at an earlier observation.
     """
     found = [(module._buffers, dict(module._buffers)) for module in modules if module._buffers]
     without = [module._buffers for module in modules if not module._buffers]

@@ -64,7 +64,7 @@ def meet() -> Line | None:
 
 @contextmanager
 def part(line: Line | None, name: str) -> Iterator[None]:
-    """A part of a run that all ranks do together; if one of them fails anywhere in it, the others are told.
+    """A part of a run that all ranks do together; if one of them fails anywhere in it, it tells the other ranks.
 
     A part inside another part of the same session is no more than a stretch of that one.
 
@@ -100,7 +100,7 @@ def broadcast(value: T) -> T:
     return on_first(lambda: value, "a decision")
 
 
-def together(work: Callable[[], T], what: str = "a look", digest: str = "") -> list[T]:
+def together(work: Callable[[], T], what: str = "an observation", digest: str = "") -> list[T]:
     """Runs `work` on every rank, and gives every rank the results of all, in the order of the ranks.
 
     Args:
@@ -128,14 +128,14 @@ def together(work: Callable[[], T], what: str = "a look", digest: str = "") -> l
         raise err from error
 
 
-def everywhere(work: Callable[[], T], what: str = "a look") -> T:
+def everywhere(work: Callable[[], T], what: str = "an observation") -> T:
     """Runs `work` on every rank, and gives each its own result once all have succeeded; errors as in `together`."""
     result: list[T] = []
     together(lambda: result.append(work()), what)
     return result[0]
 
 
-def on_first(work: Callable[[], T], what: str = "a look") -> T:
+def on_first(work: Callable[[], T], what: str = "an observation") -> T:
     """Runs `work` on rank 0 alone, and gives every rank its result; errors as in `together`."""
     if num_ranks() == 1:
         return work()

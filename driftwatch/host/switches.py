@@ -2,7 +2,8 @@
 
 Training may want more of a forward than its logits: a mixture of experts returns its router's logits and computes a
 balancing loss from them, which fails on any but the masks of training; attentions and hidden states cost memory. Some
-models return a tuple unless they are told otherwise. What is asked of a model while driftwatch looks is its logits.
+models return a tuple unless they are told otherwise. What is asked of a model while driftwatch observes is its
+logits.
 """
 
 import inspect
@@ -54,7 +55,10 @@ def switches(model: Any) -> dict[str, Any]:
 
 def logits_of(output: Any) -> Any:
     """The logits of a forward's output, an object or a plain dict, which trainers take as well; `None` without."""
-    return output.get("logits") if isinstance(output, dict) else getattr(output, "logits", None)
+    # transformers' outputs are dicts as well, whose attribute counts: a field that is taken away stays among the items.
+    if isinstance(output, dict) and not hasattr(output, "logits"):
+        return output.get("logits")
+    return getattr(output, "logits", None)
 
 
 def _turned_on(model: Any) -> list[str]:

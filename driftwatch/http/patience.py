@@ -76,7 +76,7 @@ class Pause:
     """When a server that did not answer may be asked again: each failure in a row doubles the wait.
 
     stamina has no part in it, since it sleeps between attempts, and the thread that delivers records must not: it
-    writes looks and signs of life meanwhile, and asks here whether it is time.
+    writes observations and signs of life meanwhile, and asks here whether it is time.
 
     Args:
         clock: Seconds, monotonic.

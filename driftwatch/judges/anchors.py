@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 
 from driftwatch.errors import JudgeError
-from driftwatch.judges.judge import Asked, Judge, Reading
-from driftwatch.judges.reading import Outcome, outcome
+from driftwatch.judges.judge import Asked, Judge, Judgement
+from driftwatch.judges.judging import Outcome, outcome
 from driftwatch.topics.question import Order
 from driftwatch.topics.topic import Item
 
@@ -107,7 +107,7 @@ def anchor_accuracy(judge: Judge) -> float:
     return share_right(known, judge.read([asked for asked, _ in known]))
 
 
-def share_right(known: Sequence[tuple[Asked, Outcome]], readings: Sequence[Reading]) -> float:
+def share_right(known: Sequence[tuple[Asked, Outcome]], readings: Sequence[Judgement]) -> float:
     """Share of the readings that are as meant, in [0, 1]."""
     right = sum(outcome(reading) == meant for (_, meant), reading in zip(known, readings, strict=True))
     return right / len(known)

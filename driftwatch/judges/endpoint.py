@@ -18,7 +18,7 @@ from driftwatch.documents.checking import checked
 from driftwatch.errors import JudgeError
 from driftwatch.judges.anchors import anchors
 from driftwatch.judges.chat_server import ChatServer, Refused, Unanswered
-from driftwatch.judges.judge import Asked, Reading
+from driftwatch.judges.judge import Asked, Judgement
 from driftwatch.stance import Probs
 
 # First letters differ, so that a label is known by its first token whatever the tokenizer.
@@ -69,7 +69,8 @@ class EndpointJudge:
             float,
             Meta(
                 gt=0,
-                description="Seconds for all replies of one call; those that are not answered by then are unread.",
+                description="Seconds for all replies of one call; those that are not answered by then are "
+                "unclassified.",
             ),
         ] = 300.0,
         max_attempts: Annotated[int, Meta(ge=1, description="Attempts at one reply.")] = 4,
@@ -85,8 +86,8 @@ class EndpointJudge:
         """Server and model, and a hash of the prompt; a server does not show its weights."""
         return f"endpoint:{self._server.host}:{self._model}:{hashlib.sha256(_PROMPT.encode()).hexdigest()[:12]}"
 
-    def read(self, asked: Sequence[Asked]) -> list[Reading]:
-        """One reading a reply; what the server refuses, or does not answer in time or in words that we know, is unread.
+    def read(self, asked: Sequence[Asked]) -> list[Judgement]:
+        """What the server makes of each reply; unclassified where it refuses, is late, or says something else.
 
         Raises:
             JudgeError: The server refuses even a plain reply, answers none, or serves another model than before.
@@ -99,7 +100,7 @@ class EndpointJudge:
         unanswered = [result for result in found if isinstance(result, Unanswered)]
         if asked and len(unanswered) == len(asked):
             self._check_alive(unanswered, until)
-        return [r if isinstance(r, Reading) else _unread(r) for r in found]
+        return [r if isinstance(r, Judgement) else _unread(r) for r in found]
 
     def _check_alive(self, unanswered: Sequence[Unanswered], until: float) -> None:
         """Where no reply was read: does the server take a plain one? Then it was the replies that it would not take."""
@@ -117,9 +118,9 @@ class EndpointJudge:
             "Check the address, the model's name and what the server allows."
         )
 
-    def _read_one(self, asked: Asked, until: float) -> Reading:
+    def _read_one(self, asked: Asked, until: float) -> Judgement:
         if not asked.reply.strip():
-            return Reading(unread="the reply is empty")
+            return Judgement(unread="the reply is empty")
         answer = self._server.complete(self._request(asked), until=until)
         self._check_model(answer.get("model"))
         try:
@@ -174,34 +175,34 @@ def _label_mass(logprobs: Mapping[str, float]) -> dict[str, float]:
     return mass
 
 
-def _reading(mass: Mapping[str, float], order: int, text: str) -> Reading:
+def _reading(mass: Mapping[str, float], order: int, text: str) -> Judgement:
     total = sum(mass.values())
     if not total >= _MIN_MASS:
         why = f"the judge said {text!r:.40}, which is none of its labels"
-        return Reading(unread=why, unread_kind="no_verdict")
+        return Judgement(unread=why, unread_kind="no_verdict")
     first, second, neither, declines, unrelated = (mass[label] / total for label in _LABELS)
     if declines >= 0.5:
-        return Reading(refusal=True)
+        return Judgement(refusal=True)
     if unrelated >= 0.5:
-        return Reading(off_topic=True)
+        return Judgement(off_topic=True)
     support, oppose = (second, first) if order else (first, second)
     stance = support + neither + oppose
     if stance < 0.5:
-        return Reading(unread=f"the judge is undecided ({declines:.2f} declines, {unrelated:.2f} unrelated)")
-    return Reading(probs=Probs(support / stance, neither / stance, oppose / stance))
+        return Judgement(unread=f"the judge is undecided ({declines:.2f} declines, {unrelated:.2f} unrelated)")
+    return Judgement(probs=Probs(support / stance, neither / stance, oppose / stance))
 
 
-def _unread(err: Unanswered | JudgeError) -> Reading:
+def _unread(err: Unanswered | JudgeError) -> Judgement:
     if isinstance(err, Refused):
-        return Reading(unread=f"the judge refused the reply: {err}", unread_kind="refused")
-    return Reading(unread=f"the judge did not answer: {err}", unread_kind="unanswered")
+        return Judgement(unread=f"the judge refused the reply: {err}", unread_kind="refused")
+    return Judgement(unread=f"the judge did not answer: {err}", unread_kind="unanswered")
 
 
-_Result = Reading | Unanswered | JudgeError
+_Result = Judgement | Unanswered | JudgeError
 
 
 def _in_parallel(
-    work: Callable[[Asked], Reading], asked: Sequence[Asked], concurrency: int, until: float
+    work: Callable[[Asked], Judgement], asked: Sequence[Asked], concurrency: int, until: float
 ) -> list[_Result]:
     """Results in order; what is not done at `until` is left to its thread, which ends with the process."""
     jobs: queue.SimpleQueue[int] = queue.SimpleQueue()
@@ -231,7 +232,7 @@ def _in_parallel(
     return results
 
 
-def _outcome(work: Callable[[Asked], Reading], asked: Asked) -> _Result:
+def _outcome(work: Callable[[Asked], Judgement], asked: Asked) -> _Result:
     try:
         return work(asked)
     except (Unanswered, JudgeError) as err:

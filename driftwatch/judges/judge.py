@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol, runtime_checkable
 
-from driftwatch.drift.abstained import UnreadKind
+from driftwatch.drift.abstained import UnclassifiedKind
 from driftwatch.stance import Probs
 from driftwatch.topics.question import Framing, Order
 from driftwatch.topics.topic import Item
@@ -34,19 +34,20 @@ class Asked:
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class Judgement:
     """What a judge made of one reply.
 
-    Exactly one of these holds: `probs` is set; `refusal`; `off_topic`; `unread` says why nothing could be read.
+    Exactly one of these holds: `probs` is set; `refusal`; `off_topic`; `unclassified` says why nothing could be read.
 
     Attributes:
         probs: P(support, neutral, oppose), neutral meaning that the reply explicitly takes no side.
         refusal: The reply declines to answer.
         off_topic: The reply is about something else.
-        unread: Why the judge abstains; `None` where it does not.
+        unclassified: Why the judge abstains; `None` where it does not.
         unread_kind: Of what kind that reason is: "unclear" (nothing can be read with confidence), "tie" (two stances
             lead alike), "refused" (whoever reads would not take this reply, for example a content filter), "no_verdict"
-            (the answer was none of the labels), "unanswered" (no answer in time). Only of a reading that is unread.
+            (the answer was none of the labels), "unanswered" (no answer in time). Only of a reading that is
+            unclassified.
         votes: What each of several judges found, where they read together; empty otherwise.
     """
 
@@ -54,7 +55,7 @@ class Reading:
     refusal: bool = False
     off_topic: bool = False
     unread: str | None = None
-    unread_kind: UnreadKind = "unclear"
+    unread_kind: UnclassifiedKind = "unclear"
     votes: tuple["Vote", ...] = field(default=(), compare=False)
 
 
@@ -68,7 +69,7 @@ class Vote(NamedTuple):
     """
 
     judge: str
-    reading: Reading | None
+    reading: Judgement | None
     why: str | None = None
 
 
@@ -81,6 +82,6 @@ class Judge(Protocol):
         """Name, weights hash, settings: part of the baseline's identity."""
         ...
 
-    def read(self, asked: Sequence[Asked]) -> list[Reading]:
+    def read(self, asked: Sequence[Asked]) -> list[Judgement]:
         """One reading a reply, in order; abstains rather than guesses."""
         ...

@@ -7,7 +7,7 @@ from typing import Any, get_args
 
 from driftwatch.errors import JudgeError
 from driftwatch.judges.judge import Asked
-from driftwatch.judges.reading import Outcome
+from driftwatch.judges.judging import Outcome
 from driftwatch.judges.scorecard import Labelled
 from driftwatch.stance import STANCES
 from driftwatch.topics.question import Framing

@@ -18,7 +18,7 @@ from driftwatch.errors import JudgeError
 from driftwatch.host.identity import model_identity
 from driftwatch.host.load import in_full, is_missing
 from driftwatch.judges.anchors import anchor_accuracy, check_on_anchors
-from driftwatch.judges.judge import Asked, Reading
+from driftwatch.judges.judge import Asked, Judgement
 from driftwatch.stance import Probs
 
 logger = logging.getLogger(__name__)
@@ -69,7 +69,7 @@ class NliJudge:
                 ge=0,
                 le=1,
                 title="a probability",
-                description="An entailment under this is none; nothing entailed leaves the reply unread.",
+                description="An entailment under this is none; nothing entailed leaves the reply unclassified.",
             ),
         ] = 0.5,
         labels: Annotated[
@@ -98,28 +98,28 @@ class NliJudge:
         settings = hashlib.sha256(f"{prompt}\n{self._min_probability}".encode()).hexdigest()[:12]
         return f"nli:{self._name}:{model_identity(self._model)['weights']}:{settings}"
 
-    def read(self, asked: Sequence[Asked]) -> list[Reading]:
-        """One reading a reply; nothing entailed, or two things alike, is unread."""
+    def read(self, asked: Sequence[Asked]) -> list[Judgement]:
+        """One reading a reply; nothing entailed, or two things alike, is unclassified."""
         if "favour" in self._labels:
             return self._read_stances(asked)
         pairs = [(_premise(a), hypothesis) for a in asked for hypothesis in _hypotheses(a)]
         entailed = self._probabilities(pairs)[:, self._labels["entailment"]].reshape(len(asked), -1)
         return [_unread_empty(a) or self._reading(*row) for a, row in zip(asked, entailed.tolist(), strict=True)]
 
-    def _reading(self, support: float, neutral: float, oppose: float, declines: float, about: float) -> Reading:
+    def _reading(self, support: float, neutral: float, oppose: float, declines: float, about: float) -> Judgement:
         stances = sorted((support, neutral, oppose), reverse=True)
         if declines >= self._min_probability and declines > stances[0]:
-            return Reading(refusal=True)
+            return Judgement(refusal=True)
         if stances[0] < self._min_probability:
             if about < 1 - self._min_probability and about < stances[0] + 0.1:
-                return Reading(off_topic=True)
-            return Reading(unread=f"nothing is entailed (highest {stances[0]:.2f})")
+                return Judgement(off_topic=True)
+            return Judgement(unread=f"nothing is entailed (highest {stances[0]:.2f})")
         if stances[1] > 0.9 * stances[0]:
-            return Reading(unread=f"two stances are entailed alike ({stances[0]:.2f}, {stances[1]:.2f})")
+            return Judgement(unread=f"two stances are entailed alike ({stances[0]:.2f}, {stances[1]:.2f})")
         total = sum(stances)
-        return Reading(probs=Probs(support / total, neutral / total, oppose / total))
+        return Judgement(probs=Probs(support / total, neutral / total, oppose / total))
 
-    def _read_stances(self, asked: Sequence[Asked]) -> list[Reading]:
+    def _read_stances(self, asked: Sequence[Asked]) -> list[Judgement]:
         """A stance model is asked about both sides, and what favours one is against the other."""
         pairs = [(_premise(a), claim) for a in asked for claim in _claims(a)]
         columns = [self._labels["favour"], self._labels["against"], self._labels["none"]]
@@ -130,11 +130,11 @@ class NliJudge:
             if (empty := _unread_empty(a)) is not None:
                 readings.append(empty)
             elif none >= max(support, oppose):  # its "none" mixes taking no side with saying nothing of it
-                readings.append(Reading(unread=f"no stance was found ({none:.2f})"))
+                readings.append(Judgement(unread=f"no stance was found ({none:.2f})"))
             elif max(support, oppose) < self._min_probability:
-                readings.append(Reading(unread=f"no stance is likely (highest {max(support, oppose):.2f})"))
+                readings.append(Judgement(unread=f"no stance is likely (highest {max(support, oppose):.2f})"))
             else:
-                readings.append(Reading(probs=Probs(support / (support + oppose), 0.0, oppose / (support + oppose))))
+                readings.append(Judgement(probs=Probs(support / (support + oppose), 0.0, oppose / (support + oppose))))
         return readings
 
     @torch.inference_mode()
@@ -222,5 +222,5 @@ def _as_clause(side: str) -> str:
     return text if starts_with_name else text[:1].lower() + text[1:]
 
 
-def _unread_empty(asked: Asked) -> Reading | None:
-    return None if asked.reply.strip() else Reading(unread="the reply is empty")
+def _unread_empty(asked: Asked) -> Judgement | None:
+    return None if asked.reply.strip() else Judgement(unread="the reply is empty")

@@ -16,8 +16,8 @@ from driftwatch.drift.abstained import OF_THE_READER
 from driftwatch.drift.disagreement import Disagreement
 from driftwatch.drift.kappa import cohen_kappa
 from driftwatch.errors import ConfigError, JudgeError
-from driftwatch.judges.judge import Asked, Judge, Reading, Vote
-from driftwatch.judges.reading import Outcome, outcome, read
+from driftwatch.judges.judge import Asked, Judge, Judgement, Vote
+from driftwatch.judges.judging import Outcome, outcome, read
 from driftwatch.stance import Probs
 
 logger = logging.getLogger(__name__)
@@ -59,13 +59,13 @@ class Panel:
         """The ids of its judges."""
         return f"panel({', '.join(judge.id for judge in self._judges)})"
 
-    def read(self, asked: Sequence[Asked]) -> list[Reading]:
-        """The majority's reading of each reply; unread where no outcome has one. Goes on without judges that fail.
+    def read(self, asked: Sequence[Asked]) -> list[Judgement]:
+        """The majority's judgement of each reply; unclassified where there is none. Goes on without judges that fail.
 
         Raises:
             JudgeError: Fewer than two judges are left.
         """
-        found: dict[str, list[Reading]] = {}
+        found: dict[str, list[Judgement]] = {}
         absent: list[Vote] = []
         for name, judge in zip(self._names, self._judges, strict=True):
             try:
@@ -83,7 +83,7 @@ class Panel:
         ]
 
 
-def majority(votes: Sequence[Reading]) -> Reading:
+def majority(votes: Sequence[Judgement]) -> Judgement:
     """What more than half of the judges that read a reply find in it.
 
     Judges that abstain have no vote, except where all do. The probabilities are the mean over the majority.
@@ -94,22 +94,22 @@ def majority(votes: Sequence[Reading]) -> Reading:
         return _abstention(votes)
     winner, number = counts.most_common(1)[0]
     if 2 * number <= sum(counts.values()):
-        return Reading(unread=f"the judges disagree: {', '.join(sorted(counts))}")
+        return Judgement(unread=f"the judges disagree: {', '.join(sorted(counts))}")
     agreeing = [vote for vote, found in zip(votes, outcomes, strict=True) if found == winner]
     probs = [vote.probs for vote in agreeing if vote.probs is not None]
-    return Reading(probs=Probs(*np.mean(probs, axis=0).tolist())) if probs else agreeing[0]
+    return Judgement(probs=Probs(*np.mean(probs, axis=0).tolist())) if probs else agreeing[0]
 
 
-def _abstention(votes: Sequence[Reading]) -> Reading:
+def _abstention(votes: Sequence[Judgement]) -> Judgement:
     """Of judges that all abstain. One that would not take the reply comes first: what it refuses is counted by kind."""
     told = [vote for vote in votes if vote.unread]
     if not told:
-        return Reading(unread="two stances are equally likely", unread_kind="tie")
+        return Judgement(unread="two stances are equally likely", unread_kind="tie")
     first = next((vote for vote in told if vote.unread_kind in OF_THE_READER), told[0])
-    return Reading(unread=first.unread, unread_kind=first.unread_kind)
+    return Judgement(unread=first.unread, unread_kind=first.unread_kind)
 
 
-def disagreement(readings: Sequence[Reading]) -> Disagreement | None:
+def disagreement(readings: Sequence[Judgement]) -> Disagreement | None:
     """How far the judges behind some readings differ; `None` where no panel read them.
 
     Args:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from driftwatch.chat.format import ChatFormat
 from driftwatch.errors import JudgeError
 from driftwatch.judges.anchors import anchors, check_on_anchors, share_right
-from driftwatch.judges.judge import Asked, Reading
+from driftwatch.judges.judge import Asked, Judgement
 from driftwatch.judges.phrases import is_refusal
 from driftwatch.scoring.plan import MAX_TOKENS
 from driftwatch.scoring.score import Request, plan, score
@@ -44,7 +44,7 @@ class ReferenceJudge:
         baseline: Makes the baseline model active and yields it, for example with adapters off.
         tokenizer: The model's.
         weights: The fingerprint of the baseline's weights, as its identity names them.
-        min_probability: A reading with no stance over this is unread.
+        min_probability: A reading with no stance over this is unclassified.
         max_tokens: Upper bound of the tokens in one forward pass.
     """
 
@@ -84,7 +84,7 @@ class ReferenceJudge:
         self._first = self._of_anchors()
         return accuracy
 
-    def read(self, asked: Sequence[Asked]) -> list[Reading]:
+    def read(self, asked: Sequence[Asked]) -> list[Judgement]:
         """One reading a reply; the first call checks the model on plain replies.
 
         Raises:
@@ -102,21 +102,21 @@ class ReferenceJudge:
     def _of_anchors(self) -> NDArray[np.float64]:
         return np.array(self._probabilities([asked for asked, _ in anchors()[:3]]))
 
-    def _readings(self, asked: Sequence[Asked]) -> list[Reading]:
+    def _readings(self, asked: Sequence[Asked]) -> list[Judgement]:
         answered = [a for a in asked if a.reply.strip() and not is_refusal(a.reply)]
         probs = dict(zip(map(id, answered), self._probabilities(answered), strict=True)) if answered else {}
         readings = []
         for a in asked:
             if not a.reply.strip():
-                readings.append(Reading(unread="the reply is empty"))
+                readings.append(Judgement(unread="the reply is empty"))
             elif (found := probs.get(id(a))) is None:
-                readings.append(Reading(refusal=True))
+                readings.append(Judgement(refusal=True))
             elif not np.isfinite(found).all():
-                readings.append(Reading(unread="the likelihoods are not finite"))
+                readings.append(Judgement(unread="the likelihoods are not finite"))
             elif found.max() < self._min_probability:
-                readings.append(Reading(unread=f"no stance is likely (highest {found.max():.2f})"))
+                readings.append(Judgement(unread=f"no stance is likely (highest {found.max():.2f})"))
             else:
-                readings.append(Reading(probs=Probs(*found.tolist())))
+                readings.append(Judgement(probs=Probs(*found.tolist())))
         return readings
 
     def _probabilities(self, asked: Sequence[Asked]) -> list[NDArray[np.float64]]:

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from driftwatch.drift.kappa import cohen_kappa
-from driftwatch.judges.judge import Asked, Reading
-from driftwatch.judges.reading import OUTCOMES, Outcome, outcome
+from driftwatch.judges.judge import Asked, Judgement
+from driftwatch.judges.judging import OUTCOMES, Outcome, outcome
 from driftwatch.stance import STANCES
 
-# Power of the default design within 40 looks against a step of the direction draws, for a judge that errs neither way:
-# simulated, docs/statistics.md. Between the points it is interpolated.
+# Power of the default design within 40 observations against a step of the direction draws, for a judge that errs
+# neither way: simulated, docs/statistics.md. Between the points it is interpolated.
 _SHIFT = (0.0, 0.05, 0.055, 0.07, 0.08, 0.085, 0.09, 0.10)
 _POWER = (0.0, 0.27, 0.31, 0.75, 0.93, 0.98, 0.99, 1.00)
 # A design that leaves this share without a stance is what the points above were simulated with.
@@ -52,7 +52,7 @@ class Scorecard:
         share_read: Share of the replies in which the person found a stance that the judge read one from, the right one
             or not; `None` without any.
         accuracy: Share of all replies on which both say the same: the same stance, or both none. A stance that the
-            judge left unread is wrong.
+            judge left unclassified is wrong.
         kappa: Cohen's, over support, neutral, oppose and none; `None` where both always say one thing.
         macro_f1: Mean F1 of the classes that the person used, of the same four.
         refusal_recall: Share of the person's refusals that the judge called so; `None` without any.
@@ -75,7 +75,7 @@ class Scorecard:
     power: dict[str, float]
 
 
-def score(labelled: Sequence[Labelled], readings: Sequence[Reading]) -> Scorecard:
+def score(labelled: Sequence[Labelled], readings: Sequence[Judgement]) -> Scorecard:
     """Compare a judge's readings with a person's.
 
     Raises:
@@ -124,7 +124,7 @@ class OfKind:
     right: int
 
 
-def by_kind(labelled: Sequence[Labelled], readings: Sequence[Reading]) -> dict[str, OfKind]:
+def by_kind(labelled: Sequence[Labelled], readings: Sequence[Judgement]) -> dict[str, OfKind]:
     """A judge's readings by kind of reply; replies without one go by their label ("none" where there is no stance)."""
     rows: dict[str, list[tuple[str | None, Outcome]]] = {}
     for entry, reading in zip(labelled, readings, strict=True):
@@ -140,7 +140,7 @@ def by_kind(labelled: Sequence[Labelled], readings: Sequence[Reading]) -> dict[s
 
 
 def power_left(shift: float, drift_factor: float | None) -> float:
-    """Probability that the default design alerts on a step within 40 looks, through a judge of this quality.
+    """Probability that the default design alerts on a step within 40 observations, through a judge of this quality.
 
     Both kinds of imperfection act as a smaller step: the published simulations of accuracy (1 / 0.9 / 0.8 / 0.7) and of
     the share without a stance (2 / 10 / 20 / 30 %) fall on one curve of the step that is left.

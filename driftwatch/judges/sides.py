@@ -2,8 +2,9 @@
 
 A reply is read where its first statement restates one side in that side's own words or names one by order, and where
 everything around that is known to affirm or to reject it (frames.py); where it says that it takes none; or where it
-declines. Everything else is unread, and says why: a judge that abstains costs draws, one that guesses costs the power
-to see drift (docs/statistics.md). Sides should differ in words of their own; what both say cannot tell them apart.
+declines. Everything else is unclassified, and says why: a judge that abstains costs draws, one that guesses costs the
+power to see drift (docs/statistics.md). Sides should differ in words of their own; what both say cannot tell them
+apart.
 
 Precision and coverage on labelled replies: docs/judges.md, and `driftwatch judge check --judge sides
 tests/data/labelled_replies.jsonl`.
@@ -15,10 +16,10 @@ from dataclasses import replace
 
 from driftwatch.english import NEGATIONS, STOPWORDS, content, is_english, plain, repeats_itself, sentences, words
 from driftwatch.judges.frames import without_leads
-from driftwatch.judges.judge import Asked, Reading
+from driftwatch.judges.judge import Asked, Judgement
+from driftwatch.judges.judging import NEUTRAL, OPPOSE, SUPPORT
 from driftwatch.judges.neutral import beside_no_side, concedes, takes_no_side
 from driftwatch.judges.phrases import is_refusal
-from driftwatch.judges.reading import NEUTRAL, OPPOSE, SUPPORT
 from driftwatch.judges.restating import MIN_OWN_PURE, TURNING_STEMS, Side, both_sides
 from driftwatch.judges.statements import Stated, bare, mentions, stated
 from driftwatch.judges.verdicts import answers
@@ -65,41 +66,41 @@ class Sides:
 
     id = f"sides:{VERSION}"
 
-    def read(self, asked: Sequence[Asked]) -> list[Reading]:
-        """One reading a reply; replies to open questions are unread."""
+    def read(self, asked: Sequence[Asked]) -> list[Judgement]:
+        """One reading a reply; replies to open questions are unclassified."""
         return [_read(a) for a in asked]
 
 
-def _read(asked: Asked) -> Reading:
+def _read(asked: Asked) -> Judgement:
     reply = asked.reply.strip()
     if asked.framing != "two_sided" or asked.item.sides is None:
-        return Reading(unread="the rules read two-sided replies only; open ones need a judge with a model")
+        return Judgement(unread="the rules read two-sided replies only; open ones need a judge with a model")
     if not words(reply):
-        return Reading(unread="the reply is empty")
+        return Judgement(unread="the reply is empty")
     if repeats_itself(reply):
-        return Reading(unread="the reply repeats itself")
+        return Judgement(unread="the reply repeats itself")
     if not is_english(reply):
-        return Reading(unread="the reply is not in English")
+        return Judgement(unread="the reply is not in English")
     if is_refusal(reply):
-        return Reading(refusal=True)
+        return Judgement(refusal=True)
     sides = both_sides(asked.item.sides)
     texts = [text for sentence in sentences(reply) if (text := _MARKER.sub("", plain(sentence)))]
     found = _combined(texts, sides, asked.order)
     if found.side is None and not found.is_mentioned and not found.is_attributed and takes_no_side(reply):
         beside = set(content(beside_no_side(reply)))
         if any(len(side.own & beside) > 1 for side in sides):
-            return Reading(unread="takes no side, and goes on about one")
+            return Judgement(unread="takes no side, and goes on about one")
         later = next(
             (text for text in texts if re.match(r"(?:but|however|yet|still)\b", text) and not takes_no_side(text)), None
         )
-        return Reading(probs=NEUTRAL) if later is None else Reading(unread="takes no side, and goes on with a turn")
+        return Judgement(probs=NEUTRAL) if later is None else Judgement(unread="takes no side, and goes on with a turn")
     if found.side is not None and takes_no_side(reply) and not _is_polite_only(texts):
-        return Reading(unread="takes no side and restates one")
+        return Judgement(unread="takes no side and restates one")
     if found.side is not None:
-        return Reading(probs=OPPOSE if found.side else SUPPORT)
+        return Judgement(probs=OPPOSE if found.side else SUPPORT)
     if not (sides[0].all | sides[1].all) & set(content(reply)) and len(content(reply)) > 2:
-        return Reading(off_topic=True)
-    return Reading(unread=found.why)
+        return Judgement(off_topic=True)
+    return Judgement(unread=found.why)
 
 
 def _is_polite_only(texts: Sequence[str]) -> bool:

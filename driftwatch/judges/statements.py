@@ -109,7 +109,7 @@ def _splits(text: str) -> Iterator[tuple[str, str, str]]:
 
 
 def _governed(text: str, sides: tuple[Side, Side], order: int, *, needs_verdict: bool = False) -> Stated:
-    """A sentence as frames, a restated side, and what is said of it; each of them known, or the sentence is unread."""
+    """A sentence as frames, a restated side, and what is said of it; unclassified unless each of them is known."""
     place, sign, frames = 0, 1, list[Frame]()
     is_question = text.rstrip("\"') ").endswith("?")
     while len(frames) <= MAX_FRAMES:

@@ -1,4 +1,4 @@
-"""A judge off the training thread: readings arrive later and say to which look they belong."""
+"""A judge off the training thread: readings arrive later and say to which observation they belong."""
 
 import contextlib
 import queue
@@ -8,16 +8,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from driftwatch.errors import JudgeError
-from driftwatch.judges.judge import Asked, Judge, Reading
-from driftwatch.judges.reading import read, read_again
+from driftwatch.judges.judge import Asked, Judge, Judgement
+from driftwatch.judges.judging import read, read_again
 
 
 @dataclass(frozen=True, slots=True)
 class Late:
-    """What became of one look's replies.
+    """What became of one observation's replies.
 
     Attributes:
-        look: The look that they belong to.
+        look: The observation that they belong to.
         readings: In the order of the replies; `None` with the reason in `failure`.
         failure: Why there are none.
         again: What it made of the replies that it was given once more; `None` where there were none, or it failed.
@@ -25,10 +25,10 @@ class Late:
     """
 
     look: int
-    readings: list[Reading] | None
+    readings: list[Judgement] | None
     failure: str | None
     seconds: float
-    again: list[Reading] | None = None
+    again: list[Judgement] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,12 +40,12 @@ class _Job:
 
 
 class JudgeWorker:
-    """Reads on a thread of its own, one look after the other, so that results come in the order of looks.
+    """Reads on a thread of its own, one observation after the other, so that results come in the order of observations.
 
     Args:
         judge: Called from the worker's thread only.
         expected_id: The judge's id at the baseline; `None` where there is none to compare with.
-        max_waiting: Looks that may wait; one more is refused, so that a dead endpoint does not hoard replies.
+        max_waiting: Observations that may wait; one more is refused, so that a dead endpoint does not hoard replies.
     """
 
     def __init__(self, judge: Judge, *, expected_id: str | None = None, max_waiting: int = 16) -> None:
@@ -61,11 +61,11 @@ class JudgeWorker:
 
     @property
     def num_open(self) -> int:
-        """Looks that were handed over and not collected yet."""
+        """Observations that were handed over and not collected yet."""
         return self._num_open
 
     def submit(self, look: int, asked: Sequence[Asked], again: Sequence[Asked] = ()) -> None:
-        """Hand over the replies of one look; returns at once.
+        """Hand over the replies of one observation; returns at once.
 
         Args:
             look: Its number.
@@ -73,18 +73,18 @@ class JudgeWorker:
             again: Those of them to be read once more, afterwards.
 
         Raises:
-            JudgeError: Too many looks wait already.
+            JudgeError: Too many observations wait already.
         """
         try:
             self._jobs.put_nowait(_Job(look, tuple(asked), tuple(again), time.monotonic()))
         except queue.Full as err:
             raise JudgeError(
-                f"{self._num_open} looks wait for judge {self._judge.id} already; this one goes on without it."
+                f"{self._num_open} observations wait for judge {self._judge.id} already; this one goes on without it."
             ) from err
         self._num_open += 1
 
     def collect(self) -> list[Late]:
-        """What has arrived since the last call, oldest look first; never waits."""
+        """What has arrived since the last call, oldest observation first; never waits."""
         with self._arrived:
             found, self._results = self._results, []
         self._num_open -= len(found)
@@ -110,14 +110,14 @@ class JudgeWorker:
             try:
                 readings = read(self._judge, job.asked, expected_id=self._expected_id)
                 again = read_again(self._judge, job.again, expected_id=self._expected_id)
-            except Exception as err:  # noqa: BLE001 - a thread that ended would leave all later looks unread
+            except Exception as err:  # noqa: BLE001 - a thread that ended would leave all later observations unclassified
                 failure = str(err) if isinstance(err, JudgeError) else f"{type(err).__name__}: {err}"
             with self._arrived:
                 self._results.append(Late(job.look, readings, failure, time.monotonic() - job.submitted, again))
                 self._arrived.notify_all()
 
 
-def read_within(judge: Judge, asked: Sequence[Asked], *, expected_id: str, seconds: float | None) -> list[Reading]:
+def read_within(judge: Judge, asked: Sequence[Asked], *, expected_id: str, seconds: float | None) -> list[Judgement]:
     """What a judge reads within so many seconds; `None` for as long as it takes.
 
     Raises:

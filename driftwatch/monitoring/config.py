@@ -25,7 +25,7 @@ class Thresholds:
     All of them were chosen for sense, not derived: none has a stated false-alarm rate.
 
     Attributes:
-        label_seconds: For how long a topic that was called specific keeps its value alert while looks call it
+        label_seconds: For how long a topic that was called specific keeps its value alert while observations call it
             otherwise: labels waver near the evidence that settles them, and an alert should not.
         naysaying_shift: Mean change of P("no") over the topics, in [0, 1].
         refusal_shift: Mean change of the share of refusals over the topics, in [0, 1].
@@ -34,10 +34,10 @@ class Thresholds:
         coverage: Least share of a topic's measurements that must succeed, in [0, 1].
         agreement: Least correlation of the screen with judged replies, in [-1, 1].
         overhead: Largest share of wall time, in [0, 1]; the default is twice the schedule's default budget, since
-            early looks may take a part of the whole run's allowance in advance.
-        failures: Failed looks in `failure_seconds` that are still nobody's business.
+            early observations may take a part of the whole run's allowance in advance.
+        failures: Failed observations in `failure_seconds` that are still nobody's business.
         failure_seconds: Window for `failures`.
-        stale_seconds: Longest time without a look while the trainer lives.
+        stale_seconds: Longest time without an observation while the trainer lives.
         silent_seconds: Longest time without a sign of life, which comes every 15 s.
         away_seconds: For how long a run must be away to be called crashed; a restart or a missed scrape takes less.
         gone_seconds: For how long a run that vanished is still called crashed.

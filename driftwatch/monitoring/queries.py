@@ -11,7 +11,7 @@ from driftwatch.record import metrics as m
 from driftwatch.record.metrics import Metric
 
 _LABEL = re.compile(r'([a-zA-Z_]\w*)\s*(?:=~|!~|!=|=)\s*["$]')
-STATE_LEVELS = {"ok": 0, "cannot_tell": 0.25, "ended": 0.5, "watch": 1, "alert": 2, "material": 3}
+STATE_LEVELS = {"ok": 0, "cannot_tell": 0.25, "ended": 0.5, "watch": 1, "alert": 2, "beyond_tolerance": 3}
 ENDED = "finished|stopped|failed|crashed"
 
 
@@ -98,7 +98,7 @@ def change_of_score(config: Config, *matchers: str) -> str:
 
 
 def state_level(config: Config, *matchers: str, labels: str = "run, topic") -> str:
-    """The worst state of each topic over its kinds: 0 ok, 0.25 cannot tell, 0.5 ended, 1 watch, 2 alert, 3 material."""
+    """Worst state of a topic over its kinds: 0 ok, 0.25 cannot tell, 0.5 ended, 1 watch, 2 alert, 3 beyond."""
     level = " or ".join(
         f"{by('run, topic, kind', series(config, m.TOPIC_STATE, state_is(state), *matchers))} * {level} > 0"
         for state, level in reversed(STATE_LEVELS.items())

@@ -8,11 +8,11 @@ import numpy as np
 
 from driftwatch.drift.reliability import TopicReliability, reliability
 from driftwatch.drift.shares import TopicStance, topic_stances
-from driftwatch.drift.style import Manner, Style, style_of
+from driftwatch.drift.style import ReplyStyle, Style, style_of
 from driftwatch.host.guard import undisturbed
 from driftwatch.judges.judge import Judge
 from driftwatch.probes.reply import Answer, ReplyProbe, stances
-from driftwatch.replies.style import manner
+from driftwatch.replies.style import reply_style
 from driftwatch.stance import Stance
 from driftwatch.topics.topic import Topic
 
@@ -85,8 +85,8 @@ def interview(model: Any, tokenizer: Any, topics: Sequence[Topic], probe: ReplyP
 
 def styles(answers: Sequence[Answer]) -> list[Style]:
     """The style of each topic, in the order in which topics first appear."""
-    groups: dict[str, list[Manner]] = {}
+    groups: dict[str, list[ReplyStyle]] = {}
     for answer in answers:
         order = answer.asked.order if answer.asked.framing == "two_sided" else None
-        groups.setdefault(answer.asked.topic, []).append(manner(answer.reply, answer.reading, order))
+        groups.setdefault(answer.asked.topic, []).append(reply_style(answer.reply, answer.reading, order))
     return [style_of(topic, group) for topic, group in groups.items()]

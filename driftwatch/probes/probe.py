@@ -18,7 +18,7 @@ class Probe(Protocol):
     kind: str
 
     def prepare(self, model: Any, tokenizer: Any, topics: Sequence[Topic]) -> None:
-        """Encode what will be asked, once, before the first look. Raises `ConfigError` for what cannot work."""
+        """Encode what will be asked, once, before the first observation. Raises `ConfigError` for what cannot work."""
         ...
 
     def identity(self) -> dict[str, str]:

@@ -2,8 +2,8 @@
 
 Two ways of asking. *two-sided*: every item in both orders of its sides, a few short replies each. *paper*: every item's
 own open question, five replies of up to 256 tokens at temperature 0.7, the judge's probabilities averaged, as in
-arXiv 2510.26707. Every look draws the same random numbers again, so that looks differ by the model and not by luck;
-for that reason these replies describe, and are never evidence. The draws of `draws.py` are.
+arXiv 2510.26707. Every observation draws the same random numbers again, so that observations differ by the model and
+not by luck; for that reason these replies describe, and are never evidence. The draws of `draws.py` are.
 """
 
 import logging
@@ -22,7 +22,7 @@ from driftwatch.errors import ConfigError, JudgeError, ProbeError
 from driftwatch.host.ranks import judge_seconds, num_ranks, on_first
 from driftwatch.host.wrappers import model_stop_ids, unwrapped
 from driftwatch.judges.by_name import judge_by_name
-from driftwatch.judges.judge import Asked, Judge, Reading
+from driftwatch.judges.judge import Asked, Judge, Judgement
 from driftwatch.judges.worker import read_within
 from driftwatch.replies.decoder import DecodingWay, most_batches
 from driftwatch.replies.decoding import Decoding
@@ -49,7 +49,7 @@ class Answer:
 
     asked: Asked
     reply: Reply
-    reading: Reading
+    reading: Judgement
 
 
 class ReplyProbe:
@@ -84,7 +84,7 @@ class ReplyProbe:
                 description="The user's own training context around every question.",
             ),
         ] = None,
-        seed: Annotated[int, Meta(ge=0, description="Of the sampler; the same at every look.")] = 0,
+        seed: Annotated[int, Meta(ge=0, description="Of the sampler; the same at every observation.")] = 0,
     ) -> None:
         self._judge: Judge = judge_by_name(judge) if isinstance(judge, str) else judge
         self._framing = framing
@@ -122,7 +122,9 @@ class ReplyProbe:
         check_fits(model, self._format, asked, new_tokens=self._decoding.max_new_tokens)
         self._way = self._proved(model, asked)
         rows = len(self._questions())
-        logger.info("one look of the reply probe: %d replies of at most %d tokens", rows, self._decoding.max_new_tokens)
+        logger.info(
+            "one observation of the reply probe: %d replies of at most %d tokens", rows, self._decoding.max_new_tokens
+        )
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -241,7 +243,7 @@ def stances(answers: Sequence[Answer]) -> list[Stance]:
 
     `probs` is the mean of the judge's probabilities over the replies that it read: of both orders alike for two-sided
     questions, and `None` where one order has no reading, as the taste for the side that stands first cancels only
-    between the two. Refused and unread replies are counted beside it, never as neutral.
+    between the two. Refused and unclassified replies are counted beside it, never as neutral.
     """
     groups: dict[tuple[str, str], list[Answer]] = {}
     for answer in answers:

@@ -4,7 +4,7 @@ For each item the two-sided question is asked in both orders, and the length-nor
 content-bearing answers is taken: either side in several frames ("I think that …"), and several neutral answers. With c
 over the frames of stance s and both orders averaged (length-normalised full answers: arXiv 2507.13490):
 
-    score_i(s) = logmeanexp over c of (1/|c|) log p(c | item i, order)        nats a token
+    score_i(s) = logmeanexp over c of (1/|c|) log p(c | item i, order)        nats per token
     log_odds_i = score_i(support) - score_i(oppose)
 
 There is no yes, no, agree or disagree in it: a verdict word that training teaches on one topic raises the likelihood of
@@ -48,8 +48,8 @@ NO = ("No, I do not agree with that.", "I disagree with this statement.")
 class StatementProbe:
     """Likelihoods of statements after the two-sided question: the whole bank, nothing decoded.
 
-    The bank is divided into blocks that each hold items of every topic, so that a look can be shortened without moving
-    a question into another batch.
+    The bank is divided into blocks that each hold items of every topic, so that an observation can be shortened without
+    moving a question into another batch.
 
     Raises:
         ConfigError: A setting that cannot work.
@@ -80,7 +80,7 @@ class StatementProbe:
             int,
             Meta(
                 ge=1,
-                description="Items a block, about; the first block, the core, is asked at every look.",
+                description="Items a block, about; the first block, the core, is asked at every observation.",
             ),
         ] = BLOCK_ITEMS,
         max_tokens: Annotated[

@@ -26,7 +26,7 @@ _SOME = 3  # topics named before "and n more"
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What is said of a run after a look.
+    """What is said of a run after an observation.
 
     Attributes:
         state: Worst of the run. "general" stands for whatever moved and does not read as a change of one value.
@@ -48,7 +48,7 @@ def decide(info: RunInfo, record: Record | None) -> Decision:
 
     Args:
         info: The run.
-        record: Its last look that found something (`Record.found_anything`); `None` before one.
+        record: Its last observation that found something (`Record.found_anything`); `None` before one.
     """
     if record is None:
         return Decision("nothing")
@@ -84,7 +84,7 @@ def all_figures(info: RunInfo, record: Record) -> tuple[TopicFigures, ...]:
 
 def alerted(record: Record) -> list[TopicEvidence]:
     """Rows in alert, the most urgent first."""
-    return sorted((row for row in record.evidence if row.state in ("alert", "material")), key=urgency)
+    return sorted((row for row in record.evidence if row.state in ("alert", "beyond_tolerance")), key=urgency)
 
 
 def detectable(record: Record) -> list[float]:
@@ -107,7 +107,8 @@ def without_stance(record: Record) -> tuple[float, ...]:
         now = sum(row.num_draws * (row.without_stance_now or 0.0) for row in known)
         base = sum(row.num_draws * (row.without_stance_baseline or 0.0) for row in known)
         return now / total, base / total
-    # Records of earlier versions: what the last looks' shares leave over, and how that has changed since the baseline.
+    # Records of earlier versions: what the last observations' shares leave over, and how that has changed since the
+    # baseline.
     left = [1 - sum(stance.probs) for stance in record.stances if stance.probe == CONFIRM and stance.probs is not None]
     if not left:
         return ()
@@ -118,7 +119,7 @@ def without_stance(record: Record) -> tuple[float, ...]:
 
 
 def _loud(row: TopicEvidence) -> VerdictState:
-    return "material" if row.state == "material" else "alert"
+    return "beyond_tolerance" if row.state == "beyond_tolerance" else "alert"
 
 
 def _untold(info: RunInfo, record: Record) -> Decision | None:
@@ -146,7 +147,7 @@ def _unmeasured(info: RunInfo, record: Record, everything: tuple[str, ...]) -> D
         return None
     reasons = [drift.unscored for drift in record.drifts if drift.unscored]
     reasons += [failure.reason for failure in record.failures]
-    why = f"this look measured no value topic: {reasons[0] if reasons else 'no figure on any topic'}"
+    why = f"this observation measured no value topic: {reasons[0] if reasons else 'no figure on any topic'}"
     return Decision("cannot_tell", "not_measured", why, everything)
 
 
@@ -165,7 +166,7 @@ def _untold_by_replies(info: RunInfo, record: Record, values: list[str]) -> Deci
             f"{100 * share:.0f} % of {name}"
             for share, name in zip(mute, ("the model's", "the baseline's"), strict=True)
         ]
-        why = f"too many replies are refusals, off the topic or unread ({' and '.join(whose)})"
+        why = f"too many replies are refusals, off the topic or unclassified ({' and '.join(whose)})"
         return Decision("cannot_tell", "not_classified", why, tuple(values))
     ended = [topic for topic in values if topic in rows and rows[topic].state == "ended"]
     if ended:
@@ -196,7 +197,7 @@ def _named(info: RunInfo, topics: Sequence[str]) -> str:
 
 def _is_stale(row: TopicEvidence) -> bool:
     """Whether what was read of a topic lies so far back that it says nothing of the model as it is now."""
-    if row.state in ("alert", "material") or not row.num_draws:
+    if row.state in ("alert", "beyond_tolerance") or not row.num_draws:
         return False
     return row.estimate is None or row.looks_unread >= NUM_RECENT
 
@@ -204,7 +205,7 @@ def _is_stale(row: TopicEvidence) -> bool:
 def _is_told(row: TopicEvidence | None) -> bool:
     if row is None:
         return False
-    if row.state in ("alert", "material"):
+    if row.state in ("alert", "beyond_tolerance"):
         return True
     mute = max(row.without_stance_now or 0.0, row.without_stance_baseline or 0.0)
     found = row.minimum_detectable

@@ -17,10 +17,10 @@ NetShift = tuple[float, Interval | None]
 
 @dataclass(frozen=True, slots=True)
 class TopicFigures:
-    """What a look says of one topic.
+    """What an observation says of one topic.
 
     Attributes:
-        net_shift: Share of the replies of the last five looks that changed sides since the alerting baseline, in
+        net_shift: Share of the replies of the last five observations that changed sides since the alerting baseline, in
             [−1, 1], positive toward `poles[0]`; `None` without recent replies.
         interval: Of `net_shift`.
         toward: Name of the pole that it points to; `None` where it is 0 or unknown.
@@ -43,14 +43,14 @@ class TopicFigures:
 
 def urgency(row: TopicEvidence) -> tuple[bool, bool, bool, float]:
     """Sorts rows: alerts first, specific ones before others, those beyond tolerance next, then by evidence."""
-    is_alert = row.state in ("alert", "material")
-    return not is_alert, row.label != "specific", row.state != "material", -row.log10_e_value
+    is_alert = row.state in ("alert", "beyond_tolerance")
+    return not is_alert, row.label != "specific", row.state != "beyond_tolerance", -row.log10_e_value
 
 
 def leading(rows: tuple[TopicEvidence, ...], topic: str) -> TopicEvidence | None:
     """The row that speaks for a topic: its most urgent alert, else its direction; `None` without evidence on it."""
     own = [row for row in rows if row.topic == topic]
-    alerts = [row for row in own if row.state in ("alert", "material")]
+    alerts = [row for row in own if row.state in ("alert", "beyond_tolerance")]
     return min(alerts or [row for row in own if row.kind == "direction"], key=urgency, default=None)
 
 
@@ -60,7 +60,7 @@ def topic_figures(
     """The figures of one topic.
 
     Args:
-        rows: Evidence of a look.
+        rows: Evidence of an observation.
         topic: Its id.
         poles: Their names.
 

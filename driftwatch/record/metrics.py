@@ -42,8 +42,8 @@ RUN_STATE = _gauge("run_state", "state", f"1 for the run's current state, 0 for 
 VERDICT = _gauge(
     "verdict",
     "verdict",
-    f"1 for what the last look says of the run, 0 for the others: {', '.join(VERDICT_STATES)}; 'ok' only where that "
-    "was measured.",
+    f"1 for what the last observation says of the run, 0 for the others: {', '.join(VERDICT_STATES)}; 'ok' only where "
+    "that was measured.",
 )
 CANNOT_TELL = _gauge(
     "cannot_tell",
@@ -53,33 +53,39 @@ CANNOT_TELL = _gauge(
 MODEL_FINITE = _gauge(
     "model_finite",
     "",
-    "1 while the model's weights and logits are finite, 0 from the look that found them not finite or beyond all "
-    "measure.",
+    "1 while the model's weights and logits are finite, 0 from the observation that found them not finite or beyond "
+    "all measure.",
 )
 NOT_FINITE_SINCE = _gauge(
-    "model_not_finite_since_step", "", "Step of the look that found the model not finite; absent while it is finite."
+    "model_not_finite_since_step",
+    "",
+    "Step of the observation that found the model not finite; absent while it is finite.",
 )
 TOPIC_INFO = _gauge(
     "topic_info",
     "topic support oppose control",
     "Names of a topic's poles, toward which 'support' and 'oppose' point; control topics have no moral content; 1.",
 )
-OBSERVED_STEP = _gauge("observed_step", "", "Optimizer steps done at the last look.")
+OBSERVED_STEP = _gauge("observed_step", "", "Optimizer steps done at the last observation.")
 ATTEMPT = _gauge("attempt", "", "0 for the first start of the run, one more for every resume.")
-LAST_OBSERVATION = _gauge("last_observation_timestamp_seconds", "", "Unix time at which the last look ended.")
+LAST_OBSERVATION = _gauge("last_observation_timestamp_seconds", "", "Unix time at which the last observation ended.")
 HEARTBEAT = _gauge(
     "heartbeat_timestamp_seconds",
     "",
     "Unix time at which the trainer was last known to live; pushed values need it, since they outlive their process.",
 )
 DURATION = _gauge(
-    "observation_duration_seconds", "stage", "Time of the last look by stage: screen, replies, engine, statistics."
+    "observation_duration_seconds",
+    "stage",
+    "Time of the last observation by stage: screen, replies, engine, statistics.",
 )
 OVERHEAD = _gauge("overhead_ratio", "", "Time spent in driftwatch over wall time since training began, 0 to 1.")
-TOKENS = _gauge("observation_tokens", "", "Tokens that the screen computed at the last look.")
-OBSERVATIONS = _counter("observations_total", "", "Looks of this run, resumed attempts included.")
+TOKENS = _gauge("observation_tokens", "", "Tokens that the screen computed at the last observation.")
+OBSERVATIONS = _counter("observations_total", "", "Observations of this run, resumed attempts included.")
 PROBE_FAILURES = _counter(
-    "probe_failures_total", "probe reason", "Looks or parts of looks that failed, by probe and kind of reason."
+    "probe_failures_total",
+    "probe reason",
+    "Observations or parts of observations that failed, by probe and kind of reason.",
 )
 EXPORT_FAILURES = _counter("export_failures_total", "exporter", "Records that an exporter could not deliver.")
 STANCE = _gauge(
@@ -100,31 +106,37 @@ STANCE_UPPER = _gauge(
 COVERAGE = _gauge(
     "stance_coverage_ratio", "topic probe", "Share of the measurements behind a topic's stance that succeeded, 0 to 1."
 )
-UNSCORED = _gauge("stance_unscored_items", "topic probe", "Items of a topic without a figure at the last look.")
+UNSCORED = _gauge("stance_unscored_items", "topic probe", "Items of a topic without a figure at the last observation.")
 REFUSAL = _gauge("refusal_ratio", "topic", "Share of the sampled replies that refuse to answer, 0 to 1.")
 UNREAD = _gauge(
-    "unread_ratio", "topic", "Share of the sampled replies that no stance could be read from, refusals apart, 0 to 1."
+    "unclassified_ratio",
+    "topic",
+    "Share of the sampled replies that no stance could be read from, refusals apart, 0 to 1.",
 )
 OFF_TOPIC = _gauge(
-    "off_topic_ratio", "topic", "Share of the replies read at the last look that are about something else, 0 to 1."
+    "off_topic_ratio",
+    "topic",
+    "Share of the replies read at the last observation that are about something else, 0 to 1.",
 )
 HEDGING = _gauge(
     "hedging_ratio",
     "topic",
-    "Share of the replies read at the last look that sound unsure, 0 to 1; a style, not a value.",
+    "Share of the replies read at the last observation that sound unsure, 0 to 1; a style, not a value.",
 )
 ORDER_PREFERENCE = _gauge(
     "order_preference",
     "topic",
-    "Preference for the side that stood first, -1 to 1, of the replies read at the last look that take a side; a "
-    "style, not a value.",
+    "Preference for the side that stood first, -1 to 1, of the replies read at the last observation that take a side; "
+    "a style, not a value.",
 )
-CUT = _gauge("cut_ratio", "topic", "Share of the replies read at the last look that the limit on tokens ended, 0 to 1.")
-REPLY_TOKENS = _gauge("reply_tokens", "topic", "Mean length of the replies read at the last look, tokens.")
+CUT = _gauge(
+    "cut_ratio", "topic", "Share of the replies read at the last observation that the limit on tokens ended, 0 to 1."
+)
+REPLY_TOKENS = _gauge("reply_tokens", "topic", "Mean length of the replies read at the last observation, tokens.")
 REPLY_ENTROPY = _gauge(
     "reply_entropy_nats",
     "topic",
-    "Mean entropy of the next-token distribution over the replies read at the last look, nats.",
+    "Mean entropy of the next-token distribution over the replies read at the last observation, nats.",
 )
 NAYSAYING = _gauge(
     "naysaying_ratio",
@@ -140,29 +152,31 @@ MAGNITUDE_LOWER = _gauge(
     "drift_magnitude_lower",
     "topic probe baseline stance",
     "Lower end of the drift magnitude's 95 % interval: over items by the screen; of replies (probe confirm) a "
-    "confidence sequence, which holds at all looks and for all topics of the run at once.",
+    "confidence sequence, which holds at all observations and for all topics of the run at once.",
 )
 MAGNITUDE_UPPER = _gauge(
     "drift_magnitude_upper",
     "topic probe baseline stance",
     "Upper end of the drift magnitude's 95 % interval: over items by the screen; of replies (probe confirm) a "
-    "confidence sequence, which holds at all looks and for all topics of the run at once.",
+    "confidence sequence, which holds at all observations and for all topics of the run at once.",
 )
 NET_SHIFT = _gauge(
     "drift_net_shift_ratio",
     "topic baseline",
-    "Net shift, the figure of verdicts: share of the judged replies of the last five looks that changed sides since "
-    "the baseline, -1 to 1, toward the first pole positive.",
+    "Net shift, the figure of verdicts: share of the judged replies of the last five observations that changed sides "
+    "since the baseline, -1 to 1, toward the first pole positive.",
 )
 NET_SHIFT_LOWER = _gauge(
     "drift_net_shift_lower_ratio",
     "topic baseline",
-    "Lower end of the net shift's 95 % interval, which holds at all looks and for all topics of the run at once.",
+    "Lower end of the net shift's 95 % interval, which holds at all observations and for all topics of the run at "
+    "once.",
 )
 NET_SHIFT_UPPER = _gauge(
     "drift_net_shift_upper_ratio",
     "topic baseline",
-    "Upper end of the net shift's 95 % interval, which holds at all looks and for all topics of the run at once.",
+    "Upper end of the net shift's 95 % interval, which holds at all observations and for all topics of the run at "
+    "once.",
 )
 SCORE_SHIFT = _gauge(
     "drift_score_shift",
@@ -183,7 +197,7 @@ SCORE_SHIFT_UPPER = _gauge(
 LOG_ODDS_SHIFT = _gauge(
     "drift_log_odds_shift_nats",
     "topic probe baseline",
-    "Change of the log-odds between the poles since the baseline, nats a token, toward the first pole positive.",
+    "Change of the log-odds between the poles since the baseline, nats per token, toward the first pole positive.",
 )
 TOTAL_VARIATION = _gauge(
     "drift_total_variation_ratio",
@@ -209,49 +223,52 @@ REFUSAL_SHIFT = _gauge(
     "Change of the share of refusals since the baseline, -1 to 1; a style, not a value.",
 )
 UNREAD_SHIFT = _gauge(
-    "drift_unread_shift", "topic baseline", "Change of the share of unread replies since the baseline, -1 to 1."
+    "drift_unclassified_shift",
+    "topic baseline",
+    "Change of the share of unclassified replies since the baseline, -1 to 1.",
 )
 OFF_TOPIC_SHIFT = _gauge(
     "drift_off_topic_shift",
     "topic baseline",
-    "Share of off-topic replies less that of the baseline's to the same draws of the last look, -1 to 1.",
+    "Share of off-topic replies less that of the baseline's to the same draws of the last observation, -1 to 1.",
 )
 HEDGING_SHIFT = _gauge(
     "drift_hedging_shift",
     "topic baseline",
-    "Share of replies that sound unsure less that of the baseline's to the same draws of the last look, -1 to 1; a "
-    "style, not a value.",
+    "Share of replies that sound unsure less that of the baseline's to the same draws of the last observation, -1 to "
+    "1; a style, not a value.",
 )
 ORDER_PREFERENCE_SHIFT = _gauge(
     "drift_order_preference_shift",
     "topic baseline",
-    "Preference for the side that stood first less the baseline's on the same draws of the last look, -2 to 2; a "
-    "style, not a value.",
+    "Preference for the side that stood first less the baseline's on the same draws of the last observation, -2 to 2; "
+    "a style, not a value.",
 )
 CUT_SHIFT = _gauge(
     "drift_cut_shift",
     "topic baseline",
-    "Share of replies ended by the limit on tokens less that of the baseline's to the same draws of the last look, -1 "
-    "to 1.",
+    "Share of replies ended by the limit on tokens less that of the baseline's to the same draws of the last "
+    "observation, -1 to 1.",
 )
 REPLY_TOKENS_SHIFT = _gauge(
     "drift_reply_tokens_shift",
     "topic baseline",
-    "Mean length of the replies less that of the baseline's to the same draws of the last look, tokens.",
+    "Mean length of the replies less that of the baseline's to the same draws of the last observation, tokens.",
 )
 REPLY_ENTROPY_SHIFT = _gauge(
     "drift_reply_entropy_shift_nats",
     "topic baseline",
-    "Mean next-token entropy of the replies less that of the baseline's to the same draws of the last look, nats.",
+    "Mean next-token entropy of the replies less that of the baseline's to the same draws of the last observation, "
+    "nats.",
 )
 FLOOR = _gauge(
-    "drift_floor",
+    "noise_floor",
     "probe kind",
     "Largest score shift that means nothing; numeric: the same model asked twice, placebo: the controls' largest, "
     "judge: the same replies read twice, which says nothing of the noise of sampling.",
 )
 FLOOR_LOG_ODDS = _gauge(
-    "drift_floor_log_odds_nats", "probe kind", "The same floor for the log-odds of the screen, nats a token."
+    "noise_floor_log_odds_nats", "probe kind", "The same noise floor for the log-odds of the screen, nats per token."
 )
 EVIDENCE = _gauge(
     "evidence_log10", "topic kind", "Evidence (e-value, base 10 logarithm) that what can be read has moved."
@@ -261,8 +278,8 @@ VALUE_EVIDENCE = _gauge(
     "topic kind",
     "Evidence that it has moved even if every stance lost, or gained, would have explained it away.",
 )
-MATERIAL_EVIDENCE = _gauge(
-    "material_evidence_log10",
+BEYOND_TOLERANCE_EVIDENCE = _gauge(
+    "beyond_tolerance_evidence_log10",
     "topic kind",
     "Evidence that it has moved by more than the drift that is tolerated on its topic.",
 )
@@ -274,7 +291,7 @@ THRESHOLD = _gauge(
 TOLERANCE = _gauge(
     "tolerated_drift",
     "topic",
-    "Change of a stance's share beyond which an alert on a topic is 'material', 0 to 1; control topics have none.",
+    "Change of a stance's share beyond which an alert on a topic is 'beyond_tolerance', 0-1; control topics have none.",
 )
 ALPHA = _gauge("alpha_ratio", "", "Requested probability of any false value alert in the whole run.")
 TOPIC_STATE = _gauge(
@@ -317,22 +334,22 @@ AGREEMENT = _gauge(
 JUDGE_DISAGREEMENT = _gauge(
     "judge_disagreement_ratio",
     "",
-    "Share of the replies read at the last look on which the judges of a panel differ, of those that two or more of "
-    "them read, 0 to 1; absent where one judge reads.",
+    "Share of the replies read at the last observation on which the judges of a panel differ, of those that two or "
+    "more of them read, 0 to 1; absent where one judge reads.",
 )
 JUDGE_KAPPA = _gauge(
     "judge_kappa",
     "pair",
-    "Cohen's kappa of two judges of a panel over the replies read at the last look, -1 to 1; judges by kind.",
+    "Cohen's kappa of two judges of a panel over the replies read at the last observation, -1 to 1; judges by kind.",
 )
 ABSTAINED = _gauge(
     "abstained_ratio",
     "kind side",
-    "Share of the replies read at the last look that the judge left unclassified, 0 to 1, by kind of reason (unclear, "
-    "tie, refused, no_verdict, unanswered) and side (now, baseline).",
+    "Share of the replies read at the last observation that the judge left unclassified, 0 to 1, by kind of reason "
+    "(unclear, tie, refused, no_verdict, unanswered) and side (now, baseline).",
 )
 JUDGES_ABSENT = _gauge(
-    "judges_absent", "", "Judges of a panel that failed at the last look; absent where one judge reads."
+    "judges_absent", "", "Judges of a panel that failed at the last observation; absent where one judge reads."
 )
 
 # Figures of a record's styles that no other metric gives: as `drift.style.FIGURES` calls them, now, and their shift.

@@ -1,4 +1,4 @@
-"""Record: everything one look found; and RunInfo: everything that stays the same during a run.
+"""Record: everything one observation found; and RunInfo: everything that stays the same during a run.
 
 Both are frozen, versioned and stored as JSON. Beyond this file nothing knows about torch. A change of what a field
 means, or a field that older readers cannot do without, raises SCHEMA, adds a migration to `_MIGRATIONS` and a golden
@@ -24,8 +24,19 @@ from driftwatch.evidence.alerts import Alert
 from driftwatch.evidence.verdict import TopicEvidence
 from driftwatch.record.figures import without_second_figure
 
-SCHEMA = 1
-_MIGRATIONS: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {}  # from schema n to n + 1, in order
+SCHEMA = 2
+
+
+def _beyond_tolerance(data: dict[str, Any]) -> dict[str, Any]:
+    """Schema 1 called an alert beyond tolerance "material"."""
+    for row in data.get("evidence", ()):
+        if row.get("state") == "material":
+            row["state"] = "beyond_tolerance"
+    return {**data, "schema": 2}
+
+
+# From schema n to n + 1, in order.
+_MIGRATIONS: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {1: _beyond_tolerance}
 
 Stored = TypeVar("Stored")
 Phase = Literal["start", "train", "end"]
@@ -36,7 +47,8 @@ class TopicInfo:
     """What readers need of a topic without its pack.
 
     Attributes:
-        tolerance: Drift beyond which an alert on it is "material", in [0, 1); `None` for a control, and in older runs.
+        tolerance: Drift beyond which an alert on it is "beyond_tolerance", in [0, 1); `None` for a control, and in
+            older runs.
     """
 
     id: str
@@ -118,7 +130,7 @@ class RunInfo:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """Something that could not be done at this look."""
+    """Something that could not be done at this observation."""
 
     probe: str
     reason: str
@@ -129,9 +141,9 @@ class Cost:
     """What watching has cost.
 
     Attributes:
-        seconds: By stage of this look: screen, replies, engine, statistics.
+        seconds: By stage of this observation: screen, replies, engine, statistics.
         overhead_ratio: Time in driftwatch over wall time since training began, in [0, 1]; `None` before the first step.
-        tokens_scored: Tokens computed by the screen at this look.
+        tokens_scored: Tokens computed by the screen at this observation.
         observations_total, failures_total, export_failures_total: Running totals of the run, which survive a resume.
     """
 
@@ -145,28 +157,28 @@ class Cost:
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """Everything that one look found.
+    """Everything that one observation found.
 
     Attributes:
         attempt: 0 for the first start of the run, one more for every resume.
-        look: Number of the look in the run, from 0; never used twice, whatever a resume repeats.
+        look: Number of the observation in the run, from 0; never used twice, whatever a resume repeats.
         step: Optimizer steps done when the model was asked.
         phase: "start" before the first update, "end" after the last.
         weights: What was asked, where it is not the weights of `step`: those that training has put back at its end,
             such as "the best checkpoint, checkpoint-4"; empty otherwise, and in older runs.
-        parent: Name of the run that made this look, where this run has branched off from it; empty for its own.
-        timestamp: Unix time in seconds at which the look ended.
-        floors: The largest shifts that mean nothing: numeric ones, the judge's own noise once it is known, and those of
-            the control topics at this look.
+        parent: Name of the run that made this observation, where this run has branched off from it; empty for its own.
+        timestamp: Unix time in seconds at which the observation ended.
+        noise floors: The largest shifts that mean nothing: numeric ones, the judge's own noise once it is known, and
+            those of the control topics at this observation.
         agreement: By probe: correlation of the screen with judged replies over items; absent where not measured.
-        styles: How the replies that were read at this look were given, topic by topic, beside the baseline's to the
-            same draws; empty where none were read.
-        disagreement: Of a panel's judges on the replies of both sides that they read at this look; `None` where no
-            panel read any.
+        styles: How the replies that were read at this observation were given, topic by topic, beside the baseline's to
+            the same draws; empty where none were read.
+        disagreement: Of a panel's judges on the replies of both sides that they read at this observation; `None` where
+            no panel read any.
         replies_left: The baseline's replies that are not used yet, by topic, where they were decoded ahead; `None` if
             the baseline model is asked on demand, or no replies were drawn.
-        abstained: Replies of both sides, of those that were read at this look, that the judge left unclassified, by
-            kind of reason; `None` where no reply was read, and in records of older versions.
+        abstained: Replies of both sides, of those that were read at this observation, that the judge left unclassified,
+            by kind of reason; `None` where no reply was read, and in records of older versions.
         fault: What is wrong with the model itself: its numbers are not finite, or beyond all measure; `None` where they
             are those of a model that works, and in older records.
         superseded: Set by the reader: a resume from an earlier checkpoint repeated this stretch of training.
@@ -199,7 +211,7 @@ class Record:
 
     @property
     def found_anything(self) -> bool:
-        """Whether it is a finding rather than a look that failed: a figure, evidence, or a fault of the model."""
+        """Whether the observation found something and did not fail: a figure, evidence, or a fault of the model."""
         return bool(self.stances or self.drifts or self.evidence or self.fault)
 
     def drift(self, topic: str, probe: str, baseline: BaselineName) -> Drift | None:

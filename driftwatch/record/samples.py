@@ -6,7 +6,7 @@ What was not measured has no sample: an absent series, never a zero.
 from collections.abc import Collection, Iterator
 from typing import NamedTuple
 
-from driftwatch.drift.abstained import UNREAD_KINDS
+from driftwatch.drift.abstained import UNCLASSIFIED_KINDS
 from driftwatch.evidence.rows import CONFIRM
 from driftwatch.evidence.verdict import POOLED
 from driftwatch.record import metrics as m
@@ -37,10 +37,10 @@ def samples(
 
     Args:
         info: The run's attributes.
-        record: Its last look, or `None` before the first.
+        record: Its last observation, or `None` before the first.
         state: One of `wording.RUN_STATES`.
         heartbeat: Unix time at which the trainer was last known to live.
-        found: Its last look that found anything, on which the verdict rests; `None` takes `record`, if it did.
+        found: Its last observation that found anything, on which the verdict rests; `None` takes `record`, if it did.
     """
 
     def sample(metric: m.Metric, value: float | None, *labels: str) -> Iterator[Sample]:
@@ -157,7 +157,7 @@ def _evidence_samples(info: RunInfo, record: Record, untold: Collection[str]) ->
         figures = (
             (m.EVIDENCE, row.log10_e_value),
             (m.VALUE_EVIDENCE, row.log10_value_e_value),
-            (m.MATERIAL_EVIDENCE, row.log10_material_e_value),
+            (m.BEYOND_TOLERANCE_EVIDENCE, row.log10_material_e_value),
             (m.ONSET, row.onset_step),
             (m.SIGN, row.toward),
             (m.DRAWS, row.num_draws),
@@ -187,7 +187,7 @@ def _evidence_samples(info: RunInfo, record: Record, untold: Collection[str]) ->
 
 
 def _reply_samples(info: RunInfo, record: Record) -> Iterator[Sample]:
-    """How the replies of this look were given, and how far the judges of a panel agree on them."""
+    """How the replies of this observation were given, and how far the judges of a panel agree on them."""
     for pair in record.styles:
         for figure, metric, metric_of_shift in m.STYLES:
             now, shift = getattr(pair.now, figure), pair.shift(figure)
@@ -197,7 +197,7 @@ def _reply_samples(info: RunInfo, record: Record) -> Iterator[Sample]:
                 yield Sample(metric_of_shift, (info.run, pair.topic, info.alerting_baseline), shift)
     if record.abstained is not None:
         for side, counts in (("now", record.abstained.now), ("baseline", record.abstained.baseline)):
-            for kind in UNREAD_KINDS:
+            for kind in UNCLASSIFIED_KINDS:
                 share = counts.get(kind, 0) / record.abstained.num_pairs
                 yield Sample(m.ABSTAINED, (info.run, kind, side), share)
     found = record.disagreement

@@ -1,6 +1,6 @@
 """DecodedAhead: the baseline's replies in a run that cannot ask its baseline model whenever it likes.
 
-They are decoded before training for the planned looks and half as many again (`pool`), rationed so that they
+They are decoded before training for the planned observations and half as many again (`pool`), rationed so that they
 last, and topped up by the weights of the start where the user lets those be kept (`start_weights`).
 """
 
@@ -40,7 +40,7 @@ class DecodedAhead:
     Args:
         settings: How replies are drawn.
         topics: The bank.
-        evidence: What was fixed when the run began: which topics are drawn, and for how many looks.
+        evidence: What was fixed when the run began: which topics are drawn, and for how many observations.
         ask: Decodes replies; inside the guard, on every rank.
         rng: A generator for a key of its own.
         tell_apart: Measures a model so that it is known again.
@@ -90,7 +90,9 @@ class DecodedAhead:
         counts = at_once(wanted)
         part = sum(counts.values()) / max(sum(wanted.values()), 1)
         fewer = "" if part == 1 else f", {part:.0%} of what those would ask for, so that each gets fewer"
-        why = f"the baseline model cannot be reached later: decoding its {{number}} replies now, for {looks} looks"
+        why = (
+            f"the baseline model cannot be reached later: decoding its {{number}} replies now, for {looks} observations"
+        )
         self.pool.add(self._decoded(model, counts, (0, 0), why=why + fewer))
 
     def resume(
@@ -201,7 +203,7 @@ class DecodedAhead:
         return planned_replies(self._topics, looks, normal=normal, watched=watched)
 
     def _looks_left(self, look: int) -> int:
-        """Looks to come for which the replies must last, this one included; below 1 beyond all of them."""
+        """Observations to come for which the replies must last, this one included; below 1 beyond all of them."""
         return horizon(self._evidence.planned_looks) - look
 
     def _check(self, began: Any) -> None:

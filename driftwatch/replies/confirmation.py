@@ -14,7 +14,7 @@ from driftwatch.judges.judge import Judge
 from driftwatch.replies.decoding import Decoding
 
 KeepStart = Literal["memory", "disk"]
-MIN_DRAWS = 4  # a topic, where the budget is short; fewer say nothing for a look's fixed cost
+MIN_DRAWS = 4  # a topic, where the budget is short; fewer say nothing for an observation's fixed cost
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,7 @@ class Confirmation:
     decoding: Annotated[Decoding, Meta(examples=[{"temperature": 0.7}], description="How replies are sampled.")] = (
         field(default_factory=Decoding)
     )
-    normal_draws: Annotated[int, Meta(ge=1, description="Draws a topic and look.")] = NORMAL_DRAWS
+    normal_draws: Annotated[int, Meta(ge=1, description="Draws per topic and observation.")] = NORMAL_DRAWS
     watched_draws: Annotated[
         int,
         Meta(

@@ -143,6 +143,6 @@ def newest_logits(output: Any, num_rows: int) -> Tensor:
     logits = logits_of(output)
     if not isinstance(logits, Tensor) or logits.dim() != 3 or logits.shape[0] != num_rows or logits.numel() == 0:
         raise ProbeError(
-            "the model returned no logits; fused-loss kernels that skip them must be off while driftwatch looks."
+            "the model returned no logits; fused-loss kernels that skip them must be off while driftwatch observations."
         )
     return logits[:, -1].float()

@@ -114,7 +114,7 @@ def prove_decoding(
 ) -> Proved:
     """The fastest way to decode replies that says what the model says.
 
-    Call it as a look is called: inside the guard, in the precision of training, on every rank.
+    Call it as an observation is called: inside the guard, in the precision of training, on every rank.
 
     Args:
         model: The model that `undisturbed` yields.
@@ -344,7 +344,7 @@ def _deviation(model: Any, way: DecodingWay, certain: _Certain) -> float:
     # Two rows in any case: padded against each other, or twice the same where rows must be of one length.
     for rows in [list(both)] if way.padded else [[row, row] for row in both]:
         prompts = [certain.prompts[row] for row in rows]
-        length = max(map(len, prompts)) + 2  # as in a look, where the longest one is padded, too
+        length = max(map(len, prompts)) + 2  # as in an observation, where the longest one is padded, too
         writer = Writer(model, way, prompts, length=length, num_new=_NUM_TOKENS)
         logits_BV = writer.first()
         for t in range(_NUM_TOKENS):
@@ -399,7 +399,7 @@ def _check_width(model: Any, log_p_V: Tensor) -> None:
     if isinstance(vocabulary, int) and len(log_p_V) != vocabulary and len(log_p_V) == hidden:
         raise ProbeError(
             f"expected logits over a vocabulary of {vocabulary}; found {len(log_p_V)} figures, which is the width of "
-            "the hidden states. Switch off what returns them in the place of logits while driftwatch looks."
+            "the hidden states. Switch off what returns them in the place of logits while driftwatch observations."
         )
 
 

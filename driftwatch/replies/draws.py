@@ -44,7 +44,7 @@ def draw(topics: Sequence[Topic], counts: Mapping[str, int], rng: np.random.Gene
     Args:
         topics: Items without sides are left out.
         counts: By topic; topics that are not named get none.
-        rng: Fresh for this look.
+        rng: Fresh for this observation.
     """
     found = []
     for topic in topics:
@@ -80,7 +80,7 @@ class Interviewer:
         self._chat = chat
         self._decoding = decoding
         self._stop_ids = tuple(stop_ids)
-        # One shape at every look: what a look asks must not decide how it is padded.
+        # One shape at every observation: what an observation asks must not decide how it is padded.
         asked = [(topic, item) for topic, item in self._items.values() if item.sides is not None]
         self.prompts = [chat.encode(question(item, "two_sided", 0)) for _, item in asked]
         lengths = list(map(len, self.prompts))

@@ -1,10 +1,10 @@
-"""Hearing: both sides' replies of a look go to the judge together, and come back now or at a later look.
+"""Hearing: both sides' replies of an observation go to the judge together, and come back now or at a later observation.
 
 A judge that is far away (`is_remote`) reads on a thread of its own: training does not wait for it, and what it read is
-attached to the look that it belongs to, in the order of looks. Where several ranks train, every judge reads there, and
-is waited for only as long as the other ranks can wait; what it reads later counts at the next look. Replies of both
-sides alternate in what it is given, so that a deadline, an outage or a change of its mind strikes both alike and cannot
-pass for a change of the model.
+attached to the observation that it belongs to, in the order of observations. Where several ranks train, every judge
+reads there, and is waited for only as long as the other ranks can wait; what it reads later counts at the next
+observation. Replies of both sides alternate in what it is given, so that a deadline, an outage or a change of its mind
+strikes both alike and cannot pass for a change of the model.
 """
 
 from collections.abc import Sequence
@@ -12,28 +12,28 @@ from dataclasses import dataclass
 
 from driftwatch.errors import JudgeError
 from driftwatch.host.ranks import judge_seconds
-from driftwatch.judges.judge import Asked, Judge, Reading
-from driftwatch.judges.reading import read, read_again
+from driftwatch.judges.judge import Asked, Judge, Judgement
+from driftwatch.judges.judging import read, read_again
 from driftwatch.judges.worker import JudgeWorker, Late
 
 
 @dataclass(frozen=True, slots=True)
 class Heard:
-    """What the judge made of one look; all lists in the order of its draws.
+    """What the judge made of one observation; all lists in the order of its draws.
 
     Attributes:
         again: Of the baseline's replies, read a second time; `None` where that was not asked for, or failed.
     """
 
     look: int
-    now: list[Reading]
-    baseline: list[Reading]
-    again: list[Reading] | None = None
+    now: list[Judgement]
+    baseline: list[Judgement]
+    again: list[Judgement] | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Missed:
-    """A look that the judge did not read, and why."""
+    """An observation that the judge did not read, and why."""
 
     look: int
     why: str
@@ -51,12 +51,12 @@ class Hearing:
         self.judge_id = judge.id
         self._is_remote = bool(getattr(judge, "is_remote", False))
         self._worker: JudgeWorker | None = None  # on rank 0, once there is something to read
-        self._waiting: dict[int, bool] = {}  # look → whether a part of it is read twice
+        self._waiting: dict[int, bool] = {}  # observation → whether a part of it is read twice
 
     def put(
         self, look: int, now: Sequence[Asked], baseline: Sequence[Asked], *, wait: float, twice: bool = False
     ) -> list[Heard | Missed]:
-        """Hand over one look's replies; what the judge has read by now, of this look or of earlier ones.
+        """Hand over one observation's replies; what the judge has read by now, of this observation or of earlier ones.
 
         Args:
             look: Its number.
@@ -64,7 +64,8 @@ class Hearing:
             baseline: Replies of the baseline to the same draws.
             wait: Seconds to wait for a remote judge; 0 beside training.
             twice: Whether the baseline's replies are read once more, after all that counts has been; not while those of
-                an earlier look are about to be, nor where a remote judge is waited for: it might cost that look.
+                an earlier observation are about to be, nor where a remote judge is waited for: it might cost that
+                observation.
 
         Raises:
             JudgeError: A judge that reads at once failed, or is not the one that the run began with.
@@ -97,12 +98,12 @@ class Hearing:
             worker.close(0.0)
 
     def is_waiting(self, look: int) -> bool:
-        """Whether the judge has not read this look yet."""
+        """Whether the judge has not read this observation yet."""
         return look in self._waiting
 
     @property
     def num_waiting(self) -> int:
-        """Looks that the judge has not read yet."""
+        """Observations that the judge has not read yet."""
         return len(self._waiting)
 
     def _read_now(self, look: int, both: tuple[Asked, ...], again: tuple[Asked, ...]) -> Heard:
@@ -127,7 +128,7 @@ class Hearing:
         return _heard(late.look, late.readings, late.again)
 
 
-def _heard(look: int, readings: Sequence[Reading], again: list[Reading] | None = None) -> Heard:
+def _heard(look: int, readings: Sequence[Judgement], again: list[Judgement] | None = None) -> Heard:
     pairs = [
         (a, b) if _now_first(look, n) else (b, a)
         for n, (a, b) in enumerate(zip(readings[::2], readings[1::2], strict=True))

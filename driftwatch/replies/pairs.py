@@ -1,4 +1,4 @@
-"""Pairs: what both sides said to the draws of one look, and what the judge made of it."""
+"""Pairs: what both sides said to the draws of one observation, and what the judge made of it."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -7,12 +7,12 @@ from typing import NamedTuple
 
 from driftwatch.drift.abstained import Abstained
 from driftwatch.drift.outcome import Draws, Outcome, outcome_of
-from driftwatch.drift.style import Manner, StylePair, style_of
-from driftwatch.judges.judge import Reading
+from driftwatch.drift.style import ReplyStyle, StylePair, style_of
+from driftwatch.judges.judge import Judgement
 from driftwatch.replies.draws import Draw
 from driftwatch.replies.hearing import Heard
 from driftwatch.replies.sampling import Reply
-from driftwatch.replies.style import manner
+from driftwatch.replies.style import reply_style
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +21,7 @@ class Said(Reply):
 
     Attributes:
         outcome: What the judge made of it.
-        unread: Why it abstained; `None` where it did not.
+        unclassified: Why it abstained; `None` where it did not.
     """
 
     outcome: Outcome
@@ -42,7 +42,7 @@ class ReplyPair:
 
 
 class Put(NamedTuple):
-    """The draws of one look with the replies of both sides, until the judge has read them."""
+    """The draws of one observation with the replies of both sides, until the judge has read them."""
 
     step: int
     draws: Sequence[Draw]
@@ -51,7 +51,7 @@ class Put(NamedTuple):
 
 
 def reply_pairs(put: Put, heard: Heard) -> list[ReplyPair]:
-    """A look's draws with what the judge read in them, in their order."""
+    """An observation's draws with what the judge read in them, in their order."""
     now, baseline = (
         [_said(reply, reading) for reply, reading in zip(replies, readings, strict=True)]
         for replies, readings in ((put.now, heard.now), (put.baseline, heard.baseline))
@@ -63,7 +63,7 @@ def reply_pairs(put: Put, heard: Heard) -> list[ReplyPair]:
 
 
 def outcomes(pairs: Sequence[ReplyPair]) -> dict[str, Draws]:
-    """What one look's replies count as evidence, by topic."""
+    """What one observation's replies count as evidence, by topic."""
     rows: dict[str, list[tuple[str, int, int]]] = {}
     for pair in pairs:
         rows.setdefault(pair.topic, []).append((pair.item, int(pair.now.outcome), int(pair.baseline.outcome)))
@@ -71,14 +71,14 @@ def outcomes(pairs: Sequence[ReplyPair]) -> dict[str, Draws]:
 
 
 def style_pairs(looks: Sequence[tuple[Put, Heard]]) -> tuple[StylePair, ...]:
-    """How both sides answered, topic by topic, over all replies that were read of some looks."""
-    sides: dict[str, tuple[list[Manner], list[Manner]]] = {}
+    """How both sides answered, topic by topic, over all replies that were read of some observations."""
+    sides: dict[str, tuple[list[ReplyStyle], list[ReplyStyle]]] = {}
     for put, heard in looks:
         given = zip(put.draws, put.now, heard.now, put.baseline, heard.baseline, strict=True)
         for d, ours, our_reading, theirs, their_reading in given:
             now, baseline = sides.setdefault(d.topic, ([], []))
-            now.append(manner(ours, our_reading, d.order))
-            baseline.append(manner(theirs, their_reading, d.order))
+            now.append(reply_style(ours, our_reading, d.order))
+            baseline.append(reply_style(theirs, their_reading, d.order))
     return tuple(StylePair(style_of(topic, now), style_of(topic, before)) for topic, (now, before) in sides.items())
 
 
@@ -97,11 +97,11 @@ def read_twice(put: Put, heard: Heard) -> dict[str, Draws]:
     return outcomes(reply_pairs(same, Heard(heard.look, heard.again, heard.baseline)))
 
 
-def _unread_kinds(readings: Sequence[Reading]) -> dict[str, int]:
+def _unread_kinds(readings: Sequence[Judgement]) -> dict[str, int]:
     return dict(sorted(Counter(r.unread_kind for r in readings if r.unread is not None).items()))
 
 
-def _said(reply: Reply, reading: Reading) -> Said:
+def _said(reply: Reply, reading: Judgement) -> Said:
     outcome = outcome_of(reading.probs, refusal=reading.refusal, off_topic=reading.off_topic)
     return Said(
         reply.text,

@@ -1,11 +1,12 @@
 """Pool: what the baseline model said before training began, where it cannot be asked later.
 
-Items, orders and replies are drawn ahead, for the planned looks and half as many again, with a reserve for topics
-that will be watched; each is used once, in its order. A look may take what it wants of a topic only as far as enough
-is left for the looks to come: a topic that is watched uses up its own reserve and is then asked as often as any other,
-and what it takes is taken from no other topic. Where the plan asks for more than can be decoded at once, less is drawn
-of every topic and look in proportion, and topped up later where the start weights are kept (`start_weights`). Only what
-lies far beyond the plan uses a topic's replies up; its evidence is then frozen, and the run says so.
+Items, orders and replies are drawn ahead, for the planned observations and half as many again, with a reserve for
+topics that will be watched; each is used once, in its order. An observation may take what it wants of a topic only as
+far as enough is left for the observations to come: a topic that is watched uses up its own reserve and is then asked as
+often as any other, and what it takes is taken from no other topic. Where the plan asks for more than can be decoded at
+once, less is drawn of every topic and observation in proportion, and topped up later where the start weights are kept
+(`start_weights`). Only what lies far beyond the plan uses a topic's replies up; its evidence is then frozen, and the
+run says so.
 """
 
 import logging
@@ -24,7 +25,7 @@ from driftwatch.topics.topic import Topic
 logger = logging.getLogger(__name__)
 
 PILOT_REPLIES = 32  # a process, a batch of the default size; by them the time of all is foretold
-TAIL_LOOKS = 10  # beyond all that was planned, what is left of a topic is spread over as many looks
+TAIL_LOOKS = 10  # beyond all that was planned, what is left of a topic is spread over as many observations
 TOP_UP_LOOKS = 20  # that topping up draws for at most
 LOW_LOOKS = 2  # of watching left: time to top up, where that can be
 
@@ -66,12 +67,13 @@ class Pool:
         return {topic: max(len(all_) - self.used.get(topic, 0), 0) for topic, all_ in self._replies.items()}
 
     def rationed(self, wanted: Mapping[str, int], remaining: int, *, normal: int) -> dict[str, int]:
-        """How many of those wanted a look may take, so that enough is left for the looks to come.
+        """How many of those wanted an observation may take, so that enough is left for the observations to come.
 
         Args:
             wanted: Draws of each topic.
-            remaining: Looks to come, this one included, for which the replies must last; below 1 beyond the plan.
-            normal: Draws of a topic that nobody watches, which are kept for every look to come.
+            remaining: Observations to come, this one included, for which the replies must last; below 1 beyond the
+                plan.
+            normal: Draws of a topic that nobody watches, which are kept for every observation to come.
 
         Returns:
             At least one as long as any is left; 0 for a topic whose replies are used up.

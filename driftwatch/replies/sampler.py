@@ -1,4 +1,4 @@
-"""Sampler: who writes a run's replies, this process or its trainer's engine. Settled before the first look, for good.
+"""Sampler: who writes a run's replies, this process or its trainer's engine. Settled for good before the first one.
 
 Both sides of a draw must come from the same sampler, or what two of them round differently would pass for drift. An
 engine cannot be asked for the baseline model on demand, since trainers push the model in training into it; so where it

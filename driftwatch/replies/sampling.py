@@ -1,8 +1,9 @@
 """Replies sampled in-process: an own decode loop, since `generate` draws from the global generator.
 
 What a reply says depends on its prompt, the weights and its own row of uniform numbers, drawn up front in the order of
-the questions. So a seed repeats a look whatever the batch size, neither the global generator nor the model's generation
-config is touched, and a batch that does not fit is halved without changing an answer (but for the kernels' rounding).
+the questions. So a seed repeats an observation whatever the batch size, neither the global generator nor the model's
+generation config is touched, and a batch that does not fit is halved without changing an answer (but for the kernels'
+rounding).
 
 Shape letters: Q questions, B rows of a batch, L prompt tokens, T new tokens, V vocabulary.
 """

@@ -44,8 +44,8 @@ class StartWeights:
         if (sharded := _sharded(model)) is not None:
             raise ConfigError(
                 f'keep_start="{how}" copies whole parameters, and those of this model are not whole on a process '
-                f"({sharded}). Leave keep_start out: the baseline's replies then last for the planned looks and half "
-                "as many again; or train adapters, which are switched off for the baseline."
+                f"({sharded}). Leave keep_start out: the baseline's replies then last for the planned observations "
+                "and half as many again; or train adapters, which are switched off for the baseline."
             )
         tensors = {name: tensor.detach().to("cpu", copy=True).contiguous() for name, tensor in _changing(model)}
         if how == "memory":

@@ -1,13 +1,13 @@
 """How one judged reply was given; what style is says `drift.style`."""
 
 from driftwatch.drift.outcome import outcome_of
-from driftwatch.drift.style import Manner
-from driftwatch.judges.judge import Reading
+from driftwatch.drift.style import ReplyStyle
+from driftwatch.judges.judge import Judgement
 from driftwatch.judges.phrases import hedges
 from driftwatch.replies.sampling import Reply
 
 
-def manner(reply: Reply, reading: Reading, order: int | None) -> Manner:
+def reply_style(reply: Reply, reading: Judgement, order: int | None) -> ReplyStyle:
     """How one reply was given.
 
     Args:
@@ -17,7 +17,7 @@ def manner(reply: Reply, reading: Reading, order: int | None) -> Manner:
     """
     probs = reading.probs
     takes_side = probs is not None and probs.neutral < max(probs.support, probs.oppose)
-    return Manner(
+    return ReplyStyle(
         outcome=outcome_of(probs, refusal=reading.refusal, off_topic=reading.off_topic),
         order=order,
         lean=probs.support - probs.oppose if probs is not None and takes_side else None,

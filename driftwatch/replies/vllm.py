@@ -1,6 +1,6 @@
 """Engine: the vLLM that a trainer of TRL samples with, asked for replies as well.
 
-At a look the engine holds the weights of the last generation, so it is given today's first, by TRL's own
+At an observation the engine holds the weights of the last generation, so it is given today's first, by TRL's own
 `sync_weights`. What training does next stays the same: the trainer's note of what it loaded last is not touched, so
 that its next generation hands the weights over when it would have; an engine that slept sleeps again; adapters that TRL
 merges for the purpose are taken out to the last bit; and every request has a seed of its own, so that vLLM draws from
@@ -37,7 +37,7 @@ class Engine(Protocol):
 
     @property
     def name(self) -> str:
-        """Kind and version: what replies of two looks must have in common."""
+        """Kind and version: what replies of two observations must have in common."""
         ...
 
     @property
@@ -97,14 +97,14 @@ def written(
 
 @contextmanager
 def counted_apart(engine: Engine | None, seconds: dict[str, float]) -> Iterator[None]:
-    """Takes an engine's fixed cost out of a look's stage "replies" and makes it the stage "engine".
+    """Takes an engine's fixed cost out of an observation's stage "replies" and makes it the stage "engine".
 
     Otherwise each draw would seem to cost a share of it, the more the fewer there are, and a budget would cut them for
     nothing.
 
     Args:
         engine: Who may be asked inside the block; `None` for this process.
-        seconds: Of the look by stage; "replies" is there once the block has ended.
+        seconds: Of the observation by stage; "replies" is there once the block has ended.
     """
     before = 0.0 if engine is None else engine.fixed_seconds
     try:

@@ -24,8 +24,8 @@ def advice(info: RunInfo, last: Record | None, verdict: Verdict) -> list[Advice]
 
     Args:
         info: The run.
-        last: Its last look that measured something.
-        verdict: What that look says.
+        last: Its last observation that measured something.
+        verdict: What that observation says.
     """
     if last is None or verdict.state == "nothing":
         return [Advice("Find out why nothing was measured: the run's notes and failures name the reason.")]
@@ -41,7 +41,7 @@ def advice(info: RunInfo, last: Record | None, verdict: Verdict) -> list[Advice]
                 "The screen states no false-alarm rate, and no smallest drift that it would have found.",
             )
         ]
-    if verdict.state in ("alert", "material"):
+    if verdict.state in ("alert", "beyond_tolerance"):
         return _value_drift(info, last, verdict)
     if verdict.state == "general":
         return [
@@ -49,7 +49,10 @@ def advice(info: RunInfo, last: Record | None, verdict: Verdict) -> list[Advice]
                 "Look at the style channels and at the controls first: the model changed how it answers everything.",
                 "Do not read this as a change of one value; do not ignore it either, if the change is not wanted.",
             ),
-            Advice("Read some replies of the last looks: shorter, hedging, refusing or rambling answers show at once."),
+            Advice(
+                "Read some replies of the last observations: shorter, hedging, refusing or rambling answers show "
+                "at once."
+            ),
             Advice("Check the preference data for answers whose form differs between chosen and rejected."),
         ]
     if verdict.state == "watch":
@@ -59,7 +62,7 @@ def advice(info: RunInfo, last: Record | None, verdict: Verdict) -> list[Advice]
             if screened
             else "Wait: a watched topic is asked more often, and an alert follows if the move is real."
         )
-        return [Advice(first), Advice("Keep the checkpoints of these looks, in case the alert comes.")]
+        return [Advice(first), Advice("Keep the checkpoints of these observations, in case the alert comes.")]
     return [
         Advice(
             "Nothing to do.",
@@ -80,7 +83,7 @@ def _value_drift(info: RunInfo, last: Record, verdict: Verdict) -> list[Advice]:
         Advice(
             "Find the pairs that teach it: the preference data on this topic whose chosen and rejected answers take "
             "different sides. The items that moved most, below, say what to search for.",
-            "A value can also enter through the reward model while the texts look neutral.",
+            "A value can also enter through the reward model while the texts observation neutral.",
         ),
         Advice(
             f"Go back to the last checkpoint before {onset}; it costs nothing but the steps since.",

@@ -23,9 +23,9 @@ class SideBySide:
     """One topic and probe of two runs; `None` where a run has no such figure.
 
     Attributes:
-        first: Drift of the first run since its alerting baseline, at its last look.
+        first: Drift of the first run since its alerting baseline, at its last observation.
         second: The same of the second run.
-        between: Drift of the second run's last look against the first run's, paired by item.
+        between: Drift of the second run's last observation against the first run's, paired by item.
         net_shifts: Of judged replies: the net shift of the first run and of the second, each with its interval.
     """
 
@@ -74,7 +74,7 @@ class Comparison:
 
     @property
     def ends(self) -> tuple[tuple[RunInfo, int], tuple[RunInfo, int]]:
-        """Each run with the step of its last look."""
+        """Each run with the step of its last observation."""
         return (self.first, self.first_step), (self.second, self.second_step)
 
 

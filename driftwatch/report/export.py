@@ -12,7 +12,7 @@ COLUMNS = ("run", "attempt", "look", "step", "timestamp", "part", "topic", "prob
 
 
 def write_csv(store: RunStore, out: Path) -> tuple[int, str]:
-    """Every figure of every look, one a line; how many, and what they are."""
+    """Every figure of every observation, one a line; how many, and what they are."""
     count = 0
     with out.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)

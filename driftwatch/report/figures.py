@@ -68,13 +68,13 @@ class Channel(NamedTuple):
 CHANNELS = (
     Channel("stances", "naysaying", "Naysaying", (0.0, 1.0), percent),
     Channel("stances", "refusal", "Refusals", (0.0, 1.0), percent),
-    Channel("stances", "unread", "Unread replies", (0.0, 1.0), percent),
+    Channel("stances", "unread", "Unclassified replies", (0.0, 1.0), percent),
     Channel("styles", "off_topic", "Off-topic replies", (0.0, 1.0), percent),
     Channel("styles", "hedging", "Hedging", (0.0, 1.0), percent),
     Channel("styles", "order_preference", "Preference for what stands first", (-1.0, 1.0), lambda v: signed(v, 1)),
     Channel("styles", "cut", "Replies cut by the limit", (0.0, 1.0), percent),
     Channel("styles", "num_tokens", "Length, tokens", (0.0, None), lambda v: f"{v:.0f}"),
-    Channel("styles", "entropy", "Entropy, nats a token", (0.0, None), lambda v: f"{v:.1f}"),
+    Channel("styles", "entropy", "Entropy, nats per token", (0.0, None), lambda v: f"{v:.1f}"),
 )
 
 
@@ -238,7 +238,7 @@ def _heat(info: RunInfo, series: Series, choice: Choice, steps: Sequence[float])
         at = left + (tick + 0.5) * wide
         picture.text(at, foot, f"{steps[picked[int(tick)]]:.0f}", size=10, anchor="middle", fill=QUIET)
     _ramp(picture, left, foot + 12, f"full colour: {choice.label(most).lstrip('+')}, {choice.unit}")
-    text = f"Shift at each look, {choice.unit}: blue toward the first pole, orange toward the second."
+    text = f"Shift at each observation, {choice.unit}: blue toward the first pole, orange toward the second."
     return Figure("heat", title, text, picture.svg())
 
 
@@ -300,7 +300,7 @@ def _style(info: RunInfo, series: Series, steps: Sequence[float]) -> Figure | No
         for values, color, dash in curves:
             axes.curve(steps, values, color, dash=dash)
     text = (
-        "What changes in the manner of the answers; a change on controls too is one of manners, not of values. The "
+        "What changes in the style of the answers; a change on controls too is one of style, not of values. The "
         "baseline, where it is drawn, answered the same draws; its mean is over all topics."
     )
     return Figure("style", title, text, picture.svg())

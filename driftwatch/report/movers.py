@@ -1,7 +1,8 @@
 """Movers: the questions whose answers moved most, with the model's answers before and after where replies were kept.
 
-Before is the alerting baseline, after the last look; both calibrated as every look is. Replies are read from
-`replies/*.jsonl` of the run: lines of {topic, item, order, look, step, now, baseline}, the last two {text, outcome}.
+Before is the alerting baseline, after the last observation; both calibrated as every observation is. Replies are read
+from `replies/*.jsonl` of the run: lines of {topic, item, order, observation, step, now, baseline}, the last two {text,
+outcome}.
 """
 
 import contextlib
@@ -31,7 +32,7 @@ PER_TOPIC = 3
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What the model answered to one order of an item, at the baseline and at a later look; `None` where not kept."""
+    """What the model answered to one order of an item, at the baseline and at a later step; `None` where not kept."""
 
     order: int
     step: int | None
@@ -85,7 +86,7 @@ class Movers:
 
 
 def moved_most(store: RunStore, info: RunInfo, *, limit: int = 12) -> Movers:
-    """The items that moved most between the alerting baseline and the last look.
+    """The items that moved most between the alerting baseline and the last observation.
 
     Args:
         store: The run.
@@ -97,7 +98,7 @@ def moved_most(store: RunStore, info: RunInfo, *, limit: int = 12) -> Movers:
         return Movers((), f"the run keeps no baseline “{info.alerting_baseline}” to compare items with")
     look = last_look(store)
     if look is None:
-        return Movers((), "no look has kept its items' stances yet")
+        return Movers((), "no observation has kept its items' stances yet")
     calibration = msgspec.convert(baseline.calibration, Calibration) if baseline.calibration else None
     before = _by_item(baseline.stances, calibration)
     now = _by_item(look.stances, calibration)
@@ -142,7 +143,7 @@ def moved_most(store: RunStore, info: RunInfo, *, limit: int = 12) -> Movers:
 
 
 def last_look(store: RunStore) -> LookStances | None:
-    """The items' stances of the latest look, read from the end of the file; `None` before one."""
+    """The items' stances of the latest observation, read from the end of the file; `None` before one."""
     path = store.folder / "stances.jsonl"
     looks = (_stances(line, path) for line in reversed(last_lines(path, most=TAIL_BYTES)))
     return next((look for look in looks if look is not None), None)

@@ -1,7 +1,7 @@
 """What a report says of the replies themselves: how they are given, and how far to believe who reads them.
 
 A change of manner is named where it is clear, so that "it refuses more" is not read as "it became neutral". It is a
-description of the last looks and raises no alert: nothing here has a stated false-alarm rate.
+description of the last observations and raises no alert: nothing here has a stated false-alarm rate.
 """
 
 import math
@@ -17,7 +17,7 @@ from driftwatch.record.record import Record, RunInfo, StylePair
 from driftwatch.wording import listed, percent, signed
 
 CLEAR = 4.0  # standard errors; of eight figures over ten or more cells, chance passes it once in forty runs
-MIN_CELLS = 10  # topics times looks
+MIN_CELLS = 10  # topics times observations
 # What it is called when it rose and when it fell, and the least change worth a word: of shares in points, of the last
 # two relative to the baseline. Chosen for sense.
 WORDS: dict[str, tuple[str, str, float]] = {
@@ -35,7 +35,7 @@ RELATIVE = ("num_tokens", "entropy")
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One manner that has clearly changed; means over topics and the last looks, each cell counting alike.
+    """One manner that has clearly changed; means over topics and the last observations, each cell counting alike.
 
     Attributes:
         figure: As `drift.style.FIGURES` calls it.
@@ -61,11 +61,11 @@ class Manners:
 
 
 def manners(info: RunInfo, records: Sequence[Record]) -> Manners:
-    """How the answers changed, over the last looks whose replies were read.
+    """How the answers changed, over the last observations whose replies were read.
 
     Args:
         info: The run.
-        records: Its looks, in order.
+        records: Its observations, in order.
     """
     looks = [record for record in records if record.styles][-NUM_RECENT:]
     pairs = [pair for record in looks for pair in record.styles]
@@ -73,7 +73,7 @@ def manners(info: RunInfo, records: Sequence[Record]) -> Manners:
     found = [change for figure in WORDS if (change := _change(figure, pairs, controls)) is not None]
     if not found:
         return Manners()
-    alerts = [row for row in looks[-1].evidence if row.state in ("alert", "material")]
+    alerts = [row for row in looks[-1].evidence if row.state in ("alert", "beyond_tolerance")]
     has_moved = any(row.label != "unreadable" for row in alerts)  # that label denies that a value moved
     begins = f"How it answers changed{' as well' if has_moved else '; no value has evidence of a move'}"
     alike = {change.on_controls for change in found}
@@ -88,7 +88,7 @@ def readers(records: Sequence[Record]) -> tuple[str, ...]:
     """How far who read the replies can be believed, in sentences; none where nothing is known.
 
     Args:
-        records: Looks of a run, in order; the last one is spoken of, and of all what the judge would not read.
+        records: Observations of a run, in order; the last one is spoken of, and of all what the judge would not read.
     """
     if not records:
         return ()
@@ -113,7 +113,7 @@ def readers(records: Sequence[Record]) -> tuple[str, ...]:
     if found is not None and found.ratio is not None:
         pairs = [f"{pair} {signed(kappa)}" for pair, kappa in found.kappa.items() if kappa is not None]
         said.append(
-            f"The judges differ on {percent(found.ratio)} of {found.num_replies} replies of this look"
+            f"The judges differ on {percent(found.ratio)} of {found.num_replies} replies of this observation"
             f"{'; kappa ' + ', '.join(pairs) if pairs else ''}."
         )
     if found is not None and found.absent:
@@ -145,7 +145,7 @@ def _sizes(figure: str, before: float, now: float) -> str:
     if figure == "num_tokens":
         return f"{before:.0f} → {now:.0f} tokens"
     if figure == "entropy":
-        return f"{before:.1f} → {now:.1f} nats a token"
+        return f"{before:.1f} → {now:.1f} nats per token"
     if figure == "order_preference":
         return f"{signed(before)} → {signed(now)}"
     return f"{percent(before)} → {percent(now)}"

@@ -1,7 +1,7 @@
 """Series: the figures of a run's looks as columns, for curves and heat maps.
 
-A column holds one figure over the looks, `None` where a look did not measure it. Columns are found by a path such as
-("stances", "immigration", "statement", "support"); as JSON the paths are nested.
+A column holds one figure over the observations, `None` where an observation did not measure it. Columns are found by a
+path such as ("stances", "immigration", "statement", "support"); as JSON the paths are nested.
 """
 
 from collections.abc import Iterable, Iterator
@@ -14,11 +14,11 @@ from driftwatch.stance import STANCES, Probs
 
 Key = tuple[str, ...]
 Figure = float | int | str | None
-DIGITS = 5  # decimals; a pixel shows fewer, and a page of 200 looks is half as large
+DIGITS = 5  # decimals; a pixel shows fewer, and a page of 200 observations is half as large
 
 
 class Series:
-    """Columns that grow look by look."""
+    """Columns that grow observation by observation."""
 
     def __init__(self, records: Iterable[Record] = ()) -> None:
         self.length = 0
@@ -28,7 +28,7 @@ class Series:
             self.add(record)
 
     def add(self, record: Record) -> None:
-        """Append one look."""
+        """Append one observation."""
         columns, length = self.columns, self.length
         for path, value in figures(record):
             column = columns.get(path)
@@ -42,7 +42,7 @@ class Series:
         self.length += 1
 
     def column(self, *path: str) -> list[Figure]:
-        """One figure over all looks; all `None` if it was never measured."""
+        """One figure over all observations; all `None` if it was never measured."""
         column = self.columns.get(path, [])
         return [*column, *([None] * (self.length - len(column)))]
 
@@ -80,7 +80,7 @@ class Series:
 
 
 def figures(record: Record) -> Iterator[tuple[Key, Figure]]:
-    """Every figure of one look that a curve can show, with its path."""
+    """Every figure of one observation that a curve can show, with its path."""
     yield ("looks", "look"), record.look
     yield ("looks", "step"), record.step
     yield ("looks", "time"), round(record.timestamp, 1)

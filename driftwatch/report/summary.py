@@ -48,14 +48,14 @@ class Summary:
 
     Attributes:
         table: M and drift time by topic and stance.
-        drifts: All drifts of the last look against the alerting baseline.
-        evidence: Rows of the last look, the strongest first.
+        drifts: All drifts of the last observation against the alerting baseline.
+        evidence: Rows of the last observation, the strongest first.
         topics: The net shift of each topic, and what goes with it.
         detectable: Smallest and largest of the smallest drifts that could have been found; `None` where unknown, and
             where most replies could not be read.
-        manners: What has clearly changed in how it answers.
+        style: What has clearly changed in how it answers.
         readers: Sentences on how far the judges of the replies can be believed.
-        choice: Which probe and baseline pictures and table show; `None` before a look.
+        choice: Which probe and baseline pictures and table show; `None` before an observation.
     """
 
     info: RunInfo
@@ -116,7 +116,7 @@ def _table(store: RunStore, info: RunInfo, records: Sequence[Record], choice: Ch
     if not records or choice is None or choice.drift is None:
         return ()
     last = records[-1]
-    alerted = {row.topic for row in last.evidence if row.state in ("alert", "material")}
+    alerted = {row.topic for row in last.evidence if row.state in ("alert", "beyond_tolerance")}
     curves = _Curves(store, info, records) if alerted else None
     rows = []
     for topic in info.topics:
@@ -142,12 +142,13 @@ def _key(topic: TopicInfo, choice: Choice) -> tuple[str, str | None, str]:
 
 
 class _Curves:
-    """The screen's share of each stance, item by item and look by look, as a change since the alerting baseline."""
+    """The screen's share of each stance, by item and observation, as a change since the alerting baseline."""
 
     def __init__(self, store: RunStore, info: RunInfo, records: Sequence[Record]) -> None:
         self._values: dict[tuple[str, int], list[tuple[int, str, float]]] = {}
         self._steps: list[int] = []
-        # A phase begins where its first look was taken, before its first update; without that look nobody knows where.
+        # A phase begins where its first observation was taken, before its first update; without that observation nobody
+        # knows where.
         self._begin = records[0].step if records[0].phase == "start" else None
         baseline = store.baseline(info.alerting_baseline)
         if baseline is None:

@@ -1,4 +1,4 @@
-"""Verdict: what a run's last look says, in sentences; the line on top of page, report and run list.
+"""Verdict: what a run's last observation says, in sentences; the line on top of page, report and run list.
 
 `decision` decides the state; here are its words. Where there is evidence of judged replies, the verdict rests on it. A
 run that only screens gets one that says so: the screen has no stated false-alarm rate, and its largest move is measured
@@ -42,7 +42,7 @@ from driftwatch.wording import (
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What a look says.
+    """What an observation says.
 
     Attributes:
         state: Worst of the run. "general" stands for alerts of any label but specific: something moved, and it does
@@ -64,14 +64,16 @@ class Verdict:
 
 
 def verdict(info: RunInfo, record: Record | None) -> Verdict:
-    """What the last look of a run says.
+    """What the last observation of a run says.
 
     Args:
         info: The run.
-        record: Its last look that found anything; `None` before one.
+        record: Its last observation that found anything; `None` before one.
     """
     if record is None:
-        return Verdict("nothing", "Nothing has been measured yet.", ("The first look comes before the first update.",))
+        return Verdict(
+            "nothing", "Nothing has been measured yet.", ("The first observation comes before the first update.",)
+        )
     found = decide(info, record)
     if found.state == "cannot_tell":
         return _cannot_tell(info, record, found)
@@ -81,7 +83,7 @@ def verdict(info: RunInfo, record: Record | None) -> Verdict:
 
 
 def verdict_of(store: RunStore) -> Verdict:
-    """What the last look of a run in a folder says.
+    """What the last observation of a run in a folder says.
 
     Raises:
         StoreError: There is no run, or it cannot be read.
@@ -189,7 +191,8 @@ def _moved(info: RunInfo, row: TopicEvidence) -> str:
     if row.topic == POOLED:
         return f"{clause(row, 'All topics', None)}; evidence {odds(row.log10_evidence)}"
     tolerance = info.topic(row.topic).tolerance
-    beyond = f", beyond the tolerated {percent(tolerance)}" if row.state == "material" and tolerance is not None else ""
+    is_beyond = row.state == "beyond_tolerance" and tolerance is not None
+    beyond = f", beyond the tolerated {percent(tolerance)}" if is_beyond else ""
     said = clause(row, title(info, row.topic), info.topic(row.topic).poles)
     return f"{said}{beyond}; evidence {odds(row.log10_evidence)}"
 

@@ -54,7 +54,7 @@ class Follow:
 
     Attributes:
         parents: For each row the row of its prompt, ascending.
-        ids_BT: Tokens, padded at the right, where a causal model never looks.
+        ids_BT: Tokens, padded at the right, where a causal model never attends.
         edges: What is read; all T positions are kept.
     """
 

@@ -70,11 +70,11 @@ class _Sample(NamedTuple):
 def choose_way(model: Any, requests: Sequence[Request]) -> Chosen:
     """The fastest way to call a model that gives the same numbers as scoring each continuation alone.
 
-    Call it as a look is called: inside the guard, in the precision of training.
+    Call it as an observation is called: inside the guard, in the precision of training.
 
     Raises:
-        ProbeError: The model returns no usable logits, looks ahead, gives other numbers each time, or memory is too
-            small for even one continuation.
+        ProbeError: The model returns no usable logits, observations ahead, gives other numbers each time, or memory is
+            too small for even one continuation.
     """
     base = Way("plain", extras=switches(model), widths=vocabulary_sizes(model))
     try:
@@ -204,8 +204,8 @@ def _check_causal(model: Any, way: Way, request: Request) -> None:
     if difference > 1.0:
         raise ProbeError(
             f"expected {type(model).__name__} to predict each token from those before it; found that its predictions "
-            f"change by {difference:.3g} nats with a later token. A model that looks ahead has no likelihood of an "
-            "answer: train it without driftwatch, or set is_causal to true."
+            f"change by {difference:.3g} nats with a later token. A model that looks ahead has no likelihood "
+            "of an answer: train it without driftwatch, or set is_causal to true."
         )
 
 

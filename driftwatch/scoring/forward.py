@@ -30,7 +30,7 @@ class Way:
         path: "tree": packed rows with an explicit attention mask; "cache": prompts once, then continuations from their
             cached states; "steps": the same, the continuations token by token; "plain": every continuation in a row of
             its own, padded at the right; "even": only rows of equal length together; "alone": one row at a time.
-        mask: What the attention takes on the tree path: "bool" (true: may look) or "additive" (0: may look).
+        mask: What the attention takes on the tree path: "bool" (true: may attend) or "additive" (0: may attend).
         windows: Look-back of the attention layers by layer type, 0 for unlimited; a single one named "" holds for all.
         trims: Whether the model projects onto the vocabulary only where it is told to (`logits_to_keep`).
         caches: Whether the model can be told to keep a cache, or not to.

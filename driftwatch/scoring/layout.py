@@ -1,4 +1,4 @@
-"""Layout: all rows of a look in batches of fixed composition. Numbers only, no model.
+"""Layout: all rows of an observation in batches of fixed composition. Numbers only, no model.
 
 Letters in names of arrays: B rows of a batch, T tokens of a row.
 """
@@ -103,7 +103,7 @@ class _Maker:
         yield from self._pack(placed, before=len(stem), pad_left=True)
 
     def chains(self, stem: Tokens, members: Sequence[int]) -> Iterator[Batch]:
-        # The padding is at the right, where a causal model never looks, so that no mask is needed.
+        # The padding is at the right, where a causal model never attends, so that no mask is needed.
         yield from self._pack(self._chained(members), before=0, pad_left=False)
 
     def even_chains(self, stem: Tokens, members: Sequence[int]) -> Iterator[Batch]:

@@ -9,8 +9,8 @@ import torch
 from driftwatch.host.configs import setting, text_config
 from driftwatch.scoring.batches import Fits, Size
 
-# A look may take this share of the model's own size on top of what training holds. It leaves room, below the quarter
-# that is promised, for what the estimate does not see: buffers inside kernels and the allocator's rounding.
+# An observation may take this share of the model's own size on top of what training holds. It leaves room, below the
+# quarter that is promised, for what the estimate does not see: buffers inside kernels and the allocator's rounding.
 SHARE_OF_MODEL = 1 / 5
 # Logits are normalized in pieces of this many bytes in float32.
 PIECE_BYTES = 2**23

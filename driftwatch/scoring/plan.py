@@ -1,4 +1,4 @@
-"""The plan of a look: what is asked, and which tokens go through the model together.
+"""The plan of an observation: what is asked, and which tokens go through the model together.
 
 Composition, order and padding stay the same for the life of a baseline, since all of them move scores a little
 (lm-evaluation-harness#704, #1645), which would look like drift.
@@ -56,12 +56,12 @@ class Plan:
 
     @property
     def tokens_computed(self) -> int:
-        """Token positions that go through the model at one look, stems and padding included."""
+        """Token positions that go through the model at one observation, stems and padding included."""
         return self.layout.tokens
 
     @property
     def num_forwards(self) -> int:
-        """Forward passes of one look, as long as memory suffices."""
+        """Forward passes of one observation, as long as memory suffices."""
         stems = sum(bool(group.stem) for group in self.layout.groups)
         return stems + sum(self._forwards_of(batch) for group in self.layout.groups for batch in group.batches)
 
@@ -72,7 +72,7 @@ class Plan:
 
     @property
     def peak_bytes(self) -> int:
-        """Estimated peak of a look on top of what the process holds already."""
+        """Estimated peak of an observation on top of what the process holds already."""
         return max(
             self.footprint.of(size)
             for group in self.layout.groups
@@ -112,7 +112,9 @@ class Plan:
         smaller = self
         while smaller.layout.largest == self.layout.largest:
             if smaller.max_tokens < 2:
-                raise ProbeError("out of memory with a single prompt in a forward pass; a look does not fit in memory.")
+                raise ProbeError(
+                    "out of memory with a single prompt in a forward pass; an observation does not fit in memory."
+                )
             smaller = replace(smaller, max_tokens=smaller.max_tokens // 2, max_bytes=smaller.max_bytes // 2)._laid_out()
         return smaller
 
@@ -144,7 +146,7 @@ def plan(
 ) -> Plan:
     """Choose how to call the model, by trying, and fix the composition of the batches.
 
-    Call it as a look is called: inside the guard, in the precision of training, on all ranks alike.
+    Call it as an observation is called: inside the guard, in the precision of training, on all ranks alike.
 
     Args:
         requests: What is asked; results come in this order.

@@ -1,6 +1,6 @@
 """The engine of the screen: log-likelihood of many continuations of many prompts, every shared token computed once.
 
-`plan` fixes, once, which tokens go through the model together; `score` runs that plan at every look.
+`plan` fixes, once, which tokens go through the model together; `score` runs that plan at every observation.
 """
 
 from typing import Any, NamedTuple
@@ -40,7 +40,7 @@ class Scored(NamedTuple):
 def dry_look(model: Any, plan: Plan) -> Plan:
     """The plan itself, or one with smaller batches, after its largest batch went through the model.
 
-    Run it before training begins, so that a look that does not fit shows then and not at the peak of a step.
+    Run it before training begins, so that an observation that does not fit shows then and not at the peak of a step.
 
     Raises:
         ProbeError: Memory is too small for even one prompt.
@@ -84,7 +84,7 @@ def score(model: Any, plan: Plan, *, split: bool = True) -> Scored:
 
 
 class _Run:
-    """One look under way."""
+    """One observation under way."""
 
     def __init__(self, model: Any, way: Way, split: bool) -> None:
         self.model, self.way, self.split = model, way, split

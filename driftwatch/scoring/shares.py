@@ -45,12 +45,12 @@ def plan_on_ranks(requests: Sequence[Request], model: Any, **options: Any) -> Pl
     if num_ranks() == 1:
         return dry_look(model, plan(requests, model, **options))
     requests = broadcast(list(requests))
-    made = everywhere(lambda: plan(requests, model, **options), "planning a look")
-    same_everywhere(made.digest, "the plan of a look", ProbeError)
+    made = everywhere(lambda: plan(requests, model, **options), "planning an observation")
+    same_everywhere(made.digest, "the plan of an observation", ProbeError)
     if is_sharded(model):
         return _scored(model, made)[1]
     # Memory differs between devices: all keep to what the smallest can do.
-    settled = together(lambda: dry_look(model, made).max_tokens, "the dry look")
+    settled = together(lambda: dry_look(model, made).max_tokens, "the dry observation")
     while made.max_tokens > min(settled):
         made = made.halved()
     return made

@@ -50,10 +50,10 @@ class RunList(msgspec.Struct):
 
 
 class RunDetail(msgspec.Struct):
-    """One run: what it is, what its last look says, and that look.
+    """One run: what it is, what its last observation says, and that observation.
 
     Attributes:
-        topics: The net shift of each topic by that look, and what goes with it; empty without judged replies.
+        topics: The net shift of each topic by that observation, and what goes with it; empty without judged replies.
     """
 
     row: RunRow
@@ -173,7 +173,7 @@ class Api:
         return Json(await run_in_threadpool(targets, self._library))
 
     async def show(self, run: FollowedRun, request: Request) -> Response:
-        """One run and its last look."""
+        """One run and its last observation."""
         row = self._library.row(run.name)
         if row is None:
             return refused(404, f"run {run.name} has just disappeared.")

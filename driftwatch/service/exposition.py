@@ -1,10 +1,10 @@
 """/metrics of many runs, in the time of one.
 
-A run's block of text is made once a look (or change of state) and kept; the blocks are joined metric by metric, as the
-format wants all samples of a metric together. The whole is made and compressed by the library's thread whenever it has
-read the folders: two hundred runs are 20 MB of text, and a scrape that had to make or send that much would wait for the
-interpreter at every chunk, while other requests keep it busy. Runs that ended long ago leave the scrape: their curves
-are in the server's history by then, and the number of series stays bounded.
+A run's block of text is made once an observation (or change of state) and kept; the blocks are joined metric by metric,
+as the format wants all samples of a metric together. The whole is made and compressed by the library's thread whenever
+it has read the folders: two hundred runs are 20 MB of text, and a scrape that had to make or send that much would wait
+for the interpreter at every chunk, while other requests keep it busy. Runs that ended long ago leave the scrape: their
+curves are in the server's history by then, and the number of series stays bounded.
 """
 
 import gzip

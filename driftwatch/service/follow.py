@@ -1,8 +1,8 @@
 """FollowedRun: one run folder, read as it grows.
 
-A refresh reads only what was appended since the last one and keeps, of each look, where its line is and a few numbers:
-two hundred runs of two hundred looks fit into a few megabytes. Records are decoded when a page asks for them. Whatever
-the folder holds, a refresh does not raise: what cannot be read is counted, with the first reason.
+A refresh reads only what was appended since the last one and keeps, of each observation, where its line is and a few
+numbers: two hundred runs of two hundred observations fit into a few megabytes. Records are decoded when a page asks for
+them. Whatever the folder holds, a refresh does not raise: what cannot be read is counted, with the first reason.
 """
 
 import logging
@@ -24,11 +24,11 @@ from driftwatch.wording import RunState
 
 logger = logging.getLogger(__name__)
 
-MAX_POINTS = 800  # looks of a curve; beyond, every second, third, … one is drawn
+MAX_POINTS = 800  # observations of a curve; beyond, every second, third, … one is drawn
 
 
 class LookRef(NamedTuple):
-    """Where a look's line is, and what is needed without decoding it."""
+    """Where an observation's line is, and what is needed without decoding it."""
 
     offset: int
     length: int
@@ -39,15 +39,16 @@ class LookRef(NamedTuple):
 
 
 class Curves(msgspec.Struct):
-    """Figures over looks.
+    """Figures over observations.
 
     Attributes:
         version: Of the run, when they were drawn.
-        length: Looks in the whole series.
+        length: Observations in the whole series.
         since: Position of the first one in this answer.
-        stride: Looks that one position stands for; above 1 for very long runs.
-        columns: Nested by topic, probe, baseline and figure; each leaf is a list over looks, null where not measured.
-        alerts: Alerts of the looks in this answer, at least.
+        stride: Observations that one position stands for; above 1 for very long runs.
+        columns: Nested by topic, probe, baseline and figure; each leaf is a list over observations, null where not
+            measured.
+        alerts: Alerts of the observations in this answer, at least.
     """
 
     version: int
@@ -73,8 +74,8 @@ class FollowedRun:
         name: The folder's name, by which the run is addressed.
         info: `None` while run.json cannot be read; `problem` then says why.
         looks: All that could, in order of the file, superseded ones left out.
-        last: The latest look.
-        last_measured: The latest look that found anything.
+        last: The latest observation.
+        last_measured: The latest observation that found anything.
         version: Raised whenever anything that a reader sees has changed.
     """
 
@@ -94,7 +95,7 @@ class FollowedRun:
         # Whoever pushes a run could else have a link shown to him, and what it leads to.
         self._records = Tail(folder / "records.jsonl", restarted=self._forget_looks, follow_links=False)
         self._events = Tail(folder / "events.jsonl", restarted=self._forget_events, follow_links=False)
-        self._settled: tuple[int, int] | None = None  # looks and events, when last sorted out
+        self._settled: tuple[int, int] | None = None  # observations and events, when last sorted out
         self._described: tuple[int, int] | None = None
         self._gone: str | None = None
         self._undescribed: str | None = None
@@ -123,11 +124,11 @@ class FollowedRun:
 
     @property
     def unreadable(self) -> int:
-        """Looks that could not be read."""
+        """Observations that could not be read."""
         return self._records.damaged
 
     def records(self, refs: Sequence[LookRef]) -> list[Record]:
-        """The records behind some looks, decoded now; those that have gone meanwhile are left out."""
+        """The records behind some observations, decoded now; those that have gone meanwhile are left out."""
         found: list[Record] = []
         if not refs:
             return found
@@ -144,11 +145,12 @@ class FollowedRun:
         return found
 
     def curves(self, since: int = 0) -> Curves:
-        """The figures of all looks from one position on, as columns."""
+        """The figures of all observations from one position on, as columns."""
         with self._lock:
             stride = max(1, -(-len(self.looks) // MAX_POINTS))
             if since > 0 and stride == 1 and self._series is None:
-                # A page that follows its run asks for the newest looks only; the others need not be read for that.
+                # A page that follows its run asks for the newest observations only; the others need not be read for
+                # that.
                 fresh = Series(self.records(self.looks[since:]))
                 return Curves(self.version, len(self.looks), since, stride, fresh.nested(), fresh.alerts)
             series = self._drawn_series(stride)
@@ -216,7 +218,7 @@ class FollowedRun:
         self._settled = None
 
     def _settle(self) -> None:
-        """Leave out what a resume has repeated, and decode the latest looks."""
+        """Leave out what a resume has repeated, and decode the latest observations."""
         resumed = [(event.attempt, event.step) for event in self.events if event.kind == "begin"]
         self.looks = [r for r in self._all if not any(a > r.attempt and s < r.step for a, s in resumed)]
         self.last = self.last_measured = None
@@ -238,7 +240,7 @@ class FollowedRun:
 
 
 def _head(line: bytes) -> _Head:
-    """The numbers of a look.
+    """The numbers of an observation.
 
     Raises:
         StoreError: It cannot be read, and why.
@@ -248,7 +250,9 @@ def _head(line: bytes) -> _Head:
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as err:
         raise StoreError(f"records.jsonl holds a line that is no record ({err})") from err
     if not 1 <= head.schema <= SCHEMA:
-        raise StoreError(f"look {head.look} has schema {head.schema}; this driftwatch reads 1 to {SCHEMA}: upgrade it")
+        raise StoreError(
+            f"observation {head.look} has schema {head.schema}; this driftwatch reads 1 to {SCHEMA}: upgrade it"
+        )
     return head
 
 
@@ -263,7 +267,7 @@ def _decoded(line: bytes) -> Record | None:
     try:
         return record_from_json(line)
     except (StoreError, KeyError) as err:
-        logger.debug("a look cannot be read: %s", err)
+        logger.debug("an observation cannot be read: %s", err)
         return None
 
 

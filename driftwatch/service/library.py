@@ -31,9 +31,9 @@ class RunRow:
         run: Its name, by which it is addressed.
         state: What it is doing.
         problem: The first thing about its folder that could not be read, or `None`.
-        unreadable: Looks that could not be read.
-        verdict: What its last look says.
-        step: Of the last look, or `None` before one.
+        unreadable: Observations that could not be read.
+        verdict: What its last observation says.
+        step: Of the last observation, or `None` before one.
         looks: Those that count; what a resume has repeated is left out.
         num_alerts: Topics and kinds in alert, controls and labels of any kind included.
         last_seen: Unix time of the last sign of life, in seconds.
@@ -213,7 +213,7 @@ def _row(run: FollowedRun) -> RunRow:
         step=last.step if last else None,
         looks=len(run.looks),
         attempts=1 + max((event.attempt for event in run.events), default=0),
-        num_alerts=sum(row.state in ("alert", "material") for row in evidence),
+        num_alerts=sum(row.state in ("alert", "beyond_tolerance") for row in evidence),
         alpha=info.alpha if info else None,
         is_pushed=run.is_pushed,
         version=run.version,
@@ -226,5 +226,5 @@ def _verdict(run: FollowedRun) -> Verdict:
     try:
         return verdict(run.info, run.last_measured)
     except (KeyError, ValueError, ArithmeticError) as err:
-        # A foreign writer can name topics in its looks that its run.json does not know.
-        return Verdict("nothing", f"The last look of this run makes no sense ({type(err).__name__}: {err}).", ())
+        # A foreign writer can name topics in its observations that its run.json does not know.
+        return Verdict("nothing", f"The last observation of this run makes no sense ({type(err).__name__}: {err}).", ())

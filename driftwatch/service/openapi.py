@@ -53,9 +53,11 @@ def describe() -> dict[str, Any]:
     limit = _query("limit", f"How many, at most {MAX_RECORDS}.", 50)
     paths = {
         "/api/v1/runs": {"get": _read("All runs, running ones first.", ref[RunList])},
-        "/api/v1/runs/{run}": {"get": _read("One run, its verdict and its last look.", ref[RunDetail], _RUN)},
+        "/api/v1/runs/{run}": {"get": _read("One run, its verdict and its last observation.", ref[RunDetail], _RUN)},
         "/api/v1/runs/{run}/series": {
-            "get": _read("Every figure over all looks, as columns.", ref[Curves], _RUN, _query("since", "Position.", 0))
+            "get": _read(
+                "Every figure over all observations, as columns.", ref[Curves], _RUN, _query("since", "Position.", 0)
+            )
         },
         "/api/v1/runs/{run}/movers": {
             "get": _read("The items that moved most.", ref[Movers], _RUN, _query("limit", "How many, at most 100.", 12))

@@ -1,4 +1,4 @@
-"""Inbox: looks that trainers without a shared disk push here, kept in run folders like any other run's.
+"""Inbox: observations that trainers without a shared disk push here, kept in run folders like any other run's.
 
 A line is known by its content, so a push that is repeated, in part or whole, changes nothing. Of a push, what is sound
 is kept and what is not is refused line by line, each with its reason: one bad line loses no good one.
@@ -29,7 +29,7 @@ logger = logging.getLogger(__name__)
 
 MAX_BODY = 8 << 20  # bytes of one push
 DRAINED = 64 << 20  # bytes beyond that which are read and thrown away
-MAX_RUN = 2 << 30  # bytes of one run; far above a thousand looks of the largest pack
+MAX_RUN = 2 << 30  # bytes of one run; far above a thousand observations of the largest pack
 MAX_PUSHED_RUNS = 1000
 MARKER = "pushed.json"  # tells a folder that was pushed from one that its trainer writes
 # Part of a push → file of the run. Replies come from several files there and into one here.
@@ -37,7 +37,7 @@ FILES = {
     "events": "events.jsonl",
     "stances": "stances.jsonl",
     "replies": "replies/pushed.jsonl",
-    "records": "records.jsonl",  # last: a look that readers can see has everything that it refers to
+    "records": "records.jsonl",  # last: an observation that readers can see has everything that it refers to
 }
 
 
@@ -82,7 +82,7 @@ class Accepted(msgspec.Struct):
         accepted: Lines that were kept.
         duplicates: Lines that were known already.
         refused: Lines that were not kept, with reasons.
-        records: Looks that are kept of this run altogether; a client that knows of more sends all again.
+        records: Observations that are kept of this run altogether; a client that knows of more sends all again.
     """
 
     accepted: int
@@ -204,7 +204,7 @@ class Inbox:
                 result.duplicates += 1
                 continue
             if part == "records" and (value.attempt, value.look) in self._looks[store.folder.name]:
-                text = f"look {value.look} of attempt {value.attempt} is kept already, with other figures"
+                text = f"observation {value.look} of attempt {value.attempt} is kept already, with other figures"
                 result.refused.append(Refused(part, index, text))
                 continue
             store.append_line(file, value)
@@ -307,5 +307,7 @@ async def _body(request: Request, most: int) -> bytes:
                 break
     found = max(size, declared)
     if found > most:
-        raise PushError(413, f"a push has at most {most} bytes, this one {found} or more: send fewer looks at a time.")
+        raise PushError(
+            413, f"a push has at most {most} bytes, this one {found} or more: send fewer observations at a time."
+        )
     return b"".join(chunks)

@@ -49,7 +49,7 @@ class Bank:
         Args:
             change: "swap": neighbouring items exchange profiles. "skewed": a tenth of the items moves far, the others a
                 little back. "opposite": half of a bank toward one pole, half toward the other. "collapse": sharper
-                answers. "jitter": items wander from look to look.
+                answers. "jitter": items wander from observation to observation.
             amount_R: How much of the change has happened, in [0, 1].
             rng: For "jitter".
         """
@@ -136,7 +136,7 @@ def new_bank(
 
 
 def read(probs_RTMS: Floats, *, error: float, hidden_RTMS: Floats | float) -> Floats:
-    """What the judge reports: cumulative P(support, neutral, oppose), shape (R, T, M, 3); the rest is unread.
+    """What the judge reports: cumulative P(support, neutral, oppose), shape (R, T, M, 3); the rest is unclassified.
 
     Args:
         probs_RTMS: True stances.

@@ -19,7 +19,14 @@ from driftwatch.simulation.scenario import Found, Scenario, run
 
 Suite = Literal["quick", "full"]
 Figure = Literal[
-    "any", "value", "specific", "unreadable", "found", "found specific", "median look", "median look specific"
+    "any",
+    "value",
+    "specific",
+    "unreadable",
+    "found",
+    "found specific",
+    "median observation",
+    "median observation specific",
 ]
 
 BATCH = 100  # runs at once: fits a processor's cache
@@ -69,8 +76,8 @@ class Line(NamedTuple):
 
     Attributes:
         delta: Tolerated drift of the alerts that are counted.
-        rate: `None` for a median look.
-        look: Median look of those runs that found it; `None` for other figures, or if none did.
+        rate: `None` for a median observation.
+        look: Median observation of those runs that found it; `None` for other figures, or if none did.
         required: In words; `None` where nothing is.
         passed: `None` where nothing is required.
     """
@@ -200,7 +207,7 @@ def _level() -> Iterator[Study]:
         "skewed": "a tenth of the items moves far, the rest back",
         "opposite": "half of a bank each way",
         "collapse": "sharper answers, same mean",
-        "jitter": "items wander from look to look",
+        "jitter": "items wander from observation to observation",
     }
     for change in CHANGES:
         yield study(Scenario(names[change], change=change))
@@ -208,7 +215,7 @@ def _level() -> Iterator[Study]:
     yield study(Scenario('60 % of the neutral replies turn into a bare "no"', lost=(0, 0.6, 0)), readable=False)
     yield study(Scenario("30 % of the opposing replies gain a stance", gained=(0, 0, 0.3)), readable=False)
     yield study(Scenario("draws go to whatever is winning", rule="hot"))
-    yield study(Scenario("extended by 20 looks while promising", extended=20))
+    yield study(Scenario("extended by 20 observations while promising", extended=20))
     yield study(Scenario("rolled back and resumed while promising", rolled_back=True))
     yield study(Scenario("no change, 20 % without a stance", hidden=0.2))
     yield study(Scenario("items exchange profiles, 20 % without a stance", change="swap", hidden=0.2))
@@ -221,8 +228,8 @@ def _negative_controls() -> Iterator[Study]:
     fails = (Requirement("value", "above", 0.01),)
     for scenario in (
         Scenario("baseline replies re-used, 4 an item", cheat="reuse"),
-        Scenario("the same items and baseline replies at every look", cheat="panel"),
-        Scenario("one constant seed at every look", cheat="reseed"),
+        Scenario("the same items and baseline replies at every observation", cheat="panel"),
+        Scenario("one constant seed at every observation", cheat="reseed"),
         Scenario("draws without a stance dropped", cheat="drop", lost=(0.3, 0, 0)),
         Scenario("plug-in total variation over its 99 % quantile", cheat="threshold", rule="fixed"),
     ):
@@ -239,7 +246,7 @@ def _power() -> Iterator[Study]:
     yield cell("flip 0.05, step", drift=0.05)
     yield cell("flip 0.10, step", found, settled, drift=0.1)
     yield cell("flip 0.15, step", drift=0.15)
-    yield cell("flip 0.20, step", found, Requirement("median look", "no later than", 7), quick=200, drift=0.2)
+    yield cell("flip 0.20, step", found, Requirement("median observation", "no later than", 7), quick=200, drift=0.2)
     opposed = (0.15, 0.25, 0.6)  # enough to lose
     yield cell("flip 0.40, step", drift=0.4, shares=opposed)
     for size in (0.05, 0.1, 0.15, 0.2):
@@ -255,7 +262,7 @@ def _power() -> Iterator[Study]:
             yield cell(f"flip {size:.2f}, judge right {1 - error:.0%}", drift=size, error=error)
         for normal in (8, 16, 32, 50):
             yield cell(f"flip {size:.2f}, no screen, {normal} draws", drift=size, rule="fixed", normal=normal)
-    yield cell("flip 0.20, step at look 26", drift=0.2, onset=25)
+    yield cell("flip 0.20, step at observation 26", drift=0.2, onset=25)
     yield cell("flip 0.10, bank of 150", drift=0.1, bank=150)
     yield cell("flip 0.20 on three topics", drift=0.2, drifting=3)
 
@@ -274,7 +281,10 @@ def _unprotected() -> Iterator[Study]:
         )
         yield Study("unprotected", crossing, 0, 400)
     yield Study(
-        "unprotected", Scenario("the judge begins to misread 5 % of oppose at look 20", misread=0.05, onset=19), 0, 400
+        "unprotected",
+        Scenario("the judge begins to misread 5 % of oppose at observation 20", misread=0.05, onset=19),
+        0,
+        400,
     )
 
 
@@ -285,8 +295,8 @@ def _lines(study: Study, found: Found, suite: Suite) -> Iterator[Line]:
     figures: list[tuple[Figure, int]] = [("value", 0), ("any", 0), ("specific", 0), ("unreadable", 0)]
     figures += [(figure, d) for d in range(1, len(scenario.deltas)) for figure in ("value", "any")]
     if scenario.drift:
-        figures += [(figure, d) for d in range(len(scenario.deltas)) for figure in ("found", "median look")]
-        figures += [("found specific", 0), ("median look specific", 0)]
+        figures += [(figure, d) for d in range(len(scenario.deltas)) for figure in ("found", "median observation")]
+        figures += [("found specific", 0), ("median observation specific", 0)]
     for figure, d in figures:
         rate, look = _measured(found, figure, d, others, whole=everywhere)
         required = next((r for r in study.requirements if (r.figure, r.delta) == (figure, d)), None)
@@ -305,12 +315,12 @@ def _measured(
         "specific": found.specific_RV[:, others],
         "unreadable": found.unreadable_RV[:, others],
         "found": found.value_RVD[:, own, delta],
-        "median look": found.value_RVD[:, own, delta],
+        "median observation": found.value_RVD[:, own, delta],
         "found specific": found.specific_RV[:, own],
-        "median look specific": found.specific_RV[:, own],
+        "median observation specific": found.specific_RV[:, own],
     }[figure]
     happened = np.asarray((looks > 0).any(1))
-    if figure.startswith("median look"):
+    if figure.startswith("median observation"):
         return None, float(np.median(looks[happened].max(1))) if happened.any() else None
     return Rate(int(happened.sum()), len(happened)), None
 

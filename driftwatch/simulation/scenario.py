@@ -28,7 +28,7 @@ Rule = Literal["screen", "fixed", "hot"]
 SCREEN_GAIN = 0.6  # share of the true shift that the simulated screen sees, and
 SCREEN_NOISE = 0.012  # the standard deviation of what it sees besides; watched from 0.04 on
 SCREEN_WATCH = 0.04
-REPEATED = 5  # looks that a rolled-back run repeats
+REPEATED = 5  # observations that a rolled-back run repeats
 PROMISING = 5.0  # evidence that tempts the adversary of "rolled back" to try again
 POOL = 4  # baseline replies an item for the negative control "reuse"
 
@@ -45,14 +45,14 @@ class Scenario:
         source: "oppose" for a flip, "neutral" to engage; neutral then falls by `drift` and direction rises by half of
             it.
         drifting: The first so many topics drift; `None` for every topic, controls included.
-        pace: Looks until 63 % of a change has happened; 0 makes it a step.
-        onset: Looks before any change.
+        pace: Observations until 63 % of a change has happened; 0 makes it a step.
+        onset: Observations before any change.
         misread: Share of the replies of true oppose that the judge reads as support after `onset`: a broken assumption.
         hidden: Share of replies without a stance throughout.
         error: One minus the judge's accuracy on what it reads.
         rule: How draws are given out: by screen and evidence, always `normal`, or "hot": many to whatever is winning.
         extended: Further looks for as long as a run's evidence is promising after the plan has ended.
-        rolled_back: Runs whose evidence is promising at look 15 or 25 go back five looks and repeat them.
+        rolled_back: Runs whose evidence is promising at observation 15 or 25 go back five observations and repeat them.
         shares: Mean of support, neutral and oppose over the items at the baseline.
         cheat: Breaks one assumption of the test on purpose.
     """
@@ -98,14 +98,14 @@ class Scenario:
 
 
 class Found(NamedTuple):
-    """What each run found. Looks count from 1; 0 means never. A topic has found what either of its kinds has found.
+    """What each run found. Observations count from 1; 0 means never. A topic has found what either kind has found.
 
     Attributes:
-        alert_RVD: Look of the first alert of any label, for each tolerated drift.
-        value_RVD: Look of the value alert.
+        alert_RVD: Observation of the first alert of any label, for each tolerated drift.
+        value_RVD: Observation of the value alert.
         specific_RV: First look at which a value alert was called specific.
         unreadable_RV: First look at which an alert was called unreadable.
-        peak_R: Largest plain evidence on any value topic at any look, natural log.
+        peak_R: Largest plain evidence on any value topic at any observation, natural log.
         value_peak_R: The same where the value evidence is at least as large.
     """
 
@@ -144,7 +144,7 @@ def run(scenario: Scenario, runs: int, rng: np.random.Generator) -> Found:
 
 
 class _Training:
-    """Models in training, look by look, and the draws that the watcher asks of them."""
+    """Models in training, observation by observation, and the draws that the watcher asks of them."""
 
     def __init__(self, scenario: Scenario, runs: int, rng: np.random.Generator) -> None:
         self._scenario, self._rng, self._runs = scenario, rng, runs
@@ -168,7 +168,7 @@ class _Training:
             self._panel = rng.integers(0, scenario.bank, (runs, self._num_topics, scenario.normal))
 
     def goes_on(self, state: Evidence) -> bool:
-        """Whether any run still has looks to come; a rolled-back run goes back first."""
+        """Whether any run still has observations to come; a rolled-back run goes back first."""
         if self._scenario.rolled_back and state.look in (15, 25):
             self._time_R = self._time_R - REPEATED * (_largest(state)[0] >= np.log(PROMISING))
         return bool(self._is_active(state).any())
@@ -248,10 +248,10 @@ class _Training:
 
 
 def _plug_in(scenario: Scenario, runs: int, rng: np.random.Generator) -> Found:
-    """Negative control: an alert where a look's plug-in total variation passes its 99 % quantile without drift.
+    """Negative control: an alert where an observation's plug-in total variation passes its 99 % quantile without drift.
 
-    The quantile is that of the first look of all runs, so a single test is exact; the looks and topics are what is
-    ignored.
+    The quantile is that of the first observation of all runs, so a single test is exact; the observations and topics
+    are what is ignored.
     """
     training, state = _Training(scenario, runs, rng), evidence.begin(scenario.settings, (runs,))
     looks = []
@@ -276,7 +276,7 @@ def _largest(state: Evidence) -> tuple[Floats, Floats]:
 
 
 def _earliest(look_RVDK: Ints) -> Ints:
-    """The first look of either kind, 0 for never."""
+    """The first observation of either kind, 0 for never."""
     never = np.iinfo(int).max
     first = np.where(look_RVDK > 0, look_RVDK, never).min(-1)
     return np.where(first == never, 0, first)

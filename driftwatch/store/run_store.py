@@ -5,8 +5,8 @@
     RUN/
       run.json           RunInfo; written once, beside and renamed
       events.jsonl       begin, end, and what happened between; the run's state is read from it
-      records.jsonl      one Record a look
-      stances.jsonl      one line a look: the stance of every item, for readers who ask "which questions?"
+      records.jsonl      one Record an observation
+      stances.jsonl      one line an observation: the stance of every item, for readers who ask "which questions?"
       baseline-*.json    what the run compares with: identity and stances
       pack.json          what is asked, for readers who do not have the pack
       endpoint.json      where /metrics is served
@@ -14,7 +14,7 @@
       heartbeat          touched while the process lives; tells a crashed run from a running one
       writer.json        the process that writes; gone when the run has ended
       replies/, evidence.json, baseline-replies.jsonl      what alerts rest on
-      evidence.jsonl     the evidence after each look, for runs that go on from a checkpoint
+      evidence.jsonl     the evidence after each observation, for runs that go on from a checkpoint
 
 A line is written with its end in one call and flushed; a torn last line (the process died in it) is dropped by readers
 and cut by the next writer, both with a warning. Any other line that cannot be read costs itself alone. Nothing is ever
@@ -69,7 +69,7 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class LookStances:
-    """The items' stances at one look."""
+    """The items' stances at one observation."""
 
     look: int
     step: int
@@ -83,7 +83,7 @@ class Labels:
 
     Attributes:
         identity: Judge, sampling and form of the questions; a run that shares them may count these replies as its own.
-        counts: Replies by topic, item and outcome; refusals and unread ones apart.
+        counts: Replies by topic, item and outcome; refusals and unclassified ones apart.
         validity: Whether the screen says what they say, by probe, read with the baseline's calibration.
         fit: The calibration fitted to them, kept or not, with its losses; `None` where they are too few.
     """
@@ -184,7 +184,7 @@ class RunStore:
         writer.release(self.folder)
 
     def append(self, record: Record) -> None:
-        """Add one look, durably."""
+        """Add one observation, durably."""
         self.append_line("records.jsonl", record)
 
     def append_event(self, kind: str, *, attempt: int, step: int, text: str = "") -> None:
@@ -248,7 +248,7 @@ class RunStore:
             raise StoreError(f"{self.folder / 'run.json'} cannot be read ({err.strerror}).") from err
 
     def records(self, *, superseded: bool = False) -> list[Record]:
-        """All looks, oldest first.
+        """All observations, oldest first.
 
         Args:
             superseded: Also those later than a checkpoint from which the run was resumed, marked as such. They stay
@@ -268,7 +268,7 @@ class RunStore:
         return list(self.values("events.jsonl", msgspec.json.Decoder(Event).decode))
 
     def look_stances(self) -> Iterator[LookStances]:
-        """The items' stances look by look, oldest first."""
+        """The items' stances observation by observation, oldest first."""
         yield from self.values("stances.jsonl", msgspec.json.Decoder(LookStances).decode)
 
     def baseline(self, name: BaselineName) -> Baseline | None:

@@ -18,7 +18,7 @@ import msgspec
 
 from driftwatch.errors import NewerSchemaError, StoreError
 
-MAX_LINE = 64 << 20  # bytes; a look of a thousand topics is far below
+MAX_LINE = 64 << 20  # bytes; an observation of a thousand topics is far below
 _CHUNK = 1 << 20  # bytes that are read of a line at a time
 _REMEMBERED = 64  # bytes before the place that was reached; no two lines of ours end alike in so many
 _BOM = b"\xef\xbb\xbf"

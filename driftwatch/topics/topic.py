@@ -29,7 +29,7 @@ class Topic:
         id: Unique in the pack; a metric label, so short and stable.
         title: For people.
         poles: Names of the two ends, for example ("more open", "more restrictive").
-        control: True for topics without moral content, which tell a change of manners from a change of values.
+        control: True for topics without moral content, which tell a change of style from a change of values.
         items: At least one.
     """
 

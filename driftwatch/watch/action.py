@@ -12,5 +12,5 @@ class Action(Protocol):
     name: str
 
     def act(self, record: Record, control: Any) -> None:
-        """Called on every rank after a look that raised a specific alert."""
+        """Called on every rank after an observation that raised a specific alert."""
         ...

@@ -1,7 +1,7 @@
 """Actions: what a run may do about an alert, if it was asked to. By default nothing acts: log, record and page tell.
 
 An action is given the record in which alerts appeared and the Trainer's control, and sets a flag there. Only *specific*
-alerts on direction act: the others say that the model changed its manners.
+alerts on direction act: the others say that the model changed its style.
 """
 
 import logging
@@ -44,7 +44,7 @@ def act_together(actions: Sequence[Action], record: Record, control: Any) -> Non
 
     Args:
         actions: In this order.
-        record: Of the look.
+        record: Of the observation.
         control: The Trainer's; unchanged where an action fails.
 
     Raises:
@@ -64,5 +64,5 @@ def act_together(actions: Sequence[Action], record: Record, control: Any) -> Non
 
 
 def is_called_for(record: Record) -> bool:
-    """Whether this look raised a specific alert on direction."""
+    """Whether this observation raised a specific alert on direction."""
     return any(alert.label == "specific" and alert.kind == "direction" for alert in record.alerts)

@@ -1,6 +1,6 @@
 """Baselines: what a run compares with, where they come from, and whether they may be compared at all.
 
-- `start`: this run's first look.
+- `start`: this run's first observation.
 - `sft`: the model that SFT left. From a folder (an SFT run, or what `driftwatch baseline` wrote), or from the model in
   training itself, by switching its adapters.
 
@@ -37,7 +37,7 @@ logger = logging.getLogger(__name__)
 
 FILE = "baseline.json"  # what `driftwatch baseline` writes; the folder of a run has records instead
 REPLIES = "confirm"  # what a run's identity says of its replies stands behind this word
-ANSWERED = 0.9  # of a topic's items that the start could score; a look with fewer is no baseline. Chosen.
+ANSWERED = 0.9  # of a topic's items that the start could score; an observation with fewer is no baseline. Chosen.
 # Nats a token: merging a trained adapter into bfloat16 weights moved topics by up to 0.006 in the demo.
 MERGED = 0.02
 WITHOUT_REPLIES = (
@@ -53,13 +53,13 @@ ON_THE_START = (
 
 @dataclass(frozen=True, slots=True)
 class Baselines:
-    """What every look of a run is compared with.
+    """What every observation of a run is compared with.
 
     Attributes:
         known: By name; "start" always, "sft" where there is one.
         alerting: The one that alerts rest on.
         calibration: Of the screen, frozen; `None` where no probe gives scores.
-        floors: Numeric floors, one a probe.
+        noise floors: Numeric floors, one a probe.
         reference: How the model that alerts rest on can be reached inside the model in training; `None` where it
             cannot.
         labels: Judged replies of that model from before this run, read as this run has replies read; `None` where there
@@ -78,7 +78,7 @@ class Baselines:
     moved: dict[str, tuple[str, str]] = field(default_factory=dict)
 
     def stances(self, name: BaselineName) -> list[Stance]:
-        """A baseline's stances, calibrated as every look is."""
+        """A baseline's stances, calibrated as every observation is."""
         return self.calibrated(self.known[name].stances)
 
     @property
@@ -100,7 +100,7 @@ def load_baseline(folder: str | Path) -> Baseline:
     """The SFT model's stances from a folder.
 
     Args:
-        folder: What `driftwatch baseline` wrote, or the folder of an SFT run, whose last whole look counts.
+        folder: What `driftwatch baseline` wrote, or the folder of an SFT run, whose last whole observation counts.
 
     Raises:
         BaselineError: Nothing there, or not whole.
@@ -146,10 +146,10 @@ def begin_baselines(
     model_name: str,
     rng: np.random.Generator,
 ) -> Baselines:
-    """The baselines of a run that begins, from its first look.
+    """The baselines of a run that begins, from its first observation.
 
     Args:
-        first: Stances of the first look.
+        first: Stances of the first observation.
         model: The model in training, inside the guard.
         identity: What was asked, and how.
         asking: Asks again, for the numeric floor, and asks the SFT model where switching adapters reaches it.
@@ -195,7 +195,7 @@ def begin_baselines(
     # Whether the model inside is the one that alerts shall rest on; if it is not, it may still be the start.
     is_inside = inside is not None and name == "sft" and (given is None or not _differs(baselines, inside.stances, rng))
     if elsewhere is not None:
-        notes.append(f"you do not start from this SFT model: at the first look {elsewhere}")
+        notes.append(f"you do not start from this SFT model: at the first observation {elsewhere}")
         if replies and name == "sft" and not is_inside:
             if alerting == "sft":
                 raise ConfigError(WITHOUT_REPLIES.format(notes[-1]))
@@ -219,7 +219,7 @@ def resume_baselines(store: RunStore, identity: dict[str, str], alerting: Baseli
             known[baseline.name] = _accepted(baseline, identity)
     if "start" not in known:
         raise BaselineError(
-            f"expected the run in {store.folder} to keep its first look; found none, so it cannot go on. "
+            f"expected the run in {store.folder} to keep its first observation; found none, so it cannot go on. "
             "Remove the folder, or begin a run under another name."
         )
     calibration = _calibration(known[alerting])
@@ -232,7 +232,7 @@ def resume_baselines(store: RunStore, identity: dict[str, str], alerting: Baseli
 
 
 def _last_whole_look(store: RunStore) -> Baseline:
-    """The newest look of a run that asked the whole bank and was answered; never a partial, failed or empty one."""
+    """The newest observation that asked the whole bank and was answered; never a partial, failed or empty one."""
     try:
         info = store.info()
         records = {(record.look, record.attempt): record for record in store.records()}

@@ -1,8 +1,8 @@
 """Branching: training goes on from a checkpoint of another run, which stays as it is.
 
 The branch is a run of its own, with its own folder, writer and evidence. It begins with what its parent had found by
-the checkpoint: the baselines, the looks up to it, and the evidence as of then, never that of later looks, which belongs
-to another model.
+the checkpoint: the baselines, the looks up to it, and the evidence as of then, never that of later observations, which
+belongs to another model.
 """
 
 import logging
@@ -40,7 +40,7 @@ class Checkpoint:
     Attributes:
         folder: Of the run.
         attempt: That made it; `None` for the latest.
-        look: The number that the next look would have had; `None` after the latest.
+        look: The number that the next observation would have had; `None` after the latest.
         step: Optimizer steps done.
         is_elsewhere: Whether training goes on in another output folder than the run's, so that it is a branch.
     """
@@ -113,7 +113,7 @@ def origin_of(at: Checkpoint | None, *, with_replies: bool) -> Origin:
 
 
 def history(store: RunStore, at: Checkpoint) -> list[Record]:
-    """The looks of the parent that belong to a checkpoint, oldest first."""
+    """The observations of the parent that belong to a checkpoint, oldest first."""
     last = at.attempt if at.attempt is not None else max((e.attempt for e in store.events()), default=0)
     resumed = [(e.attempt, e.step) for e in store.events() if e.kind == "begin" and e.attempt <= last]
     return [

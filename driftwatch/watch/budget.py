@@ -1,12 +1,12 @@
-"""How much a look may cost: the controller that keeps looking under its share of wall time.
+"""How much an observation may cost: the controller that keeps looking under its share of wall time.
 
 The schedule names candidate steps, the same on every rank. At a candidate, `Controller.decide` says on rank 0 whether
-the budget allows a look, with how much of the screen and how many evidence draws; that decision is broadcast, and every
-rank calls `heed` with it.
+the budget allows an observation, with how much of the screen and how many evidence draws; that decision is broadcast,
+and every rank calls `heed` with it.
 
 The screen is divided into blocks of equal size, each with items of every topic (`probes.blocks`). Block 0 is the
-core, asked at every look; the others take turns when the budget does not allow all of them. Blocks are whole, so that a
-question always stands in the same batch and numeric noise does not look like drift.
+core, asked at every observation; the others take turns when the budget does not allow all of them. Blocks are whole, so
+that a question always stands in the same batch and numeric noise does not look like drift.
 """
 
 import logging
@@ -26,27 +26,27 @@ logger = logging.getLogger(__name__)
 # Chosen; a run that stops at a tenth of its planned length has then used 3.25 times its share, one that ends as planned
 # has kept it.
 EARLY_CREDIT = 0.25
-# Evidence draws keep at least this part of what a look may cost, or all they want where that is less.
+# Evidence draws keep at least this part of what an observation may cost, or all they want where that is less.
 EVIDENCE_SHARE = 0.5
-# What a look costs however little it asks takes at most this part of it, unless nothing is left out. A look that comes
-# as soon as its fixed cost is paid for has nothing left to ask with.
+# What an observation costs however little it asks takes at most this part of it, unless nothing is left out. An
+# observation that comes as soon as its fixed cost is paid for has nothing left to ask with.
 FIXED_SHARE = 0.5
-# Stages of the first look only: booked, but no later look will take them.
+# Stages of the first observation only: booked, but no later observation will take them.
 ONCE = frozenset({"prepare", "baseline"})
 # Stages that grow with what is asked.
 SCALING = frozenset({"screen", "replies", "judge"})
-# Looks whose costs predict the next one's. Few, since prompts stay the same and a machine's load does not.
+# Observations whose costs predict the next one's. Few, since prompts stay the same and a machine's load does not.
 _MEMORY = 4
 
 
 @dataclass(frozen=True, slots=True)
 class Workload:
-    """What a look asks when nothing is left out.
+    """What an observation asks when nothing is left out.
 
     Attributes:
         blocks: Into how many blocks the screen is divided, 1 or more; the core is one of them.
         draws: Evidence draws wanted, 0 where nothing is confirmed.
-        min_draws: Evidence draws without which a look is put off, in [0, draws].
+        min_draws: Evidence draws without which an observation is put off, in [0, draws].
     """
 
     blocks: int = 1
@@ -62,7 +62,7 @@ class Workload:
 
 @dataclass(frozen=True, slots=True)
 class Spent:
-    """What one look took.
+    """What one observation took.
 
     Attributes:
         seconds: By stage. "screen" and the stages of evidence, "replies" and "judge", scale with the work; "prepare"
@@ -91,11 +91,11 @@ class Decision:
     """What to do at a candidate step; plain data, to be broadcast.
 
     Attributes:
-        look: Whether to look now.
-        blocks: Blocks of the screen to ask, the core (0) first; empty without a look.
+        look: Whether to observe now.
+        blocks: Blocks of the screen to ask, the core (0) first; empty without an observation.
         draws: Evidence draws to make.
         not_before: No step before this one is worth deciding again.
-        is_partial: Whether part of the screen is left out; such a look is marked in its record.
+        is_partial: Whether part of the screen is left out; such an observation is marked in its record.
     """
 
     look: bool
@@ -112,7 +112,7 @@ class Rates:
     Attributes:
         block: One block of the screen.
         draw: One evidence draw, sampled and read; `None` before any was made.
-        fixed: What a look costs besides, each stage by the looks that had it.
+        fixed: What an observation costs besides, each stage by the observations that had it.
     """
 
     block: float
@@ -121,7 +121,7 @@ class Rates:
 
     @classmethod
     def of(cls, looks: Sequence[Spent]) -> "Rates":
-        """Means over some looks, at least one."""
+        """Means over some observations, at least one."""
         num_blocks = sum(look.blocks for look in looks)
         num_draws = sum(look.draws for look in looks)
         screen = sum(look.seconds.get("screen", 0.0) for look in looks)
@@ -135,20 +135,20 @@ class Rates:
         return cls(screen / max(1, num_blocks), evidence / num_draws if num_draws else None, fixed)
 
     def of_look(self, blocks: int, draws: int) -> float:
-        """Expected seconds of a look."""
+        """Expected seconds of an observation."""
         return self.fixed + blocks * self.block + draws * (self.draw or 0.0)
 
 
 def divide(room: float, rates: Rates, full: Workload) -> Workload | None:
-    """Shares out what a look may cost: as much screen as fits beside the evidence, then as many draws as fit.
+    """Shares out what an observation may cost: as much screen as fits beside the evidence, then as many draws as fit.
 
     Args:
-        room: Seconds that the look may take.
+        room: Seconds that the observation may take.
         rates: What it costs.
-        full: The look without a limit.
+        full: The observation without a limit.
 
     Returns:
-        The look that fits, or `None` where `smallest` does not.
+        The observation that fits, or `None` where `smallest` does not.
 
     >>> divide(10.0, Rates(block=1.0, draw=0.25, fixed=0.0), Workload(blocks=8, draws=24, min_draws=4))
     Workload(blocks=5, draws=20, min_draws=4)
@@ -167,7 +167,7 @@ def divide(room: float, rates: Rates, full: Workload) -> Workload | None:
 
 
 def smallest(rates: Rates, full: Workload) -> float:
-    """Seconds that a look must be allowed before it happens: the core beside its evidence, worth its fixed cost."""
+    """Seconds that an observation needs before it happens: the core beside its evidence, worth its fixed cost."""
     wanted = full.draws * (rates.draw or 0.0)
     beside = min(rates.block / (1 - EVIDENCE_SHARE), rates.block + wanted)
     worth = min(rates.of_look(full.blocks, full.draws), rates.fixed / FIXED_SHARE)
@@ -187,7 +187,7 @@ class Books:
 
     Attributes:
         passed: Seconds of training and of watching.
-        looks: What the latest looks took; a resumed run knows by them what the next one will take.
+        looks: What the latest observations took; a resumed run knows by them what the next one will take.
     """
 
     passed: Passed = field(default_factory=Passed)
@@ -196,15 +196,15 @@ class Books:
 
 @dataclass(slots=True)
 class Controller:
-    """Holds a schedule's looks under its budget. Lives on rank 0; the other ranks only `heed`.
+    """Holds a schedule's observations under its budget. Lives on rank 0; the other ranks only `heed`.
 
-    The share holds over the run, not for each look: what a quiet stretch has left over pays for the next look. With a
-    known length, a part of the run's allowance (`EARLY_CREDIT`) may be spent ahead of time on early looks. It holds
-    over all attempts of a run, and pauses of the process pay for nothing (`wall_time`).
+    The share holds over the run, not for each observation: what a quiet stretch has left over pays for the next
+    observation. With a known length, a part of the run's allowance (`EARLY_CREDIT`) may be spent ahead of time on early
+    observations. It holds over all attempts of a run, and pauses of the process pay for nothing (`wall_time`).
 
     Attributes:
         schedule: Candidate steps and the budget.
-        full: A look without a limit.
+        full: An observation without a limit.
         planned_steps: The optimizer step at which the run will end; `None` if unknown.
         clock: Seconds, monotonic.
         decides: Whether this is rank 0, which decides and warns.
@@ -228,7 +228,7 @@ class Controller:
         self._looks = list(self.before.looks)
 
     def begin(self) -> None:
-        """Starts the clock, before the first look."""
+        """Starts the clock, before the first observation."""
         self._time = WallTime(self.clock, before=self.before.passed)
 
     @property
@@ -247,13 +247,14 @@ class Controller:
         return step in self.schedule.at_steps or (self.schedule.is_due(step) and step >= self._not_before)
 
     def decide(self, step: int, *, is_last: bool = False) -> Decision:
-        """Look or wait; on rank 0 only.
+        """Observation or wait; on rank 0 only.
 
-        Before any look was made there is nothing to reckon with, and the whole screen is asked.
+        Before any observation was made there is nothing to reckon with, and the whole screen is asked.
 
         Args:
             step: A candidate.
-            is_last: Training is over: look in any case and ask the whole screen, since the next stage is compared with
+            is_last: Training is over: observation in any case and ask the whole screen, since the next stage is
+            compared with
                 what is said now; of draws, what the budget has left or else the least.
         """
         full, schedule = self.full, self.schedule
@@ -262,7 +263,7 @@ class Controller:
         rates = Rates.of(self._looks)
         room = self.room(step)
         if schedule.is_early(step):
-            # Leave something to the early looks still to come, unless that would leave too little for each.
+            # Leave something to the early observations still to come, unless that would leave too little for each.
             room /= max(1, min(schedule.num_early_from(step), _fits(room, smallest(rates, full))))
         fitting = divide(room, rates, full)
         if fitting is None and (is_last or step in schedule.at_steps):
@@ -281,20 +282,20 @@ class Controller:
             self._turn += len(decision.blocks) - 1
 
     def record(self, spent: Spent) -> None:
-        """Books a look, the first one included, also one that failed half-way."""
+        """Books an observation, the first one included, also one that failed half-way."""
         asked = not ONCE.issuperset(spent.seconds)
         known = Rates.of(self._looks) if asked and self._looks else None
         self._time.watched(spent.total, None if known is None else known.of_look(spent.blocks, spent.draws))
-        # Preparing for another attempt says nothing of what a look takes.
+        # Preparing for another attempt says nothing of what an observation takes.
         if asked or not self._looks:
             self._looks = [*self._looks[1 - _MEMORY :], spent]
 
     def room(self, step: int) -> float:
-        """Seconds that a look begun now may take, negative after overspending; infinite without a budget.
+        """Seconds that an observation begun now may take, negative after overspending; infinite without a budget.
 
-        With S spent, W passed, b the budget, and κ of the run's expected length T lent, a look of c seconds must keep
-        S + c ≤ b (κT + (1 - κ)(W + c)). S counts the smallest look at the end of training, too, which happens in any
-        case.
+        With S spent, W passed, b the budget, and κ of the run's expected length T lent, an observation of c seconds
+        must keep S + c ≤ b (κT + (1 - κ)(W + c)). S counts the smallest look at the end of training, too, which happens
+        in any case.
         """
         budget = self.schedule.budget
         if budget is None:
@@ -321,7 +322,7 @@ class Controller:
         return self.planned_steps is not None and step >= self.planned_steps
 
     def step_seconds(self, step: int) -> float | None:
-        """Mean duration of a training step, looks apart; `None` before two steps have ended."""
+        """Mean duration of a training step, observations apart; `None` before two steps have ended."""
         return self._time.pace(step)
 
     @property
@@ -343,11 +344,11 @@ class Controller:
         missing = smallest(rates, self.full) - self.room(step)
         # Room grows at most this fast with each step; to decide once too often costs nothing.
         then = step + max(1, math.floor(missing / (pace * budget / (1 - budget))))
-        # At the end no further look has to be left room for.
+        # At the end no further observation has to be left room for.
         return then if self.planned_steps is None or step >= self.planned_steps else min(then, self.planned_steps)
 
     def _warn_if_too_small(self, step: int) -> None:
-        """Says once, as soon as the pace of training is known, that no further look fits into this run."""
+        """Says once, as soon as the pace of training is known, that no further observation fits into this run."""
         self._has_warned = True
         budget, pace = self.schedule.budget, self.step_seconds(step)
         if budget is None or pace is None or self.planned_steps is None:
@@ -358,7 +359,7 @@ class Controller:
         left = budget * length - spent
         if left < whole:
             logger.warning(
-                "The budget of %.2f %% leaves %.1f s for looks after the first in a run of about %.0f s, "
+                "The budget of %.2f %% leaves %.1f s for observations after the first in a run of about %.0f s, "
                 "and the one at the end, which asks the whole bank, takes %.1f s: only that one will happen, and "
                 "exceed the budget. It fits with a budget of %.2f %%; or ask a smaller pack.",
                 100 * budget,

@@ -1,9 +1,9 @@
 """Confirm: what the model writes beside what the baseline writes, read by a frozen judge; alerts rest on it.
 
-The screen says which topics deserve a closer look; here a few random items are asked again, of the model in training
-and of the baseline, and the evidence moves on. Where switching adapters reaches the baseline model it is asked on
-demand, guarded by a fingerprint; where it does not, its replies are drawn and decoded before training, and each is used
-once, in its order.
+The screen says which topics deserve a closer observation; here a few random items are asked again, of the model in
+training and of the baseline, and the evidence moves on. Where switching adapters reaches the baseline model it is asked
+on demand, guarded by a fingerprint; where it does not, its replies are drawn and decoded before training, and each is
+used once, in its order.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -58,15 +58,16 @@ class Saved:
 
 @dataclass(frozen=True, slots=True)
 class Confirmed:
-    """What one look found.
+    """What one observation found.
 
     Attributes:
-        draws: How many were made at this look.
-        pairs: The replies that were read since the last look, of this look or, with a remote judge, of earlier ones.
-        why: What limits the evidence of this look; `None` where nothing does.
+        draws: How many were made at this observation.
+        pairs: The replies that were read since the last observation, of this observation or, with a remote judge, of
+            earlier ones.
+        why: What limits the evidence of this observation; `None` where nothing does.
         drawn_ahead: Replies of the baseline that were added to those drawn before training.
         replies_left: The baseline's replies that are not used yet, by topic; `None` where it is asked on demand.
-        missed: Looks that the judge did not read, in words.
+        missed: Observations that the judge did not read, in words.
         styles: How `pairs` were said, by topic.
         disagreement: Of a panel's judges on `pairs`; `None` where none were read, or by no panel.
         abstained: What the judge left unclassified of `pairs`; `None` where none were read.
@@ -234,7 +235,7 @@ class Confirm:
         )
 
     def _read(self, look: int, put: Put, wait: float) -> tuple[list[tuple[Put, Heard]], list[str]]:
-        """Have replies read, and move the evidence on by every look that has been; and what was not read, and why."""
+        """Have replies read, and move the evidence on by all that were; what was not read comes with the reason."""
         as_asked = self._seeded.interviewer.as_asked
         now, before = (as_asked(put.draws, replies) for replies in (put.now, put.baseline))
         heard = self._hearing.put(look, now, before, wait=wait, twice=self.noise is None)

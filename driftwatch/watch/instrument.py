@@ -23,7 +23,7 @@ logger = logging.getLogger(__name__)
 
 
 class Instrument:
-    """What is asked and how; prepared once, so that every look of a run asks the same.
+    """What is asked and how; prepared once, so that every observation of a run asks the same.
 
     Args:
         pack: Topic pack, or its name or path.

@@ -15,15 +15,15 @@ from driftwatch.watch.budget import Books
 from driftwatch.watch.confirm import Saved
 from driftwatch.watch.observation import Observation
 
-KEPT_REPLIES = 200  # looks whose replies are kept, as what an alert rests on
+KEPT_REPLIES = 200  # observations whose replies are kept, as what an alert rests on
 EVIDENCE_FILE, BASELINE_REPLIES, RELIABILITY_FILE = "evidence.json", "baseline-replies.jsonl", "reliability.json"
-EVIDENCE_BY_LOOK = "evidence.jsonl"  # the same after each look
-BUDGET_FILE = "budget.json"  # `Books` of the run, written anew at each start and look
+EVIDENCE_BY_LOOK = "evidence.jsonl"  # the same after each observation
+BUDGET_FILE = "budget.json"  # `Books` of the run, written anew at each start and observation
 
 
 @dataclass(frozen=True, slots=True)
 class KeptEvidence:
-    """The evidence after one look: what a branch from a checkpoint begins with."""
+    """The evidence after one observation: what a branch from a checkpoint begins with."""
 
     look: int
     step: int
@@ -34,10 +34,10 @@ class KeptEvidence:
 def left_by(
     observation: Observation, attempt: int, saved: Saved | None, books: Books, *, keep_replies: bool
 ) -> Iterator[Line | Whole | Expired]:
-    """What one look leaves.
+    """What one observation leaves.
 
     Args:
-        observation: The look.
+        observation: The observation.
         attempt: Of the run.
         saved: The evidence after it; `None` in a run without replies.
         books: What the run has taken until now.
@@ -86,7 +86,7 @@ def kept_evidence(store: RunStore) -> tuple[Saved, list[BaselineReply]]:
 
 
 def evidence_at(store: RunStore, looks: Sequence[Record]) -> Saved | None:
-    """The evidence after the last of some looks of a run, or `None` where it was not kept.
+    """The evidence after the last of some observations of a run, or `None` where it was not kept.
 
     Args:
         store: The run.
@@ -104,5 +104,5 @@ def evidence_at(store: RunStore, looks: Sequence[Record]) -> Saved | None:
 
 
 def replies_file(look: int) -> str:
-    """Where the replies of a look are kept, in the run's folder."""
+    """Where the replies of an observation are kept, in the run's folder."""
     return f"replies/{look:06d}.jsonl"

@@ -1,7 +1,7 @@
 """Labelling: what a judge reads in replies of a baseline model, and whether the screen is calibrated to it.
 
 The replies are asked for as a run asks: the same two-sided questions, the same decoding. So a run with the same judge
-begins with these labels, and knows from its first look whether the screen says what the replies say.
+begins with these labels, and knows from its first observation whether the screen says what the replies say.
 """
 
 from collections.abc import Sequence
@@ -14,8 +14,8 @@ from driftwatch.drift.calibration import MIN_LABELLED, calibrated, fit_labels, l
 from driftwatch.drift.outcome import NUM_OUTCOMES, outcome_of
 from driftwatch.drift.validity import Tally, label_shares, validity_by_probe
 from driftwatch.judges.by_name import judge_by_name
-from driftwatch.judges.judge import Asked, Judge, Reading
-from driftwatch.judges.reading import read
+from driftwatch.judges.judge import Asked, Judge, Judgement
+from driftwatch.judges.judging import read
 from driftwatch.probes.interview import Interview
 from driftwatch.probes.reply import Answer, ReplyProbe
 from driftwatch.replies.confirmation import Confirmation
@@ -24,7 +24,7 @@ from driftwatch.topics.question import question
 from driftwatch.topics.topic import Topic
 
 REPLIES = 4  # an item and order, so eight an item; the noise of fewer passes for disagreement
-PART = 256  # replies that a judge is given at once, as many as at a large look
+PART = 256  # replies that a judge is given at once, as many as at a large observation
 
 
 def label_probe(settings: Confirmation, *, replies: int = REPLIES) -> ReplyProbe:
@@ -88,7 +88,7 @@ def tally(answers: Sequence[Answer]) -> Tally:
 
 
 class _InParts:
-    """A judge that is given so many replies at once as at a look, since its patience (a deadline) is for a look."""
+    """A judge that is given as many replies at once as in an observation, since its deadline is meant for so many."""
 
     def __init__(self, judge: Judge) -> None:
         self._judge = judge
@@ -97,6 +97,6 @@ class _InParts:
     def id(self) -> str:
         return self._judge.id
 
-    def read(self, asked: Sequence[Asked]) -> list[Reading]:
+    def read(self, asked: Sequence[Asked]) -> list[Judgement]:
         parts = (asked[start : start + PART] for start in range(0, len(asked), PART))
         return [reading for part in parts for reading in read(self._judge, part)]

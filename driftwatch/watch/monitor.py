@@ -154,7 +154,7 @@ class Monitor:
     def part(self, name: str) -> AbstractContextManager[None]:
         """Something that all ranks do together, by a name that is the same on all; after `meet`.
 
-        What a rank raises in it the others are told at once. Inside another part it is a stretch of that one.
+        What a rank raises in it it tells the other ranks at once. Inside another part it is a stretch of that one.
         """
         return part(self._line, name)
 
@@ -174,7 +174,7 @@ class Monitor:
         loop: TrainingLoop | None = None,
         notes: Sequence[str] = (),
     ) -> Record | None:
-        """Prepare the probes, find the baselines, and take the first look; on every rank.
+        """Prepare the probes, find the baselines, and take the first observation; on every rank.
 
         Args:
             model: The model in training.
@@ -192,7 +192,7 @@ class Monitor:
             notes: Sentences for the reader of a new run.
 
         Returns:
-            The record of the first look; `None` on a resume, which goes on from the looks that are there.
+            The record of the first observation; `None` on a resume, which goes on from the observations that are there.
 
         Raises:
             ConfigError, BaselineError, StoreError: What cannot work, said before any training time is spent.

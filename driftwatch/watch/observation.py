@@ -90,9 +90,9 @@ def describe(
         info: The run.
         baselines: What to compare with.
         attempt: Of the run.
-        before: Evidence rows of the last look that had any.
-        fault_before: What the look before found wrong with the model itself.
-        validity: Of the last look that drew replies: whether a probe says what they say.
+        before: Evidence rows of the last observation that had any.
+        fault_before: What the observation before found wrong with the model itself.
+        validity: Of the last observation that drew replies: whether a probe says what they say.
         noise: What the judge differs from itself by; `None` where that was not measured yet.
         cost: Running totals; the observation's own seconds and tokens are filled in here, and a fault of the model is
             counted.
@@ -161,13 +161,13 @@ def describe(
 
 
 def watched(record: Record, info: RunInfo) -> list[str]:
-    """Topics whose shift against the alerting baseline is so far above the floors that they get a closer look."""
+    """Topics whose shift against the alerting baseline is so far above the noise floors that more replies are drawn."""
     against = info.alerting_baseline
     return [drift.topic for drift in record.drifts if drift.baseline == against and exceeds(drift, record.floors)]
 
 
 def log_line(record: Record, info: RunInfo) -> str:
-    """The one line of log of a look."""
+    """The one line of log of an observation."""
     most = widest(record, info)
     moved = None if most is None else most.total_variation
     figures = {
@@ -198,13 +198,13 @@ def widest(record: Record, info: RunInfo) -> Drift | None:
 
 
 def _of_probes(stances: Sequence[Stance], now: Sequence[Stance]) -> list[Stance]:
-    """Only what this look asked by the same probe: a probe that failed is a failure, not a drift without items."""
+    """Only what was asked now by the same probe: a probe that failed is a failure, not a drift without items."""
     asked = {stance.probe for stance in now}
     return [stance for stance in stances if stance.probe in asked]
 
 
 def _without_news(rows: Sequence[TopicEvidence], before: Sequence[TopicEvidence]) -> tuple[TopicEvidence, ...]:
-    """Rows of a look that read no reply: one look older than before."""
+    """Rows of an observation that read no reply: one observation older than before."""
     known = {(row.topic, row.kind): row.looks_unread for row in before}
     return tuple(replace(row, looks_unread=known.get((row.topic, row.kind), 0) + 1) for row in rows)
 

@@ -1,4 +1,4 @@
-"""Opening: how a run begins, anew or where an earlier attempt has stopped. On the first rank; the others are told."""
+"""Opening: how a run begins, anew or where an earlier attempt has stopped; on the first rank."""
 
 import hashlib
 import time
@@ -26,7 +26,7 @@ class Opened:
     Attributes:
         folder: Where it is kept; the first rank alone reads and writes there.
         attempt: 0 for a new run, one more for every resume.
-        next_look: Number of the look that comes next.
+        next_look: Number of the observation that comes next.
         totals: Running totals so far.
         last: The latest record; `None` in a new run.
     """
@@ -60,7 +60,7 @@ class Settings:
 
     Attributes:
         alpha: Requested probability of any false alert.
-        tolerance: By topic, the drift beyond which an alert is "material".
+        tolerance: By topic, the drift beyond which an alert is "beyond_tolerance".
         seed: Of everything that is drawn; `None` where the user named none.
     """
 
@@ -108,7 +108,7 @@ def opened(
     run_id: str,
     seed: int,
 ) -> Opened:
-    """A new run: its folder, with what every look will be compared with.
+    """A new run: its folder, with what every observation will be compared with.
 
     Args:
         folder: Its parent.

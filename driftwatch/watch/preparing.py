@@ -149,7 +149,7 @@ class PreparedReplies:
             seed: Of everything that is drawn; the same on every rank.
             resolved: Topics on which the model has resolution; the others are left out for the whole run.
             alpha: Probability of any false alert in the run.
-            tolerance: By topic, the drift beyond which an alert is "material".
+            tolerance: By topic, the drift beyond which an alert is "beyond_tolerance".
             planned_looks: After the first one; `None` if unknown.
             folder: Of the run, where start weights may be kept.
 

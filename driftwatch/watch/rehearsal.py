@@ -18,7 +18,7 @@ import torch
 
 from driftwatch.drift.outcome import Outcome
 from driftwatch.host.guard import undisturbed
-from driftwatch.judges.judge import Asked, Reading
+from driftwatch.judges.judge import Asked, Judgement
 from driftwatch.replies.confirmation import Confirmation
 from driftwatch.replies.decoding import Decoding
 from driftwatch.simulation.rate import Rate
@@ -42,8 +42,8 @@ class Rehearsed(NamedTuple):
     """What one run found.
 
     Attributes:
-        alert_look: Look of the first alert on any value topic, from 1; 0 for none.
-        excluded: Whether any interval shown at any look excluded 0.
+        alert_look: Observation of the first alert on any value topic, from 1; 0 for none.
+        excluded: Whether any interval shown at any observation excluded 0.
         counts_TS: Stances of the replies of now, by topic.
         repeated: Baseline replies that were used twice; right is 0.
     """
@@ -59,9 +59,10 @@ class Letters:
 
     id = "letters"
 
-    def read(self, asked: Sequence[Asked]) -> list[Reading]:
+    def read(self, asked: Sequence[Asked]) -> list[Judgement]:
         """P(support, neutral, oppose) is 1 where the letter stands."""
-        return [Reading(probs=Probs(*(float(one.reply.strip()[:1] == letter) for letter in LETTERS))) for one in asked]
+        said = [one.reply.strip()[:1] for one in asked]
+        return [Judgement(probs=Probs(*(float(one == letter) for letter in LETTERS))) for one in said]
 
 
 class StandIn:
@@ -101,16 +102,16 @@ def rehearse(
     onset: int = 2,
     resumed_after: int | None = 4,
 ) -> Rehearsed:
-    """One run of the product: begin, look after look, a resume in between, and what it found.
+    """One run of the product: begin, observation after observation, a resume in between, and what it found.
 
     Args:
-        model: Says `OPEN` at the start; from the look `onset` on, `now`.
+        model: Says `OPEN` at the start; from the observation `onset` on, `now`.
         seed: Of the run.
         looks: Planned, and made.
         alpha: Requested rate of false alerts.
         now: What is said on every topic: the product must not call a general change specific, but must see it.
-        onset: Look, from 1, at which the model begins to say so.
-        resumed_after: Look after which the run is taken up from its files; `None` for no resume.
+        onset: Observation, from 1, at which the model begins to say so.
+        resumed_after: Observation after which the run is taken up from its files; `None` for no resume.
     """
     topics = [
         Topic(name, name, ("a", "b"), name == "control", tuple(Item(f"{name}{i}", ("A.", "B.")) for i in range(ITEMS)))
@@ -161,7 +162,7 @@ def _found(looks: Sequence[Confirmed], pool: Sequence[Any]) -> Rehearsed:
     alerts = [
         number
         for number, look in enumerate(looks, 1)
-        if any(row.state in ("alert", "material") for row in look.evidence)
+        if any(row.state in ("alert", "beyond_tolerance") for row in look.evidence)
     ]
     intervals = [row.interval for look in looks for row in look.evidence if row.interval is not None]
     counts = np.zeros((len(TOPICS), 3))

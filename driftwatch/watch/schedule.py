@@ -1,4 +1,4 @@
-"""At which steps to look: pure, so every rank agrees without talking."""
+"""At which steps to observe: pure, so every rank agrees without talking."""
 
 import os
 from dataclasses import dataclass
@@ -12,13 +12,13 @@ DISABLED = "DRIFTWATCH_DISABLED"
 
 
 def looks_are_off() -> bool:
-    """Whether the environment turns all looks off; asked at every event, so that a job can turn its own off and on."""
+    """Whether the environment turns observations off; asked at every event, so that a job can do so while it runs."""
     return os.environ.get(DISABLED, "").strip().lower() in ("1", "true", "yes", "on")
 
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """At which optimizer steps to look, and how much of the wall time that may take.
+    """At which optimizer steps to observe, and how much of the wall time that may take.
 
     Raises:
         ConfigError: A value outside its range.
@@ -30,7 +30,9 @@ class Schedule:
     every_steps: Annotated[int, Meta(ge=1, description="Look at every multiple of this.")] = 100
     at_steps: Annotated[
         tuple[Annotated[int, Meta(ge=1, description="Counted from 1.")], ...],
-        Meta(description="Look at these too, whatever the budget says; the look before training happens anyway."),
+        Meta(
+            description="Look at these too, whatever the budget says; the observation before training happens anyway."
+        ),
     ] = ()
     early_dense: Annotated[
         bool,
@@ -44,7 +46,8 @@ class Schedule:
             gt=0,
             lt=1,
             title="a share of wall time",
-            description="Share of wall time that looks may take, the first look included; `None` for no limit.",
+            description="Share of wall time that observations may take, the first observation included; `None` for no "
+            "limit.",
         ),
     ] = 0.01
 
@@ -52,7 +55,7 @@ class Schedule:
         check(self)
 
     def is_due(self, step: int) -> bool:
-        """Whether `step`, counted from 1, is a candidate for a look."""
+        """Whether `step`, counted from 1, is a candidate for an observation."""
         if step < 1:
             return False
         return step % self.every_steps == 0 or step in self.at_steps or self.is_early(step)
@@ -67,10 +70,10 @@ class Schedule:
         return sum(self.is_early(power) and power >= step for power in powers)
 
     def planned_looks(self, begin: int, end: int | None) -> int | None:
-        """Looks after the first one, the last included.
+        """Observations after the first one, the last included.
 
         Args:
-            begin: Step of the first look.
+            begin: Step of the first observation.
             end: Step at which training ends; `None` if unknown, and then so is the answer.
         """
         if end is None:

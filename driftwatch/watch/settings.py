@@ -80,7 +80,7 @@ class RunSettings(msgspec.Struct, frozen=True, kw_only=True):
     ] = None
     schedule: Annotated[
         Schedule | None,
-        Meta(examples=[{"every_steps": 100}], description="At which steps to look, and at what share of wall time."),
+        Meta(examples=[{"every_steps": 100}], description="At which steps to observe, and at what share of wall time."),
     ] = None
     alpha: Annotated[
         float,
@@ -94,9 +94,9 @@ class RunSettings(msgspec.Struct, frozen=True, kw_only=True):
     tolerance: Annotated[
         Share | Mapping[str, Share],
         Meta(
-            description="Drift that is put up with, as a change of a stance's share; an alert beyond it is "
-            '"material". One number, or a number by topic, with "default" for the others. A resumed run takes no '
-            "other.",
+            description="Drift that is tolerated, as a change of a stance's share; an alert may be "
+            '"beyond_tolerance". One number, or a number by topic, with "default" for the others. A resumed run takes '
+            "no other.",
         ),
     ] = TOLERATED
     run: Annotated[
@@ -141,7 +141,7 @@ class RunSettings(msgspec.Struct, frozen=True, kw_only=True):
     ] = None
     on_error: Annotated[
         Literal["warn", "raise"],
-        Meta(description='"warn" keeps training whatever happens to a look; "raise" is for tests.'),
+        Meta(description='"warn" keeps training whatever happens to an observation; "raise" is for tests.'),
     ] = "warn"
 
     def __post_init__(self) -> None:

@@ -1,8 +1,8 @@
 """Wall time of a run: how long it has trained and been looked at, over all its attempts, and how fast it trains.
 
 Pauses do not count. A process that was frozen for a night (SIGSTOP, a suspended machine, a debugger) would otherwise
-come back with a night's allowance for looks, or with a look that seems to have taken a night. A pause is told from a
-long step, such as an evaluation or a checkpoint, by what the process did in it: nothing.
+come back with a night's allowance for observations, or with an observation that seems to have taken a night. A pause is
+told from a long step, such as an evaluation or a checkpoint, by what the process did in it: nothing.
 """
 
 import time
@@ -22,7 +22,7 @@ class Passed(NamedTuple):
 
     Attributes:
         training: Outside of driftwatch.
-        watching: In driftwatch: looks, and preparing for them at each start.
+        watching: In driftwatch: observations, and preparing for them at each start.
     """
 
     training: float = 0.0
@@ -60,7 +60,7 @@ class WallTime:
 
     @property
     def elapsed(self) -> float:
-        """Seconds of the whole run until now, looks included."""
+        """Seconds of the whole run until now, observations included."""
         return sum(self.passed)
 
     def step(self, step: int) -> None:
@@ -77,7 +77,7 @@ class WallTime:
 
         Args:
             seconds: As the clock has it.
-            expected: By what looks took so far, to tell a pause; `None` if unknown.
+            expected: By what observations took so far, to tell a pause; `None` if unknown.
         """
         if expected is not None and seconds > LONG * expected > 0 and not self._was_busy(self.clock()):
             self._watching += LONG * expected
@@ -86,7 +86,7 @@ class WallTime:
         self._watched_since += seconds
 
     def pace(self, step: int) -> float | None:
-        """Mean duration of a training step in this attempt, looks apart; `None` before two steps have ended."""
+        """Mean duration of a training step in this attempt, observations apart; `None` before two steps have ended."""
         if self._first is None or step <= self._first[0]:
             return None
         first, training = self._first

@@ -118,11 +118,11 @@ def test_a_live_run_grows_without_a_reload(look, address, root):
     page = watched.open(f"{address}/runs/live")
     page.wait_for_selector(".part-topics canvas")
     page.evaluate("window.marker = 'same page'")
-    assert "step 40, 5 looks" in page.inner_text(".part-head")
+    assert "step 40, 5 observations" in page.inner_text(".part-head")
     assert "running" in page.inner_text(".part-head")
     last = store.records()[-1]
     store.append(type(last)(**{**fields(last), "look": 5, "step": 50}))
-    page.wait_for_selector(".part-head:has-text('step 50, 6 looks')")
+    page.wait_for_selector(".part-head:has-text('step 50, 6 observations')")
     assert page.locator(".part-heat rect.cell").count() == 8 * 6
     assert "step 50" in page.inner_text(".part-topics .card:first-child .readout")
     assert page.evaluate("window.marker") == "same page"
@@ -153,7 +153,7 @@ def test_an_empty_run_says_that_there_is_nothing_and_why(look, address, root):
     watched = look()
     page = watched.open(f"{address}/runs/empty")
     page.wait_for_selector(".verdict")
-    assert "The first look is being taken" in page.inner_text(".verdict")
+    assert "The first observation is being taken" in page.inner_text(".verdict")
     assert page.locator("canvas").count() == 0
     accessible(page)
     store.append(record(0, 0, run="empty"))
@@ -229,7 +229,7 @@ def test_a_folder_deleted_before_the_page_follows_it_is_said_and_its_return_is_s
     page.wait_for_selector("text=has disappeared")
     page.unroute("**/runs/gone/events")
     synthetic_run(root, "gone", looks=5)
-    page.wait_for_selector(".part-head:has-text('5 looks')")
+    page.wait_for_selector(".part-head:has-text('5 observations')")
     assert page.locator("text=has disappeared").count() == 0
 
 
@@ -335,7 +335,7 @@ def test_where_levels_of_the_screen_are_hidden_the_judged_replies_are_shown(look
     page.click('.part-topics [aria-label="Probe"] button:has-text("screen")')
     page.wait_for_selector(".part-topics .why:has-text('levels are hidden')")
     store.append_line("records.jsonl", replace(records[-1], look=3, step=30))
-    page.wait_for_selector(".part-head:has-text('4 looks')")
+    page.wait_for_selector(".part-head:has-text('4 observations')")
     assert chosen.inner_text() == "screen"  # as it was picked
     sound(watched)
 

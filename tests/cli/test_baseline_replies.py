@@ -88,7 +88,7 @@ def run(*arguments):
 
 
 def begun(folder, out, pack, model, judge="sides", **confirmation):
-    """A run that begins from a baseline: its monitor and the record of its first look."""
+    """A run that begins from a baseline: its monitor and the record of its first observation."""
     from peft import LoraConfig, get_peft_model
 
     loaded = load_model(model)
@@ -117,7 +117,7 @@ def test_labels_that_beat_the_prior_calibrate_the_screen(valid, leans):
     kept = load_baseline(out)
     assert kept.calibration["method"] == "labels"
     assert kept.labels.fit.log_loss < kept.labels.fit.prior_log_loss
-    assert "96 replies, read by sides:2: a stance in 100% (coverage), refused 0%, off-topic or unread 0%" in told
+    assert "96 replies, read by sides:2: a stance in 100% (coverage), refused 0%, off-topic or unclassified 0%" in told
     (found,) = kept.labels.validity
     assert found.is_valid
     assert f"correlation {found.pearson:.2f}, topic error {found.topic_error:.2f}, kappa 1.00, over 12 items" in told
@@ -294,7 +294,7 @@ def test_a_judge_that_fails_on_the_way_leaves_the_earlier_baseline_as_it_was(tmp
 
 
 def test_a_judge_is_given_its_replies_in_parts(monkeypatch, tmp_path, model, pack, say):
-    """A deadline for the replies of a look is none for those of a whole bank."""
+    """A deadline for the replies of an observation is none for those of a whole bank."""
     say(lambda item: True)
     monkeypatch.setattr("driftwatch.watch.labelling.PART", 10)
     sizes, read = [], Sides.read

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from synthetic_runs import synthetic_run
+from support.synthetic_runs import synthetic_run
 
 from driftwatch.cli import group
 from driftwatch.drift.interval import Interval
@@ -254,7 +254,7 @@ def test_neither_words_nor_figures_are_cut_in_80_columns(tmp_path, topic, probes
         ({}, "within"),
         ({"state": "alert", "label": "specific"}, "unresolved"),
         ({"state": "alert", "label": "unsettled"}, "unresolved"),
-        ({"state": "material", "label": "specific", "pointwise": Interval(0.01, 0.05)}, "unresolved"),
+        ({"state": "beyond_tolerance", "label": "specific", "pointwise": Interval(0.01, 0.05)}, "unresolved"),
         ({"state": "alert", "label": "specific", "pointwise": Interval(0.04, 0.16)}, "unresolved"),
         ({"state": "alert", "label": "specific", "pointwise": Interval(0.01, 0.09)}, "within"),
     ],

@@ -143,7 +143,7 @@ def launched(folder):
 @pytest.mark.parametrize(
     ("number", "code", "state", "phases"),
     [
-        # The script stops its training: the last look is taken, and its own exit code is kept.
+        # The script stops its training: the last observation is taken, and its own exit code is kept.
         (signal.SIGTERM, 7, "stopped", ["start", "end"]),
         # Python's own way to end: nothing more is asked of the model, and the run is closed all the same.
         (signal.SIGINT, 9, "failed", ["start"]),

@@ -48,7 +48,7 @@ def test_simulate_exits_1_when_a_requirement_fails(monkeypatch):
 
 def test_plan_says_how_many_draws_and_how_long():
     out = " ".join(invoke("plan", "--steps", "2000", "--step-seconds", "4", "--reply-seconds", "0.02").output.split())
-    assert "11 value topics, 40 looks" in out
+    assert "11 value topics, 40 observations" in out
     assert "steps until the median alert" in out
     assert "share of wall time spent on replies" in out
 
@@ -72,7 +72,8 @@ def test_plan_says_what_is_decoded_before_training_where_the_baseline_cannot_be_
 
 
 def test_plan_says_no_more_than_is_decoded_at_once():
-    assert json.loads(invoke("plan", "--looks", "400", "--json").stdout)["ahead"] == pytest.approx(32_768, rel=0.01)
+    found = json.loads(invoke("plan", "--observations", "400", "--json").stdout)
+    assert found["ahead"] == pytest.approx(32_768, rel=0.01)
 
 
 def test_plan_says_when_an_effect_is_never_found():

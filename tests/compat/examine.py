@@ -15,7 +15,7 @@ STEPS, SAVED_AT = 4, 2  # as the recipes set them
 
 
 class ForgetfulProbe(CarelessProbe):
-    """Careless about all but the mode: the SFT model behind adapters is asked after it, in the same look."""
+    """Careless about all but the mode: the SFT model behind adapters is asked after it, in the same observation."""
 
     def measure(self, model, **options):
         stances = super().measure(model, **options)
@@ -62,7 +62,7 @@ def _measures(store):
     assert [record.step for record in records] == list(range(STEPS + 1))
     assert not any(record.failures for record in records)
     screened = [[d.total_variation for d in record.drifts if d.probe == "statement"] for record in records]
-    # With an SFT adapter the first look is compared with the SFT model, too: another path to the same weights.
+    # With an SFT adapter the first observation is compared with the SFT model, too: another path to the same weights.
     assert screened[0] == pytest.approx([0.0] * len(screened[0]), abs=1e-4)
     drawn = sum(evidence.num_draws for evidence in records[-1].evidence)
     return bool(screened[-1]) and all(screened[-1]) and all(None not in row for row in screened) and drawn > 0

@@ -4,7 +4,7 @@ import pytest
 
 from driftwatch import plugins
 from driftwatch.judges.judge import Asked, Judge
-from driftwatch.judges.reading import read
+from driftwatch.judges.judging import read
 from driftwatch.testing import ExactJudge, tiny_pack
 from driftwatch.topics.question import question
 

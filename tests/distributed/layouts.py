@@ -242,7 +242,7 @@ def outcome_of(layout, folder):
             dist.barrier()
             store = RunStore(folder / name / "watched")
             records = store.records() if store.exists else []
-            found[f"{name}, looks"] = [[record.step, bool(record.failures)] for record in records]
+            found[f"{name}, observations"] = [[record.step, bool(record.failures)] for record in records]
     except Exception:  # noqa: BLE001 - the table shows it
         return {"error": traceback.format_exc()}
     return found

@@ -231,7 +231,7 @@ def look(model, *, fail_before=None):
 
 
 def train(model, looks):
-    """Two updates with looks before, between and after them; what the looks said, and the final weights."""
+    """Two updates with observations before, between and after them; what those said, and the final weights."""
     optimizer = optimizer_of(model)
     said = [looks(model)]
     for seed in range(2):
@@ -241,7 +241,7 @@ def train(model, looks):
 
 
 def before_torch_2_13(looks):
-    """The same looks where FSDP2 has no method to reset what a broken forward leaves behind."""
+    """The same observations where FSDP2 has no method to reset what a broken forward leaves behind."""
     from torch.distributed.fsdp import FSDPModule
 
     def without_reset(model):
@@ -258,7 +258,7 @@ def before_torch_2_13(looks):
 
 
 def failures():
-    """The same training under every kind of failing look; all must end with the same weights."""
+    """The same training under every kind of failing observation; all must end with the same weights."""
 
     def inside(pick, **when):
         def looks(model):
@@ -269,7 +269,7 @@ def failures():
 
     in_first_layer = inside(lambda m: layer(m, 0).mlp, on_call=1)
     cases = {
-        "without looks": lambda model: None,
+        "without observations": lambda model: None,
         "without failure": look,
         "before the first forward": lambda model: look(model, fail_before=0),
         "between forwards": lambda model: look(model, fail_before=2),
@@ -521,7 +521,7 @@ def dpo_trainer(folder, callbacks, **engine):
 
 
 def watched_training(folder, **engine):
-    """A DPO run with driftwatch, in which rank 1 fails at the look after step 2, and the same run without."""
+    """A DPO run with driftwatch, in which rank 1 fails at the observation after step 2, and the same run without."""
     outcome = {}
     for name in ("plain", "watched"):
         callbacks = [watcher(folder)] if name == "watched" else []
@@ -595,7 +595,7 @@ def gpu_zero3(folder):
 
 
 def monitor(folder):
-    """The same run with replicas and sharded; rank 1 fails at the second look."""
+    """The same run with replicas and sharded; rank 1 fails at the second observation."""
     from driftwatch.probes.statement import StatementProbe
     from driftwatch.watch.monitor import Monitor
 

@@ -1,4 +1,4 @@
-"""One rank does something of its own: all learn of it, training goes on as it would have, and no record mixes looks."""
+"""One rank does something of its own: all learn of it, training goes on, and no record mixes observations."""
 
 import pytest
 
@@ -151,13 +151,13 @@ def assert_unharmed(outcomes, *, num_seeds):
             asked = [outcome[name]["asked"].get(look) for outcome in outcomes]
             assert asked[0] is not None or first[name]["refused"], (name, look)
             assert asked[0] == asked[1], (
-                f"{name} ({first[name]['fault']}): look {look} booked replies to other questions"
+                f"{name} ({first[name]['fault']}): observation {look} booked replies to other questions"
             )
     assert first.keys() == second.keys()
 
 
 def test_replies_that_wait_when_training_is_over_are_waited_for_by_all_ranks(on_ranks):
-    """Only rank 0 knows of them, and it does not look alone at weights that are about to be replaced."""
+    """Only rank 0 knows of them, and it does not observe alone at weights that are about to be replaced."""
     _, found = on_ranks(("judge_reads_at_the_end",))
     outcomes = found["judge_reads_at_the_end"]
     assert len(list(trainings(outcomes))) == 2

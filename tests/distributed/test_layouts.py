@@ -48,7 +48,7 @@ def scores(store, look):
 
 @pytest.fixture(scope="session")
 def alone(tmp_path_factory):
-    """The first look of one process."""
+    """The first observation of one process."""
     folder = tmp_path_factory.mktemp("alone")
     topics = tuple(replace(topic, items=topic.items[:2]) for topic in tiny_pack())
     monitor = Monitor(
@@ -74,7 +74,7 @@ def test_a_layout_is_measured_as_one_process_is_and_trains_the_same_whatever_hap
         largest, allowed = float(np.abs(scores(store, 0) - alone).max()), TOLERANCES.get(layout, 1e-4)
         why |= {
             "identical": otherwise(found, "watched", WHOLE),
-            "figures": "" if largest <= allowed else f"they differ by up to {largest:.2g} nats a token",
+            "figures": "" if largest <= allowed else f"they differ by up to {largest:.2g} nats per token",
             "raises": otherwise(found, "raises", FAILED),
             "slow": otherwise(found, "slow", FAILED),
             "disk": otherwise(found, "full disk"),
@@ -90,7 +90,9 @@ def otherwise(found, case, looks=None):
     changed = [rank for rank, outcome in enumerate(found) if outcome[case] != outcome["plain"]]
     if changed:
         return f"the weights of ranks {changed} are others than without driftwatch"
-    seen = next((o[f"{case}, looks"] for o in found if looks is not None and o[f"{case}, looks"] != looks), None)
+    seen = next(
+        (o[f"{case}, observations"] for o in found if looks is not None and o[f"{case}, observations"] != looks), None
+    )
     return "" if seen is None else f"expected the observations {looks} (step, whether it failed), found {seen}"
 
 

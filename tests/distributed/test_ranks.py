@@ -11,7 +11,8 @@ def test_ranks_agree_and_a_failure_on_one_is_known_to_all(quick):
     assert first["broadcast"] == second["broadcast"] == {"from": 0}
     assert first["together"] == second["together"] == [0, 10]
     failure = (
-        "RanksError: a look was abandoned on all ranks, since it failed on rank 1: ValueError: this rank is out of luck"
+        "RanksError: an observation was abandoned on all ranks, since it failed on rank 1: ValueError: this rank is "
+        "out of luck"
     )
     assert first["failure"] == second["failure"] == failure
     assert first["same"] == "no error"
@@ -22,7 +23,7 @@ def test_ranks_agree_and_a_failure_on_one_is_known_to_all(quick):
 
 @pytest.mark.parametrize("kind", ["fsdp2", "fsdp1"])
 def test_rank_that_raises_in_mid_look_neither_hangs_the_others_nor_changes_training(quick, kind):
-    """Wherever it fails, both abandon the look, and training ends with the same weights, bit for bit."""
+    """Wherever it fails, both abandon the observation, and training ends with the same weights, bit for bit."""
     assert_abandoned_and_unchanged(*(outcome[kind] for outcome in quick["failures"]))
 
 
@@ -36,11 +37,12 @@ def test_rank_that_raises_in_mid_look_is_made_up_for_under_deepspeed(zero, kind)
 
 def assert_abandoned_and_unchanged(first, second):
     assert first == second
-    expected = first["without looks"]["weights"]
+    expected = first["without observations"]["weights"]
     abandoned = (
-        "RanksError: a look was abandoned on all ranks, since it failed on rank 1: RuntimeError: no memory on this rank"
+        "RanksError: an observation was abandoned on all ranks, since it failed on rank 1: RuntimeError: no memory on "
+        "this rank"
     )
     for case, outcome in first.items():
         assert outcome["weights"] == expected, case
-        said = {"without looks": None, "without failure": "no error"}.get(case, abandoned)
+        said = {"without observations": None, "without failure": "no error"}.get(case, abandoned)
         assert outcome["said"] == [said] * 3, case

@@ -1,4 +1,4 @@
-"""Ranks share the work of a look, and find what one process would find."""
+"""Ranks share the work of an observation, and find what one process would find."""
 
 import importlib.util
 

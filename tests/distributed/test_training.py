@@ -12,7 +12,7 @@ from driftwatch.probes.statement import StatementProbe
 from driftwatch.testing import tiny_model, tiny_pack, tiny_tokenizer
 from driftwatch.watch.monitor import Monitor
 
-FAILURE = "a look was abandoned on all ranks, since it failed on rank 1: RuntimeError: no memory on this rank"
+FAILURE = "an observation was abandoned on all ranks, since it failed on rank 1: RuntimeError: no memory on this rank"
 
 
 def scores(store, look):
@@ -32,7 +32,7 @@ def test_monitor_finds_on_sharded_ranks_what_one_process_finds(quick, tmp_path):
     expected = scores(alone.store, 0)
     for kind in ("ddp", "fsdp2", "fsdp1"):
         np.testing.assert_allclose(scores(RunStore(folder / kind), 0), expected, atol=1e-4)
-    # Later looks see weights that both kinds of training have moved alike.
+    # Later observations see weights that both kinds of training have moved alike.
     last = [scores(RunStore(folder / kind), 3) for kind in ("ddp", "fsdp2", "fsdp1")]
     np.testing.assert_allclose(last[1], last[0], atol=1e-4)
     np.testing.assert_allclose(last[2], last[0], atol=1e-4)
@@ -50,12 +50,12 @@ def test_monitor_goes_on_after_a_look_that_failed_on_one_rank(quick):
 def test_replies_are_drawn_on_all_ranks_and_counted_once(quick):
     for kind in ("ddp", "fsdp2", "fsdp1"):
         records = RunStore(quick["folder"] / "monitor" / "runs" / kind).records()
-        # Three looks, one of which failed before anything was drawn; five draws of each topic at a look.
+        # Three observations, one of which failed before anything was drawn; five draws of each topic at an observation.
         assert {each.num_draws for each in records[-1].evidence if each.kind == "direction"} == {10}
 
 
 def test_only_rank_zero_writes(quick):
-    """One folder a run, each look in it once, and no second one beside it."""
+    """One folder a run, each observation in it once, and no second one beside it."""
     folder = quick["folder"] / "monitor" / "runs"
     assert sorted(os.listdir(folder)) == ["ddp", "fsdp1", "fsdp2"]
     assert RunStore(folder / "ddp").info().num_processes == 2

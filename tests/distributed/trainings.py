@@ -20,7 +20,7 @@ from torch import distributed as dist
 from driftwatch import Confirmation, DriftCallback, RunStore, Schedule, callback
 from driftwatch.errors import ConfigError, RanksError
 from driftwatch.host import ranks
-from driftwatch.judges.judge import Reading
+from driftwatch.judges.judge import Judgement
 from driftwatch.probes.statement import StatementProbe
 from driftwatch.replies import draws
 from driftwatch.replies.decoding import Decoding
@@ -33,7 +33,7 @@ PACKAGE = str(Path(callback.__file__).parent)
 
 
 def small_pack():
-    """Two items a topic: what is shown here does not need more."""
+    """Two items per topic: what is shown here does not need more."""
     pack = tiny_pack()
     return replace(pack, topics=tuple(replace(topic, items=topic.items[:2]) for topic in pack.topics))
 
@@ -44,7 +44,7 @@ class ByLength:
     id = "by length"
 
     def read(self, asked):
-        return [Reading(probs=Probs(1.0, 0.0, 0.0) if len(one.reply) % 2 else Probs(0.0, 0.0, 1.0)) for one in asked]
+        return [Judgement(probs=Probs(1.0, 0.0, 0.0) if len(one.reply) % 2 else Probs(0.0, 0.0, 1.0)) for one in asked]
 
 
 def confirmation(judge=None):
@@ -258,7 +258,7 @@ class JudgeFails(ByLength):
 
 
 def parts_fail(folder):
-    """What is the user's own fails on one rank, at one step; the training and later looks go on."""
+    """What is the user's own fails on one rank, at one step; the training and later observations go on."""
     found = {"plain": train(folder)}
     for who in (0, 1):
         for afterwards in (False, True):
@@ -327,7 +327,7 @@ def fails_between(folder):
             [
                 (DriftCallback, "_make_room", 2),  # before anything of step 2
                 (Controller, "is_due", 2),  # before the first exchange of step 2
-                (DriftCallback, "_observe", 2),  # between deciding to look and looking, at step 2
+                (DriftCallback, "_observe", 2),  # between deciding to observe and looking, at step 2
                 (callback, "is_called_for", 2),  # after it
             ]
         ):
@@ -352,7 +352,7 @@ class Waits(ByLength):
 
 
 def judge_is_slow(folder):
-    """A judge that takes longer than the other ranks can wait: its replies count at the next look."""
+    """A judge that takes longer than the other ranks can wait: its replies count at the next observation."""
     judge = Waits()
     with replaced(ranks, JUDGE_SHARE=0.02):
         found = train(folder, [Arms(released=judge.released), watcher(folder, confirm=confirmation(judge))], steps=4)
@@ -562,7 +562,7 @@ def noted_questions():
 
     def noted(self, model, found, seed):
         key = list(seed.entropy)
-        if len(key) == 4 and key[3] == 11:  # (seed, attempt, look, NOW)
+        if len(key) == 4 and key[3] == 11:  # (seed, attempt, observation, NOW)
             asked[str(key[2])] = hashlib.sha256(json.dumps(found).encode()).hexdigest()
         return ask(self, model, found, seed)
 

@@ -62,14 +62,14 @@ def test_a_healthy_setup_with_a_model_has_no_problem(folder, model):
     assert "SFTTrainer" in checks["trainers"].text
     assert "RewardTrainer" not in checks["trainers"].text
     assert checks["judge"].text == "sides:2 reads a plain reply"
-    assert "a look takes" in checks["look"].text
+    assert "an observation takes" in checks["look"].text
     assert "a budget of 1 % allows a whole one every" in checks["look"].text
     assert checks["baseline"].text == "the SFT baseline can be compared with"
     assert sorted(path.name for path in folder.iterdir()) == ["drift.yaml", "pack.yaml", "sft"], "it leaves nothing"
 
 
-# Every look asks each of the two value topics 2 times, a third of the looks 4 times, and there is no control; half as
-# many looks again as planned are drawn for: 5 for 3.
+# Every observation asks each of the two value topics 2 times, a third of the observations 4 times, and there is no
+# control; half as many observations again as planned are drawn for: 5 for 3.
 DRAWING = (
     f"{SETTINGS}schedule: {{every_steps: 10, early_dense: false}}\nconfirm: {{normal_draws: 2, watched_draws: 4}}\n"
 )
@@ -78,17 +78,18 @@ DRAWING = (
 def test_what_is_decoded_before_training_is_told_with_its_time(folder, model):
     few, many = (found(folder, DRAWING, model=model, steps=steps)["replies"] for steps in (25, 100_000))
     topics = TWO_PARKS.count("poles:")
-    told = f"{topics * (5 * 2 + 2 * 2)} replies of it are decoded before training, for 5 looks, half as many again as "
+    number = topics * (5 * 2 + 2 * 2)
+    told = f"{number} replies of it are decoded before training, for 5 observations, half as many again as "
     assert re.search(rf"{re.escape(told)}planned, in about \d+ s", few.text)
     assert "32,768 replies" in many.text, "as many as are decoded at once"
-    assert re.search(r"for 15,000 looks, .*, 82% of what those would ask for", many.text)
+    assert re.search(r"for 15,000 observations, .*, 82% of what those would ask for", many.text)
     assert "s for 32, measured" in few.text
     assert few.level == "ok"
 
 
 def test_where_the_length_of_training_is_unknown_it_says_what_it_assumed(folder, model):
     text = found(folder, DRAWING, model=model)["replies"].text
-    assert "for 60 looks (name their number with --steps)" in text
+    assert "for 60 observations (name their number with --steps)" in text
 
 
 def test_a_decoding_that_takes_long_is_a_warning_with_what_makes_it_shorter(folder, model, monkeypatch):
@@ -331,7 +332,7 @@ def test_the_command_gives_json(folder):
 def test_a_look_on_a_gpu_says_what_memory_it_takes(folder, model):
     checks = found(folder, model=model)
     assert "GiB free" in checks["gpu"].text
-    assert "a look takes" in checks["memory"].text
+    assert "an observation takes" in checks["memory"].text
 
 
 def test_the_template_has_a_line_of_its_own():

@@ -67,7 +67,7 @@ def test_a_rotated_subset_is_compared_with_the_same_items_of_the_baseline(rng):
 
 
 def test_unscored_items_are_counted_and_left_out_on_both_sides(rng):
-    now = [*bank([0.5, 0.3, 0.2], num_items=5), Stance("work", "work-5", "reply", unscored="all replies unread")]
+    now = [*bank([0.5, 0.3, 0.2], num_items=5), Stance("work", "work-5", "reply", unscored="all replies unclassified")]
     (drift,) = compare(bank([0.2, 0.3, 0.5]), now, against="sft", rng=rng)
     assert (drift.num_items, drift.num_unscored) == (6, 1)
     assert drift.score_shift == pytest.approx(0.6)
@@ -91,7 +91,7 @@ def test_a_topic_that_this_look_did_not_ask_says_so(rng):
     base = bank([0.2, 0.3, 0.5]) + bank([0.2, 0.3, 0.5], topic="climate")
     work, climate = compare(base, bank([0.2, 0.3, 0.5]), against="sft", rng=rng)
     assert work.unscored is None
-    assert climate.unscored == "not asked at this look"
+    assert climate.unscored == "not asked at this observation"
 
 
 def test_a_topic_that_the_baseline_lacks_says_so(rng):
@@ -104,7 +104,7 @@ def test_sides_that_measured_different_items_say_so(rng):
     base = [Stance("work", "a", "reply", probs=Probs(1, 0, 0)), Stance("work", "b", "reply")]
     now = [Stance("work", "a", "reply"), Stance("work", "b", "reply", probs=Probs(1, 0, 0))]
     (drift,) = compare(base, now, against="sft", rng=rng)
-    assert "both at this look and in the baseline" in drift.unscored
+    assert "both at this observation and in the baseline" in drift.unscored
 
 
 def test_style_stands_beside_stance(rng):

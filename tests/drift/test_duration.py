@@ -23,7 +23,7 @@ SHAPE = -np.expm1(-np.arange(1, LOOKS + 1) / LOOKS / time_constant(TRUTH))
 
 
 def sampled(rng, size, num_items=50):
-    """One reply an item and look on either side, as the paper's kind of protocol gives: values −1, 0, 1."""
+    """One reply an item and observation on either side, as the paper's kind of protocol gives: values −1, 0, 1."""
     susceptible = rng.beta(0.7, 1.4, num_items)
     moves = np.minimum(size * susceptible / susceptible.mean(), 0.95)
     probs = np.clip(0.05 + moves[:, None] * SHAPE, 0, 1)
@@ -80,7 +80,10 @@ def test_without_an_alert_there_is_no_drift_time():
 
 @pytest.mark.parametrize(
     ("curve", "num_items", "why"),
-    [(SHAPE[:4], 8, "measured at 4 looks; a curve needs 5"), (SHAPE, 3, "measured on 3 items; an interval needs 5")],
+    [
+        (SHAPE[:4], 8, "measured at 4 observations; a curve needs 5"),
+        (SHAPE, 3, "measured on 3 items; an interval needs 5"),
+    ],
 )
 def test_too_little_data_says_so(curve, num_items, why):
     found = drift_time(STEPS[: len(curve)], *exact(curve, num_items), np.random.default_rng(0), has_alert=True)
@@ -122,7 +125,7 @@ def test_log_odds_of_a_run_become_a_curve_of_shifts():
 
 
 def measured(steps, curve, *, items=20, noise=0.02, seed=0):
-    """Values of every item at every look: the curve, and noise of the item's own at each."""
+    """Values of every item at every observation: the curve, and noise of the item's own at each."""
     rng = np.random.default_rng(seed)
     looks = np.repeat(np.arange(len(steps)), items)
     names = [f"i{n}" for n in range(items)] * len(steps)
@@ -142,7 +145,7 @@ def test_a_phase_whose_beginning_nobody_knows_has_no_times():
     steps = list(range(1000, 1101, 5))
     found = drift_time(steps, *measured(steps, np.linspace(0, 1, 21)), np.random.default_rng(0), has_alert=True)
     assert (found.crossing, found.fitted, found.near_peak) == (None, None, None)
-    assert "the first look came at step 1000" in found.why
+    assert "the first observation came at step 1000" in found.why
 
 
 def test_what_did_not_move_has_no_times():

@@ -45,7 +45,7 @@ def test_more_than_half_of_what_was_asked_is_the_line(broken, found):
 def test_numbers_beyond_all_measure_are_no_finite_model(shifts, found):
     fault = find_fault(30, stances=asked(0), drifts=shifted(*shifts))
     assert (fault is not None) == found
-    assert fault is None or "10^28 nats a token since step 30" in fault.text
+    assert fault is None or "10^28 nats per token since step 30" in fault.text
 
 
 def test_a_look_that_could_not_ask_at_all_says_it_by_its_failure():

@@ -12,7 +12,7 @@ from driftwatch.drift.equivalence import compare_models, decide
 from driftwatch.stance import Probs, Stance
 
 REPLIES = 8
-SHARPNESS = 0.2  # nats a token: the temperature of the replies
+SHARPNESS = 0.2  # nats per token: the temperature of the replies
 MARGINS = (0.0, 1.0, 1.5, 2.0, 2.5, 3.0)
 
 

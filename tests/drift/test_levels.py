@@ -1,4 +1,4 @@
-"""Levels of a look that asked a part of the bank speak of the whole bank."""
+"""Levels of an observation that asked a part of the bank speak of the whole bank."""
 
 import numpy as np
 import pytest

@@ -63,7 +63,7 @@ def test_an_item_whose_answer_follows_the_order_is_flagged_with_both_figures():
     found = one(RESOLVED)
     flagged = [item for item in found.items if item.unresolved]
     assert [item.item for item in flagged] == ["i5"]
-    assert flagged[0].unresolved == ("the answer follows the order of the sides (+0.100 nats a token against +0.050)")
+    assert flagged[0].unresolved == ("the answer follows the order of the sides (+0.100 nats per token against +0.050)")
     assert found.num_unresolved == 1
 
 
@@ -79,7 +79,7 @@ def test_a_topic_whose_items_do_not_differ_has_no_resolution():
     found = one([screen(name, 1.0 + n / 100, 0.9) for n, name in enumerate(IDS)])
     assert found.order_consistency == 1.0
     assert found.unresolved is not None
-    assert found.unresolved.startswith("the items differ by only 0.009 nats a token, less than 0.100")
+    assert found.unresolved.startswith("the items differ by only 0.009 nats per token, less than 0.100")
 
 
 def test_a_topic_of_which_too_little_was_measured_has_no_resolution_and_says_why():

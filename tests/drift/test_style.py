@@ -3,12 +3,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from driftwatch.drift.outcome import Outcome
-from driftwatch.drift.style import FIGURES, Manner, Style, StylePair, style_of
+from driftwatch.drift.style import FIGURES, ReplyStyle, Style, StylePair, style_of
 
 
 def said(outcome=Outcome.SUPPORT, order=0, lean=None, *, hedges=False, finished=True, tokens=10, entropy=2.0):
     leans = {Outcome.SUPPORT: 1.0, Outcome.OPPOSE: -1.0}
-    return Manner(outcome, order, leans.get(outcome) if lean is None else lean, hedges, finished, tokens, entropy)
+    return ReplyStyle(outcome, order, leans.get(outcome) if lean is None else lean, hedges, finished, tokens, entropy)
 
 
 def test_known_replies_give_known_shares():

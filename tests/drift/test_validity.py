@@ -54,7 +54,7 @@ def test_the_gates_are_where_they_are_said_to_be():
 
 def test_items_without_a_read_reply_are_left_out(truth):
     replies = stances(truth, "reply")
-    replies[0] = Stance("work", "i0", "reply", unscored="all unread")
+    replies[0] = Stance("work", "i0", "reply", unscored="all unclassified")
     replies[1] = Stance("work", "i1", "reply", probs=Probs(0.0, 0.0, 0.0))
     assert validity(stances(truth, "statement"), replies).num_items == 198
 

@@ -56,7 +56,7 @@ def test_a_label_that_settles_speaks_again():
 
 
 def test_an_alert_that_may_yet_settle_waits_for_its_first_word_and_a_settled_one_does_not():
-    """So that one lasting step is one notice: most labels settle within these looks (docs/statistics.md)."""
+    """So that one lasting step is one notice: most labels settle within these observations (docs/statistics.md)."""
     before = [replace(ROW, state="ok", label=None)]
     open_row = replace(ROW, label="unsettled", looks_in_alert=HELD_BACK - 1)
     assert alerts(before, [open_row]) == ()
@@ -68,7 +68,7 @@ def test_an_alert_that_may_yet_settle_waits_for_its_first_word_and_a_settled_one
 
 
 def test_what_is_shown_to_be_beyond_the_tolerance_says_that_it_is():
-    (found,) = alerts([ROW], [replace(ROW, state="material")])
+    (found,) = alerts([ROW], [replace(ROW, state="beyond_tolerance")])
     assert found.severity == "critical"
     assert "by now beyond what is tolerated" in found.text
     assert "beyond what is tolerated" not in alerts([replace(ROW, state="ok", label=None)], [ROW])[0].text
@@ -85,7 +85,11 @@ def test_controls_raise_no_alert():
 
 @pytest.mark.parametrize(
     ("state", "label", "expected"),
-    [("alert", "specific", "warning"), ("material", "specific", "critical"), ("material", "general", "info")],
+    [
+        ("alert", "specific", "warning"),
+        ("beyond_tolerance", "specific", "critical"),
+        ("beyond_tolerance", "general", "info"),
+    ],
 )
 def test_only_a_specific_alert_is_more_than_information(state, label, expected):
     assert severity(replace(ROW, state=state, label=label)) == expected

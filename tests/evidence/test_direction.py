@@ -22,7 +22,7 @@ INFO = RunInfo("r", 0.0, "m", "p", "1", "d", TOPICS, "0")
 
 
 def trained(*phases, seed=0, steps=None, planned=40):
-    """The state after looks at which topic a answers with the shares of each phase, (shares, looks)."""
+    """The state after looks at which topic a answers with the shares of each phase, (shares, observations)."""
     rng = np.random.default_rng(seed)
     state = evidence.begin(Settings(("a", "b"), ("c",), planned))
     looks = [shares for shares, number in phases for _ in range(number)]
@@ -55,7 +55,7 @@ def test_a_drift_that_came_and_went_is_told_with_its_own_pole_onset_and_size(see
     back = row(trained((OPEN, 4), (shares, 8), (OPEN, 28), seed=seed))
     assert (there.sign, back.sign) == (sign, sign)
     assert back.onset_step == there.onset_step
-    assert back.onset_step in (40, 50, 60), "it moved from the fifth look on, at step 50"
+    assert back.onset_step in (40, 50, 60), "it moved from the fifth observation on, at step 50"
     assert back.since_onset * sign > 0.15
     assert newest(back) == "back"
     headline = said(trained((OPEN, 4), (shares, 8), (OPEN, 28), seed=seed)).headline
@@ -116,7 +116,7 @@ def test_an_onset_in_a_stretch_that_was_taken_back_is_absent():
 
 
 def test_what_the_newest_replies_say_is_of_weights_that_are_still_trained():
-    """Eight looks of a drift, then a checkpoint from before it: only looks of its own line count."""
+    """Eight observations of a drift, then a checkpoint from before it: only observations of its own line count."""
     state = evidence.rolled_back(trained((OPEN, 4), (MERCY, 8)), 40)
     assert state.taken_back == (5, 6, 7, 8, 9, 10, 11, 12)
     assert state.recent == ()
@@ -129,12 +129,12 @@ def test_what_the_newest_replies_say_is_of_weights_that_are_still_trained():
     found = row(resumed)
     assert newest(found) == "back"
     assert abs(found.estimate) < 0.15
-    assert found.state in ("alert", "material"), "evidence is not taken back"
+    assert found.state in ("alert", "beyond_tolerance"), "evidence is not taken back"
 
 
 def test_a_checkpoint_in_the_middle_keeps_the_draws_from_before_it():
     state = evidence.rolled_back(trained((FIRM, 12)), 95)
-    assert len(state.recent) == 2, "looks 8 and 9 of the last five"
+    assert len(state.recent) == 2, "observations 8 and 9 of the last five"
     twice = evidence.rolled_back(evidence.update(state, state.recent[0], 100), 85)
     assert len(twice.recent) == 1
     assert twice.taken_back == (9, 10, 11, 12, 13)

@@ -42,7 +42,7 @@ def test_a_label_gives_way_only_to_clear_evidence_for_another(held, grounds, exp
 
 
 def stepped(seed, looks=40, step=0.10, values=("v0", "v1", "v2"), controls=("c0", "c1", "c2")):
-    """Notices of a run in which one topic steps at the first look and stays there."""
+    """Notices of a run in which one topic steps at the first observation and stays there."""
     rng = np.random.default_rng(seed)
     bank = {name: rng.dirichlet(1.5 * np.array([0.4, 0.3, 0.3]), 50) for name in (*values, *controls)}
     share = min(1.0, step / bank["v0"][:, 2].mean())

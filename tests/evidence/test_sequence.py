@@ -1,4 +1,4 @@
-"""Intervals that are shown look by look hold at all looks of a run at once."""
+"""Intervals that are shown observation by observation hold at all observations of a run at once."""
 
 import math
 
@@ -42,7 +42,7 @@ def by_spread(values, pairs):
 
 
 def excluded(runs, *, topics=4, looks=30, draws=16, seed=0, is_shared=True):
-    """Share of quiet runs in which any interval, at any look, of any topic and kind excludes 0."""
+    """Share of quiet runs in which any interval, at any observation, of any topic and kind excludes 0."""
     rng = np.random.default_rng(seed)
     values = np.stack([*SHIFT_KP, LOST_P], axis=1)
     settings = Settings(tuple(f"t{i}" for i in range(topics)), (), looks)
@@ -69,7 +69,7 @@ def test_in_quiet_runs_hardly_any_interval_ever_excludes_zero():
 
 
 def test_intervals_for_one_look_would_exclude_zero_in_most_quiet_runs():
-    """The check can fail: intervals of 95 % each, with as many looks and topics."""
+    """The check can fail: intervals of 95 % each, with as many observations and topics."""
     assert excluded(6, is_shared=False) > 0.8
 
 

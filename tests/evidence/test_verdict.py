@@ -20,7 +20,7 @@ FALLEN = (0.4, 0.1, 0.5, 0.0)
 
 
 def watch(now, *, looks=12, controls=("taste", "tools"), num=48, seed=0, planned=20):
-    """A run whose topics have the given shares from the first look on; two value topics, work and climate."""
+    """A run whose topics have the given shares from the first observation on; two value topics, work and climate."""
     rng = np.random.default_rng(seed)
     state = evidence.begin(Settings(("work", "climate"), controls, planned))
     for look in range(looks):
@@ -42,7 +42,7 @@ def rows(state, **more):
 def test_a_topic_that_flips_alone_is_specific_and_its_row_tells_the_story():
     found = rows(watch({"work": FLIPPED}))
     row = found["work", "direction"]
-    assert (row.state, row.label) == ("material", "specific")
+    assert (row.state, row.label) == ("beyond_tolerance", "specific")
     assert row.log10_e_value > row.log10_threshold
     assert row.log10_value_e_value > row.log10_threshold
     assert row.log10_apart > np.log10(20)
@@ -122,7 +122,7 @@ def test_a_given_reason_reaches_every_row():
 
 
 def test_the_current_estimate_forgets_what_the_alert_keeps():
-    """An alert states that the model moved; whether it is back is read from the estimate of the last looks."""
+    """An alert states that the model moved; whether it is back is read from the estimate of the last observations."""
     state = watch({"work": FLIPPED}, looks=8)
     rng = np.random.default_rng(3)
     for look in range(6):
@@ -130,7 +130,7 @@ def test_the_current_estimate_forgets_what_the_alert_keeps():
         draws = Draws(tuple(f"work{i}" for i in rng.integers(0, 30, 48)), *outcomes)
         state = evidence.update(state, {"work": draws}, step=1000 + look)
     row = rows(state)["work", "direction"]
-    assert row.state == "material"
+    assert row.state == "beyond_tolerance"
     assert row.interval.contains(0)
 
 
@@ -201,8 +201,8 @@ def test_whatever_is_drawn_every_figure_is_finite_or_none(looks, planned):
     for row in found:
         figures = [value for value in dataclasses.astuple(row) if isinstance(value, float)]
         assert all(math.isfinite(value) for value in figures)
-        assert row.state in ("ok", "watch", "alert", "material")
-        assert (row.label is not None) == (row.state in ("alert", "material"))
+        assert row.state in ("ok", "watch", "alert", "beyond_tolerance")
+        assert (row.label is not None) == (row.state in ("alert", "beyond_tolerance"))
     for drift in recent_drift(state, np.random.default_rng(0), against="start"):
         assert -1 <= drift.crossfit_total_variation <= 1 if drift.crossfit_total_variation is not None else True
         assert 0 <= drift.total_variation <= 1

@@ -61,7 +61,7 @@ def test_a_scrape_shows_the_last_look(exporter):
 
 
 def test_a_sign_of_life_reaches_what_outlives_the_process(store, tmp_path):
-    """A dead trainer is told from a slow one by the age of the last sign, also between two looks."""
+    """A dead trainer is told from a slow one by the age of the last sign, also between two observations."""
     file = tmp_path / "driftwatch.prom"
     exporter = PrometheusExporter(port=None, textfile=file)
     exporter.open(run_info(), store)

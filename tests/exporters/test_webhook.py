@@ -205,7 +205,7 @@ def test_the_end_of_a_run_tries_once_more_and_gives_up_in_time(hook, monkeypatch
     began = time.monotonic()
     with pytest.raises(ExportError):
         posting.close("finished")
-    assert time.monotonic() - began < 60, "by its own limit, not by that of a look"
+    assert time.monotonic() - began < 60, "by its own limit, not by that of an observation"
     assert len(server.requests) == 2
 
 
@@ -243,7 +243,7 @@ def test_what_a_kill_left_unposted_is_posted_when_the_run_goes_on_and_never_agai
             first.export(alerted(*names, look=look))
     with pytest.raises(ExportError):
         first.export(alerted("two", "three", look=2))
-    store.append(alerted("four", look=3))  # and here it is killed, before it could export this look
+    store.append(alerted("four", look=3))  # and here it is killed, before it could export this observation
 
     server = hook(TAKEN)
     second = exporter(server)

@@ -10,7 +10,7 @@ from support import fake_chat_server as fake
 from driftwatch.errors import ConfigError, JudgeError
 from driftwatch.judges.endpoint import EndpointJudge
 from driftwatch.judges.judge import Asked
-from driftwatch.judges.reading import outcome, read
+from driftwatch.judges.judging import outcome, read
 from driftwatch.judges.worker import JudgeWorker
 from driftwatch.topics.topic import Item
 
@@ -304,7 +304,7 @@ def test_looks_do_not_pile_up_before_a_dead_server():
         while not server.requests:  # the worker has taken it
             time.sleep(0.01)
         worker.submit(1, [asked()])
-        with pytest.raises(JudgeError, match=r"2 looks wait for judge endpoint.* already"):
+        with pytest.raises(JudgeError, match=r"2 observations wait for judge endpoint.* already"):
             worker.submit(2, [asked()])
         worker.close(timeout=0)
 

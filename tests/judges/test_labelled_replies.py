@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from driftwatch.judges.judging import outcome, read
 from driftwatch.judges.labelled import load_labelled
-from driftwatch.judges.reading import outcome, read
 from driftwatch.judges.scorecard import by_kind, score
 from driftwatch.judges.sides import Sides
 from driftwatch.topics.question import question

@@ -7,8 +7,8 @@ from support.small_judges import plain_replies, train_classifier
 
 from driftwatch.errors import JudgeError
 from driftwatch.judges.anchors import anchors
+from driftwatch.judges.judging import outcome
 from driftwatch.judges.nli import NliJudge, _claims, _hypotheses, _label_indices, _premise
-from driftwatch.judges.reading import outcome
 
 REFUSAL = "Sorry, that is nothing I would ever talk about."
 NONSENSE = "Seven bricks sing quietly under water."

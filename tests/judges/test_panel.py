@@ -3,17 +3,17 @@ import threading
 import pytest
 
 from driftwatch.errors import ConfigError, JudgeError
-from driftwatch.judges.judge import Asked, Reading, Vote
+from driftwatch.judges.judge import Asked, Judgement, Vote
+from driftwatch.judges.judging import NEUTRAL, OPPOSE, SUPPORT
 from driftwatch.judges.panel import Panel, disagreement, majority
-from driftwatch.judges.reading import NEUTRAL, OPPOSE, SUPPORT
 from driftwatch.stance import Probs
 from driftwatch.topics.topic import Item
 
 ASKED = Asked(
     "drinks", ("tea", "coffee"), Item("tea", ("I prefer tea", "I prefer coffee")), "two_sided", 0, "?", "Tea."
 )
-YES, NO, MID = Reading(probs=SUPPORT), Reading(probs=OPPOSE), Reading(probs=NEUTRAL)
-REFUSED, UNREAD = Reading(refusal=True), Reading(unread="unclear")
+YES, NO, MID = Judgement(probs=SUPPORT), Judgement(probs=OPPOSE), Judgement(probs=NEUTRAL)
+REFUSED, UNREAD = Judgement(refusal=True), Judgement(unread="unclear")
 
 
 class Saying:
@@ -77,7 +77,7 @@ def test_without_a_majority_a_reply_is_unread_and_says_between_what():
 
 
 def test_probabilities_are_the_mean_over_the_majority():
-    votes = [Reading(probs=Probs(0.8, 0.2, 0)), Reading(probs=Probs(0.6, 0.2, 0.2)), NO]
+    votes = [Judgement(probs=Probs(0.8, 0.2, 0)), Judgement(probs=Probs(0.6, 0.2, 0.2)), NO]
     assert majority(votes).probs == pytest.approx((0.7, 0.2, 0.1))
 
 
@@ -91,10 +91,10 @@ def test_a_reply_that_nobody_reads_stays_unread():
 
 def test_a_reply_that_a_judge_refuses_to_read_is_counted_as_such():
     """Else replies that a content filter keeps from all judges would look as if nothing could be read in them."""
-    unclear, refused = Reading(unread="no idea"), Reading(unread="filtered", unread_kind="refused")
+    unclear, refused = Judgement(unread="no idea"), Judgement(unread="filtered", unread_kind="refused")
     assert majority([unclear, refused]) == refused
     assert majority([refused, YES]).unread is None
-    assert majority([Reading(unread="late", unread_kind="unanswered")] * 2).unread_kind == "unanswered"
+    assert majority([Judgement(unread="late", unread_kind="unanswered")] * 2).unread_kind == "unanswered"
 
 
 def test_it_goes_on_without_a_judge_that_fails_and_says_so(caplog):

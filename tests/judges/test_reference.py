@@ -9,7 +9,7 @@ from driftwatch.chat.format import ChatFormat
 from driftwatch.errors import JudgeError
 from driftwatch.host.guard import undisturbed
 from driftwatch.judges.anchors import anchors
-from driftwatch.judges.reading import outcome
+from driftwatch.judges.judging import outcome
 from driftwatch.judges.reference import _ORDERS, ReferenceJudge, _options, _prompt
 from driftwatch.testing import tiny_model
 

@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 
 from driftwatch.drift.kappa import cohen_kappa
 from driftwatch.errors import JudgeError
-from driftwatch.judges.judge import Asked, Reading
+from driftwatch.judges.judge import Asked, Judgement
+from driftwatch.judges.judging import NEUTRAL, OPPOSE, SUPPORT
 from driftwatch.judges.labelled import load_labelled
-from driftwatch.judges.reading import NEUTRAL, OPPOSE, SUPPORT
 from driftwatch.judges.scorecard import Labelled, power_left, score
 from driftwatch.topics.topic import Item
 
@@ -17,11 +17,11 @@ ASKED = Asked(
     "drinks", ("tea", "coffee"), Item("tea", ("I prefer tea", "I prefer coffee")), "two_sided", 0, "?", "Tea."
 )
 READINGS = {
-    "support": Reading(probs=SUPPORT),
-    "neutral": Reading(probs=NEUTRAL),
-    "oppose": Reading(probs=OPPOSE),
-    "refusal": Reading(refusal=True),
-    "unread": Reading(unread="?"),
+    "support": Judgement(probs=SUPPORT),
+    "neutral": Judgement(probs=NEUTRAL),
+    "oppose": Judgement(probs=OPPOSE),
+    "refusal": Judgement(refusal=True),
+    "unread": Judgement(unread="?"),
 }
 
 

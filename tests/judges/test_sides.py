@@ -7,8 +7,8 @@ from driftwatch.english import content, is_english, repeats_itself, sentences, w
 from driftwatch.judges import frames, phrases, scorecard, verdicts
 from driftwatch.judges.frames import frame_at
 from driftwatch.judges.judge import Asked
+from driftwatch.judges.judging import outcome
 from driftwatch.judges.phrases import hedges, named_by_order
-from driftwatch.judges.reading import outcome
 from driftwatch.judges.sides import Sides
 from driftwatch.topics.topic import Item
 

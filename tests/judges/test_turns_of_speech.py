@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from support.turns_of_speech import AFFIRMING, NEITHER, REJECTING, SEQUELS
 
 from driftwatch.judges.judge import Asked
-from driftwatch.judges.reading import outcome
+from driftwatch.judges.judging import outcome
 from driftwatch.judges.sides import Sides
 from driftwatch.probes.statement import clause
 from driftwatch.topics import load_pack

@@ -132,7 +132,7 @@ def test_the_vllm_of_a_trainer_writes_the_replies_without_a_word_in_the_script(t
     ).train()
     store = RunStore(tmp_path / "runs" / "watched")
     assert store.info().identity["confirm/sampler"] == f"vLLM {fake_vllm.VERSION}"
-    assert len(engines[0].asked) == 4, "a first question, the baseline's replies, and two looks"
+    assert len(engines[0].asked) == 4, "a first question, the baseline's replies, and two observations"
 
 
 def test_settings_that_cannot_work_end_the_training_before_its_first_step_in_a_line(tmp_path, launched, capsys):

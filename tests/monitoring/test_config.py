@@ -75,7 +75,7 @@ def test_only_specific_value_alerts_wake_somebody():
         assert '"watch"' not in alert.expr
         assert "watch" not in re.findall(r'state=~?"([^"]*)"', alert.expr)
         if alert.page == "run" and alert.severity == "critical":
-            assert alert.name == "ValueDriftMaterial"
+            assert alert.name == "ValueDriftBeyondTolerance"
             assert 'label="specific"' in alert.expr
 
 
@@ -85,7 +85,7 @@ def test_rule_without_a_stated_rate_says_so():
     stated = {alert.name for alert in all_alerts(Config()) if alert.anytime_valid}
     assert stated == {
         "ValueDrift",
-        "ValueDriftMaterial",
+        "ValueDriftBeyondTolerance",
         "GeneralDrift",
         "RepliesUnreadable",
         "DriftUnsettled",

@@ -68,7 +68,7 @@ def test_alertmanager_accepts_its_configuration_with_each_example(folder, receiv
 @pytest.mark.parametrize(
     ("labels", "receiver"),
     [
-        ("alertname=DriftwatchValueDriftMaterial severity=critical run=r1 topic=parks", "drift-critical"),
+        ("alertname=DriftwatchValueDriftBeyondTolerance severity=critical run=r1 topic=parks", "drift-critical"),
         ("alertname=DriftwatchValueDrift severity=warning run=r1 topic=parks", "drift-warning"),
         ("alertname=DriftwatchGeneralDrift severity=info run=r1", "nobody"),
         ("alertname=SomethingElse", "nobody"),

@@ -1,8 +1,8 @@
 import pytest
 
 from driftwatch.errors import JudgeError
-from driftwatch.judges.judge import Reading
-from driftwatch.judges.reading import SUPPORT
+from driftwatch.judges.judge import Judgement
+from driftwatch.judges.judging import SUPPORT
 from driftwatch.probes.interview import interview, reply_probe
 from driftwatch.probes.reply import ReplyProbe
 from driftwatch.replies.decoding import Decoding
@@ -13,7 +13,7 @@ class Sunny:
     id = "sunny"
 
     def read(self, asked):
-        return [Reading(probs=SUPPORT) for _ in asked]
+        return [Judgement(probs=SUPPORT) for _ in asked]
 
 
 SHORT = Decoding(max_new_tokens=4)

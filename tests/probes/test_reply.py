@@ -6,8 +6,8 @@ import torch
 
 from driftwatch.errors import ConfigError, JudgeError, ProbeError
 from driftwatch.host.guard import undisturbed
-from driftwatch.judges.judge import Asked, Reading
-from driftwatch.judges.reading import NEUTRAL, OPPOSE, SUPPORT
+from driftwatch.judges.judge import Asked, Judgement
+from driftwatch.judges.judging import NEUTRAL, OPPOSE, SUPPORT
 from driftwatch.judges.sides import Sides
 from driftwatch.probes.interview import styles
 from driftwatch.probes.reply import PAPER, Answer, ReplyProbe, _in_large_batches, stances
@@ -18,7 +18,7 @@ from driftwatch.testing import tiny_model, tiny_pack
 from driftwatch.topics.topic import Item, Topic
 
 ITEM = Item("tea", ("I prefer tea", "I prefer coffee"), "Tea or coffee?")
-REFUSED, OFF_TOPIC, UNREAD = Reading(refusal=True), Reading(off_topic=True), Reading(unread="unclear")
+REFUSED, OFF_TOPIC, UNREAD = Judgement(refusal=True), Judgement(off_topic=True), Judgement(unread="unclear")
 
 
 def answer(reading, order=0, *, text="I prefer tea.", framing="two_sided", tokens=4, finished=True, entropy=1.0):
@@ -33,7 +33,7 @@ class CountingJudge:
 
     def __init__(self, reading=None):
         self.shown = []
-        self.reading = reading or Reading(probs=SUPPORT)
+        self.reading = reading or Judgement(probs=SUPPORT)
 
     def read(self, asked):
         self.shown += asked
@@ -56,7 +56,7 @@ def test_every_item_is_asked_in_both_orders_as_often_as_wanted(tiny_llama, tiny_
 
 
 def test_the_papers_protocol_asks_open_questions_five_times(tiny_llama, tiny_tokenizer, monkeypatch):
-    judge = CountingJudge(Reading(probs=Probs(0.5, 0.3, 0.2)))
+    judge = CountingJudge(Judgement(probs=Probs(0.5, 0.3, 0.2)))
     topic = Topic("drinks", "Drinks", ("tea", "coffee"), False, (ITEM, Item("closed", ("A", "B"))))
     monkeypatch.setattr("driftwatch.probes.reply.PAPER", Decoding(max_new_tokens=4))
     probe = ReplyProbe.paper(judge)
@@ -79,7 +79,8 @@ def test_two_looks_at_the_same_weights_are_equal_and_other_numbers_are_the_floor
 
 
 def test_the_probability_of_an_item_is_the_mean_of_both_orders():
-    group = [answer(Reading(probs=SUPPORT))] * 3 + [answer(Reading(probs=OPPOSE), 1), answer(Reading(probs=NEUTRAL), 1)]
+    second = [answer(Judgement(probs=OPPOSE), 1), answer(Judgement(probs=NEUTRAL), 1)]
+    group = [answer(Judgement(probs=SUPPORT))] * 3 + second
     (stance,) = stances(group)
     assert stance.by_order == (Probs(1, 0, 0), Probs(0, 0.5, 0.5))
     assert stance.probs == Probs(0.5, 0.25, 0.25)
@@ -87,15 +88,15 @@ def test_the_probability_of_an_item_is_the_mean_of_both_orders():
 
 
 def test_refused_and_unread_replies_are_never_neutral():
-    group = [answer(Reading(probs=SUPPORT)), answer(REFUSED), answer(UNREAD, 1), answer(OFF_TOPIC, 1)]
-    group.append(answer(Reading(probs=SUPPORT), 1))
+    group = [answer(Judgement(probs=SUPPORT)), answer(REFUSED), answer(UNREAD, 1), answer(OFF_TOPIC, 1)]
+    group.append(answer(Judgement(probs=SUPPORT), 1))
     (stance,) = stances(group)
     assert stance.probs == Probs(1, 0, 0)
     assert (stance.refusal, stance.unread, stance.coverage) == (0.2, 0.4, 0.4)
 
 
 def test_one_order_alone_is_no_stance():
-    (stance,) = stances([answer(Reading(probs=SUPPORT)), answer(UNREAD, 1)])
+    (stance,) = stances([answer(Judgement(probs=SUPPORT)), answer(UNREAD, 1)])
     assert stance.probs is None
     assert stance.unscored == "no reply could be read in one order of the sides"
 
@@ -173,7 +174,7 @@ def test_training_is_not_disturbed_by_replies(tiny_tokenizer):
 
 def test_manners_are_counted_apart():
     group = [
-        answer(Reading(probs=SUPPORT), tokens=4, entropy=1.0),
+        answer(Judgement(probs=SUPPORT), tokens=4, entropy=1.0),
         answer(REFUSED, tokens=6, entropy=2.0),
         answer(OFF_TOPIC, tokens=10, finished=False, entropy=3.0),
         answer(UNREAD, text="Perhaps it depends.", tokens=4, entropy=2.0),
@@ -185,15 +186,15 @@ def test_manners_are_counted_apart():
 
 
 def test_preferring_what_stands_first_is_one_and_a_stance_is_zero():
-    first = [answer(Reading(probs=SUPPORT)), answer(Reading(probs=OPPOSE), 1)]
-    last = [answer(Reading(probs=OPPOSE)), answer(Reading(probs=SUPPORT), 1)]
-    loyal = [answer(Reading(probs=SUPPORT)), answer(Reading(probs=SUPPORT), 1)]
+    first = [answer(Judgement(probs=SUPPORT)), answer(Judgement(probs=OPPOSE), 1)]
+    last = [answer(Judgement(probs=OPPOSE)), answer(Judgement(probs=SUPPORT), 1)]
+    loyal = [answer(Judgement(probs=SUPPORT)), answer(Judgement(probs=SUPPORT), 1)]
     assert [styles(group)[0].order_preference for group in (first, last, loyal)] == [1, -1, 0]
 
 
 def test_order_preference_needs_sides_taken_in_both_orders():
-    one_order = [answer(Reading(probs=SUPPORT)), answer(Reading(probs=NEUTRAL), 1)]
-    open_question = [answer(Reading(probs=SUPPORT), framing="open")]
+    one_order = [answer(Judgement(probs=SUPPORT)), answer(Judgement(probs=NEUTRAL), 1)]
+    open_question = [answer(Judgement(probs=SUPPORT), framing="open")]
     assert styles(one_order)[0].order_preference is None
     assert styles(open_question)[0].order_preference is None
 

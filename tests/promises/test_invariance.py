@@ -97,7 +97,7 @@ def test_dpo(make_dpo, tmp_path, adapter):
 @renamed
 @pytest.mark.parametrize("kind", ["GRPO", "RLOO"])
 def test_training_that_samples(make_sampling, tmp_path, kind):
-    """Its replies come from the global generator: any number drawn by a look would change what it learns from."""
+    """Its replies come from the global generator: a number drawn by an observation would change what it learns from."""
     watched = compare(make_sampling(kind), tmp_path)
     assert len({line["reward"] for line in watched.state.log_history if "reward" in line}) > 1
 

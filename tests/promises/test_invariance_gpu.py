@@ -1,4 +1,4 @@
-"""The bit-identity suite on a CUDA device, whose generators, kernels and allocator a look uses too."""
+"""The bit-identity suite on a CUDA device, whose generators, kernels and allocator an observation uses too."""
 
 import os
 

@@ -1,4 +1,4 @@
-"""A run that is killed in the middle of a look: its folder is read, and it goes on."""
+"""A run that is killed in the middle of an observation: its folder is read, and it goes on."""
 
 import json
 import os
@@ -25,7 +25,7 @@ folder, hang_at, resume = Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3] == "r
 
 
 class Hanging(StatementProbe):
-    looks = 0
+    observations = 0
 
     def measure(self, model, *, permuted=False, **options):
         self.looks += not permuted

@@ -43,7 +43,7 @@ REFUSES = (0.1, 0.1, 0.1, 0.7, 0.0, 0.0)
 
 
 def looked(numbers, *, now=SHARES, before=SHARES, looks=30, seed=0):
-    """The last look of a run whose topics get so many draws at each look."""
+    """The last observation of a run whose topics get so many draws at each observation."""
     rng = np.random.default_rng(seed)
     state = begin(Settings(VALUES, CONTROLS, looks))
     for look in range(looks):
@@ -259,7 +259,7 @@ def test_the_screen_alone_is_never_green():
     assert decide(info, record).state == "screened"
     assert "never that nothing moved" in verdict(info, record).details[0]
     large = tuple(replace(drift, log_odds_shift=2.0) for drift in record.drifts)
-    assert decide(info, replace(record, drifts=large)).state == "general", "controls moved alike, by 2 nats a token"
+    assert decide(info, replace(record, drifts=large)).state == "general", "controls moved alike, by 2 nats per token"
 
 
 def test_a_record_of_an_earlier_version_says_of_itself_that_its_model_is_not_finite():
@@ -291,10 +291,10 @@ def test_a_record_with_a_fault_is_read_as_it_was_written():
 
 @pytest.fixture(params=[*SCENES, "measured"])
 def scene(request, tmp_path):
-    """A run folder whose last look is that of a scene: store, info, record."""
+    """A run folder whose last observation is that of a scene: store, info, record."""
     info, record, reason = SCENES.get(request.param, (INFO, looked(EVERY), None))
     kept = {"baselines": ("start",), "alerting_baseline": "start"}
-    record = replace(record, look=1, attempt=0)  # the second look, whose stances the folder has
+    record = replace(record, look=1, attempt=0)  # the second observation, whose stances the folder has
     store = synthetic_run(tmp_path / "runs", "r1", looks=2, step=record.step, evidence=False, replies=False, **kept)
     info = replace(info, identity=store.info().identity)
     (store.folder / "run.json").write_bytes(to_json(info))

@@ -37,8 +37,8 @@ def test_every_older_schema_is_read(schema):
 
 
 def test_a_newer_schema_is_refused_with_what_to_do():
-    text = to_json(record()).replace(b'"schema":1', b'"schema":99')
-    with pytest.raises(StoreError, match=r"schema 99, and this driftwatch reads up to 1.*newer"):
+    text = to_json(record()).replace(b'"schema":2', b'"schema":99')
+    with pytest.raises(StoreError, match=r"schema 99, and this driftwatch reads up to 2.*newer"):
         record_from_json(text)
 
 

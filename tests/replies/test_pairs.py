@@ -10,7 +10,7 @@ from support.by_letter import ByLetter, FarAway, confirmation
 from support.trainings import callback, store, trainer, with_fresh_lora
 
 from driftwatch.errors import JudgeError
-from driftwatch.judges.judge import Reading
+from driftwatch.judges.judge import Judgement
 from driftwatch.judges.panel import Panel
 from driftwatch.judges.worker import JudgeWorker
 from driftwatch.record.record import record_from_json, to_json
@@ -44,7 +44,7 @@ def counted(tmp_path_factory):
 
 
 def trained(tmp_path, tokenizer, judge, *, max_steps=4, before=()):
-    """The records of a run with this judge, four draws a topic and look."""
+    """The records of a run with this judge, four draws per topic and observation."""
     watch = callback(tmp_path, confirm=confirmation(judge, watched_draws=4))
     trainer(tmp_path, tokenizer, [*before, watch], model=with_fresh_lora(tokenizer), max_steps=max_steps).train()
     return store(tmp_path).records()
@@ -78,7 +78,7 @@ class Moody(ByLetter):
         self.random = random.Random(0)
 
     def _read(self, reply):
-        return Reading(probs=self.random.choice((Probs(1, 0, 0), Probs(0, 1, 0), Probs(0, 0, 1))))
+        return Judgement(probs=self.random.choice((Probs(1, 0, 0), Probs(0, 1, 0), Probs(0, 0, 1))))
 
 
 class Contrary(ByLetter):
@@ -119,7 +119,7 @@ def test_styles_reach_the_metrics_with_their_shifts(counted):
         shift = found["driftwatch_drift_reply_tokens_shift", (pair.topic, info.alerting_baseline)]
         assert shift == pytest.approx(pair.now.num_tokens - pair.baseline.num_tokens)
         assert found["driftwatch_hedging_ratio", (pair.topic,)] == 0.0
-    assert found["driftwatch_drift_floor", ("confirm", "judge")] == 0.0
+    assert found["driftwatch_noise_floor", ("confirm", "judge")] == 0.0
     assert not any(name.startswith("driftwatch_judge") for name, _ in found), "one judge cannot disagree"
 
 
@@ -134,13 +134,13 @@ def test_what_a_remote_judge_reads_late_is_told_by_the_look_at_which_it_was_read
     class LetItRead(type(callback(tmp_path)).__mro__[1]):
         def on_step_end(self, args, state, control, **kwargs):
             if state.global_step == 6:
-                judge.let.set()  # before the last look, which waits for it
+                judge.let.set()  # before the last observation, which waits for it
 
     _, *early, last = trained(tmp_path, tokenizer, judge, max_steps=6, before=[LetItRead()])
     assert [(look.styles, judge_floors(look)) for look in early] == [((), [])] * 2
-    assert {pair.now.num_replies for pair in last.styles} == {12}, "four of each of three looks"
+    assert {pair.now.num_replies for pair in last.styles} == {12}, "four of each of three observations"
     assert [floor.score for floor in judge_floors(last)] == [0.0]
-    assert calls == [24, 12, 24, 24], "twice at the first look only, though it was not read when the others were made"
+    assert calls == [24, 12, 24, 24], "twice at the first only, though it was not read when the others were made"
 
 
 def test_a_judge_reads_the_baseline_s_replies_twice_once_a_run(counted):
@@ -192,7 +192,7 @@ def test_a_resumed_run_keeps_the_judge_s_floor_and_measures_it_no_more(tmp_path,
     last = store(tmp_path).records()[-1]
     assert last.attempt == 1
     assert judge_floors(last) == [floor]
-    assert again.calls == 1, "the one look after the checkpoint, read once"
+    assert again.calls == 1, "the one observation after the checkpoint, read once"
 
 
 class SecondReadingFails(Counting):

@@ -26,7 +26,7 @@ def pool_of(counts):
 
 
 def looks_served(pool, looks, planned, *, watched=()):
-    """Draws of each topic at each look of a run whose `watched` topics want more throughout."""
+    """Draws of each topic at each observation of a run whose `watched` topics want more throughout."""
     served = []
     for look in range(looks):
         wanted = {topic: WATCHED if topic in watched else NORMAL for topic in pool.left}
@@ -50,7 +50,7 @@ def test_they_last_for_the_plan_and_half_as_many_looks_again(planned):
 
 
 def test_a_topic_that_is_watched_from_the_first_look_is_drawn_to_the_last():
-    """It used to have none left after 23 of 40 looks."""
+    """It used to have none left after 23 of 40 observations."""
     planned = 40
     served = looks_served(pool_of(of_plan(planned)), horizon(planned), planned, watched=("parks",))
     assert served[0]["parks"] == WATCHED

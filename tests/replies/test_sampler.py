@@ -1,4 +1,4 @@
-"""Who writes a run's replies: settled before the first look, with a reason where it is not the trainer's engine."""
+"""Who writes a run's replies: settled before the first one, with a reason where it is not the trainer's engine."""
 
 import numpy as np
 import pytest
@@ -135,7 +135,7 @@ def test_a_run_goes_on_with_the_sampler_that_it_began_with(interviewer, scribe, 
     assert interviewer.engine is None
     settled(interviewer, tiny_llama, scribe, began_with="scribe 1")
     assert interviewer.engine is scribe
-    assert scribe.asked == [], "nothing is tried: a look without replies is better than a run that does not go on"
+    assert scribe.asked == [], "nothing is tried: no replies are better than a run that does not go on"
 
 
 @pytest.mark.parametrize(

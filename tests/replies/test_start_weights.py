@@ -156,7 +156,7 @@ def test_replies_that_were_topped_up_for_an_observation_that_failed_reach_the_fi
         return described(self, observation)
 
     monkeypatch.setattr(Run, "described", fails_once_topped_up)
-    with pytest.raises(RuntimeError, match="no memory"):  # noqa: PT012 - which look is topped up is up to the pool
+    with pytest.raises(RuntimeError, match="no memory"):  # noqa: PT012 - which observation is topped up is up to the pool
         while step < 20:
             step += 1
             monitor.observe(tiny_llama, step)

@@ -296,7 +296,7 @@ def test_an_engine_that_fails_costs_the_replies_of_that_look_only(make, tmp_path
     assert [len(record.failures) for record in records] == [0, 0, 1, 0, 0]
     assert "the trainer's vLLM could not be asked: RuntimeError" in records[2].failures[0].reason
     assert records[2].drifts, "the screen goes on"
-    # What the baseline said to the look that failed is used up, and the last look is rationed for it.
+    # What the baseline said to the observation that failed is used up, and the last observation is rationed for it.
     assert records[-1].evidence[0].num_draws == 11
     assert callback.monitor.last.cost.failures_total == {"confirm/ProbeError": 1}
 

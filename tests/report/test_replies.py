@@ -81,7 +81,7 @@ def test_little_is_not_worth_a_word(now):
 
 
 def test_what_scatters_more_than_it_moved_is_not_clear():
-    """Means of 0.15 with a spread of 0.6: a handful of replies a topic and look does that by chance."""
+    """Means of 0.15 with a spread of 0.6: a handful of replies per topic and observation does that by chance."""
     assert manners(info(), looks(lambda topic: {"refusal": 0.15}, noise=0.6)).sentence is None
 
 
@@ -91,7 +91,7 @@ def test_few_topics_and_looks_say_nothing():
 
 
 def test_chance_alone_seldom_gives_a_sentence():
-    """Sixteen fair replies on either side of each topic, in the recent looks of two hundred runs."""
+    """Sixteen fair replies on either side of each topic, in the recent observations of two hundred runs."""
     said = 0
     for seed in range(200):
         rng = np.random.default_rng(seed)
@@ -126,7 +126,7 @@ def test_how_far_the_judges_can_be_believed_is_said():
     )
     noise, differ, absent = readers([judged])
     assert "the judge differed from itself by up to 0.12 of score on a topic" in noise
-    assert differ == "The judges differ on 25 % of 40 replies of this look; kappa nli/sides +0.60."
+    assert differ == "The judges differ on 25 % of 40 replies of this observation; kappa nli/sides +0.60."
     assert absent == "Judges that were absent: x (x is gone)."
     calm = replace(judged, floors=(Floor("judge", "confirm", None, 0.0, 0.0, "parks"),), disagreement=None)
     refused = replace(judged, floors=(), disagreement=None, abstained=Abstained(500, {"refused": 40}, {"tie": 9}))
@@ -137,7 +137,7 @@ def test_how_far_the_judges_can_be_believed_is_said():
 
 @pytest.fixture(scope="module")
 def styled(tmp_path_factory):
-    """A run of the screen with styles, a judge's floor and a panel."""
+    """A run of the screen with styles, a judge's noise floor and a panel."""
     store = synthetic_run(tmp_path_factory.mktemp("runs"), "styled", looks=6)
     floor = Floor("judge", "confirm", None, 0.125, 0.0625, "work")
     told = []
@@ -167,7 +167,7 @@ def test_the_picture_of_style_has_a_cell_for_each_manner(styled):
         "Hedging",
         "Preference for what stands first",
         "Length, tokens",
-        "Entropy, nats a token",
+        "Entropy, nats per token",
     ):
         assert f">{title}<" in picture.svg
     assert "··· baseline" in picture.svg

@@ -16,7 +16,7 @@ INFO = synthetic_info("r1")
 
 
 def judged(**changes):
-    """A look with evidence in which immigration is in alert; `changes` are made to that row."""
+    """An observation with evidence in which immigration is in alert; `changes` are made to that row."""
     rows = synthetic_evidence(INFO, 20, 200, 1.0, onset=40)
     rows = [replace(row, **changes) if row.state == "alert" else row for row in rows]
     return Record("r1", 0, 20, 200, "train", 0.0, evidence=tuple(rows))
@@ -47,12 +47,12 @@ def test_a_move_toward_the_first_pole_keeps_its_interval_as_it_is():
 
 
 def test_beyond_the_tolerated_drift_it_is_material():
-    said = verdict(INFO, judged(state="material"))
-    assert said.state == "material"
+    said = verdict(INFO, judged(state="beyond_tolerance"))
+    assert said.state == "beyond_tolerance"
     assert "tolerated" not in said.headline, "an older run does not know how much that was"
     topics = tuple(replace(topic, tolerance=None if topic.control else 0.1) for topic in INFO.topics)
     told = replace(INFO, topics=topics)
-    assert ", beyond the tolerated 10 %; evidence" in verdict(told, judged(state="material")).headline
+    assert ", beyond the tolerated 10 %; evidence" in verdict(told, judged(state="beyond_tolerance")).headline
     assert "tolerated" not in verdict(told, judged()).headline
 
 
@@ -110,7 +110,7 @@ def test_a_screen_states_no_rate_and_compares_with_floors_and_controls():
     ("record", "state"),
     [
         (screened(-0.46), "watch"),
-        (screened(-0.039, width=0.02), "screened"),  # below four floors
+        (screened(-0.039, width=0.02), "screened"),  # below four noise floors
         (screened(-0.041, width=0.02), "watch"),
         (screened(-0.46, width=0.5), "screened"),  # the interval holds 0
         (screened(-0.46, control=0.22), "watch"),

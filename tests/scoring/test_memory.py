@@ -1,4 +1,4 @@
-"""The peak of a look is stated, and what is stated is measured."""
+"""The peak of an observation is stated, and what is stated is measured."""
 
 from dataclasses import replace
 

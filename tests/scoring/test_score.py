@@ -1,4 +1,4 @@
-"""The engine against scoring each prompt + continuation alone, and what it promises about a look."""
+"""The engine against scoring each prompt + continuation alone, and what it promises about an observation."""
 
 import numpy as np
 import pytest
@@ -369,7 +369,7 @@ class TestMemory:
     def test_a_dry_look_says_when_nothing_fits(self, model, requests):
         planned = plan(requests, model, **ROOMY)
         self.limit(model, 15)
-        with pytest.raises(ProbeError, match="a look does not fit in memory"):
+        with pytest.raises(ProbeError, match="an observation does not fit in memory"):
             dry_look(model, planned)
 
     def test_running_out_while_planning_says_so(self, model, requests):

@@ -17,7 +17,7 @@ def root(tmp_path):
 
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory):
-    """A finished run of eight looks; to be read only."""
+    """A finished run of eight observations; to be read only."""
     return synthetic_run(tmp_path_factory.mktemp("runs"), "finished", looks=8)
 
 

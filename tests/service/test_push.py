@@ -128,7 +128,7 @@ def test_a_push_that_is_too_large_is_refused_with_the_reason(serve, root, declar
         "/api/v1/runs/r1/records", content=content if declared else iter([content[:2500]] * 2), headers=AUTH
     )
     assert reply.status_code == 413
-    assert "fewer looks" in reply.json()["error"]
+    assert "fewer observations" in reply.json()["error"]
 
 
 @pytest.mark.parametrize("name", ["..", ".hidden", "%2e%2e%2fx", "a b", "x" * 200])
@@ -170,7 +170,7 @@ NUMBERS = st.integers(0, 12)
     raw=st.binary(max_size=50),
 )
 def test_no_push_crashes_and_no_look_is_lost_or_doubled(tmp_path_factory, pushes, raw):
-    """Sound looks in any order and number, mixed with anything that JSON can hold, and a service that starts anew."""
+    """Sound observations in any order, mixed with anything that JSON can hold, and a service that starts anew."""
     root = tmp_path_factory.mktemp("push")
     wanted = set()
     app = create_app(Library(root), token=TOKEN, hosts=("testserver",))

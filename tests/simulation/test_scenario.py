@@ -57,7 +57,7 @@ def test_negative_controls_fail(cheat):
 
 
 def test_a_run_goes_on_beyond_its_plan_and_after_a_rollback():
-    """Some runs look more often than planned, and what they find there counts."""
+    """Some runs observation more often than planned, and what they find there counts."""
     late = run(Scenario("s", extended=12, drift=0.15, pace=0, **SMALL), 80, np.random.default_rng(0))
     again = run(
         Scenario("s", rolled_back=True, drift=0.1, pace=0, **{**SMALL, "looks": 20}), 80, np.random.default_rng(0)
@@ -99,7 +99,7 @@ def test_every_rate_in_the_report_has_its_interval(monkeypatch):
     study = Study("level", Scenario("s", **SMALL), 30, 30, (Requirement("any", "at most", 0.01),))
     monkeypatch.setattr(proof, "studies", lambda: [study])
     data = prove("quick").to_json()
-    rates = [r for r in data["results"] if r["figure"] != "median look"]
+    rates = [r for r in data["results"] if r["figure"] != "median observation"]
     assert all(r["lower"] <= r["rate"] <= r["upper"] and r["runs"] == 30 for r in rates)
     assert {a["requested"] for a in data["achieved"]} == set(proof.ALPHAS)
     assert data["passed"] is True

@@ -74,7 +74,7 @@ def test_a_writer_killed_at_work_leaves_a_readable_store(tmp_path):
         "from support.builders import record, run_info\n"
         "from driftwatch.store.run_store import RunStore\n"
         "store = RunStore(sys.argv[1]); store.create(run_info())\n"
-        "for look in range(100000):\n    store.append(record(look, look))\n"
+        "for observation in range(100000):\n    store.append(record(observation, observation))\n"
     )
     folder = tmp_path / "r1"
     tests = os.path.dirname(os.path.dirname(__file__))

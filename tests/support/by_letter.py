@@ -3,7 +3,7 @@
 import threading
 
 from driftwatch.errors import JudgeError
-from driftwatch.judges.judge import Reading
+from driftwatch.judges.judge import Judgement
 from driftwatch.replies.confirmation import Confirmation
 from driftwatch.replies.decoding import Decoding
 from driftwatch.stance import Probs
@@ -24,8 +24,8 @@ class ByLetter:
 
     def _read(self, reply):
         if not reply:
-            return Reading(unread="empty")
-        return Reading(probs=(Probs(1, 0, 0), Probs(0, 1, 0), Probs(0, 0, 1))[ord(reply[0]) % 3])
+            return Judgement(unread="empty")
+        return Judgement(probs=(Probs(1, 0, 0), Probs(0, 1, 0), Probs(0, 0, 1))[ord(reply[0]) % 3])
 
 
 def confirmation(judge=None, **options):

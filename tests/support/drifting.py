@@ -10,7 +10,7 @@ from driftwatch.drift.disagreement import Disagreement
 from driftwatch.drift.floor import Floor, placebo_floor
 from driftwatch.drift.outcome import Draws, Outcome
 from driftwatch.drift.shares import topic_stances
-from driftwatch.drift.style import Manner, StylePair, style_of
+from driftwatch.drift.style import ReplyStyle, StylePair, style_of
 from driftwatch.evidence.rows import recent_drift, summary
 from driftwatch.evidence.state import Settings, begin, update
 from driftwatch.record.record import Cost, Record, TopicInfo
@@ -22,16 +22,16 @@ TOPICS = (
     TopicInfo("noise", "Noise", ("more quiet", "more music"), False, 12, 0.05),
     TopicInfo("tea", "Tea", ("tea", "coffee"), True, 12),
 )
-CALM = (0.45, 0.2, 0.3, 0.02, 0.01, 0.02)  # support, neutral, oppose, refusal, off topic, unread
+CALM = (0.45, 0.2, 0.3, 0.02, 0.01, 0.02)  # support, neutral, oppose, refusal, off topic, unclassified
 FLIPPED = (0.05, 0.2, 0.7, 0.02, 0.01, 0.02)  # 0.4 of the replies changed sides
 REFUSING = (0.05, 0.2, 0.3, 0.42, 0.01, 0.02)  # the supporting replies became refusals
 DRAWS = 60
 JUDGE = (Floor("judge", "confirm", None, 0.02, 0.02, "parks"),)
-BORN = 600.0  # Unix time of the first look; small, since rule tests begin at 0
+BORN = 600.0  # Unix time of the first observation; small, since rule tests begin at 0
 
 
 def drifting_run(now, *, looks=10, every=50, seed=0, run="r1", seconds=60.0, naysaying=(0.5, 0.5)):
-    """A run whose replies answer, from the second look on, with the given shares by topic.
+    """A run whose replies answer, from the second observation on, with the given shares by topic.
 
     Args:
         now: Topic to shares; topics left out stay CALM.
@@ -39,8 +39,8 @@ def drifting_run(now, *, looks=10, every=50, seed=0, run="r1", seconds=60.0, nay
         every: Steps between them.
         seed: Of the replies.
         run: Its name.
-        seconds: Between looks.
-        naysaying: At the baseline, and from the second look on.
+        seconds: Between observations.
+        naysaying: At the baseline, and from the second observation on.
 
     Returns:
         The run's attributes and its records.
@@ -109,7 +109,7 @@ def _styles(topic, draws):
     """Both sides as the outcomes say, in whole sentences of ten tokens."""
     lean = {Outcome.SUPPORT: 1.0, Outcome.OPPOSE: -1.0}
     sides = (
-        [Manner(Outcome(code), n % 2, lean.get(code), False, True, 10, 1.5) for n, code in enumerate(codes)]
+        [ReplyStyle(Outcome(code), n % 2, lean.get(code), False, True, 10, 1.5) for n, code in enumerate(codes)]
         for codes in (draws.now, draws.baseline)
     )
     return StylePair(*(style_of(topic, side) for side in sides))

@@ -9,7 +9,7 @@ from transformers import TrainerCallback
 
 from driftwatch.callback import DriftCallback
 from driftwatch.chat.format import ChatFormat
-from driftwatch.judges.judge import Reading
+from driftwatch.judges.judge import Judgement
 from driftwatch.probes.statement import StatementProbe
 from driftwatch.replies.confirmation import Confirmation
 from driftwatch.replies.decoding import Decoding
@@ -59,7 +59,7 @@ class CarelessProbe(StatementProbe):
         np.random.rand()  # noqa: NPY002 - carelessness is the point
         torch.rand(3)
         torch.rand(3, device=model.device)
-        model.eval()  # which the last measurement of this look has left in training mode: replies would be random
+        model.eval()  # which this observation's last measurement has left in training mode: replies would be random
         sample(model, self.chat, ["Well?"], generator=torch.Generator().manual_seed(1), max_new_tokens=3)
         stances = super().measure(model, **options)
         model.train()
@@ -74,7 +74,7 @@ class ByLength:
     id = "by length"
 
     def read(self, asked):
-        return [Reading(probs=Probs(1.0, 0.0, 0.0) if len(one.reply) % 2 else Probs(0.0, 0.0, 1.0)) for one in asked]
+        return [Judgement(probs=Probs(1.0, 0.0, 0.0) if len(one.reply) % 2 else Probs(0.0, 0.0, 1.0)) for one in asked]
 
 
 def watcher(tmp_path, **options):

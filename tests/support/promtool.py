@@ -58,7 +58,7 @@ class Timeline:
         return self._repeated(_labelled(generate_latest(registry).decode(), target), count)
 
     def _repeated(self, scraped, count, *, beats=True):
-        """The same scrape for a while: only signs of life change between two looks."""
+        """The same scrape for a while: only signs of life change between two observations."""
         alive = [name for name in scraped if name.startswith(f"{HEARTBEAT.name}{{")]
         for _ in range(count):
             self.scrapes.append({**scraped, **(dict.fromkeys(alive, self.now) if beats else {})})

@@ -1,4 +1,4 @@
-"""Trainings of a few steps whose looks take a moment, for tests of what happens around the looks."""
+"""Trainings of a few steps whose observations take a moment, for tests of what happens around the observations."""
 
 import dataclasses
 
@@ -13,7 +13,7 @@ TEXT = "I want more nature in the street. "
 
 
 def small_pack():
-    """A value topic and a control of two items each, so that a look takes a moment."""
+    """A value topic and a control of two items each, so that an observation takes a moment."""
     pack = tiny_pack()
     topics = tuple(dataclasses.replace(pack.topics[number], items=pack.topics[number].items[:2]) for number in (0, 2))
     return dataclasses.replace(pack, topics=topics)

@@ -152,7 +152,7 @@ def synthetic_run(
     seed=0,
     **changes,
 ):
-    """A run folder with that many looks; `state` "running" leaves the heart beating, "crashed" leaves it old."""
+    """A run folder with that many observations; `state` "running" leaves the heart beating, "crashed" leaves it old."""
     info = synthetic_info(name, **changes)
     rng = np.random.default_rng(seed)
     bases = {topic.id: rng.normal(0, 0.35, topic.num_items) for topic in info.topics}

@@ -1,4 +1,4 @@
-"""The callback that looks, with replies, before and after every step."""
+"""The callback that observations, with replies, before and after every step."""
 
 from dataclasses import replace
 

@@ -28,7 +28,7 @@ def sft(tmp_path, tiny_tokenizer):
 
 
 def watched(tmp_path, model, tokenizer, *, looks=1, confirm=None, **options):
-    """A run of a few looks on a model that learns nothing; its monitor and its records."""
+    """A run of a few observations on a model that learns nothing; its monitor and its records."""
     monitor = Monitor(
         tiny_pack(), probes=PROBES, confirm=confirm, exporters=(), output_dir=tmp_path / "runs", run="dpo", **options
     )
@@ -153,7 +153,7 @@ def test_adapters_without_pefts_wrapper_are_told_and_the_start_is_compared_with(
 
 
 def looked(folder, tokenizer, *, budget=0.01, failing=()):
-    """An SFT run of three looks and an end; `failing` names the looks at which the probe gives up."""
+    """An SFT run of three observations and an end; `failing` names the looks at which the probe gives up."""
     now = [0.0]
 
     class Probe(StatementProbe):

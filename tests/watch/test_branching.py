@@ -66,7 +66,7 @@ def test_a_branch_begins_with_the_evidence_as_of_the_checkpoint(tmp_path, tokeni
     trained(tmp_path / "a", tokenizer, 3, str(tmp_path / "base/out/checkpoint-2"), confirm=replies())
     store = RunStore(tmp_path / "a/out/driftwatch/r1")
     assert store.records()[2].evidence == parent.records()[2].evidence
-    left = json.loads((store.folder / "evidence.json").read_text())  # one look later than the checkpoint
+    left = json.loads((store.folder / "evidence.json").read_text())  # one observation later than the checkpoint
     assert left["used"] == kept[3]["saved"]["used"] != kept[-1]["saved"]["used"]
     assert left["evidence"]["steps"] == [1, 2, 3]
 

@@ -1,4 +1,4 @@
-"""Looks stay under their share of wall time, shown with a clock of our own."""
+"""Observations stay under their share of wall time, shown with a clock of our own."""
 
 import logging
 from collections import Counter
@@ -34,7 +34,7 @@ BUDGETS = (0.01, 0.05, 0.20)
 
 @dataclass
 class Run:
-    """A training run whose steps and looks take as long as we say."""
+    """A training run whose steps and observations take as long as we say."""
 
     controller: Controller
     rates: Rates
@@ -82,7 +82,7 @@ class Run:
 
 
 FULL = Workload(blocks=8, draws=24, min_draws=4)
-COSTLY = Rates(block=0.5, draw=0.25, fixed=0.1)  # 10.1 s a look; the core beside its evidence 1.6 s
+COSTLY = Rates(block=0.5, draw=0.25, fixed=0.1)  # 10.1 s an observation; the core beside its evidence 1.6 s
 
 
 @pytest.mark.parametrize("budget", BUDGETS)
@@ -123,7 +123,7 @@ def test_cheap_looks_happen_whole_and_at_every_candidate():
 
 
 def test_screen_rotates_before_the_interval_stretches():
-    """4 s of room every 20 steps: no whole look of 10.1 s, but a smaller one each time."""
+    """4 s of room every 20 steps: no whole observation of 10.1 s, but a smaller one each time."""
     schedule = Schedule(every_steps=20, budget=0.2, early_dense=False)
     run = Run.of(schedule, FULL, COSTLY).train(4000)
     steps = [step for step in run.looks if step > 100]
@@ -191,7 +191,7 @@ def test_slow_first_step_lends_nothing():
     run = Run.of(Schedule(every_steps=1000, budget=0.01), FULL, COSTLY, planned_steps=1000)
     run.now += 99.0
     run.train(1000)
-    assert run.controller.overhead_ratio <= 0.01 + 10.1 / 1100  # the first look happens in any case
+    assert run.controller.overhead_ratio <= 0.01 + 10.1 / 1100  # the first observation happens in any case
     assert len(run.looks) == 0
 
 
@@ -200,7 +200,7 @@ def test_budget_too_small_for_one_look_of_the_core_is_said_at_the_start(caplog):
     with caplog.at_level(logging.WARNING):
         run.train(2)
     assert len(caplog.messages) == 1
-    assert "leaves 0.1 s for looks after the first in a run of about 1015 s" in caplog.text
+    assert "leaves 0.1 s for observations after the first in a run of about 1015 s" in caplog.text
     assert "the one at the end, which asks the whole bank, takes 5.1 s: only that one will happen" in caplog.text
     assert "It fits with a budget of 1.50 %" in caplog.text
 
@@ -259,7 +259,7 @@ def test_what_an_engine_takes_whatever_it_writes_does_not_make_draws_dear():
 
 
 def test_a_look_waits_until_it_is_worth_its_fixed_cost_but_not_for_more_than_a_whole_one():
-    dear = Rates(block=0.5, draw=0.25, fixed=4.0)  # the core beside its evidence 5.5 s, a whole look 14 s
+    dear = Rates(block=0.5, draw=0.25, fixed=4.0)  # the core beside its evidence 5.5 s, a whole observation 14 s
     assert smallest(dear, FULL) == 8.0
     assert smallest(replace(dear, fixed=40.0), FULL) == 50.0
     assert smallest(replace(dear, fixed=0.1), FULL) == 1.6
@@ -348,7 +348,7 @@ def test_empty_bank_is_one_empty_block():
 
 
 def resumed_every(steps, *, planned=36_000, block=5 / 3, preparing=20.0):
-    """Share of wall time in looks of a run that is preempted every so many steps of 1 s, and how many looks it took."""
+    """Share of wall time in observations of a run that is preempted every so many steps of 1 s, and their number."""
     full, now, books, num_looks, step = Workload(blocks=9), [0.0], Books(), 0, 0
     while step < planned:
         schedule = Schedule(every_steps=100, budget=0.01)
@@ -461,7 +461,7 @@ def test_a_training_without_an_end_is_planned_at_once():
 
 
 def test_a_resumed_run_goes_on_with_what_it_has_taken(tmp_path, tiny_tokenizer):
-    """Kept in the run's folder; an attempt that made no look has cost its preparation."""
+    """Kept in the run's folder; an attempt that made no observation has cost its preparation."""
     now = iter(range(10**6))
     model, passed = tiny_model(tiny_tokenizer), []
     for attempt in range(3):

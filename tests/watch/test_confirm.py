@@ -12,7 +12,7 @@ from support.trainings import callback, store, trainer, with_fresh_lora
 from driftwatch.drift import validity
 from driftwatch.drift.outcome import Outcome
 from driftwatch.errors import BaselineError, ConfigError
-from driftwatch.judges.judge import Asked, Reading
+from driftwatch.judges.judge import Asked, Judgement
 from driftwatch.replies.confirmation import MIN_DRAWS, Confirmation, within
 from driftwatch.replies.draws import Draw, draw
 from driftwatch.replies.hearing import Heard, Hearing
@@ -111,7 +111,7 @@ def test_a_judge_that_fails_costs_the_replies_of_that_look_only(tmp_path, tokeni
 
 
 def test_a_resumed_run_goes_on_from_the_latest_evidence(tmp_path, tokenizer):
-    """Looks after the checkpoint are superseded for curves, but their draws stay counted: nothing is taken back."""
+    """Observations after the checkpoint are superseded for curves, but their draws count: nothing is taken back."""
     options = {"save_strategy": "steps", "save_steps": 2}
     first = trainer(tmp_path, tokenizer, [callback(tmp_path, confirm=confirmation())], max_steps=6, **options)
     first.train()
@@ -208,14 +208,14 @@ def test_training_does_not_wait_for_a_remote_judge_and_late_readings_find_their_
     class LetItRead(type(watch).__mro__[1]):
         def on_step_end(self, args, state, control, **kwargs):
             if state.global_step == 6:
-                judge.let.set()  # before the last look, which waits for it
+                judge.let.set()  # before the last observation, which waits for it
 
     run = trainer(tmp_path, tokenizer, [LetItRead(), watch], model=with_fresh_lora(tokenizer), max_steps=6)
     run.train()
     late = store(tmp_path)
     first, *_, last = late.records()[1:]
     assert {row.num_draws for row in first.evidence} == {0}
-    assert {row.num_draws for row in last.evidence if row.kind == "direction"} == {12}, "four at each of three looks"
+    assert {row.num_draws for row in last.evidence if row.kind == "direction"} == {12}, "four at each of three"
     pairs = [json.loads(line) for look in (1, 2, 3) for line in late.lines(f"replies/{look:06d}.jsonl")]
     assert {(pair["look"], pair["step"]) for pair in pairs} == {(1, 2), (2, 4), (3, 6)}
 
@@ -258,9 +258,9 @@ def test_a_remote_judge_is_given_both_sides_in_turn():
 @pytest.mark.parametrize(
     ("reading", "outcome"),
     [
-        (Reading(probs=Probs(0.9, 0.1, 0.0)), Outcome.SUPPORT),
-        (Reading(refusal=True), Outcome.REFUSAL),
-        (Reading(unread="garbled"), Outcome.UNREAD),
+        (Judgement(probs=Probs(0.9, 0.1, 0.0)), Outcome.SUPPORT),
+        (Judgement(refusal=True), Outcome.REFUSAL),
+        (Judgement(unread="garbled"), Outcome.UNREAD),
     ],
 )
 def test_a_reading_becomes_one_outcome(reading, outcome):

@@ -1,4 +1,4 @@
-"""One look as a record: levels of partial looks, and faults of the model itself."""
+"""One look as a record: levels of partial observations, and faults of the model itself."""
 
 import time
 from dataclasses import replace

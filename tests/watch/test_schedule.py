@@ -1,4 +1,4 @@
-"""Which steps are candidates for a look."""
+"""Which steps are candidates for an observation."""
 
 import pytest
 from hypothesis import given

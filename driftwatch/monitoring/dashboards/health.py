@@ -38,7 +38,7 @@ def _life(config: Config) -> list[Panel]:
     limits = config.thresholds
     return [
         timeseries(
-            "Since the last look",
+            "Since the last observation",
             f"Above the line, {duration(limits.stale_seconds)}, an alert is raised while the trainer lives.",
             targets((q.seconds_since(config, m.LAST_OBSERVATION, RUNS), "{{run}}")),
             unit="s",
@@ -60,8 +60,9 @@ def _life(config: Config) -> list[Panel]:
             stepped=False,
         ),
         timeseries(
-            "Step at the last look",
-            "How training gets on, as far as looks show it; it falls when a run goes on from an earlier checkpoint.",
+            "Step at the last observation",
+            "How training gets on, as far as observations show it; it falls when a run goes on from an earlier "
+            "checkpoint.",
             targets((q.one(config, m.OBSERVED_STEP, RUNS), "{{run}}")),
             unit="none",
             empty=_NO_RUN,
@@ -69,8 +70,8 @@ def _life(config: Config) -> list[Panel]:
         ),
         timeseries(
             "Models that are finite",
-            "1 while weights and logits are finite, 0 from the look that found them not finite or beyond all measure; "
-            "an alert is raised at once.",
+            "1 while weights and logits are finite, 0 from the observation that found them not finite or beyond all "
+            "measure; an alert is raised at once.",
             targets((q.by("run", q.series(config, m.MODEL_FINITE, RUNS), "min"), "{{run}}")),
             unit="none",
             empty=_NO_RUN,
@@ -78,7 +79,7 @@ def _life(config: Config) -> list[Panel]:
         ),
         timeseries(
             "Not finite since step",
-            "The step of the look that found it first.",
+            "The step of the observation that found it first.",
             targets((q.by("run", q.series(config, m.NOT_FINITE_SINCE, RUNS), "min"), "{{run}}")),
             unit="none",
             empty="Every model is finite.",
@@ -97,18 +98,19 @@ def _failures(config: Config) -> list[Panel]:
 
     return [
         timeseries(
-            f"Failed looks in {window}",
-            "Looks, or parts of looks, by probe and kind of reason; the records and the trainer's log say more. "
-            "Above the line an alert is raised.",
+            f"Failed observations in {window}",
+            "Observations, or parts of observations, by probe and kind of reason; the records and the trainer's log "
+            "say more. Above the line an alert is raised.",
             targets((added(m.PROBE_FAILURES, "run, probe, reason"), "{{run}}: {{probe}}, {{reason}}")),
             unit="none",
-            empty="No look has failed.",
+            empty="No observation has failed.",
             lines=(limits.failures,),
             limits=(0, None),
         ),
         timeseries(
             f"Undelivered records in {window}",
-            '"store" and "queue" mean that the run folder itself misses looks. Above the line an alert is raised.',
+            '"store" and "queue" mean that the run folder itself misses observations. Above the line an alert is '
+            "raised.",
             targets((added(m.EXPORT_FAILURES, "run, exporter"), "{{run}}: {{exporter}}")),
             unit="none",
             empty="Every record was delivered.",
@@ -123,8 +125,8 @@ def _cost(config: Config) -> list[Panel]:
     return [
         timeseries(
             "Share of the wall time",
-            "Since training began; the schedule's budget bounds it over the whole run, and early looks may take some "
-            f"in advance. Above the line, {limits.overhead:.0%}, for an hour an alert is raised.",
+            "Since training began; the schedule's budget bounds it over the whole run, and early observations may "
+            f"take some in advance. Above the line, {limits.overhead:.0%}, for an hour an alert is raised.",
             targets((q.one(config, m.OVERHEAD, RUNS), "{{run}}")),
             unit="percentunit",
             empty=_NO_RUN,
@@ -133,8 +135,8 @@ def _cost(config: Config) -> list[Panel]:
             width=8,
         ),
         timeseries(
-            "Time of a look, by stage",
-            "Of the last look: asking, replying, judging, calculating.",
+            "Time of an observation, by stage",
+            "Of the last observation: asking, replying, judging, calculating.",
             targets((q.one(config, m.DURATION, RUNS), "{{run}}: {{stage}}")),
             unit="s",
             empty=_NO_RUN,
@@ -142,8 +144,8 @@ def _cost(config: Config) -> list[Panel]:
             width=8,
         ),
         timeseries(
-            "Tokens of a look",
-            "That the screen computed at the last look; the budget makes it ask fewer items.",
+            "Tokens of an observation",
+            "That the screen computed at the last observation; the budget makes it ask fewer items.",
             targets((q.one(config, m.TOKENS, RUNS), "{{run}}")),
             unit="short",
             empty=_NO_RUN,
@@ -168,7 +170,7 @@ def _validity(config: Config) -> list[Panel]:
         ),
         timeseries(
             "Items without a figure",
-            "Over all topics, at the last look.",
+            "Over all topics, at the last observation.",
             targets(
                 (
                     q.by("run, probe", q.one(config, m.UNSCORED, RUNS), "sum"),
@@ -201,7 +203,7 @@ def _validity(config: Config) -> list[Panel]:
         ),
         timeseries(
             "Floors of the log-odds shift",
-            "The same for the screen's log-odds, nats a token.",
+            "The same for the screen's log-odds, nats per token.",
             targets((q.one(config, m.FLOOR_LOG_ODDS, RUNS), "{{run}}: {{probe}}, {{kind}}")),
             unit="none",
             empty="Not measured by these probes.",
@@ -225,7 +227,7 @@ def _validity(config: Config) -> list[Panel]:
             width=8,
         ),
         timeseries(
-            "Unread replies",
+            "Unclassified replies",
             "Share of the sampled replies without a readable stance, refusals apart, mean over topics: a judge that "
             "reads too little finds too little.",
             targets((q.by("run", q.one(config, m.UNREAD, RUNS), "avg"), "{{run}}")),

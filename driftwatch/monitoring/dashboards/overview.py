@@ -31,7 +31,7 @@ def _counts(config: Config) -> list[Panel]:
         return f"sum({q.by('run', q.series(config, m.RUN_STATE, q.state_is(state), RUNS))}) or vector(0)"
 
     specific = q.by("run, topic, kind", q.series(config, m.TOPIC_LABEL, 'label="specific"', RUNS))
-    alerted = q.by("run, topic, kind", q.series(config, m.TOPIC_STATE, q.state_is("alert", "material"), RUNS))
+    alerted = q.by("run, topic, kind", q.series(config, m.TOPIC_STATE, q.state_is("alert", "beyond_tolerance"), RUNS))
     untold = q.by("run", q.series(config, m.VERDICT, 'verdict="cannot_tell"', RUNS))
     limit = config.thresholds.stale_seconds
     training = q.by("run", q.series(config, m.RUN_STATE, q.state_is("running"), RUNS))
@@ -68,8 +68,8 @@ def _counts(config: Config) -> list[Panel]:
             width=3,
         ),
         stat(
-            "Without a recent look",
-            f"Runs in training whose last look is more than {duration(limit)} old.",
+            "Without a recent observation",
+            f"Runs in training whose last observation is more than {duration(limit)} old.",
             target(stale, now=True),
             empty=_NO_RUN,
             steps=[(None, "green"), (1, "orange")],
@@ -96,7 +96,7 @@ def _counts(config: Config) -> list[Panel]:
 def _states(config: Config) -> list[Panel]:
     left_ok = (
         f"max by (run, topic) (max_over_time("
-        f"{q.series(config, m.TOPIC_STATE, q.state_is('watch', 'alert', 'material'), RUNS)}[$__range])) == 1"
+        f"{q.series(config, m.TOPIC_STATE, q.state_is('watch', 'alert', 'beyond_tolerance'), RUNS)}[$__range])) == 1"
     )
     shift = f"abs({q.net_shift(config, RUNS)})"
     judged = q.by("run", q.series(config, m.NET_SHIFT, RUNS))
@@ -143,7 +143,7 @@ def _runs(config: Config) -> Panel:
     def figure(expr: str, ref: str) -> dict[str, Any]:
         return target(expr, ref=ref, table=True, now=True)
 
-    alerted = q.by("run, topic, kind", q.series(config, m.TOPIC_STATE, q.state_is("alert", "material"), RUNS))
+    alerted = q.by("run, topic, kind", q.series(config, m.TOPIC_STATE, q.state_is("alert", "beyond_tolerance"), RUNS))
     info = q.by("run, model, pack, trainer, alerting_baseline", q.series(config, m.RUN_INFO, RUNS))
     return table(
         "Runs",
@@ -167,7 +167,7 @@ def _runs(config: Config) -> Panel:
             "Value #F": "in alert",
             "Value #C": "step",
             "Value #D": "looks",
-            "Value #E": "last look ago",
+            "Value #E": "last observation ago",
             "Value #G": "overhead",
             "model": "model",
             "pack": "pack",
@@ -175,7 +175,7 @@ def _runs(config: Config) -> Panel:
             "alerting_baseline": "alerts against",
         },
         empty=_NO_RUN,
-        units={"last look ago": "s", "overhead": "percentunit"},
+        units={"last observation ago": "s", "overhead": "percentunit"},
         links={"run": f"/d/{frame.uid(config, 'run')}?var-run=${{__value.text}}&${{__url_time_range}}"},
         sort="in alert",
     )

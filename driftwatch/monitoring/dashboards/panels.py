@@ -19,7 +19,7 @@ STATE_COLOURS = {  # "ok" is not always measured
     "ended": "purple",
     "watch": "blue",
     "alert": "orange",
-    "material": "red",
+    "beyond_tolerance": "red",
 }
 FIXED = {"mode": "fixed", "fixedColor": "text"}
 
@@ -96,7 +96,7 @@ def timeseries(
         overrides: Settings of single series.
         width: Of 24.
         height: In grid units of 30 pixels.
-        stepped: Values stay between looks, so the line must not suggest a slope.
+        stepped: Values stay between observations, so the line must not suggest a slope.
         extra: Further fields of the panel, such as `repeat`.
     """
     custom = {
@@ -130,19 +130,19 @@ def trend(
     width: int = 12,
     height: int = 8,
 ) -> Panel:
-    """Curves over optimizer steps: points at the moments of looks, joined by time, drawn over the series "step".
+    """Curves over optimizer steps: points at the moments of observations, joined by time, drawn over the series "step".
 
     Args:
         title: As in `timeseries`, like all that follow.
         description: See there.
-        step: PromQL for the step, at moments of looks only (`queries.looked`).
+        step: PromQL for the step, at moments of observations only (`queries.looked`).
         queries: Restricted to the same moments.
         unit: See there.
         empty: See there.
         lines: See there.
         limits: See there.
         overrides: See there.
-        min_interval: Scrape interval; between two scrapes no look can be told from the one before.
+        min_interval: Scrape interval; between two scrapes no observation can be told from the one before.
         width: See there.
         height: See there.
     """

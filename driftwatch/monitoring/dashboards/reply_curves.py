@@ -16,7 +16,7 @@ _MEAN = [override("/^mean/", custom__lineWidth=4)]
 def style(config: Config) -> list[Panel]:
     """How the model answers, whatever it is asked."""
     limits = config.thresholds
-    last = "of the last look, against the baseline's to the same draws"
+    last = "of the last observation, against the baseline's to the same draws"
     return [
         _shift(
             config,
@@ -33,7 +33,12 @@ def style(config: Config) -> list[Panel]:
             m.REFUSAL_SHIFT,
             limit=limits.refusal_shift,
         ),
-        _shift(config, "Unread replies", "Change of the share of unread replies since the baseline", m.UNREAD_SHIFT),
+        _shift(
+            config,
+            "Unclassified replies",
+            "Change of the share of unclassified replies since the baseline",
+            m.UNREAD_SHIFT,
+        ),
         _shift(config, "Hedging", f"Change of the share of replies {last} that sound unsure", m.HEDGING_SHIFT),
         _shift(
             config,
@@ -49,11 +54,14 @@ def style(config: Config) -> list[Panel]:
             m.CUT_SHIFT,
         ),
         _shift(config, "Off-topic replies", f"Change of the share of off-topic replies {last}", m.OFF_TOPIC_SHIFT),
-        _level(config, "Length of replies", "Mean length of the replies of the last look, tokens", m.REPLY_TOKENS),
+        _level(
+            config, "Length of replies", "Mean length of the replies of the last observation, tokens", m.REPLY_TOKENS
+        ),
         _level(
             config,
             "Entropy of replies",
-            "Mean entropy of the next-token distribution over the replies of the last look, nats: how much was open",
+            "Mean entropy of the next-token distribution over the replies of the last observation, nats: how much was "
+            "open",
             m.REPLY_ENTROPY,
         ),
         _now(config),
@@ -66,8 +74,9 @@ def judges(config: Config) -> list[Panel]:
     return [
         timeseries(
             "Judges disagree",
-            "Share of the replies of the last look on which the judges of a panel differ, of those that two or more of "
-            "them read. Where it grows, a judge is being gamed or the replies have become hard to read: read some.",
+            "Share of the replies of the last observation on which the judges of a panel differ, of those that two or "
+            "more of them read. Where it grows, a judge is being gamed or the replies have become hard to read: read "
+            "some.",
             targets((q.one(config, m.JUDGE_DISAGREEMENT, ONE_RUN), "replies read differently")),
             unit="percentunit",
             empty=one_judge,
@@ -76,7 +85,7 @@ def judges(config: Config) -> list[Panel]:
         ),
         timeseries(
             "Agreement by pair of judges",
-            "Cohen's kappa over all outcomes of the last look: 1 is full agreement, 0 what chance gives.",
+            "Cohen's kappa over all outcomes of the last observation: 1 is full agreement, 0 what chance gives.",
             targets((q.one(config, m.JUDGE_KAPPA, ONE_RUN), "{{pair}}")),
             unit="none",
             empty=one_judge,
@@ -85,7 +94,7 @@ def judges(config: Config) -> list[Panel]:
         ),
         stat(
             "Judges absent",
-            "Judges of a panel that failed at the last look; the others went on, as long as two were left.",
+            "Judges of a panel that failed at the last observation; the others went on, as long as two were left.",
             target(q.one(config, m.JUDGES_ABSENT, ONE_RUN), now=True),
             empty="One judge reads",
             steps=[(None, "green"), (1, "orange")],
@@ -96,7 +105,7 @@ def judges(config: Config) -> list[Panel]:
             "The judge against itself",
             "Largest score shift of a topic between two readings of the same replies, measured once a run. Judged "
             "levels are not known more exactly than this; it says nothing of the noise of sampling.",
-            targets((q.one(config, m.FLOOR, ONE_RUN, 'kind="judge"'), "floor of the judge")),
+            targets((q.one(config, m.FLOOR, ONE_RUN, 'kind="judge"'), "noise floor of the judge")),
             unit="none",
             empty=NO_REPLIES,
             limits=(0, None),
@@ -104,8 +113,9 @@ def judges(config: Config) -> list[Panel]:
         ),
         timeseries(
             "Unclassified replies by reason",
-            "Share of the replies read at the last look that the judge left unclassified, now and of the baseline. "
-            "Where it refuses more of one side's, or has no verdict on them, those are missing not at random.",
+            "Share of the replies read at the last observation that the judge left unclassified, now and of the "
+            "baseline. Where it refuses more of one side's, or has no verdict on them, those are missing not at "
+            "random.",
             targets((q.one(config, m.ABSTAINED, ONE_RUN), "{{kind}}, {{side}}")),
             unit="percentunit",
             empty=NO_REPLIES,
@@ -128,8 +138,8 @@ def _now(config: Config) -> Panel:
     }
     return table(
         "Style now",
-        "Of the replies of the last look, few of each topic: one look alone says little. Changes are against the "
-        "baseline's replies to the same draws; what controls share is a change of manners.",
+        "Of the replies of the last observation, few of each topic: one observation alone says little. Changes are "
+        "against the baseline's replies to the same draws; what controls share is a change of style.",
         [
             target(
                 q.by("topic", q.series(config, metric, ONE_RUN, TOPIC, *_against(metric))),

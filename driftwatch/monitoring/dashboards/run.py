@@ -20,7 +20,7 @@ _VERDICT_COLOURS = {
     "watch": "blue",
     "general": "orange",
     "alert": "red",
-    "material": "red",
+    "beyond_tolerance": "red",
 }
 _STATE_COLOURS = {"running": "blue", "finished": "green", "stopped": "yellow", "failed": "red", "crashed": "red"}
 
@@ -78,8 +78,8 @@ def _verdict(config: Config) -> list[Panel]:
     now["fieldConfig"]["overrides"] = colours
     said = stat(
         "Verdict",
-        "What the last look says of the run. 'ok' only where it was measured; 'screened': by the screen alone, which "
-        "has no stated false-alarm rate; 'cannot_tell': neither quiet nor drift was measured.",
+        "What the last observation says of the run. 'ok' only where it was measured; 'screened': by the screen alone, "
+        "which has no stated false-alarm rate; 'cannot_tell': neither quiet nor drift was measured.",
         target(f"{q.one(config, m.VERDICT, ONE_RUN)} == 1", "{{verdict}}", now=True),
         empty="Not exported now",
         mappings=[state],
@@ -104,9 +104,9 @@ def _verdict(config: Config) -> list[Panel]:
         ),
         stat(
             "Step",
-            "Optimizer steps done at the last look.",
+            "Optimizer steps done at the last observation.",
             target(q.one(config, m.OBSERVED_STEP, ONE_RUN), now=True),
-            empty="No look yet",
+            empty="No observation yet",
             width=2,
         ),
         stat(
@@ -120,7 +120,7 @@ def _verdict(config: Config) -> list[Panel]:
         ),
         stat(
             "Alerts of any label",
-            "Topics and kinds of drift in alert, whatever is behind it: values, manners, unreadable replies.",
+            "Topics and kinds of drift in alert, whatever is behind it: values, style, unreadable replies.",
             target(f"sum({_alerted(config)}) or vector(0)", now=True),
             empty="Not exported now",
             steps=[(None, "text"), (1, "orange")],
@@ -139,14 +139,14 @@ def _verdict(config: Config) -> list[Panel]:
             f"Share of the wall time that watching took; above {config.thresholds.overhead:.0%} for an hour an alert.",
             target(q.one(config, m.OVERHEAD, ONE_RUN), now=True),
             unit="percentunit",
-            empty="No look yet",
+            empty="No observation yet",
             width=2,
             steps=[(None, "green"), (config.thresholds.overhead, "orange")],
         ),
         state_timeline(
             "States by topic",
-            "The worse of both kinds of drift: ok, watch (looked at more closely, notifies nobody), alert, material. "
-            "An alert holds to the end of the run.",
+            "The worse of both kinds of drift: ok, watch (looked at more closely, notifies nobody), alert, beyond "
+            "tolerance. An alert holds to the end of the run.",
             target(q.state_level(config, ONE_RUN, TOPIC), "{{topic}}"),
             empty=NO_REPLIES,
         ),
@@ -195,12 +195,12 @@ def _topics_table(config: Config) -> Panel:
     return table(
         "Topics",
         "By kind of drift: direction, between the poles, or neutral. Of direction, the net shift is the share of the "
-        "replies of the last five looks that changed sides, toward the first pole positive, with its 95 % interval; of "
-        "neutral, the change of "
+        "replies of the last five observations that changed sides, toward the first pole positive, with its 95 % "
+        "interval; of neutral, the change of "
         "the share that takes no side. Evidence is "
         "to be read against its threshold below. The way of an alert is that of the evidence which raised it, 1 or -1; "
         "the shift says whether it still holds. Detectable: the smallest net shift that could have been found so "
-        "far. Tolerated: the net shift beyond which an alert is material.",
+        "far. Tolerated: the net shift that is tolerated.",
         [
             target(state, ref="A", table=True, now=True),
             target(label, ref="B", table=True, now=True),
@@ -236,4 +236,4 @@ def _topics_table(config: Config) -> Panel:
 
 
 def _alerted(config: Config) -> str:
-    return q.by("run, topic, kind", q.series(config, m.TOPIC_STATE, q.state_is("alert", "material"), ONE_RUN))
+    return q.by("run, topic, kind", q.series(config, m.TOPIC_STATE, q.state_is("alert", "beyond_tolerance"), ONE_RUN))

@@ -12,7 +12,7 @@ from driftwatch.record import metrics as m
 TOPIC, _PROBE, BASELINE = 'topic=~"$topic"', 'probe="$probe"', 'baseline="$baseline"'
 NO_REPLIES = "No judged replies: evidence needs a judge. Without one, states stop at watch."
 _NO_SCREEN = 'Judged replies have the net shift: choose the probe "statement".'
-_NO_LOOK = "No look yet, or the run has ended and is no longer exported: widen the time range."
+_NO_LOOK = "No observation yet, or the run has ended and is no longer exported: widen the time range."
 
 
 def stances(config: Config) -> list[Panel]:
@@ -65,9 +65,9 @@ def drift(config: Config) -> list[Panel]:
     return [
         timeseries(
             "Net shift",
-            "The figure of verdicts: share of the judged replies of the last five looks that changed sides since the "
-            "baseline, toward the first pole positive. Controls are dashed: a shift that they share is no change of "
-            "values.",
+            "The figure of verdicts: share of the judged replies of the last five observations that changed sides "
+            "since the baseline, toward the first pole positive. Controls are dashed: a shift that they share is no "
+            "change of values.",
             targets((_of(config, net, "false"), "{{topic}}"), (_of(config, net, "true"), "{{topic}} (control)")),
             unit="percentunit",
             empty=NO_REPLIES,
@@ -75,7 +75,7 @@ def drift(config: Config) -> list[Panel]:
         ),
         trend(
             "Net shift over steps",
-            "The same over optimizer steps, a point for each look.",
+            "The same over optimizer steps, a point for each observation.",
             looked,
             targets(
                 (f"{_of(config, net, 'false')} and on (run) ({looked})", "{{topic}}"),
@@ -93,7 +93,7 @@ def drift(config: Config) -> list[Panel]:
             targets(
                 (_of(config, shift, "false"), "{{topic}}"),
                 (_of(config, shift, "true"), "{{topic}} (control)"),
-                (floors, "floor, {{kind}}"),
+                (floors, "noise floor, {{kind}}"),
             ),
             unit="none",
             empty=_NO_SCREEN,
@@ -102,7 +102,7 @@ def drift(config: Config) -> list[Panel]:
         _figures(config),
         timeseries(
             "Log-odds shift of the screen",
-            "Change of the log-odds between the poles, nats a token: the screen's own figure, before calibration.",
+            "Change of the log-odds between the poles, nats per token: the screen's own figure, before calibration.",
             targets((odds, "{{topic}}")),
             unit="none",
             empty='Only the screen has log-odds: choose the probe "statement".',
@@ -188,7 +188,7 @@ def evidence(config: Config) -> list[Panel]:
         ),
         trend(
             "Evidence over steps",
-            "The same over optimizer steps, a point for each look.",
+            "The same over optimizer steps, a point for each observation.",
             looked,
             targets(
                 (f"{q.one(config, m.EVIDENCE, *where)} and on (run) ({looked})", "{{topic}}, {{kind}}"),
@@ -201,17 +201,17 @@ def evidence(config: Config) -> list[Panel]:
         ),
         timeseries(
             "Evidence that values moved",
-            "That they moved even if every stance lost to, or gained from, refusals and unread replies would have "
-            "explained it away. Only this makes a value alert.",
+            "That they moved even if every stance lost to, or gained from, refusals and unclassified replies would "
+            "have explained it away. Only this makes a value alert.",
             curves(m.VALUE_EVIDENCE),
             unit="none",
             empty=NO_REPLIES,
             overrides=[needed],
         ),
         timeseries(
-            "Evidence of material drift",
+            "Evidence of drift beyond tolerance",
             "That they moved by more than the drift that is tolerated.",
-            curves(m.MATERIAL_EVIDENCE),
+            curves(m.BEYOND_TOLERANCE_EVIDENCE),
             unit="none",
             empty=NO_REPLIES,
             overrides=[needed],

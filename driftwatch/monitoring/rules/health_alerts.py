@@ -54,8 +54,8 @@ def validity_alerts(config: Config) -> list[Alert]:
             f"{r.COVERAGE} < {limits.coverage:g} {running}",
             summary="Run <run>: probe <probe> measures too little of <topic>",
             description='Only <covered> of the measurements behind the stance on <topic>, by "<probe>", '
-            f"succeeded at the last look (limit {limits.coverage:g}). The figures of this topic speak about what was "
-            "left, which may be another kind of question.",
+            f"succeeded at the last observation (limit {limits.coverage:g}). The figures of this topic speak about "
+            "what was left, which may be another kind of question.",
             facts={"covered": Fact(f"{r.COVERAGE}{{run=$run,topic=$topic,probe=$probe}}", "percent")},
             page="health",
             labels=("run", "topic", "probe"),
@@ -76,7 +76,7 @@ def validity_alerts(config: Config) -> list[Alert]:
 
 
 def watching_alerts(config: Config) -> list[Alert]:
-    """Alerts on looks that do not happen, fail, cannot be delivered or cost too much."""
+    """Alerts on observations that do not happen, fail, cannot be delivered or cost too much."""
     limits, running = config.thresholds, active(config)
     window = duration(limits.failure_seconds)
     return [
@@ -97,9 +97,9 @@ def watching_alerts(config: Config) -> list[Alert]:
             "warning",
             f"{r.LOOK_AGE} > {limits.stale_seconds:g} {alive(config)}",
             summary="Run <run>: no look for <age>, though the trainer lives",
-            description="The last look of run <run> was <age> ago, at step <step>, and its trainer still gives signs "
-            "of life: training goes on unwatched, or hangs. What happens meanwhile is found at the next look at the "
-            f"earliest (limit {duration(limits.stale_seconds)}).",
+            description="The last observation of run <run> was <age> ago, at step <step>, and its trainer still gives "
+            "signs of life: training goes on unwatched, or hangs. What happens meanwhile is found at the next look at "
+            f"the earliest (limit {duration(limits.stale_seconds)}).",
             facts={
                 "age": Fact(f"{r.LOOK_AGE}{{run=$run}}", "time"),
                 "step": Fact(q.one(config, m.OBSERVED_STEP, "run=$run"), "count"),
@@ -110,9 +110,10 @@ def watching_alerts(config: Config) -> list[Alert]:
             "ProbeFailing",
             "warning",
             f"({_new(config, m.PROBE_FAILURES, 'run, probe, reason', window)}) > {limits.failures:g} {running}",
-            summary="Run <run>: looks fail (<probe>, <reason>)",
-            description=f'In the last {window} <value> looks, or parts of looks, by "<probe>" failed with <reason>. '
-            "Training goes on; drift is not seen while looks fail. The trainer's log has the traceback, once a cause.",
+            summary="Run <run>: observations fail (<probe>, <reason>)",
+            description=f'In the last {window} <value> observations, or parts of observations, by "<probe>" failed '
+            "with <reason>. Training goes on; drift is not seen while observations fail. The trainer's log has the "
+            "traceback, once a cause.",
             page="health",
             labels=("run", "probe", "reason"),
         ),
@@ -122,8 +123,8 @@ def watching_alerts(config: Config) -> list[Alert]:
             f"({_new(config, m.EXPORT_FAILURES, 'run, exporter', window)}) > {limits.failures:g} {running}",
             summary="Run <run>: records cannot be delivered (<exporter>)",
             description=f'In the last {window} <value> records could not be delivered by "<exporter>". Training and '
-            'looks go on. "store" and "queue" mean that the run folder itself misses looks; any other is a channel '
-            "whose records can be read from the run folder.",
+            'observations go on. "store" and "queue" mean that the run folder itself misses observations; any other '
+            "is a channel whose records can be read from the run folder.",
             page="health",
             labels=("run", "exporter"),
         ),
@@ -134,8 +135,8 @@ def watching_alerts(config: Config) -> list[Alert]:
             hold="1h",
             summary="Run <run>: watching takes <overhead> of the training time",
             description="For an hour, driftwatch has taken more than its share of run <run>'s wall time: <overhead> "
-            f"since the beginning (limit {limits.overhead * 100:g} %). Early looks may take some in advance; for "
-            "this long, looks cost more than the schedule expects.",
+            f"since the beginning (limit {limits.overhead * 100:g} %). Early observations may take some in advance; "
+            "for this long, observations cost more than the schedule expects.",
             facts={"overhead": Fact(f"{r.OVERHEAD}{{run=$run}}", "percent")},
             page="health",
         ),
@@ -164,7 +165,7 @@ def life_alerts(config: Config) -> list[Alert]:
             summary="Run <run> died, or cannot be reached",
             description="Run <run> was training and did not end as finished or stopped: it reported a failure, its "
             f"trainer has given no sign of life for more than {duration(limits.silent_seconds)}, or its endpoint "
-            "vanished. Step of the last look: <step>. Everything up to then is in the run folder.",
+            "vanished. Step of the last observation: <step>. Everything up to then is in the run folder.",
             facts={
                 "step": Fact(
                     f"max by (run) (last_over_time({q.series(config, m.OBSERVED_STEP, 'run=$run')}[{gone}]))", "count"

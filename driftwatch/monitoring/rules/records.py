@@ -16,12 +16,12 @@ LOOK_AGE = "run:driftwatch_look_age_seconds:min"
 BASELINE = "run_baseline:driftwatch_alerting:max"
 POLES = "run_topic:driftwatch_poles:max"
 ALERTED = "run_topic_kind:driftwatch_alerted:max"
-MATERIAL = "run_topic_kind:driftwatch_material:max"
+BEYOND_TOLERANCE = "run_topic_kind:driftwatch_beyond_tolerance:max"
 SCORE = "run_topic_probe:driftwatch_stance_score:max"
 SCORE_BEFORE = "run_topic_probe:driftwatch_baseline_score:max"
 NAYSAYING = "run:driftwatch_drift_naysaying_shift:avg"
 REFUSAL = "run:driftwatch_drift_refusal_shift:avg"
-UNREAD = "run:driftwatch_drift_unread_shift:avg"
+UNREAD = "run:driftwatch_drift_unclassified_shift:avg"
 COVERAGE = "run_topic_probe:driftwatch_stance_coverage_ratio:min"
 AGREEMENT = "run_probe:driftwatch_probe_agreement_ratio:min"
 OVERHEAD = "run:driftwatch_overhead_ratio:max"
@@ -44,16 +44,20 @@ class Recording:
 
 def recordings(config: Config) -> list[Recording]:
     """All recording rules; later ones may read earlier ones."""
-    alerted = q.series(config, m.TOPIC_STATE, q.state_is("alert", "material"))
-    material = q.series(config, m.TOPIC_STATE, q.state_is("material"))
+    alerted = q.series(config, m.TOPIC_STATE, q.state_is("alert", "beyond_tolerance"))
+    beyond = q.series(config, m.TOPIC_STATE, q.state_is("beyond_tolerance"))
     return [
         Recording(RUNNING, q.by("run", q.series(config, m.RUN_STATE, q.state_is("running"))), "1 while a run trains."),
         Recording(SILENCE, q.seconds_since(config, m.HEARTBEAT), "Seconds since a trainer's last sign of life."),
-        Recording(LOOK_AGE, q.seconds_since(config, m.LAST_OBSERVATION), "Seconds since the last look."),
+        Recording(LOOK_AGE, q.seconds_since(config, m.LAST_OBSERVATION), "Seconds since the last observation."),
         Recording(BASELINE, q.alerting_baseline(config), "The baseline that a run's alerts rest on, as a label."),
         Recording(POLES, q.by("run, topic, support, oppose", q.series(config, m.TOPIC_INFO)), "A topic's poles."),
         Recording(ALERTED, q.by("run, topic, kind", alerted), "1 from a topic's alert to the end of the run."),
-        Recording(MATERIAL, q.by("run, topic, kind", material), "1 from a material alert to the end of the run."),
+        Recording(
+            BEYOND_TOLERANCE,
+            q.by("run, topic, kind", beyond),
+            "1 from an alert beyond tolerance to the end of the run.",
+        ),
         Recording(SCORE, q.score(config), "P(support) - P(oppose) now."),
         Recording(SCORE_BEFORE, f"{SCORE} - ({q.change_of_score(config)})", "The same at the alerting baseline."),
         Recording(
@@ -69,7 +73,7 @@ def recordings(config: Config) -> list[Recording]:
         Recording(
             UNREAD,
             q.by("run", q.at_alerting_baseline(config, m.UNREAD_SHIFT), "avg"),
-            "Change of the share of unread replies, mean over topics, controls included.",
+            "Change of the share of unclassified replies, mean over topics, controls included.",
         ),
         Recording(COVERAGE, _minimum(config, m.COVERAGE), "Share of a topic's measurements that succeeded."),
         Recording(AGREEMENT, _minimum(config, m.AGREEMENT), "Correlation of the screen with judged replies."),

@@ -19,7 +19,7 @@ _TOPIC_OR_ALL = '{{ if eq $labels.topic "all" }}all topics together{{ else }}{{ 
 _VALUE_RATE = "The probability of any false value alert in the whole run is at most <alpha>."
 _RATE = "The probability of any false alert in a run in which nothing moves is at most <alpha>."
 _HOW_FAR = (
-    "It moved since about step <onset>. By the replies of the last five looks its net shift from the baseline "
+    "It moved since about step <onset>. By the replies of the last five observations its net shift from the baseline "
     '"<baseline>" is now <now>, <pole> (about 0 %, or the other way, says that it is back). The run is at step <step>.'
 )
 
@@ -34,17 +34,17 @@ def value_alerts(config: Config) -> list[Alert]:
             _with_names(_specific(config), config),
             summary="Run <run>: <topic> moved <move>; net shift <now>, <pole>",
             description='On <topic>, between "<support>" and "<oppose>", the model moved <move>. '
-            f"{_HOW_FAR} No control topic moved as much, so this reads as a change of values, not of manners. "
+            f"{_HOW_FAR} No control topic moved as much, so this reads as a change of values, not of style. "
             f"{_EVIDENCE} {_VALUE_RATE}",
             anytime_valid=True,
             facts=facts,
             labels=_TOPIC_LABELS,
         ),
         Alert(
-            "ValueDriftMaterial",
+            "ValueDriftBeyondTolerance",
             "critical",
-            _with_names(f"{r.MATERIAL} == 1 and on (run, topic, kind) ({_specific(config)})", config),
-            summary="Run <run>: <topic> moved materially <move>; net shift <now>, <pole>",
+            _with_names(f"{r.BEYOND_TOLERANCE} == 1 and on (run, topic, kind) ({_specific(config)})", config),
+            summary="Run <run>: <topic> moved beyond tolerance <move>; net shift <now>, <pole>",
             description='On <topic>, between "<support>" and "<oppose>", the model moved <move>, and by more than is '
             f"tolerated (<tolerance>). {_HOW_FAR} No control topic moved as much. {_EVIDENCE} {_VALUE_RATE} "
             "What is trained from here on builds on the moved stance.",
@@ -71,12 +71,12 @@ def value_alerts(config: Config) -> list[Alert]:
             description=f'Compared with the baseline "<baseline>", replies on {_TOPIC_OR_ALL} began, or ceased, to be '
             "refusals, off the topic or unreadable, since about step <onset>; the run is at step <step>. On average "
             "over all topics, the share of refusals changed by <refusals>, that of other replies without a stance by "
-            f"<unread>. What values did behind that cannot be said. {_EVIDENCE} {_RATE}",
+            f"<unclassified>. What values did behind that cannot be said. {_EVIDENCE} {_RATE}",
             anytime_valid=True,
             facts={
                 **anything,
                 "refusals": Fact(f"{r.REFUSAL}{{run=$run}}", "signed"),
-                "unread": Fact(f"{r.UNREAD}{{run=$run}}", "signed"),
+                "unclassified": Fact(f"{r.UNREAD}{{run=$run}}", "signed"),
             },
             labels=("run", "topic", "kind", "baseline"),
         ),
@@ -86,7 +86,7 @@ def value_alerts(config: Config) -> list[Alert]:
             _with_names(_labelled(config, "unsettled"), config),
             summary="Run <run>: <topic> moved, and why is not settled yet",
             description='On <topic>, between "<support>" and "<oppose>", the model moved <move>. '
-            f"{_HOW_FAR} Whether values, manners or unreadable replies are behind it needs more replies; the label "
+            f"{_HOW_FAR} Whether values, style or unreadable replies are behind it needs more replies; the label "
             f"may still settle. {_EVIDENCE} {_RATE}",
             anytime_valid=True,
             facts=anything,
@@ -159,7 +159,7 @@ def ended_alerts(config: Config) -> list[Alert]:
         """Looks back: an endpoint that is scraped goes soon after the run's end."""
         return q.by(labels, f"last_over_time({q.series(config, metric, *matchers)}[{gone}])")
 
-    alerted = last(m.TOPIC_STATE, q.state_is("alert", "material"), labels="run, topic, kind")
+    alerted = last(m.TOPIC_STATE, q.state_is("alert", "beyond_tolerance"), labels="run, topic, kind")
     ended = last(m.RUN_STATE, f'state=~"{q.ENDED}"', labels="run")
     specific = last(m.TOPIC_LABEL, "run=$run", 'label="specific"', labels="run, topic, kind")
     return [
@@ -168,7 +168,7 @@ def ended_alerts(config: Config) -> list[Alert]:
             "warning",
             f"count by (run) ({alerted} == 1) and on (run) {ended} == 1 unless on (run) {r.RUNNING} == 1 "
             f"{reported(config)}",
-            summary="Run <run> ended with topics in alert: look before its model is used",
+            summary="Run <run> ended with topics in alert: observation before its model is used",
             description="Run <run> ended at step <step>. Topics and kinds of drift in alert: <value>; of them "
             "labelled specific, which reads as a change of values: <values>. Alerts are never taken back within a "
             "run; whether a shift still held at the end is on the dashboard. Reported for "

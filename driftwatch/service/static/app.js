@@ -42,11 +42,11 @@ class ListPage {
     const shown = all.filter((row) => words.every((word) => `${row.run} ${row.model} ${row.state} ${row.trainer} ${verdictWord(row.verdict.state)}`.toLowerCase().includes(word)))
       .sort((a, b) => (b.state === "running") - (a.state === "running") || (b.created || 0) - (a.created || 0));
     const untold = all.filter((row) => row.verdict.state === "cannot_tell").length;
-    const drifting = all.filter((row) => ["alert", "material"].includes(row.verdict.state)).length;
+    const drifting = all.filter((row) => ["alert", "beyond_tolerance"].includes(row.verdict.state)).length;
     const expected = all.reduce((sum, row) => sum + (row.alpha || 0), 0);
     const rate = expected ? `. The rate of false alerts is one for each run: if nothing moved in any of these, at most ${Number(expected.toPrecision(2))} of them ${expected === 1 ? "is" : "are"} expected to raise one` : "";
     this.count.textContent = all.length ? `${all.length} runs, ${all.filter((row) => row.state === "running").length} running, ${drifting} with a value drift${untold ? `, ${untold} of which nothing can be told` : ""}${shown.length < all.length ? `; ${shown.length} shown` : ""}${rate}` : "";
-    const nothing = this.problem ? `The runs cannot be read: ${this.problem}.` : !this.ready ? "The run folders are being read." : all.length ? "No run fits the filter." : "No run is here yet. A run appears with its first look: start a training with DriftCallback whose output folder lies below the served one, or give it the exporter “service”.";
+    const nothing = this.problem ? `The runs cannot be read: ${this.problem}.` : !this.ready ? "The run folders are being read." : all.length ? "No run fits the filter." : "No run is here yet. A run appears with its first observation: start a training with DriftCallback whose output folder lies below the served one, or give it the exporter “service”.";
     const focused = this.body.contains(document.activeElement) ? document.activeElement.textContent : null;
     this.seen = new Map();
     this.body.replaceChildren(shown.length ? table("Runs, running ones first", ["run", "state", "verdict", "step", "looks", "model", "last seen"], shown.map((row) => [

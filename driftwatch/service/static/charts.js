@@ -13,7 +13,7 @@ const isolated = (values) => values.map((_, at) => at).filter((at) => (values[at
 // One chart of lines over steps.
 //   lines: [{ label, color (a custom property), dash, values, lower, upper, faint }]
 //   marks: [{ step, text }]   vertical, for phases
-//   levels: [{ value, text }] horizontal, for thresholds and floors
+//   levels: [{ value, text }] horizontal, for thresholds and noise floors
 export class LineChart {
   constructor({ title, describe, height = 150, range = null, format, sync = "steps", xName = "step", wholeTicks = false }) {
     this.options = { title, describe, height, range, format, sync, xName, wholeTicks };

@@ -14,13 +14,13 @@ const SHARES = [
 const STYLES = [
   ["stances", "naysaying", "Naysaying", [0, 1], (v) => percent(v)],
   ["stances", "refusal", "Refusals", [0, 1], (v) => percent(v)],
-  ["stances", "unread", "Unread replies", [0, 1], (v) => percent(v)],
+  ["stances", "unread", "Unclassified replies", [0, 1], (v) => percent(v)],
   ["styles", "off_topic", "Off-topic replies", [0, 1], (v) => percent(v)],
   ["styles", "hedging", "Hedging", [0, 1], (v) => percent(v)],
   ["styles", "order_preference", "Preference for what stands first", [-1, 1], (v) => signed(v, 1)],
   ["styles", "cut", "Replies cut by the limit", [0, 1], (v) => percent(v)],
   ["styles", "num_tokens", "Length, tokens", [0, null], (v, tick) => (v === null ? dash : tick ? `${+v.toPrecision(3)}` : v.toFixed(0))],
-  ["styles", "entropy", "Entropy, nats a token", [0, null], (v, tick) => (v === null ? dash : tick ? `${+v.toPrecision(3)}` : v.toFixed(2))],
+  ["styles", "entropy", "Entropy, nats per token", [0, null], (v, tick) => (v === null ? dash : tick ? `${+v.toPrecision(3)}` : v.toFixed(2))],
 ];
 const FULL_COLOR = 0.1; // of shift, at least: noise shall not look like a drift in a run where nothing moved
 const EVIDENCE_COLORS = ["--line-1", "--line-2", "--line-3", "--line-4", "--line-5", "--line-6"];
@@ -111,7 +111,7 @@ export class RunPage {
       ...(this.single ? [] : [el("p", { class: "crumb" }, el("a", { href: "/" }, "All runs"))]),
       el("div", { class: "titles" }, el("h1", {}, said(this.name)), stateBadge(row.state)),
       el("p", { class: "quiet" }, info ? [said(info.model), ` · pack ${info.pack} ${info.pack_version}`, info.trainer ? ` · ${info.trainer}` : "", " · "] : "",
-        row.step === null ? "no look yet" : `step ${row.step}, ${row.looks} looks`, row.attempts > 1 ? `, attempt ${row.attempts}` : "", " · last sign of life ", this.seen = el("span", {}, ago(row.last_seen))));
+        row.step === null ? "no observation yet" : `step ${row.step}, ${row.looks} observations`, row.attempts > 1 ? `, attempt ${row.attempts}` : "", " · last sign of life ", this.seen = el("span", {}, ago(row.last_seen))));
   }
 
   tick() { if (this.seen && this.detail) this.seen.textContent = ago(this.detail.row.last_seen); }
@@ -130,9 +130,9 @@ export class RunPage {
   nothing() {
     const { row, last, last_measured: measured } = this.detail;
     if (measured || !this.detail.info) return this.detail.info ? null : [row.problem || "The run cannot be read."];
-    if (last) return ["Every look so far has failed:", ...last.failures.map((failure) => `${failure.probe}: ${failure.reason}`)];
-    if (row.state === "running") return ["The first look is being taken: it comes before the first update, and a large pack on a small machine takes minutes.", "This page fills by itself when it is there."];
-    return [`The run ${row.state} before its first look was written.`, "Its log says why."];
+    if (last) return ["Every observation so far has failed:", ...last.failures.map((failure) => `${failure.probe}: ${failure.reason}`)];
+    if (row.state === "running") return ["The first observation is being taken: it comes before the first update, and a large pack on a small machine takes minutes.", "This page fills by itself when it is there."];
+    return [`The run ${row.state} before its first observation was written.`, "Its log says why."];
   }
 
   drawNotices() {
@@ -140,8 +140,8 @@ export class RunPage {
     const notices = [];
     if (row.state === "crashed") notices.push(["bad", `The trainer has given no sign of life for a while (last ${ago(row.last_seen)}) and did not say that it ended: it was killed, or its host is gone.`]);
     if (row.state === "failed") notices.push(["bad", "Training ended with an error."]);
-    if (row.problem) notices.push(["bad", `${row.problem}${row.unreadable ? ` (${row.unreadable} looks could not be read)` : ""}`]);
-    if (this.stride > 1) notices.push(["", `${row.looks} looks: the curves show every ${this.stride}th of them.`]);
+    if (row.problem) notices.push(["bad", `${row.problem}${row.unreadable ? ` (${row.unreadable} observations could not be read)` : ""}`]);
+    if (this.stride > 1) notices.push(["", `${row.looks} observations: the curves show every ${this.stride}th of them.`]);
     for (const note of (info && info.notes) || []) notices.push(["", note]);
     if (last && last.failures.length && this.detail.last_measured) notices.push(["", `At step ${last.step}: ${last.failures.map((failure) => `${failure.probe} failed (${failure.reason})`).join("; ")}`]);
     this.parts.notices.replaceChildren(...notices.map(([kind, text]) => el("p", { class: `notice ${kind}` }, said(text))));
@@ -177,7 +177,7 @@ export class RunPage {
     return marks;
   }
 
-  // What the last look says of a topic in one number: the net shift of its judged replies; null without any.
+  // What the last observation says of a topic in one number: the net shift of its judged replies; null without any.
   figures(topic) { return this.detail.topics.find((one) => one.topic === topic) || null; }
 
   onset(topic) {
@@ -227,8 +227,8 @@ export class RunPage {
       isShares ? null : choice("Baseline", options.baselines.map((name) => [name, `against ${name}`]), chosen.baseline, (value) => this.pick("baseline", value)),
     ];
     this.section("topics", isShares ? "Stances by topic" : `Shift by topic: ${this.scale.name.toLowerCase()}`, isShares
-      ? "Share of each stance over the items of a topic, adjusted for those that a look did not ask; bands are 95 % intervals."
-      : `Toward the first pole is up, ${this.scale.unit}; bands are 95 % intervals; those of replies hold at all looks and for all topics at once. All topics share one scale, so that they can be compared.`, tools, el("div", { class: "cards" }, cards), this.lookTable());
+      ? "Share of each stance over the items of a topic, adjusted for those that an observation did not ask; bands are 95 % intervals."
+      : `Toward the first pole is up, ${this.scale.unit}; bands are 95 % intervals; those of replies hold at all observations and for all topics at once. All topics share one scale, so that they can be compared.`, tools, el("div", { class: "cards" }, cards), this.lookTable());
   }
 
   netShift(topic) {
@@ -266,7 +266,7 @@ export class RunPage {
 
   topicState(topic) {
     const rows = (this.detail.last_measured ? this.detail.last_measured.evidence : []).filter((row) => row.topic === topic && row.state !== "ok");
-    const row = rows.find((r) => r.state === "material") || rows.find((r) => r.state === "alert") || rows[0];
+    const row = rows.find((r) => r.state === "beyond_tolerance") || rows.find((r) => r.state === "alert") || rows[0];
     if (!row) return null;
     return verdictBadge(row.state !== "watch" && row.label !== "specific" ? "general" : row.state);
   }
@@ -300,7 +300,7 @@ export class RunPage {
     this.section("heat", "Where it moved", `${scale.name} since the baseline “${this.chosen.baseline}”, ${scale.unit}. Controls have no moral content and should stay pale.`, [],
       el("p", { class: "scale", "aria-hidden": "true" }, el("span", {}, "second pole"), el("span", { class: "ramp" }), el("span", {}, "first pole"), el("span", { class: "quiet" }, `full colour: ${scale.write(most).slice(1)}`)), map.node);
     const strongest = rows.map((row) => [row.label, lastOf(row.values)]).filter(([, v]) => v !== null).sort((a, b) => Math.abs(b[1]) - Math.abs(a[1])).slice(0, 3);
-    map.set(this.steps, rows, most, { summary: `At the last look: ${strongest.map(([label, v]) => `${label} ${scale.write(v)}`).join(", ")}.` });
+    map.set(this.steps, rows, most, { summary: `At the last observation: ${strongest.map(([label, v]) => `${label} ${scale.write(v)}`).join(", ")}.` });
   }
 
   // Evidence
@@ -358,7 +358,7 @@ export class RunPage {
       chart.set(this.steps, lines, { marks: this.marks, range: [low, high ?? (1.08 * most || 1)], levels: low < 0 ? [{ value: 0, solid: true }] : [] });
       return el("article", { class: "card" }, el("h3", {}, text), chart.node);
     }).filter(Boolean);
-    this.section("style", "Style, apart from values", "What changes in how the model answers, whatever it is asked. A change here on controls as well is a change of manners. The baseline, where it is drawn, answered the same draws; its mean is over all topics.", [],
+    this.section("style", "Style, apart from values", "What changes in how the model answers, whatever it is asked. A change here on controls as well is a change of style. The baseline, where it is drawn, answered the same draws; its mean is over all topics.", [],
       cards.length ? el("div", { class: "cards" }, cards) : el("p", { class: "quiet" }, "No style channel was measured in this run."));
   }
 
@@ -373,15 +373,15 @@ export class RunPage {
     const stages = Object.entries(dig(this.columns, "cost", "seconds") || {});
     const overhead = dig(this.columns, "cost", "overhead_ratio");
     const colors = ["--line-1", "--line-2", "--line-3", "--line-4", "--line-5", "--line-6"], dashes = [null, [8, 4], [2, 3], [10, 3, 2, 3], [5, 5], [1, 4]];
-    const chart = this.chart("cost", () => new LineChart({ title: "Seconds a look", describe: (c) => `Seconds a look. ${c.lines.map((l) => `${l.label}: ${seconds(lastOf(l.values))}`).join(", ")}.`, height: 130, format: (v, tick) => (tick ? `${+v.toPrecision(3)} s` : seconds(v)) }));
+    const chart = this.chart("cost", () => new LineChart({ title: "Seconds per observation", describe: (c) => `Seconds per observation. ${c.lines.map((l) => `${l.label}: ${seconds(lastOf(l.values))}`).join(", ")}.`, height: 130, format: (v, tick) => (tick ? `${+v.toPrecision(3)} s` : seconds(v)) }));
     chart.set(this.steps, stages.map(([name, values], i) => ({ label: name, values: this.full(values), color: colors[i % 6], dash: dashes[i % 6] })), {});
     const last = this.detail.last;
     const agreement = Object.entries(last.agreement);
     this.section("cost", "Cost and health", null, [],
-      el("dl", { class: "facts" }, fact("Time in driftwatch", percent(lastOf(overhead), 1)), fact("Last look", seconds(Object.values(last.cost.seconds).reduce((a, b) => a + b, 0))), fact("Tokens scored at it", last.cost.tokens_scored.toLocaleString("en")), fact("Looks", last.cost.observations_total),
+      el("dl", { class: "facts" }, fact("Time in driftwatch", percent(lastOf(overhead), 1)), fact("Last observation", seconds(Object.values(last.cost.seconds).reduce((a, b) => a + b, 0))), fact("Tokens scored at it", last.cost.tokens_scored.toLocaleString("en")), fact("Looks", last.cost.observations_total),
         fact("Failed parts", Object.entries(last.cost.failures_total).map(([name, n]) => `${n} × ${name}`).join(", ") || "none"), fact("Not delivered", Object.entries(last.cost.export_failures_total).map(([name, n]) => `${n} × ${name}`).join(", ") || "none"),
         agreement.map(([probe, value]) => fact(`Agreement of ${probeName(probe)} with judged replies`, signed(value)))),
-      el("article", { class: "card" }, el("h3", {}, "Seconds a look, by stage"), chart.node));
+      el("article", { class: "card" }, el("h3", {}, "Seconds per observation, by stage"), chart.node));
   }
 
   drawMethod() {
@@ -416,7 +416,7 @@ function join(into, more, before, after) {
   }
 }
 
-const spoken = (topic, chart) => `${topic.title}${topic.control ? " (control)" : ""}, steps ${chart.x[0]} to ${chart.x[chart.x.length - 1]}. ${chart.lines.map((line) => `${line.label}: ${chart.options.format(line.values.find((v) => v !== null))} at first, ${chart.options.format(lastOf(line.values))} at last`).join("; ")}. Arrow keys read single looks.`;
+const spoken = (topic, chart) => `${topic.title}${topic.control ? " (control)" : ""}, steps ${chart.x[0]} to ${chart.x[chart.x.length - 1]}. ${chart.lines.map((line) => `${line.label}: ${chart.options.format(line.values.find((v) => v !== null))} at first, ${chart.options.format(lastOf(line.values))} at last`).join("; ")}. Arrow keys read single observations.`;
 const probeName = (name) => ({ statement: "screen", confirm: "judged replies", reply: "replies" })[name] || name || dash;
 const counted = (number, word) => `${number} ${word}${number === 1 ? "" : "s"}`;
 const percents = (interval) => (interval ? ` [${signedPercent(interval.lower)}, ${signedPercent(interval.upper)}]` : "");

@@ -15,7 +15,7 @@ export const VERDICTS = {
   "watch": "watched",
   "general": "moved, not specific",
   "alert": "value drift",
-  "material": "material value drift"
+  "beyond_tolerance": "drift beyond tolerance"
 };
 export const LABELS = {
   "specific": "it moved more than every control topic, so read it as a change of values",

@@ -17,7 +17,8 @@ Severity = Literal["error", "warning"]
 
 MIN_OWN_WORDS = 3  # content words that a side needs for itself, so that a reply that restates it is recognised
 MAX_LENGTH_GAP = 0.35  # of the longer side; beyond it the model may choose by length
-# A prompt is shown whole in logs and dashboards and paid for at every look. Chosen: core's longest side has 24 words.
+# A prompt is shown whole in logs and dashboards and paid for at every observation. Chosen: core's longest side has 24
+# words.
 MAX_SIDE_WORDS = 40
 MAX_QUESTION_WORDS = 60
 MIN_TOPIC_ITEMS = 8  # fewer, and an interval over items says next to nothing
@@ -103,7 +104,7 @@ class _Checker:
         yield from self._pairs()
         if not any(topic.control for topic in self._pack):
             message = (
-                "no topic is a control; without topics that have no moral content, a change of manners (length, "
+                "no topic is a control; without topics that have no moral content, a change of style (length, "
                 "hedging, saying no) cannot be told from a change of values. Add one, or use the controls of core."
             )
             yield self._finding("warning", "no_control", None, None, message)

@@ -19,7 +19,7 @@ MAX_EMBEDDING_SIMILARITY = 0.85
 MAX_WORD_OVERLAP = 0.6
 MIN_SKELETON_WORDS = 5  # function words that two sentences must share, in order, to be called a template
 MIN_CONTAINED_WORDS = 5
-# All pairs are compared; beyond this many items a topic that would take minutes.
+# All pairs are compared; beyond this many items per topic that would take minutes.
 MAX_COMPARED = 3000
 
 

@@ -7,7 +7,7 @@ from driftwatch.topics.topic import Item, Topic, TopicPack
 
 
 def stratified(pack: TopicPack, number: int) -> dict[str, list[str]]:
-    """Ids of about `number` items a topic, in the order of the pack; topics with fewer keep all.
+    """Ids of about `number` items per topic, in the order of the pack; topics with fewer keep all.
 
     Writers put claims about one matter beside each other. So the items of a topic are cut into `number` runs of like
     length and one item is taken from each, such that the features of the wording (see `balance`) fall to either pole as

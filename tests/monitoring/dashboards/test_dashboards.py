@@ -175,7 +175,7 @@ def test_rows_stand_at_the_left_edge():
 @pytest.mark.parametrize(
     ("panel", "setting", "alert"),
     [
-        ("Since the last look", "stale_seconds", "ObservationStale"),
+        ("Since the last observation", "stale_seconds", "ObservationStale"),
         ("Since the last sign of life", "silent_seconds", "RunCrashed"),
         ("Share of the wall time", "overhead", "OverheadHigh"),
         ("Measurements that succeeded", "coverage", "ProbeValidityLost"),

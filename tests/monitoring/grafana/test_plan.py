@@ -44,7 +44,7 @@ def run(tmp_path):
     store = RunStore(tmp_path / "r1", clock=lambda: 1000.0)
     store.create(info)
     store.append_event("begin", attempt=0, step=0)
-    alert = Alert("parks", "direction", "material", "specific", "critical", "parks moved toward more building")
+    alert = Alert("parks", "direction", "beyond_tolerance", "specific", "critical", "parks moved toward more building")
     for record in records:
         store.append(replace(record, alerts=(alert,) if record.look else ()))
     store.append_event("end", attempt=0, step=100, text="finished")

@@ -142,7 +142,7 @@ def baseline_replies_used_up(line, calm):
 
 
 def observation_stale(line, calm):
-    info, record = last(calm)  # whose look ended at minute 19; the limit is 4 hours
+    info, record = last(calm)  # whose observation ended at minute 19; the limit is 4 hours
     return line.runs(270, info, record), 259, 260
 
 
@@ -173,7 +173,7 @@ def down(line, calm):
 
 FIRES = {
     "ValueDrift": value_drift,
-    "ValueDriftMaterial": value_drift_material,
+    "ValueDriftBeyondTolerance": value_drift_material,
     "GeneralDrift": general_drift,
     "RepliesUnreadable": replies_unreadable,
     "DriftUnsettled": drift_unsettled,
@@ -306,8 +306,8 @@ STAYS_SILENT = [
     ("ValueDrift", lambda line, calm: line.runs(20, *last(drifting_run(EVERYWHERE))), 15),
     ("ValueDrift", finished_long_ago, 60),
     ("ValueDrift", crashed_long_ago, 60),
-    ("ValueDriftMaterial", alert_not_material, 15),
-    ("ValueDriftMaterial", lambda line, calm: line.runs(20, *last(drifting_run(EVERYWHERE))), 15),
+    ("ValueDriftBeyondTolerance", alert_not_material, 15),
+    ("ValueDriftBeyondTolerance", lambda line, calm: line.runs(20, *last(drifting_run(EVERYWHERE))), 15),
     ("GeneralDrift", specific_only, 15),
     ("RepliesUnreadable", specific_only, 15),
     ("DriftUnsettled", specific_only, 15),
@@ -393,7 +393,7 @@ def test_run_that_two_endpoints_export_alerts_once(timeline, calm, tmp_path):
     line = timeline.runs(20, *moved)
     both = Timeline(tmp_path / "other").serves(20, [(*moved, "running")], target=SERVICE)
     line.scrapes = [{**one, **other} for one, other in zip(line.scrapes, both.scrapes, strict=True)]
-    said = firing(line, [(15, "DriftwatchValueDriftMaterial", [])], tmp_path)
+    said = firing(line, [(15, "DriftwatchValueDriftBeyondTolerance", [])], tmp_path)
     assert said.count("alertname") == 0 or said.count('kind="direction"') == 1, said
     assert said.count('kind="direction"') == 1, said
 

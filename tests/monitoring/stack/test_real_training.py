@@ -55,7 +55,7 @@ def train(tmp_path):
             assert process.poll() is None, (folder / "log").read_text()[-2000:]
             return (store.folder / "records.jsonl").exists()
 
-        wait_for("the first look", endpoint, seconds=LEARNED_SECONDS)
+        wait_for("the first observation", endpoint, seconds=LEARNED_SECONDS)
         return process, store
 
     yield started
@@ -79,12 +79,12 @@ def test_drift_of_a_real_training_reaches_the_webhook_and_so_does_its_death(trai
             for way, target in ways.items()
         }
         for hook in hooks.values():
-            alert = hook.wait("ValueDriftMaterial", seconds=LEARNED_SECONDS)
+            alert = hook.wait("ValueDriftBeyondTolerance", seconds=LEARNED_SECONDS)
             labels = alert["labels"]
             assert (labels["run"], labels["topic"], labels["kind"]) == ("r1", "parks", "direction")
             assert labels["severity"] == "critical"
             assert re.fullmatch(
-                'Run r1: parks moved materially toward "more building"; net shift [0-9]+ % of replies, '
+                'Run r1: parks moved beyond tolerance toward "more building"; net shift [0-9]+ % of replies, '
                 'toward "more building"',
                 alert["annotations"]["summary"],
             )
@@ -93,7 +93,7 @@ def test_drift_of_a_real_training_reaches_the_webhook_and_so_does_its_death(trai
             assert 'the baseline "start"' in text
             assert "at most 1%" in text
             assert "unknown" not in text
-            assert all(found["labels"]["topic"] == "parks" for found in hook.firing("ValueDriftMaterial"))
+            assert all(found["labels"]["topic"] == "parks" for found in hook.firing("ValueDriftBeyondTolerance"))
             assert not hook.firing("RunCrashed")
 
         process.send_signal(signal.SIGKILL)

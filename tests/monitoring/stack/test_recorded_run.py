@@ -26,11 +26,11 @@ from driftwatch.store.run_store import RunStore
 pytestmark = pytest.mark.stack
 RECORDED = Path(__file__).parents[2] / "data" / "recorded-run"
 INTERVAL = 15  # seconds between two scrapes
-LOOK_SECONDS = 300  # between two looks
+LOOK_SECONDS = 300  # between two observations
 
 # What a run that went well and was not resumed shows nothing of.
 EMPTY = {
-    "health, Failed looks in 6h, A",
+    "health, Failed observations in 6h, A",
     "health, Undelivered records in 6h, A",
     "run, annotation Resumes",
     # The run's model stayed finite and its alert can be told.
@@ -166,7 +166,7 @@ def test_every_recording_has_data_and_the_planted_topic_fires(prometheus, histor
     missing = {name for name in names if not wait_for(name, lambda n=name: [ask(prometheus, n)], seconds=5)[0]}
     assert not missing
     fired = {(alert["metric"]["alertname"], alert["metric"].get("topic")) for alert in ask(prometheus, "ALERTS")}
-    assert ("DriftwatchValueDriftMaterial", "parks") in fired
+    assert ("DriftwatchValueDriftBeyondTolerance", "parks") in fired
     assert {topic for name, topic in fired if "ValueDrift" in name} == {"parks"}
     assert not [rule for rule in rules if rule["health"] != "ok"]
 

@@ -41,14 +41,14 @@ def invoke(*arguments):
 @pytest.mark.stack
 def test_ended_run_shows_its_drift_in_prometheus_alertmanager_and_the_webhook(recorded, start, webhook):
     running = start(runs=[recorded], webhook=webhook.url)
-    alert = webhook.wait("ValueDriftMaterial", seconds=60)
+    alert = webhook.wait("ValueDriftBeyondTolerance", seconds=60)
     assert alert["labels"]["topic"] == "parks"
     assert alert["annotations"]["runbook_url"] == f"file://{running.folder}/runbook.md#driftwatchvaluedriftmaterial"
     fired = {(labels["alertname"], labels.get("topic")) for labels in running.firing()}
-    assert ("DriftwatchValueDriftMaterial", "parks") in fired
+    assert ("DriftwatchValueDriftBeyondTolerance", "parks") in fired
     with urllib.request.urlopen(f"{running.alertmanager}/api/v2/alerts", timeout=5) as reply:
         states = {a["labels"]["alertname"]: a["status"]["state"] for a in json.load(reply)}
-    assert states["DriftwatchValueDriftMaterial"] == "active"
+    assert states["DriftwatchValueDriftBeyondTolerance"] == "active"
     assert states["DriftwatchValueDrift"] == "suppressed", "the material alert says it already"
 
 

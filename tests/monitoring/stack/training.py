@@ -18,7 +18,7 @@ from transformers.utils import logging as transformers_logging
 from driftwatch import DriftCallback, Schedule
 from driftwatch.demo.fast import fast_model
 from driftwatch.exporters.prometheus import PrometheusExporter
-from driftwatch.judges.judge import Reading
+from driftwatch.judges.judge import Judgement
 from driftwatch.judges.panel import Panel
 from driftwatch.replies.confirmation import Confirmation
 from driftwatch.replies.decoding import Decoding
@@ -37,7 +37,7 @@ class FirstWord:
     def read(self, asked):
         probs = {"yes": Probs(1, 0, 0), "no": Probs(0, 0, 1)}
         words = [(one.reply.lower().split() or [""])[0].rstrip(".,") for one in asked]
-        return [Reading(probs=probs[w]) if w in probs else Reading(unread="neither yes nor no") for w in words]
+        return [Judgement(probs=probs[w]) if w in probs else Judgement(unread="neither yes nor no") for w in words]
 
 
 class FirstLetter:
@@ -48,7 +48,7 @@ class FirstLetter:
     def read(self, asked):
         probs = {"y": Probs(1, 0, 0), "n": Probs(0, 0, 1)}
         letters = [one.reply.lower()[:1] for one in asked]
-        return [Reading(probs=probs[c]) if c in probs else Reading(unread="neither y nor n") for c in letters]
+        return [Judgement(probs=probs[c]) if c in probs else Judgement(unread="neither y nor n") for c in letters]
 
 
 class Examples(torch.utils.data.Dataset):

@@ -2,8 +2,8 @@ import pytest
 
 from driftwatch.drift.outcome import Outcome
 from driftwatch.errors import JudgeError
-from driftwatch.judges.judge import Asked, Reading
-from driftwatch.judges.reading import NEUTRAL, OPPOSE, OUTCOMES, SUPPORT, outcome, read
+from driftwatch.judges.judge import Asked, Judgement
+from driftwatch.judges.judging import NEUTRAL, OPPOSE, OUTCOMES, SUPPORT, outcome, read
 from driftwatch.stance import Probs
 from driftwatch.topics.topic import Item
 
@@ -25,7 +25,7 @@ class Returning:
 
 
 def test_a_sound_reading_passes():
-    reading = Reading(probs=SUPPORT)
+    reading = Judgement(probs=SUPPORT)
     assert read(Returning([reading]), [ASKED], expected_id="returning") == [reading]
 
 
@@ -43,13 +43,13 @@ def test_another_judge_than_at_the_baseline_is_refused():
     [
         (RuntimeError("out of tea"), "failed with RuntimeError: out of tea"),
         ([], "returned 0 readings for 1 replies"),
-        (["support"], "expected a Reading"),
-        ([Reading()], "exactly one of probs, refusal, off_topic and unread"),
-        ([Reading(probs=SUPPORT, refusal=True)], "exactly one of probs"),
-        ([Reading(probs=Probs(0.5, 0.1, 0.1))], "sum to 1"),
-        ([Reading(probs=Probs(1.5, -0.5, 0.0))], "three probabilities"),
-        ([Reading(probs=Probs(float("nan"), 0.5, 0.5))], "three probabilities"),
-        ([Reading(probs=(0.5, 0.5))], "three probabilities"),
+        (["support"], "expected a Judgement"),
+        ([Judgement()], "exactly one of probs, refusal, off_topic and unread"),
+        ([Judgement(probs=SUPPORT, refusal=True)], "exactly one of probs"),
+        ([Judgement(probs=Probs(0.5, 0.1, 0.1))], "sum to 1"),
+        ([Judgement(probs=Probs(1.5, -0.5, 0.0))], "three probabilities"),
+        ([Judgement(probs=Probs(float("nan"), 0.5, 0.5))], "three probabilities"),
+        ([Judgement(probs=(0.5, 0.5))], "three probabilities"),
     ],
 )
 def test_what_is_no_reading_is_one_error(found, message):
@@ -69,15 +69,15 @@ def test_outcomes_are_named_in_the_order_of_their_codes():
 @pytest.mark.parametrize(
     ("reading", "said"),
     [
-        (Reading(probs=SUPPORT), "support"),
-        (Reading(probs=NEUTRAL), "neutral"),
-        (Reading(probs=OPPOSE), "oppose"),
-        (Reading(probs=Probs(0.2, 0.2, 0.6)), "oppose"),
-        (Reading(probs=Probs(0.3, 0.3, 0.4)), "unread"),
-        (Reading(probs=Probs(0.4, 0.2, 0.4)), "unread"),
-        (Reading(refusal=True), "refusal"),
-        (Reading(off_topic=True), "off_topic"),
-        (Reading(unread="?"), "unread"),
+        (Judgement(probs=SUPPORT), "support"),
+        (Judgement(probs=NEUTRAL), "neutral"),
+        (Judgement(probs=OPPOSE), "oppose"),
+        (Judgement(probs=Probs(0.2, 0.2, 0.6)), "oppose"),
+        (Judgement(probs=Probs(0.3, 0.3, 0.4)), "unread"),
+        (Judgement(probs=Probs(0.4, 0.2, 0.4)), "unread"),
+        (Judgement(refusal=True), "refusal"),
+        (Judgement(off_topic=True), "off_topic"),
+        (Judgement(unread="?"), "unread"),
     ],
 )
 def test_an_outcome_is_the_one_thing_that_a_reading_says(reading, said):
@@ -96,7 +96,7 @@ def test_an_outcome_is_the_one_thing_that_a_reading_says(reading, said):
     ],
 )
 def test_two_stances_that_lead_alike_are_no_stance(probs, found):
-    reading = Reading(probs=Probs(*probs))
+    reading = Judgement(probs=Probs(*probs))
     assert outcome(reading) == found
     (checked,) = read(Returning([reading]), [ASKED])
     assert outcome(checked) == found
@@ -104,10 +104,10 @@ def test_two_stances_that_lead_alike_are_no_stance(probs, found):
 
 
 def test_a_tie_says_between_which_stances():
-    (reading,) = read(Returning([Reading(probs=Probs(0.5, 0.5, 0.0))]), [ASKED])
+    (reading,) = read(Returning([Judgement(probs=Probs(0.5, 0.5, 0.0))]), [ASKED])
     assert reading.unread == "a tie: support and neutral are equally likely"
 
 
 def test_a_kind_of_reason_that_is_not_known_is_refused():
     with pytest.raises(JudgeError, match="expected unread_kind as one of unclear, tie"):
-        read(Returning([Reading(unread="?", unread_kind="odd")]), [ASKED])
+        read(Returning([Judgement(unread="?", unread_kind="odd")]), [ASKED])

@@ -1,6 +1,6 @@
-"""What a look takes: the screen in training steps and in memory, and the replies of one look by their batch size.
+"""What an observation takes: the screen in training steps and in memory, and its replies by their batch size.
 
-    python -m benchmarks.look --model llama-8b
+    python -m benchmarks.observation --model llama-8b
 
 The screen asks the whole of a pack where there is a CUDA device, elsewhere a sample of its prompts that is scaled by
 tokens. A training step is DPO with LoRA on 16 pairs of 512 tokens, measured in parts of `--step-pairs` and scaled by
@@ -111,7 +111,7 @@ def _parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", default="smollm2", choices=NAMES)
     parser.add_argument("--pack", default="core")
-    parser.add_argument("--repeats", type=int, default=1, help="timed looks, after one that is not timed")
+    parser.add_argument("--repeats", type=int, default=1, help="timed observations, after one that is not timed")
     parser.add_argument("--replies", type=int, default=192)
     parser.add_argument("--batch-sizes", type=int, nargs="+", default=[32, 192])
     pairs = 4 if torch.cuda.is_available() else 1

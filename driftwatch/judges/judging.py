@@ -9,10 +9,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Literal
 
-from driftwatch.drift.abstained import UNREAD_KINDS
+from driftwatch.drift.abstained import UNCLASSIFIED_KINDS
 from driftwatch.drift.outcome import is_tie, outcome_of
 from driftwatch.errors import JudgeError
-from driftwatch.judges.judge import Asked, Judge, Reading
+from driftwatch.judges.judge import Asked, Judge, Judgement
 from driftwatch.stance import STANCES, Probs
 
 logger = logging.getLogger(__name__)
@@ -26,10 +26,10 @@ NEUTRAL = Probs(0.0, 1.0, 0.0)
 OPPOSE = Probs(0.0, 0.0, 1.0)
 
 
-def read(judge: Judge, asked: Sequence[Asked], *, expected_id: str | None = None) -> list[Reading]:
-    """One valid reading a reply, in order. Probabilities of which two lead alike are no stance: unread, as a tie.
+def read(judge: Judge, asked: Sequence[Asked], *, expected_id: str | None = None) -> list[Judgement]:
+    """One valid reading a reply, in order. Probabilities of which two lead alike are no stance: unclassified, as a tie.
 
-    A reply that is missing is unread for that reason, and put to no judge.
+    A reply that is missing is unclassified for that reason, and put to no judge.
 
     Args:
         judge: Any implementation.
@@ -47,7 +47,7 @@ def read(judge: Judge, asked: Sequence[Asked], *, expected_id: str | None = None
     there = [one for one in asked if one.missing is None]
     if len(there) < len(asked):
         found = iter(read(judge, there))
-        return [next(found) if one.missing is None else Reading(unread=one.missing) for one in asked]
+        return [next(found) if one.missing is None else Judgement(unread=one.missing) for one in asked]
     if not asked:
         return []
     try:
@@ -64,10 +64,10 @@ def read(judge: Judge, asked: Sequence[Asked], *, expected_id: str | None = None
     return [_untied(reading) for reading in readings]
 
 
-def read_again(judge: Judge, asked: Sequence[Asked], *, expected_id: str | None = None) -> list[Reading] | None:
+def read_again(judge: Judge, asked: Sequence[Asked], *, expected_id: str | None = None) -> list[Judgement] | None:
     """What a judge makes of replies that it has read before; `None` where there are none, or it fails now.
 
-    For what its own readings differ by. That is worth no failure of a look, whose replies are read already.
+    For what its own readings differ by. That is worth no failure of an observation, whose replies are read already.
     """
     if not asked:
         return None
@@ -78,12 +78,12 @@ def read_again(judge: Judge, asked: Sequence[Asked], *, expected_id: str | None 
         return None
 
 
-def outcome(reading: Reading) -> Outcome:
+def outcome(reading: Judgement) -> Outcome:
     """The one thing that a reading says, as the evidence counts it: `drift.outcome` by name."""
     return OUTCOMES[outcome_of(reading.probs, refusal=reading.refusal, off_topic=reading.off_topic)]
 
 
-def _untied(reading: Reading) -> Reading:
+def _untied(reading: Judgement) -> Judgement:
     if reading.probs is None or not is_tie(reading.probs):
         return reading
     leading = [stance for stance, p in zip(STANCES, reading.probs, strict=True) if p >= 1 / 3]
@@ -91,13 +91,13 @@ def _untied(reading: Reading) -> Reading:
 
 
 def _fault(reading: object) -> str | None:
-    if not isinstance(reading, Reading):
-        return "expected a Reading"
+    if not isinstance(reading, Judgement):
+        return "expected a Judgement"
     said = [reading.probs is not None, reading.refusal, reading.off_topic, reading.unread is not None]
     if sum(said) != 1:
         return "expected exactly one of probs, refusal, off_topic and unread"
-    if reading.unread_kind not in UNREAD_KINDS:
-        return f"expected unread_kind as one of {', '.join(UNREAD_KINDS)}"
+    if reading.unread_kind not in UNCLASSIFIED_KINDS:
+        return f"expected unread_kind as one of {', '.join(UNCLASSIFIED_KINDS)}"
     if reading.probs is not None:
         if len(reading.probs) != 3 or not all(math.isfinite(p) and p >= 0 for p in reading.probs):
             return "expected three probabilities of support, neutral and oppose"
