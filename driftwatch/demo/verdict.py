@@ -76,11 +76,7 @@ def _controls(shifts: Mapping[str, NetShift], info: RunInfo, size: float) -> Ite
 
 
 def _alerts(record: Record, planted: str) -> Iterator[tuple[bool, str]]:
-    specific = {
-        e.topic: e
-        for e in record.evidence
-        if e.kind == "direction" and e.label == "specific" and e.state in ("alert", "beyond_tolerance")
-    }
+    specific = {e.topic: e for e in record.evidence if e.kind == "direction" and e.label == "specific" and e.in_alert}
     own = specific.pop(planted, None)
     since = "" if own is None else f" (evidence {odds(own.log10_evidence)}, moving since step {own.onset_step})"
     yield own is not None, f"{planted} is in alert, specific, in direction{since}"

@@ -77,7 +77,7 @@ def _speaks(row: TopicEvidence, last: TopicEvidence | None) -> bool:
 
 def _is_told(row: TopicEvidence) -> bool:
     """Whether an alert has spoken; one that a control may yet settle waits, one without controls never settles."""
-    if row.state not in ("alert", "beyond_tolerance"):
+    if not row.in_alert:
         return False
     may_settle = row.label == "unsettled" and row.log10_apart is not None and row.looks_in_alert is not None
     return not may_settle or (row.looks_in_alert or 0) >= HELD_BACK

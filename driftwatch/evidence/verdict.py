@@ -100,12 +100,17 @@ class TopicEvidence:
     looks_unread: int = 0
 
     @property
+    def in_alert(self) -> bool:
+        """Whether the row is in alert, of whatever size."""
+        return self.state in ("alert", "beyond_tolerance")
+
+    @property
     def toward(self) -> int | None:
         """+1 or −1, the way of an alert; for a record without `sign`, of the draws since its onset."""
         if self.sign is not None:
             return self.sign
         shift = self.since_onset or self.estimate
-        return None if self.state not in ("alert", "beyond_tolerance") or not shift else 1 if shift > 0 else -1
+        return None if not self.in_alert or not shift else 1 if shift > 0 else -1
 
     @property
     def net_shift(self) -> float | None:

@@ -84,7 +84,7 @@ def all_figures(info: RunInfo, record: Record) -> tuple[TopicFigures, ...]:
 
 def alerted(record: Record) -> list[TopicEvidence]:
     """Rows in alert, the most urgent first."""
-    return sorted((row for row in record.evidence if row.state in ("alert", "beyond_tolerance")), key=urgency)
+    return sorted((row for row in record.evidence if row.in_alert), key=urgency)
 
 
 def detectable(record: Record) -> list[float]:
@@ -197,7 +197,7 @@ def _named(info: RunInfo, topics: Sequence[str]) -> str:
 
 def _is_stale(row: TopicEvidence) -> bool:
     """Whether what was read of a topic lies so far back that it says nothing of the model as it is now."""
-    if row.state in ("alert", "beyond_tolerance") or not row.num_draws:
+    if row.in_alert or not row.num_draws:
         return False
     return row.estimate is None or row.looks_unread >= NUM_RECENT
 
@@ -205,7 +205,7 @@ def _is_stale(row: TopicEvidence) -> bool:
 def _is_told(row: TopicEvidence | None) -> bool:
     if row is None:
         return False
-    if row.state in ("alert", "beyond_tolerance"):
+    if row.in_alert:
         return True
     mute = max(row.without_stance_now or 0.0, row.without_stance_baseline or 0.0)
     found = row.minimum_detectable

@@ -43,14 +43,13 @@ class TopicFigures:
 
 def urgency(row: TopicEvidence) -> tuple[bool, bool, bool, float]:
     """Sorts rows: alerts first, specific ones before others, those beyond tolerance next, then by evidence."""
-    is_alert = row.state in ("alert", "beyond_tolerance")
-    return not is_alert, row.label != "specific", row.state != "beyond_tolerance", -row.log10_e_value
+    return not row.in_alert, row.label != "specific", row.state != "beyond_tolerance", -row.log10_e_value
 
 
 def leading(rows: tuple[TopicEvidence, ...], topic: str) -> TopicEvidence | None:
     """The row that speaks for a topic: its most urgent alert, else its direction; `None` without evidence on it."""
     own = [row for row in rows if row.topic == topic]
-    alerts = [row for row in own if row.state in ("alert", "beyond_tolerance")]
+    alerts = [row for row in own if row.in_alert]
     return min(alerts or [row for row in own if row.kind == "direction"], key=urgency, default=None)
 
 

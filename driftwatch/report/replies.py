@@ -73,7 +73,7 @@ def manners(info: RunInfo, records: Sequence[Record]) -> Manners:
     found = [change for figure in WORDS if (change := _change(figure, pairs, controls)) is not None]
     if not found:
         return Manners()
-    alerts = [row for row in looks[-1].evidence if row.state in ("alert", "beyond_tolerance")]
+    alerts = [row for row in looks[-1].evidence if row.in_alert]
     has_moved = any(row.label != "unreadable" for row in alerts)  # that label denies that a value moved
     begins = f"How it answers changed{' as well' if has_moved else '; no value has evidence of a move'}"
     alike = {change.on_controls for change in found}

@@ -116,7 +116,7 @@ def _table(store: RunStore, info: RunInfo, records: Sequence[Record], choice: Ch
     if not records or choice is None or choice.drift is None:
         return ()
     last = records[-1]
-    alerted = {row.topic for row in last.evidence if row.state in ("alert", "beyond_tolerance")}
+    alerted = {row.topic for row in last.evidence if row.in_alert}
     curves = _Curves(store, info, records) if alerted else None
     rows = []
     for topic in info.topics:

@@ -213,7 +213,7 @@ def _row(run: FollowedRun) -> RunRow:
         step=last.step if last else None,
         looks=len(run.looks),
         attempts=1 + max((event.attempt for event in run.events), default=0),
-        num_alerts=sum(row.state in ("alert", "beyond_tolerance") for row in evidence),
+        num_alerts=sum(row.in_alert for row in evidence),
         alpha=info.alpha if info else None,
         is_pushed=run.is_pushed,
         version=run.version,

@@ -159,11 +159,7 @@ def rehearse(
 
 
 def _found(looks: Sequence[Confirmed], pool: Sequence[Any]) -> Rehearsed:
-    alerts = [
-        number
-        for number, look in enumerate(looks, 1)
-        if any(row.state in ("alert", "beyond_tolerance") for row in look.evidence)
-    ]
+    alerts = [number for number, look in enumerate(looks, 1) if any(row.in_alert for row in look.evidence)]
     intervals = [row.interval for look in looks for row in look.evidence if row.interval is not None]
     counts = np.zeros((len(TOPICS), 3))
     used: dict[str, list[tuple[str, int, str]]] = {name: [] for name in TOPICS}
