@@ -1,1 +1,1 @@
-"""What a run found, for people: verdict, curves, items that moved, and the file to send to a colleague."""
+"""What a run found, written for people: verdict, curves, items that moved, and a file to send to a colleague."""

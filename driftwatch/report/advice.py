@@ -1,7 +1,7 @@
-"""What to do when values moved, in the order in which to try it, each with its caution.
+"""What to do when values moved: measures in the order in which to try them, each with its caution.
 
-driftwatch recommends and does not act. No head-to-head of these measures on stance drift is known to us; what is said
-of their effect comes from work on neighbouring problems, and every change deserves a new run that is watched as this.
+driftwatch recommends and does not act. We know of no study that compares these measures on stance drift. What we say
+about their effects comes from work on neighbouring problems, so every change deserves a new run, watched like this one.
 """
 
 from dataclasses import dataclass
@@ -13,19 +13,19 @@ from driftwatch.wording import TO_DO
 
 @dataclass(frozen=True, slots=True)
 class Advice:
-    """One thing to do, and what to beware of."""
+    """One thing to do, with what to beware of; `beware` is "" where there is nothing."""
 
     do: str
     beware: str = ""
 
 
 def advice(info: RunInfo, last: Record | None, verdict: Verdict) -> list[Advice]:
-    """What this run's verdict suggests.
+    """The measures that this run's verdict suggests, in the order in which to try them.
 
     Args:
         info: The run.
-        last: Its last observation that measured something.
-        verdict: What that observation says.
+        last: Its last observation that measured something; `None` before one.
+        verdict: The verdict on that observation.
     """
     if last is None or verdict.state == "nothing":
         return [Advice("Find out why nothing was measured: the run's notes and failures name the reason.")]
@@ -83,7 +83,7 @@ def _value_drift(info: RunInfo, last: Record, verdict: Verdict) -> list[Advice]:
         Advice(
             "Find the pairs that teach it: the preference data on this topic whose chosen and rejected answers take "
             "different sides. The items that moved most, below, say what to search for.",
-            "A value can also enter through the reward model while the texts observation neutral.",
+            "A value can also enter through the reward model while the texts seem neutral.",
         ),
         Advice(
             f"Go back to the last checkpoint before {onset}; it costs nothing but the steps since.",

@@ -1,4 +1,4 @@
-"""Two runs side by side: how far each went from its own baseline, and how far apart they ended, item by item."""
+"""Two runs side by side: how far each moved from its own baseline, and how far apart they ended, item by item."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -23,10 +23,10 @@ class SideBySide:
     """One topic and probe of two runs; `None` where a run has no such figure.
 
     Attributes:
-        first: Drift of the first run since its alerting baseline, at its last observation.
-        second: The same of the second run.
+        first: Drift of the first run from its alerting baseline, at its last observation.
+        second: The same for the second run.
         between: Drift of the second run's last observation against the first run's, paired by item.
-        net_shifts: Of judged replies: the net shift of the first run and of the second, each with its interval.
+        net_shifts: Net shifts of the judged replies of the first run and of the second, each with its interval.
     """
 
     topic: TopicInfo
@@ -38,7 +38,7 @@ class SideBySide:
 
     @property
     def figures(self) -> tuple[str, str, str]:
-        """The three figures as they are shown: net shifts of judged replies, else score shifts of the screen."""
+        """`first`, `second` and `between` as text: net shifts for judged replies, score shifts for the screen."""
         if self.probe == CONFIRM:
             first, second = (_shown(shift, signed_percent, percent_interval) for shift in self.net_shifts)
             return first, second, NO_FIGURE
@@ -59,10 +59,11 @@ def _shown(shift: NetShift | None, figure: Callable[[float], str], ends: Callabl
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """Two runs.
+    """What `compare_runs` found about two runs.
 
     Attributes:
-        differing: Parts of the identity in which they differ, with both values; they explain, and forbid nothing.
+        differing: Parts of the identity in which the runs differ, with both values. They explain a difference between
+            the runs and do not forbid the comparison.
     """
 
     first: RunInfo
@@ -79,11 +80,11 @@ class Comparison:
 
 
 def compare_runs(first: RunStore, second: RunStore) -> Comparison:
-    """Put two runs side by side; whether they may be compared is for the caller to check.
+    """Put two runs side by side; the caller has to check whether they may be compared.
 
     Args:
         first: The run that counts as the earlier, or better known, one.
-        second: The other.
+        second: The other run.
 
     Raises:
         StoreError: A run cannot be read, or has measured nothing yet.
@@ -92,7 +93,7 @@ def compare_runs(first: RunStore, second: RunStore) -> Comparison:
     lasts = tuple(_last(store) for store in (first, second))
     calibration = _calibration(first, infos[0])
     stances = [_stances(store, calibration) for store in (first, second)]
-    rng = np.random.default_rng(0)  # the same comparison from the same runs
+    rng = np.random.default_rng(0)  # so that the same runs always give the same comparison
     between = {(d.topic, d.probe): d for d in compare(*stances, against="start", rng=rng)} if all(stances) else {}
     drifts = [_drifts(last, info) for last, info in zip(lasts, infos, strict=True)]
     nets = [net_shifts(last.evidence) for last in lasts]

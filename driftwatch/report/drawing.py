@@ -16,7 +16,7 @@ class Picture:
 
     Args:
         width, height: Pixels.
-        title: What a screen reader says.
+        title: The text that a screen reader says.
     """
 
     def __init__(self, width: float, height: float, title: str) -> None:
@@ -46,7 +46,7 @@ class Picture:
         self._parts.append(f"<text{attributes}>{escape(text)}</text>")
 
     def svg(self) -> str:
-        """The whole image, standing on its own."""
+        """The whole image as one SVG document."""
         return (
             f'<svg xmlns="http://www.w3.org/2000/svg" width="{self.width:.0f}" height="{self.height:.0f}" '
             f'viewBox="0 0 {self.width:.0f} {self.height:.0f}" role="img" '
@@ -72,11 +72,12 @@ class Axes:
     """A plotting area with its scales, drawn into a picture.
 
     Args:
-        picture: Where.
+        picture: The picture to draw into.
         box: Left, top, width and height of the area, in pixels.
         x: Lowest and highest step.
         y: Lowest and highest figure.
-        y_label: How a tick is written.
+        y_label: Gives the text of a tick on the y-axis.
+        num_ticks: About how many ticks the y-axis has.
     """
 
     def __init__(
@@ -103,18 +104,18 @@ class Axes:
             picture.text(at, self.top + self.height + 15, f"{tick:.0f}", size=10, anchor="middle", fill=QUIET)
 
     def at_x(self, value: float) -> float:
-        """Pixel of a step."""
+        """The x-coordinate of a step, in pixels."""
         low, high = self._x
         return self.left + self.width * (value - low) / (high - low)
 
     def at_y(self, value: float) -> float:
-        """Pixel of a figure, kept inside the area."""
+        """The y-coordinate of a figure in pixels, kept inside the area."""
         low, high = self._y
         part = min(1.0, max(0.0, (value - low) / (high - low)))
         return self.top + self.height * (1 - part)
 
     def curve(self, x: Sequence[float], y: Numbers, color: str, *, dash: str | None = None, width: float = 2) -> None:
-        """A line that breaks where a figure is missing; a lone figure is a dot."""
+        """Draw a line that breaks where a figure is missing; a figure without neighbours becomes a dot."""
         for run in _runs(x, y):
             points = [(self.at_x(a), self.at_y(b)) for a, b in run]
             if len(points) == 1:
@@ -123,7 +124,7 @@ class Axes:
                 self.picture.path(points, stroke=color, stroke_width=width, stroke_dasharray=dash)
 
     def band(self, x: Sequence[float], lower: Numbers, upper: Numbers, color: str) -> None:
-        """The area between two lines."""
+        """Fill the area between two lines."""
         pairs = [None if a is None or b is None else (a, b) for a, b in zip(lower, upper, strict=True)]
         lows = [None if pair is None else pair[0] for pair in pairs]
         highs = [None if pair is None else pair[1] for pair in pairs]
@@ -133,14 +134,14 @@ class Axes:
                 self.picture.path(outline, closed=True, fill=color, fill_opacity=0.18)
 
     def level(self, value: float, color: str, *, text: str = "", dash: str | None = "6 4") -> None:
-        """A horizontal line across the area."""
+        """Draw a horizontal line across the area."""
         at = self.at_y(value)
         self.picture.line(self.left, at, self.left + self.width, at, stroke=color, stroke_dasharray=dash)
         if text:
             self.picture.text(self.left + 4, at - 4, text, size=10, fill=color)
 
     def mark(self, value: float, text: str, color: str = QUIET) -> None:
-        """A vertical line at a step."""
+        """Draw a vertical line at a step."""
         at = self.at_x(value)
         self.picture.line(at, self.top, at, self.top + self.height, stroke=color, stroke_dasharray="2 3")
         is_right = at > self.left + 0.7 * self.width
@@ -149,7 +150,7 @@ class Axes:
 
 
 def _runs(x: Sequence[float], y: Numbers) -> Iterator[list[tuple[float, float]]]:
-    """Stretches without a gap."""
+    """The stretches of a curve in which no figure is missing."""
     run: list[tuple[float, float]] = []
     for a, b in zip(x, y, strict=True):
         if b is not None:
@@ -162,7 +163,7 @@ def _runs(x: Sequence[float], y: Numbers) -> Iterator[list[tuple[float, float]]]
 
 
 def ticks(low: float, high: float, number: int, *, whole: bool = False) -> list[float]:
-    """About that many round figures within a range.
+    """Round figures within a range, about `number` of them.
 
     >>> ticks(0, 1, 5), ticks(-0.4, 0.4, 3)
     ([0.0, 0.2, 0.4, 0.6, 0.8, 1.0], [0.0])
@@ -177,7 +178,7 @@ def ticks(low: float, high: float, number: int, *, whole: bool = False) -> list[
 
 
 def mixed(color: str, share: float) -> str:
-    """A colour laid over white, `share` in [0, 1].
+    """A colour mixed with white; `share` of the colour is in [0, 1].
 
     >>> mixed("#0067a8", 0.0)
     '#ffffff'

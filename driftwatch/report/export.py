@@ -12,7 +12,7 @@ COLUMNS = ("run", "attempt", "look", "step", "timestamp", "part", "topic", "prob
 
 
 def write_csv(store: RunStore, out: Path) -> tuple[int, str]:
-    """Every figure of every observation, one a line; how many, and what they are."""
+    """Write every figure of every observation, one per line; returns their number and the word for them."""
     count = 0
     with out.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
@@ -30,19 +30,19 @@ def write_csv(store: RunStore, out: Path) -> tuple[int, str]:
 
 
 def _cell(value: object) -> object:
-    """A value that no spreadsheet takes for a formula."""
+    """The value, made safe so that no spreadsheet takes it for a formula."""
     return f"'{value}" if isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t") else value
 
 
 def write_records(store: RunStore, out: Path) -> tuple[int, str]:
-    """Every record that counts, one a line."""
+    """Write every record that counts, one per line; returns their number and the word for them."""
     records = store.records()
     out.write_bytes(b"".join(to_json(record) + b"\n" for record in records))
     return len(records), "records"
 
 
 def write_zip(store: RunStore, out: Path) -> tuple[int, str]:
-    """The folder, under the run's name."""
+    """Write the run's folder as a ZIP file; returns the number of files and the word for them."""
     name = store.folder.resolve().name
     paths = [path for path in sorted(store.folder.rglob("*")) if path.is_file() and not path.is_symlink()]
     with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:

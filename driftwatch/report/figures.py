@@ -1,4 +1,4 @@
-"""The report's pictures: the same figures as on the page, as SVG that stands on its own."""
+"""The report's pictures: the figures of the page, drawn as SVG that needs no other file."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -30,7 +30,7 @@ from driftwatch.wording import odds, odds_tick, percent, signed, signed_percent
 CELL, GAP = (300.0, 172.0), 14.0
 COLUMNS = 3
 SHARES = (("support", SUPPORT, None), ("neutral", NEUTRAL, "2 3"), ("oppose", OPPOSE, "8 4"))
-MAX_CELLS = 120  # columns of a heat map; more are narrower than a printed line
+MAX_CELLS = 120  # columns of a heat map; with more, each would be narrower than a printed line
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,9 +38,9 @@ class Figure:
     """One picture.
 
     Attributes:
-        name: For a file name.
-        title: For people.
-        text: What it shows, for those who cannot see it and for a caption.
+        name: The stem of its file name.
+        title: Its heading.
+        text: What it shows in words, for its caption and for readers who cannot see it.
     """
 
     name: str
@@ -50,12 +50,13 @@ class Figure:
 
 
 class Channel(NamedTuple):
-    """One manner as it is drawn.
+    """One channel of the response style, as it is drawn.
 
     Attributes:
-        part: Of the series: "stances", or "styles" where the baseline's replies to the same draws are known too.
-        name: Its column.
-        ends: Of the axis; `None` follows the data.
+        part: Part of the series: "stances", or "styles" where the baseline's replies to the same draws are known too.
+        name: Name of the column.
+        ends: Lower and upper end of the y-axis; `None` follows the data.
+        label: Gives the text of a value.
     """
 
     part: str
@@ -80,13 +81,13 @@ CHANNELS = (
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """Which of the measured figures are drawn.
+    """The measured figures that are drawn.
 
     Attributes:
-        stances: Probe of the shares; `None` if none was measured.
-        drift: Probe of the shifts.
-        baseline: What the shifts are against.
-        is_log_odds: Whether the screen's shifts are log-odds in nats per token, else of its score.
+        stances: Probe whose shares are drawn; `None` if none was measured.
+        drift: Probe whose shifts are drawn; `None` if none was measured.
+        baseline: Baseline from which the shifts are counted.
+        is_log_odds: Whether the screen's shifts are log-odds in nats per token; otherwise they are shifts of its score.
     """
 
     stances: str | None
@@ -103,23 +104,23 @@ class Choice:
 
     @property
     def title(self) -> str:
-        """What is drawn, for a heading."""
+        """The heading of what is drawn."""
         return {"net_shift": "Net shift of the replies", "log_odds_shift": "Log-odds shift of the screen"}.get(
             self.shift, "Score shift of the screen"
         )
 
     @property
     def unit(self) -> str:
-        """Of the shift."""
+        """The unit of the shift."""
         return {"net_shift": "share of the replies", "log_odds_shift": "nats per token"}.get(self.shift, "of its score")
 
     def label(self, value: float, digits: int = 2) -> str:
-        """A shift as it is written."""
+        """A shift as text."""
         return signed_percent(value) if self.shift == "net_shift" else signed(value, digits)
 
 
 def choose(info: RunInfo, series: Series) -> Choice:
-    """What a run has to show: the probe that covers most topics, judged replies where they cover as many."""
+    """Choose the probe that covers most topics; judged replies are preferred where they cover as many."""
     probes = [probe for topic in info.topics for probe in series.keys("stances", topic.id)]
     drifts = [probe for topic in info.topics for probe in series.keys("drifts", topic.id)]
     probe = max(dict.fromkeys(drifts), key=lambda name: (drifts.count(name), name == CONFIRM), default=None)
@@ -131,7 +132,7 @@ def choose(info: RunInfo, series: Series) -> Choice:
 
 
 def figures(info: RunInfo, series: Series, last: Record | None) -> list[Figure]:
-    """Every picture that a run has the figures for."""
+    """Every picture for which the run has figures."""
     if not series.length:
         return []
     choice = choose(info, series)
@@ -278,7 +279,7 @@ def _evidence(info: RunInfo, series: Series, steps: Sequence[float], last: Recor
 
 
 def _evidence_column(row: TopicEvidence) -> str:
-    """The evidence that people are shown of a row, which is of one kind along its whole curve."""
+    """The column of evidence that is shown for a row; one column serves the whole curve."""
     return "log10_e_value" if row.log10_evidence == row.log10_e_value else "log10_value_e_value"
 
 
@@ -339,7 +340,7 @@ def _is_loud(topic: str, loud: Sequence[str], state: str) -> bool:
 
 
 def _thinned(count: int, most: int) -> list[int]:
-    """Positions spread evenly, first and last among them."""
+    """Positions spread evenly over `count`, at most `most` of them, with the first and the last."""
     if count <= most:
         return list(range(count))
     return [round(i * (count - 1) / (most - 1)) for i in range(most)]

@@ -1,8 +1,8 @@
-"""Movers: the questions whose answers moved most, with the model's answers before and after where replies were kept.
+"""Movers: the items whose answers moved most, with the model's replies before and after where they were kept.
 
-Before is the alerting baseline, after the last observation; both calibrated as every observation is. Replies are read
-from `replies/*.jsonl` of the run: lines of {topic, item, order, observation, step, now, baseline}, the last two {text,
-outcome}.
+"Before" means the alerting baseline and "after" the last observation; both are calibrated as every observation is.
+Replies come from `replies/*.jsonl` of the run, whose lines are {topic, item, order, observation, step, now, baseline};
+`now` and `baseline` are each {text, outcome}.
 """
 
 import contextlib
@@ -25,14 +25,14 @@ from driftwatch.topics import load_pack
 
 logger = logging.getLogger(__name__)
 
-TAIL_BYTES = 1 << 22  # of a file of replies; the newest ones are at its end
+TAIL_BYTES = 1 << 22  # read from the end of a file of replies, where the newest are
 MAX_REPLY = 600  # characters shown of a reply
 PER_TOPIC = 3
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What the model answered to one order of an item, at the baseline and at a later step; `None` where not kept."""
+    """The model's replies to one order of an item, at the baseline and at a later step; `None` where not kept."""
 
     order: int
     step: int | None
@@ -43,7 +43,7 @@ class Answer:
 
     @property
     def flipped(self) -> bool:
-        """Whether the two were read as different stances."""
+        """Whether the judge classified the two replies as different stances."""
         return self.before_reading != self.now_reading
 
 
@@ -52,9 +52,9 @@ class Mover:
     """One item that moved.
 
     Attributes:
-        sides: Texts of its sides, where the run keeps its pack or it is installed; `sides[0]` favours `poles[0]`.
-        shift: Log-odds shift where `unit` is "nats", else score shift; toward `poles[0]` positive.
-        before, now: P(support), P(neutral), P(oppose), or `None`.
+        sides: Texts of its sides, where the run keeps its pack or the pack is installed; `sides[0]` favours `poles[0]`.
+        shift: Log-odds shift where `unit` is "nats", else score shift; positive toward `poles[0]`.
+        before, now: P(support), P(neutral), P(oppose); `None` where they were not measured.
     """
 
     topic: str
@@ -77,8 +77,8 @@ class Movers:
     """The items that moved most.
 
     Attributes:
-        found: The most moved first, at most `PER_TOPIC` of a topic.
-        why: Why there are none, or what limits them; `None` where nothing does.
+        found: The items, those that moved most first; at most `PER_TOPIC` per topic.
+        why: Why there are none, or what limits them; `None` where neither applies.
     """
 
     found: tuple[Mover, ...]
@@ -86,12 +86,12 @@ class Movers:
 
 
 def moved_most(store: RunStore, info: RunInfo, *, limit: int = 12) -> Movers:
-    """The items that moved most between the alerting baseline and the last observation.
+    """The items that moved most from the alerting baseline to the last observation.
 
     Args:
         store: The run.
-        info: Its attributes.
-        limit: How many.
+        info: The run's attributes.
+        limit: The largest number of items.
     """
     baseline = store.baseline(info.alerting_baseline)
     if baseline is None:
@@ -171,7 +171,7 @@ def _shift(before: Stance, now: Stance) -> tuple[float, str] | None:
 
 
 def _texts(store: RunStore, info: RunInfo) -> dict[str, tuple[tuple[str, str] | None, str | None]]:
-    """Sides and question by item, from the pack that the run keeps or the very same one installed here; else none."""
+    """Sides and question by item, from the run's own copy of the pack or the same pack installed here; else empty."""
     for find in (store.pack, lambda: load_pack(info.pack)):
         try:
             pack = find()
@@ -184,7 +184,7 @@ def _texts(store: RunStore, info: RunInfo) -> dict[str, tuple[tuple[str, str] | 
 
 
 def _answers(store: RunStore) -> dict[tuple[str, str], list[Answer]]:
-    """The latest answers to each item, one an order, flips first."""
+    """The latest answers to each item, one per order, flips first."""
     latest: dict[tuple[str, str], dict[int, Answer]] = {}
     for line in _reply_lines(store.folder / "replies"):
         topic, item, order = line.get("topic"), line.get("item"), line.get("order")
@@ -207,7 +207,7 @@ def _answers(store: RunStore) -> dict[tuple[str, str], list[Answer]]:
 
 
 def reading_word(outcome: object) -> str | None:
-    """What a judge made of a reply, in a word; `None` if that is not known.
+    """A judgement in one word; `None` if the outcome is not known.
 
     >>> reading_word(2), reading_word(4), reading_word("?")
     ('oppose', 'off-topic', None)

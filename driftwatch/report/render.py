@@ -1,4 +1,4 @@
-"""Render: a summary as one HTML file, as Markdown, as JSON, and its pictures as files."""
+"""Render: writes a summary as one HTML file, as Markdown or as JSON, and its pictures as files."""
 
 from pathlib import Path
 from typing import Any
@@ -18,23 +18,23 @@ from driftwatch.report.figures import Figure
 from driftwatch.report.summary import Summary
 from driftwatch.report.verdict import title
 
-# The backslash first, so that those added here stay single.
+# The backslash comes first; otherwise those that the other replacements add would be doubled.
 _IN_MARKDOWN = (("\\", "\\\\"), ("|", "\\|"), ("<", "&lt;"), (">", "&gt;"), ("`", "'"), ("[", "\\["), ("*", "\\*"))
-PIXELS = 2.0  # of a PNG to one of the SVG, so that print stays sharp
+PIXELS = 2.0  # pixels of the PNG per pixel of the SVG, so that print stays sharp
 
 
 def html(summary: Summary, against: Comparison | None = None) -> str:
-    """One file that needs nothing else: no script, no network, pictures inside."""
+    """The report as one HTML file that needs no script and no network; its pictures are inside."""
     return _environment().get_template("report.html.j2").render(_context(summary, against))
 
 
 def markdown(summary: Summary, against: Comparison | None = None) -> str:
-    """The same without pictures, for a pull request or a wiki."""
+    """The report as Markdown without pictures, for a pull request or a wiki."""
     return _environment().get_template("report.md.j2").render(_context(summary, against)).strip() + "\n"
 
 
 def as_json(summary: Summary, against: Comparison | None = None) -> bytes:
-    """Everything that the report says, for programs; pictures left out."""
+    """Everything that the report says, as JSON for programs; pictures are left out."""
     value = {
         name: getattr(summary, name) for name in type(summary).__dataclass_fields__ if name not in ("figures", "choice")
     }
@@ -42,15 +42,15 @@ def as_json(summary: Summary, against: Comparison | None = None) -> bytes:
 
 
 def write_figures(figures: tuple[Figure, ...], folder: Path, kind: str) -> list[Path]:
-    """Each picture as a file of its own.
+    """Write each picture to a file of its own.
 
     Args:
-        figures: What to write.
-        folder: Where; made if it is missing.
+        figures: The pictures to write.
+        folder: Where to write them; it is made if missing.
         kind: "svg" or "png".
 
     Raises:
-        ConfigError: PNG is asked for, and what draws it is not installed.
+        ConfigError: PNG is asked for, and the package that draws it is not installed.
     """
     folder.mkdir(parents=True, exist_ok=True)
     written = []
@@ -99,14 +99,14 @@ def _environment() -> jinja2.Environment:
 
 
 def _pole(info: RunInfo, row: TopicEvidence) -> str:
-    """The pole that a net shift points to; a dash for other kinds of evidence, and where there is none."""
+    """The pole that a net shift points to; a dash for other kinds of evidence, and where there is no shift."""
     if not row.net_shift:
         return words.NO_FIGURE
     return info.topic(row.topic).poles[0 if row.net_shift > 0 else 1]
 
 
 def _net_shift_of(summary: Summary, drift: Drift) -> str:
-    """The net shift beside the figures of the probe that it belongs to, judged replies."""
+    """The net shift as text, in rows of judged replies, the probe that it belongs to."""
     shift, bounds = net_shifts(summary.evidence).get(drift.topic, (None, None))
     if drift.probe != CONFIRM:
         return words.NO_FIGURE
@@ -120,7 +120,7 @@ def _context(summary: Summary, against: Comparison | None) -> dict[str, Any]:
 
 
 def _cell(value: object) -> str:
-    """Text that cannot end a cell of a Markdown table, nor become markup in a page made from it."""
+    """Text escaped so that it can neither end a cell of a Markdown table nor become markup in a page made from it."""
     text = words.printable(" ".join(str(value).split()))
     for sign, shown in _IN_MARKDOWN:
         text = text.replace(sign, shown)

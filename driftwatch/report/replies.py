@@ -1,7 +1,7 @@
-"""What a report says of the replies themselves: how they are given, and how far to believe who reads them.
+"""What a report says about the replies themselves: how they are given, and how far their judges can be believed.
 
-A change of manner is named where it is clear, so that "it refuses more" is not read as "it became neutral". It is a
-description of the last observations and raises no alert: nothing here has a stated false-alarm rate.
+A change of the response style is named where it is clear, so that nobody reads "it refuses more" as "it became
+neutral". It describes the last observations and raises no alert: nothing here has a stated false-alarm rate.
 """
 
 import math
@@ -16,10 +16,10 @@ from driftwatch.evidence.state import NUM_RECENT
 from driftwatch.record.record import Record, RunInfo, StylePair
 from driftwatch.wording import listed, percent, signed
 
-CLEAR = 4.0  # standard errors; of eight figures over ten or more cells, chance passes it once in forty runs
-MIN_CELLS = 10  # topics times observations
-# What it is called when it rose and when it fell, and the least change worth a word: of shares in points, of the last
-# two relative to the baseline. Chosen for sense.
+CLEAR = 4.0  # standard errors; over ten or more cells, chance takes one of eight figures past it in one run of forty
+MIN_CELLS = 10  # a cell is one topic at one observation
+# For each figure: the words for a rise and for a fall, and the least change worth reporting. That change is absolute,
+# except for the figures in RELATIVE, where it is a share of the baseline's value. All are chosen, not derived.
 WORDS: dict[str, tuple[str, str, float]] = {
     "refusal": ("it refuses more", "it refuses less", 0.1),
     "off_topic": ("it answers beside the question more often", "it answers beside the question less often", 0.1),
@@ -35,14 +35,16 @@ RELATIVE = ("num_tokens", "entropy")
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One manner that has clearly changed; means over topics and the last observations, each cell counting alike.
+    """One figure of the response style that has clearly changed.
+
+    Its values are means over topics and the last observations, in which every cell counts the same.
 
     Attributes:
-        figure: As `drift.style.FIGURES` calls it.
-        before: Of the baseline's replies to the same draws.
-        now: Of the model in training.
+        figure: Its name in `drift.style.FIGURES`.
+        before: Its value for the baseline's replies to the same draws.
+        now: Its value for the replies of the model in training.
         on_controls: Whether the controls changed alike; `None` without controls.
-        text: In words.
+        text: The change in words.
     """
 
     figure: str
@@ -54,14 +56,14 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Manners:
-    """What has clearly changed in how the model answers, and the sentence that says so; `None` where nothing has."""
+    """What has clearly changed in the response style, and the sentence that says so; `None` where nothing has."""
 
     changes: tuple[Change, ...] = ()
     sentence: str | None = None
 
 
 def manners(info: RunInfo, records: Sequence[Record]) -> Manners:
-    """How the answers changed, over the last observations whose replies were read.
+    """How the response style changed, over the last observations whose replies were judged.
 
     Args:
         info: The run.
@@ -74,7 +76,7 @@ def manners(info: RunInfo, records: Sequence[Record]) -> Manners:
     if not found:
         return Manners()
     alerts = [row for row in looks[-1].evidence if row.in_alert]
-    has_moved = any(row.label != "unreadable" for row in alerts)  # that label denies that a value moved
+    has_moved = any(row.label != "unreadable" for row in alerts)  # that label says that no value is known to have moved
     begins = f"How it answers changed{' as well' if has_moved else '; no value has evidence of a move'}"
     alike = {change.on_controls for change in found}
     where = ""
@@ -85,10 +87,11 @@ def manners(info: RunInfo, records: Sequence[Record]) -> Manners:
 
 
 def readers(records: Sequence[Record]) -> tuple[str, ...]:
-    """How far who read the replies can be believed, in sentences; none where nothing is known.
+    """How far the judges of the replies can be believed, in sentences; empty where nothing is known.
 
     Args:
-        records: Observations of a run, in order; the last one is spoken of, and of all what the judge would not read.
+        records: Observations of a run, in order. The sentences are about the last one; only the replies that the judge
+            would not read are counted over all of them.
     """
     if not records:
         return ()

@@ -1,7 +1,7 @@
-"""Series: the figures of a run's looks as columns, for curves and heat maps.
+"""Series: the figures of a run's observations as columns, for curves and heat maps.
 
-A column holds one figure over the observations, `None` where an observation did not measure it. Columns are found by a
-path such as ("stances", "immigration", "statement", "support"); as JSON the paths are nested.
+A column holds one figure over the observations, `None` where an observation did not measure it. A path such as
+("stances", "immigration", "statement", "support") names a column; in JSON the paths are nested.
 """
 
 from collections.abc import Iterable, Iterator
@@ -14,7 +14,7 @@ from driftwatch.stance import STANCES, Probs
 
 Key = tuple[str, ...]
 Figure = float | int | str | None
-DIGITS = 5  # decimals; a pixel shows fewer, and a page of 200 observations is half as large
+DIGITS = 5  # decimals; a pixel shows fewer, and rounding makes a page of 200 observations half as large
 
 
 class Series:
@@ -47,29 +47,30 @@ class Series:
         return [*column, *([None] * (self.length - len(column)))]
 
     def numbers(self, *path: str) -> list[float | None]:
-        """The same, for figures that are numbers."""
+        """A column as numbers; `None` also stands for values that are no numbers."""
         return [float(value) if isinstance(value, (int, float)) else None for value in self.column(*path)]
 
     def shift(self, topic: str, probe: str, baseline: str, name: str) -> list[float | None]:
-        """How far a topic moved, by one probe: of judged replies their net shift, which stands with the evidence.
+        """How far a topic moved by one probe; the net shift of judged replies comes from the columns of evidence.
 
         Args:
-            topic: Its id.
-            probe: Its name.
-            baseline: Against which.
-            name: Of the column: "net_shift", "score_shift" or "log_odds_shift", each with "_lower" and "_upper".
+            topic: Id of the topic.
+            probe: Name of the probe.
+            baseline: Baseline from which the shift is counted.
+            name: Name of the column: "net_shift", "score_shift" or "log_odds_shift", or one of these with "_lower" or
+                "_upper" for the ends of its interval.
         """
         if probe == CONFIRM:
             return self.numbers("evidence", topic, "direction", name)
         return self.numbers("drifts", topic, probe, baseline, name)
 
     def keys(self, *prefix: str) -> list[str]:
-        """What comes next below a path, in order of appearance."""
+        """The parts that follow a path in any column, in order of appearance."""
         size = len(prefix)
         return list(dict.fromkeys(path[size] for path in self.columns if len(path) > size and path[:size] == prefix))
 
     def nested(self, since: int = 0) -> dict[str, Any]:
-        """All columns from one position on, nested by their paths, for JSON."""
+        """All columns from the position `since` on, nested by their paths, for JSON."""
         root: dict[str, Any] = {}
         for path in self.columns:
             node = root

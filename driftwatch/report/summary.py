@@ -1,4 +1,4 @@
-"""Summary: everything that a report says of one run, gathered from its folder."""
+"""Summary: everything that a report says about one run, gathered from its folder."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,16 +21,17 @@ from driftwatch.stance import STANCES
 from driftwatch.store.run_store import RunStore
 from driftwatch.wording import RunState
 
-MAX_LOOKS = 400  # of a curve; longer runs are thinned evenly
-CURVE_LOOKS = 200  # from which drift times are estimated: an estimate to half a percent of the phase
+MAX_LOOKS = 400  # observations on a curve; longer runs are thinned evenly
+CURVE_LOOKS = 200  # observations behind a drift time, which is exact to half a percent of the phase
 
 
 @dataclass(frozen=True, slots=True)
 class StanceRow:
-    """One line of the paper's table: a topic and a stance.
+    """One row of the paper's table: a topic and a stance.
 
     Attributes:
         magnitude: The paper's M, the change of the stance's share; `None` where not measured.
+        lower, upper: Ends of its 95 % interval; `None` where there is none.
         time: Drift time; its `why` says why there is none.
     """
 
@@ -44,18 +45,18 @@ class StanceRow:
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """Everything that a report says.
+    """Everything that a report says about one run.
 
     Attributes:
-        table: M and drift time by topic and stance.
+        table: Rows of M and drift time by topic and stance.
         drifts: All drifts of the last observation against the alerting baseline.
         evidence: Rows of the last observation, the strongest first.
-        topics: The net shift of each topic, and what goes with it.
-        detectable: Smallest and largest of the smallest drifts that could have been found; `None` where unknown, and
-            where most replies could not be read.
-        style: What has clearly changed in how it answers.
+        topics: The net shift of each topic, with the figures that belong to it.
+        detectable: Smallest and largest, over the topics, of the smallest net shifts that could have been found; `None`
+            where they are unknown, and where most replies could not be classified.
+        style: What has clearly changed in the response style.
         readers: Sentences on how far the judges of the replies can be believed.
-        choice: Which probe and baseline pictures and table show; `None` before an observation.
+        choice: The probe and baseline that pictures and table show; `None` before an observation.
     """
 
     info: RunInfo
@@ -77,7 +78,7 @@ class Summary:
 
 
 def summarise(store: RunStore) -> Summary:
-    """Read a run and gather what there is to say.
+    """Read a run and gather everything that a report says about it.
 
     Args:
         store: The run.
@@ -147,8 +148,8 @@ class _Curves:
     def __init__(self, store: RunStore, info: RunInfo, records: Sequence[Record]) -> None:
         self._values: dict[tuple[str, int], list[tuple[int, str, float]]] = {}
         self._steps: list[int] = []
-        # A phase begins where its first observation was taken, before its first update; without that observation nobody
-        # knows where.
+        # A phase begins at its first observation, which is taken before its first update; without that observation its
+        # beginning is unknown.
         self._begin = records[0].step if records[0].phase == "start" else None
         baseline = store.baseline(info.alerting_baseline)
         if baseline is None:
@@ -171,12 +172,12 @@ class _Curves:
                     self._values.setdefault((stance.topic, number), []).append((position, stance.item, change))
 
     def time(self, topic: str, stance: int) -> DriftTime:
-        """Drift time of one topic and stance."""
+        """The drift time of one topic and stance."""
         found = self._values.get((topic, stance), [])
         if not found or not self._steps:
             return DriftTime(why="the items' stances of this topic were not kept")
         looks, items, values = zip(*found, strict=True)
-        rng = np.random.default_rng(0)  # the same report from the same run
+        rng = np.random.default_rng(0)  # so that the same run always gives the same report
         return drift_time(self._steps, looks, items, values, rng, has_alert=True, begin=self._begin)
 
 

@@ -1,8 +1,7 @@
-"""Verdict: what a run's last observation says, in sentences; the line on top of page, report and run list.
+"""Verdict: what a run's last observation says in sentences, shown at the top of page, report and run list.
 
-`decision` decides the state; here are its words. Where there is evidence of judged replies, the verdict rests on it. A
-run that only screens gets one that says so: the screen has no stated false-alarm rate, and its largest move is measured
-in floors.
+`record.decision` decides the state, and this module words it. The verdict rests on the evidence of judged replies where
+there is any. For a run that only screens the verdict says so, since the screen has no stated false-alarm rate.
 """
 
 from dataclasses import dataclass
@@ -42,17 +41,17 @@ from driftwatch.wording import (
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What an observation says.
+    """What an observation says, as a state and in sentences.
 
     Attributes:
-        state: Worst of the run. "general" stands for alerts of any label but specific: something moved, and it does
-            not read as a change of one value. "cannot_tell": neither quiet nor drift was measured. "screened": nothing
-            stands out on the screen, and no replies were judged.
-        headline: One sentence.
+        state: The worst state of any topic. "general" stands for alerts of any label but specific: something moved, and
+            it does not read as a change of one value. "cannot_tell" means that neither quiet nor drift was measured.
+            "screened" means that nothing stands out on the screen, and no replies were judged.
+        headline: The verdict in one sentence.
         details: Further sentences, the most important first.
         topic: The topic that the headline is about; `None` where it is about none.
         reason: Why nothing can be told; `None` where something can.
-        figures: Of that topic: the net shift and what goes with it; `None` without judged replies.
+        figures: The net shift of that topic with the figures that belong to it; `None` without judged replies.
     """
 
     state: VerdictState
@@ -64,7 +63,7 @@ class Verdict:
 
 
 def verdict(info: RunInfo, record: Record | None) -> Verdict:
-    """What the last observation of a run says.
+    """The verdict on the last observation of a run.
 
     Args:
         info: The run.
@@ -83,7 +82,7 @@ def verdict(info: RunInfo, record: Record | None) -> Verdict:
 
 
 def verdict_of(store: RunStore) -> Verdict:
-    """What the last observation of a run in a folder says.
+    """The verdict on the last observation of a run in a folder.
 
     Raises:
         StoreError: There is no run, or it cannot be read.
@@ -92,7 +91,7 @@ def verdict_of(store: RunStore) -> Verdict:
 
 
 def title(info: RunInfo, topic: str) -> str:
-    """A topic's title, or its id where the run does not know it."""
+    """A topic's title, or its id where the run does not know the topic."""
     return next((known.title for known in info.topics if known.id == topic), topic)
 
 
@@ -163,7 +162,7 @@ def _by_evidence(info: RunInfo, record: Record, state: VerdictState) -> Verdict:
 
 
 def _unread(record: Record) -> tuple[str, ...]:
-    """That the newest observations read no replies: too few to call the run untold, too many to say nothing of."""
+    """A sentence where the newest observations judged no replies, but are too few for "nothing can be told"."""
     looks = max((row.looks_unread for row in record.evidence), default=0)
     if not looks:
         return ()
@@ -181,13 +180,13 @@ def _watched(info: RunInfo, record: Record) -> list[str]:
 
 
 def _left_out(info: RunInfo) -> tuple[str, ...]:
-    """Value topics without resolution: they are in no verdict."""
+    """A sentence that names the value topics without resolution, about which the verdict says nothing."""
     names = [topic.title for topic in info.topics if not topic.control and topic.id in info.unresolved]
     return (f"Not in this verdict, for want of resolution: {listed(names)}.",) if names else ()
 
 
 def _moved(info: RunInfo, row: TopicEvidence) -> str:
-    """The clause of an alert, with the evidence that it rests on."""
+    """The clause of an alert, followed by the evidence that it rests on."""
     if row.topic == POOLED:
         return f"{clause(row, 'All topics', None)}; evidence {odds(row.log10_evidence)}"
     tolerance = info.topic(row.topic).tolerance
@@ -254,7 +253,7 @@ def _screened(info: RunInfo, drift: Drift) -> str:
 
 
 def _controls_by_screen(moved: list[float], shift: float) -> str:
-    """How far the controls went; training moves everything a little, so they are compared with the topic that moved."""
+    """How far the controls moved, compared with the topic that moved, since training moves everything a little."""
     if not moved:
         return "there are no control topics"
     most = signed(max(moved)).lstrip("+")

@@ -1,4 +1,4 @@
-"""The JSON API over a library, for the page and for anybody's scripts; described by /api/v1/openapi.json."""
+"""The JSON API over a library, for the page and for users' scripts; /api/v1/openapi.json describes it."""
 
 import gzip
 from collections import OrderedDict
@@ -23,9 +23,9 @@ from driftwatch.service.library import Library, RunRow
 from driftwatch.service.stream import Broadcast, event_stream
 from driftwatch.store.run_store import Event
 
-FIRST_SECONDS = 10.0  # that a request waits while the folders are read for the first time
+FIRST_SECONDS = 10.0  # how long a request waits while the folders are read for the first time
 MAX_RECORDS = 200  # in one answer
-KEPT_BYTES = 64 << 20  # of curves and items as they were sent last; many pages look at the same run
+KEPT_BYTES = 64 << 20  # for answers with curves and items, since many pages show the same run
 
 
 class Problem(msgspec.Struct):
@@ -50,10 +50,11 @@ class RunList(msgspec.Struct):
 
 
 class RunDetail(msgspec.Struct):
-    """One run: what it is, what its last observation says, and that observation.
+    """One run: its attributes, its verdict and its last observation.
 
     Attributes:
-        topics: The net shift of each topic by that observation, and what goes with it; empty without judged replies.
+        topics: The net shift of each topic at `last_measured`, with the figures that belong to it; empty without judged
+            replies.
     """
 
     row: RunRow
@@ -66,7 +67,7 @@ class RunDetail(msgspec.Struct):
 
 
 class RecordPage(msgspec.Struct):
-    """Whole records, oldest first; `next` is the position to go on from, null at the end."""
+    """Whole records, oldest first; `next` is the position of the next page, null at the end."""
 
     records: list[Record]
     total: int
@@ -74,7 +75,7 @@ class RecordPage(msgspec.Struct):
 
 
 class Json(Response):
-    """JSON made by msgspec, with data classes as objects and figures that are not finite as null."""
+    """A JSON answer by msgspec: data classes become objects, and figures that are not finite become null."""
 
     media_type = "application/json"
 
@@ -82,17 +83,17 @@ class Json(Response):
         super().__init__(content, status_code, {"Cache-Control": "no-store", **(headers or {})})
 
     def render(self, content: Any) -> bytes:
-        """The bytes of the answer."""
+        """Encode the answer."""
         return msgspec.json.encode(content)
 
 
 def refused(status: int, text: str, headers: dict[str, str] | None = None) -> Json:
-    """An answer that says what was wrong."""
+    """An answer that says why the request was refused."""
     return Json(Problem(text), status, headers)
 
 
 async def unpacked(request: Request, body: bytes, media_type: str) -> Response:
-    """A body that is kept in gzip, for a client that takes it so or for one that does not."""
+    """An answer from a body kept in gzip, decompressed for clients that do not accept gzip."""
     headers = {"Cache-Control": "no-store", "Vary": "Accept-Encoding"}
     if "gzip" in request.headers.get("accept-encoding", ""):
         headers["Content-Encoding"] = "gzip"
@@ -102,10 +103,10 @@ async def unpacked(request: Request, body: bytes, media_type: str) -> Response:
 
 
 class Answers:
-    """Answers as bytes, kept until their run changes or the room is needed, the longest unused first.
+    """A cache of answers as bytes; an answer is dropped when its run changes, or when it is the least recently used.
 
     Args:
-        room: Bytes.
+        room: How many bytes the cache may hold.
     """
 
     def __init__(self, room: int) -> None:
@@ -115,7 +116,7 @@ class Answers:
         self._lock = Lock()
 
     def get(self, key: tuple[str, str], version: int, make: Callable[[], bytes]) -> bytes:
-        """The answer of this version, made now if it is not kept."""
+        """The answer of this version; `make` makes it if it is not in the cache."""
         with self._lock:
             known = self._kept.get(key)
             if known is not None and known[0] == version:
@@ -135,8 +136,8 @@ class Api:
     """The reading half of the API.
 
     Args:
-        library: Whose runs.
-        broadcast: Tells streams of changes.
+        library: The runs to answer about.
+        broadcast: Passes changes to the streams.
         single: Name of the one run, where this is the page of a run in training.
     """
 
@@ -212,7 +213,7 @@ class Api:
         return event_stream(self._library, self._broadcast, run.name)
 
     def _curves(self, run: FollowedRun, since: int) -> bytes:
-        """The answer, compressed: to a fourth, once for all pages that look at the same run."""
+        """The curves in gzip, a quarter of their size, compressed once for all pages that show the same run."""
         key = (run.name, f"since {since}")
         return self._answers.get(
             key, run.version, lambda: gzip.compress(msgspec.json.encode(self._library.curves(run, since)), 1)

@@ -1,4 +1,4 @@
-"""create_app: page, API, streams and metrics of a library as one ASGI application."""
+"""create_app: an ASGI application with the page, API, streams and metrics of a library."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Collection
@@ -22,7 +22,7 @@ from driftwatch.service.stream import Broadcast
 
 
 class DriftwatchApp(Starlette):
-    """The application; `broadcast` ends its streams before a shutdown."""
+    """The ASGI application; its `broadcast` ends the open streams before a shutdown."""
 
     broadcast: Broadcast
 
@@ -38,17 +38,17 @@ def create_app(
     free: Collection[str] = (),
     max_body: int = MAX_BODY,
 ) -> DriftwatchApp:
-    """The service, or the page of one run in training.
+    """Make the monitoring service, or the page of one run in training.
 
     Args:
-        library: Whose runs; started and stopped with the application.
-        token: Required for pushes; `None` turns them off.
-        needs_token_to_read: Whether everything else needs it too.
+        library: The runs to serve; it is started and stopped with the application.
+        token: The token that pushes require; `None` turns pushes off.
+        needs_token_to_read: Whether reading requires the token too.
         hosts: Names under which the service may be addressed; `None` for any.
         single: Name of the one run, where this is the page of a run in training; it takes no pushes.
-        metrics: Text of /metrics in gzip; `None` makes it from the library.
+        metrics: Gives the text of /metrics in gzip; `None` makes it from the library.
         free: Paths that need no token to read.
-        max_body: Bytes of one push.
+        max_body: Largest push, in bytes.
     """
     broadcast = Broadcast()
     library.listen(broadcast.publish)

@@ -1,7 +1,7 @@
-"""Where running trainers serve their metrics, in the form of Prometheus' HTTP service discovery.
+"""Addresses at which running trainers serve their metrics, for Prometheus' HTTP service discovery.
 
-Trainers take a free port when theirs is in use, so a fixed scrape configuration misses the second job on a host. Each
-writes its address to its folder; a Prometheus that asks here follows them.
+A trainer takes a free port when its own is in use, so a fixed scrape configuration misses the second job on a host.
+Each trainer writes its address to its folder, and a Prometheus that asks this endpoint finds all of them.
 """
 
 import re

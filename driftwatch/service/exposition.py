@@ -1,10 +1,10 @@
-"""/metrics of many runs, in the time of one.
+"""/metrics of many runs, answered as fast as that of one.
 
-A run's block of text is made once an observation (or change of state) and kept; the blocks are joined metric by metric,
-as the format wants all samples of a metric together. The whole is made and compressed by the library's thread whenever
-it has read the folders: two hundred runs are 20 MB of text, and a scrape that had to make or send that much would wait
-for the interpreter at every chunk, while other requests keep it busy. Runs that ended long ago leave the scrape: their
-curves are in the server's history by then, and the number of series stays bounded.
+The block of text of a run is made once per observation (or change of state) and kept. The blocks are joined metric by
+metric, since the format wants all samples of a metric together. The library's thread makes and compresses the whole
+text whenever it has read the folders: two hundred runs are 20 MB of text, and a scrape that had to make or send that
+much would wait for the interpreter at every chunk while other requests keep it busy. Runs that ended long ago leave the
+scrape: by then Prometheus has their curves in its history, and the number of series stays bounded.
 """
 
 import gzip
@@ -25,20 +25,20 @@ from driftwatch.service.library import Library
 logger = logging.getLogger(__name__)
 
 CONTENT_TYPE = CONTENT_TYPE_PLAIN_0_0_4
-KEEP_SECONDS = 6 * 3600.0  # after the last sign of life; an alert that a run ended in has long been sent by then
+KEEP_SECONDS = 6 * 3600.0  # after the last sign of life; by then an alert at the end of a run has long been sent
 MOST_RUNS = 500  # in one scrape; the most recently seen
-GZIP_LEVEL = 1  # to a twentieth, in a third of the time that level 6 takes for a little less
-_Key = tuple[object, ...]  # changes when the block must
-_Block = dict[str, bytes]  # by metric: its lines of one run, header included
+GZIP_LEVEL = 1  # makes a twentieth of the size; level 6 takes three times as long for little more
+_Key = tuple[object, ...]  # changes whenever the block has to be made again
+_Block = dict[str, bytes]  # the lines of one run by name of the metric, with their header
 
 
 class MetricsText:
-    """The text of a scrape over a library.
+    """The text of a scrape over all runs of a library.
 
     Args:
-        library: Whose runs.
+        library: The runs to show.
         keep_seconds: How long an ended run stays in the scrape.
-        most_runs: In one scrape; the most recently seen.
+        most_runs: How many runs one scrape shows; those seen most recently are taken.
     """
 
     def __init__(self, library: Library, *, keep_seconds: float = KEEP_SECONDS, most_runs: int = MOST_RUNS) -> None:
@@ -46,17 +46,17 @@ class MetricsText:
         self._keep_seconds = keep_seconds
         self._most_runs = most_runs
         self._blocks: dict[str, tuple[_Key, _Block]] = {}
-        self._shown: list[tuple[str, _Key]] = []  # what `_made` holds
+        self._shown: list[tuple[str, _Key]] = []  # the runs and keys behind `_made`
         self._made: bytes | None = None
         self._making = threading.Lock()
         library.listen(self._refreshed)
 
     def compressed(self) -> bytes:
-        """Everything that was current when the folders were read last, as text of the exposition format in gzip."""
+        """The text of the exposition format in gzip, as of the last time that the folders were read."""
         return self._made if self._made is not None else self._make()
 
     def _refreshed(self, names: set[str]) -> None:
-        """Make it anew on the library's thread, so that no scrape waits for it; hearts beat also where no name came."""
+        """Make the text again on the library's thread, so that no scrape waits; heartbeats change without names."""
         self._make()
 
     def _make(self) -> bytes:
@@ -82,17 +82,17 @@ class MetricsText:
             return known
         try:
             if known is not None and known[0][:2] == key[:2]:
-                return key, known[1] | _rendered(run, only=HEARTBEAT)  # all else is as it was
+                return key, known[1] | _rendered(run, only=HEARTBEAT)  # nothing else has changed
             return key, _rendered(run)
         except Exception:
-            # One folder with nonsense in it must not blind the scrape to all the others.
+            # One broken folder must not take all the others out of the scrape.
             logger.exception("the metrics of run %s cannot be shown", run.name)
             return key, {}
 
 
 def _rendered(run: FollowedRun, *, only: Metric | None = None) -> _Block:
     assert run.info is not None
-    # The folder's name is the one thing that is unique here; two runs of one label would make the whole scrape invalid.
+    # Only the folder's name is unique here; two runs with one label would make the whole scrape invalid.
     info = replace(run.info, run=run.name)
     record = None if only is not None else run.last
     measured = None if record is None else run.last_measured
@@ -114,10 +114,10 @@ def _joined(blocks: list[_Block]) -> bytes:
 
 
 def _by_metric(text: bytes) -> Iterator[tuple[str, bytes]]:
-    for part in (b"\n" + text).split(b"\n# HELP ")[1:]:  # at the beginning of a line only: a label may say that as well
+    for part in (b"\n" + text).split(b"\n# HELP ")[1:]:  # at the start of a line only, as a label may hold it too
         yield part.split(b" ", 1)[0].decode(), b"# HELP " + part.rstrip(b"\n") + b"\n"
 
 
 def _without_header(block: bytes) -> bytes:
-    """The samples of a block: what follows its # HELP and # TYPE lines."""
+    """The samples of a block, without its # HELP and # TYPE lines."""
     return block.split(b"\n", 2)[2]

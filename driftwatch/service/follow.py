@@ -1,8 +1,8 @@
-"""FollowedRun: one run folder, read as it grows.
+"""FollowedRun: follows one run folder and reads it as it grows.
 
-A refresh reads only what was appended since the last one and keeps, of each observation, where its line is and a few
-numbers: two hundred runs of two hundred observations fit into a few megabytes. Records are decoded when a page asks for
-them. Whatever the folder holds, a refresh does not raise: what cannot be read is counted, with the first reason.
+A refresh reads only what was appended since the last one. For each observation it keeps the place of its line and a few
+numbers, so two hundred runs of two hundred observations fit into a few megabytes. Records are decoded when a page asks
+for them. A refresh never raises, whatever the folder holds: it counts what cannot be read and keeps the first reason.
 """
 
 import logging
@@ -24,11 +24,11 @@ from driftwatch.wording import RunState
 
 logger = logging.getLogger(__name__)
 
-MAX_POINTS = 800  # observations of a curve; beyond, every second, third, … one is drawn
+MAX_POINTS = 800  # observations on a curve; of more, every second, third, … one is drawn
 
 
 class LookRef(NamedTuple):
-    """Where an observation's line is, and what is needed without decoding it."""
+    """Where an observation's line is, with the numbers that are needed without decoding it."""
 
     offset: int
     length: int
@@ -39,16 +39,16 @@ class LookRef(NamedTuple):
 
 
 class Curves(msgspec.Struct):
-    """Figures over observations.
+    """The figures of a run over its observations, as columns.
 
     Attributes:
-        version: Of the run, when they were drawn.
-        length: Observations in the whole series.
-        since: Position of the first one in this answer.
-        stride: Observations that one position stands for; above 1 for very long runs.
-        columns: Nested by topic, probe, baseline and figure; each leaf is a list over observations, null where not
-            measured.
-        alerts: Alerts of the observations in this answer, at least.
+        version: Version of the run at which the columns were made.
+        length: Number of positions in the whole series.
+        since: Position of the first observation in this answer.
+        stride: Number of observations that one position stands for; above 1 for very long runs.
+        columns: Columns nested by topic, probe, baseline and figure; each leaf is a list over observations, null where
+        not measured.
+        alerts: Alerts of the observations in this answer; earlier ones may be among them.
     """
 
     version: int
@@ -68,15 +68,15 @@ class _Head(msgspec.Struct):
 
 
 class FollowedRun:
-    """What is known of one run, as of the last refresh.
+    """What is known about one run, as of the last refresh.
 
     Attributes:
         name: The folder's name, by which the run is addressed.
-        info: `None` while run.json cannot be read; `problem` then says why.
-        looks: All that could, in order of the file, superseded ones left out.
-        last: The latest observation.
-        last_measured: The latest observation that found anything.
-        version: Raised whenever anything that a reader sees has changed.
+        info: The run's attributes; `None` while run.json cannot be read, and `problem` then says why.
+        looks: All observations that can be read, in the order of the file; superseded ones are left out.
+        last: The latest observation; `None` before one.
+        last_measured: The latest observation that found anything; `None` before one.
+        version: A number that rises whenever anything that a reader sees has changed.
     """
 
     def __init__(self, folder: Path, *, clock: Callable[[], float] = time.time) -> None:
@@ -92,10 +92,10 @@ class FollowedRun:
         self.version = 0
         self.is_pushed = (folder / "pushed.json").is_file()
         self._all: list[LookRef] = []
-        # Whoever pushes a run could else have a link shown to him, and what it leads to.
+        # Otherwise whoever pushes a run could push a link and have the service show what it leads to.
         self._records = Tail(folder / "records.jsonl", restarted=self._forget_looks, follow_links=False)
         self._events = Tail(folder / "events.jsonl", restarted=self._forget_events, follow_links=False)
-        self._settled: tuple[int, int] | None = None  # observations and events, when last sorted out
+        self._settled: tuple[int, int] | None = None  # numbers of observations and events when `_settle` last ran
         self._described: tuple[int, int] | None = None
         self._gone: str | None = None
         self._undescribed: str | None = None
@@ -105,7 +105,7 @@ class FollowedRun:
         self._lock = threading.RLock()
 
     def refresh(self) -> bool:
-        """Read what is new; whether anything has changed."""
+        """Read what is new; returns whether anything has changed."""
         with self._lock:
             before = self._visible()
             try:
@@ -119,16 +119,16 @@ class FollowedRun:
 
     @property
     def problem(self) -> str | None:
-        """The first thing that cannot be read; `None` where all can."""
+        """The first thing that cannot be read; `None` where everything can."""
         return self._gone or self._undescribed or self._records.problem or self._events.problem
 
     @property
     def unreadable(self) -> int:
-        """Observations that could not be read."""
+        """The number of observations that could not be read."""
         return self._records.damaged
 
     def records(self, refs: Sequence[LookRef]) -> list[Record]:
-        """The records behind some observations, decoded now; those that have gone meanwhile are left out."""
+        """The records of some observations, decoded now; those that have disappeared meanwhile are left out."""
         found: list[Record] = []
         if not refs:
             return found
@@ -145,12 +145,11 @@ class FollowedRun:
         return found
 
     def curves(self, since: int = 0) -> Curves:
-        """The figures of all observations from one position on, as columns."""
+        """The figures of all observations from the position `since` on, as columns."""
         with self._lock:
             stride = max(1, -(-len(self.looks) // MAX_POINTS))
             if since > 0 and stride == 1 and self._series is None:
-                # A page that follows its run asks for the newest observations only; the others need not be read for
-                # that.
+                # A page that follows its run asks for the newest observations only, so the others need not be read.
                 fresh = Series(self.records(self.looks[since:]))
                 return Curves(self.version, len(self.looks), since, stride, fresh.nested(), fresh.alerts)
             series = self._drawn_series(stride)
@@ -166,7 +165,7 @@ class FollowedRun:
         return self._series
 
     def forget_curves(self) -> None:
-        """Give the memory of the curves back; they are read again when asked for."""
+        """Free the memory of the curves; they are read again when asked for."""
         with self._lock:
             self._series, self._drawn = None, []
 
@@ -201,7 +200,7 @@ class FollowedRun:
             return
         self._described = status.st_mtime_ns, status.st_size
         self.info = self._undescribed = None
-        if path.is_symlink():  # it could lead out of the folder, and an error message would show what is there
+        if path.is_symlink():  # a link could lead out of the folder, and an error message would show what is there
             self._undescribed = "run.json is a link, which is not followed"
             return
         try:
@@ -218,7 +217,7 @@ class FollowedRun:
         self._settled = None
 
     def _settle(self) -> None:
-        """Leave out what a resume has repeated, and decode the latest observations."""
+        """Leave out the observations that a resume has repeated, and decode the latest ones."""
         resumed = [(event.attempt, event.step) for event in self.events if event.kind == "begin"]
         self.looks = [r for r in self._all if not any(a > r.attempt and s < r.step for a, s in resumed)]
         self.last = self.last_measured = None
@@ -240,10 +239,10 @@ class FollowedRun:
 
 
 def _head(line: bytes) -> _Head:
-    """The numbers of an observation.
+    """The numbers of an observation that can be read without decoding all of it.
 
     Raises:
-        StoreError: It cannot be read, and why.
+        StoreError: The line cannot be read; the message says why.
     """
     try:
         head = msgspec.json.decode(line, type=_Head)

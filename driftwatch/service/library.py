@@ -1,7 +1,7 @@
 """Library: all runs below a folder, as of the last refresh, and a thread that refreshes them.
 
-Requests read what the thread has found and never touch a path of their own: a run is looked up by its name among those
-that were found, so that no request can reach outside the folder.
+Requests read what the thread has found and never open a path that they name: a run is looked up by its name among the
+runs that were found, so no request can reach outside the folder.
 """
 
 import logging
@@ -20,27 +20,27 @@ logger = logging.getLogger(__name__)
 
 POLL_SECONDS = 2.0
 KEPT_CURVES = 16  # runs whose curves stay in memory
-MAX_RUNS = 2000  # followed; a folder with more is a mistake, or an attack
+MAX_RUNS = 2000  # runs that are followed; a folder with more is a mistake or an attack
 
 
 @dataclass(frozen=True, slots=True)
 class RunRow:
-    """One run in a list.
+    """One row of the list of runs.
 
     Attributes:
-        run: Its name, by which it is addressed.
-        state: What it is doing.
-        problem: The first thing about its folder that could not be read, or `None`.
-        unreadable: Observations that could not be read.
-        verdict: What its last observation says.
-        step: Of the last observation, or `None` before one.
-        looks: Those that count; what a resume has repeated is left out.
-        num_alerts: Topics and kinds in alert, controls and labels of any kind included.
+        run: The run's name, by which it is addressed.
+        state: Whether the run is running, or how it ended.
+        problem: The first thing in its folder that could not be read, or `None`.
+        unreadable: Number of observations that could not be read.
+        verdict: The verdict on its last observation.
+        step: Step of the last observation, or `None` before one.
+        looks: Number of observations that count; those that a resume has repeated are left out.
+        num_alerts: Number of pairs of topic and kind in alert, whatever their label, controls included.
         last_seen: Unix time of the last sign of life, in seconds.
-        alpha: Probability that it raises any false alert, of this run alone: among N runs in which nothing moves, as
-            many are expected as their alphas add up to, at most; `None` while the run is not known.
+        alpha: Probability that this run alone raises any false alert. Among N runs in which nothing moves, the expected
+            number with a false alert is at most the sum of their alphas. `None` while the run is not known.
         is_pushed: Whether it was pushed here rather than read from a shared disk.
-        version: Changes when anything about the run does.
+        version: A number that changes when anything about the run does.
     """
 
     run: str
@@ -63,12 +63,12 @@ class RunRow:
 
 
 class Library:
-    """The runs in a folder and those right below it.
+    """The run in a folder, or the runs right below it.
 
     Args:
         root: A run's folder, or a folder of runs.
         clock: Unix time in seconds; a parameter for tests.
-        poll_seconds: Between two looks at the disk.
+        poll_seconds: Seconds between two readings of the disk.
     """
 
     def __init__(
@@ -96,7 +96,7 @@ class Library:
         return self._ready.is_set()
 
     def wait_ready(self, seconds: float) -> bool:
-        """Wait for that; whether it has come."""
+        """Wait until the folder has been read once; returns whether it has been."""
         return self._ready.wait(seconds)
 
     def get(self, name: str) -> FollowedRun | None:
@@ -110,16 +110,16 @@ class Library:
         return len(self._runs)
 
     def row(self, name: str) -> RunRow | None:
-        """One run of the list."""
+        """The row of one run, or `None` if there is no such run."""
         return self._rows.get(name)
 
     def rows(self) -> list[RunRow]:
-        """Every run, running ones first, the most recently seen before others."""
+        """A row for every run: running ones first, and the most recently seen before others."""
         rows = self._rows.values()
         return sorted(rows, key=lambda row: (row.state != "running", -(row.created or 0.0), row.run))
 
     def curves(self, run: FollowedRun, since: int = 0) -> Curves:
-        """A run's curves; those that nobody has asked for in a while are dropped from memory."""
+        """A run's curves; only the curves of the runs that were asked for last stay in memory."""
         self._recent[run.name] = None
         self._recent.move_to_end(run.name)
         while len(self._recent) > KEPT_CURVES:
@@ -131,11 +131,11 @@ class Library:
     # Refreshing
 
     def listen(self, listener: Callable[[set[str]], None]) -> None:
-        """Have a function called after every refresh with the names of the runs that changed; it must not wait."""
+        """Call a function after every refresh with the names of the runs that changed; it must not block."""
         self._listeners.append(listener)
 
     def refresh(self) -> set[str]:
-        """Look at the disk once; the names of the runs that changed, appeared or went."""
+        """Read the disk once; returns the names of the runs that changed, appeared or disappeared."""
         with self._refreshing:
             found = self._folders()
             changed = self._runs.keys() - found.keys()
@@ -161,7 +161,7 @@ class Library:
             self._thread.start()
 
     def wake(self) -> None:
-        """Look at the disk now rather than at the next turn."""
+        """Read the disk now rather than at the next turn."""
         self._wake.set()
 
     def stop(self) -> None:
@@ -188,7 +188,7 @@ class Library:
         except OSError as err:
             self.problem = f"the folder cannot be read ({err.strerror or type(err).__name__})"
             return {}
-        # Links are not followed: what a training job may write must not open the rest of the disk to readers.
+        # Links are not followed: whoever can write a run folder must not open the rest of the disk to readers.
         folders = [self.root.resolve(), *(path for path in below if not path.is_symlink())]
         found = [path for path in folders if (path / "run.json").is_file()]
         if len(found) > MAX_RUNS:
@@ -226,5 +226,5 @@ def _verdict(run: FollowedRun) -> Verdict:
     try:
         return verdict(run.info, run.last_measured)
     except (KeyError, ValueError, ArithmeticError) as err:
-        # A foreign writer can name topics in its observations that its run.json does not know.
+        # A program other than driftwatch can write observations with topics that their run.json does not name.
         return Verdict("nothing", f"The last observation of this run makes no sense ({type(err).__name__}: {err}).", ())

@@ -1,7 +1,7 @@
-"""The page of the run in training, served by the callback itself beside /metrics.
+"""The page of the run in training, which the callback itself serves beside /metrics.
 
-It reads the run's folder as any reader does, on threads of its own: the training thread hands over nothing and waits
-for nothing but the opening of a port.
+The page reads the run's folder as any reader does, on threads of its own. The training thread passes nothing to it and
+waits only until the port is open.
 """
 
 import functools
@@ -26,21 +26,21 @@ logger = logging.getLogger(__name__)
 
 TOKEN = "DRIFTWATCH_TOKEN"
 LIVE_POLL_SECONDS = 1.0
-STOP_SECONDS = 3.0  # for requests that are being answered when training ends
+STOP_SECONDS = 3.0  # time limit for requests that are being answered when training ends
 
 
 class PageServer:
-    """Page and metrics of one run on a daemon thread.
+    """Serves page and metrics of one run on a daemon thread.
 
     Args:
-        address: Where to listen.
-        port: 0 takes a free one.
+        address: Address to listen on.
+        port: Port to listen on; 0 takes a free one.
         store: The run.
-        registry: What /metrics shows.
-        token: Required to read the page from other machines; /metrics is free, as scrapers expect.
+        registry: The metrics that /metrics shows.
+        token: Token that the page requires; `None` for none. /metrics never requires one, as scrapers expect.
 
     Raises:
-        OSError: The port is in use, or not ours to take.
+        OSError: The port is in use, or this user may not take it.
     """
 
     def __init__(
@@ -119,7 +119,7 @@ def serve_page(address: str, port: int, store: RunStore, registry: CollectorRegi
     """Page and metrics; metrics alone where the page may not be shown.
 
     Raises:
-        OSError: The port is in use, or not ours to take.
+        OSError: The port is in use, or this user may not take it.
     """
     token = os.environ.get(TOKEN) or None
     if is_loopback(address):
@@ -138,7 +138,7 @@ def listening(address: str, port: int) -> socket.socket:
     """A socket that listens there.
 
     Raises:
-        OSError: The port is in use, or not ours to take.
+        OSError: The port is in use, or this user may not take it.
     """
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     opened = socket.socket(family, socket.SOCK_STREAM)

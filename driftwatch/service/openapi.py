@@ -1,4 +1,4 @@
-"""The API's description, made from the very types that the endpoints encode, so that it cannot say another thing."""
+"""The API's description, made from the types that the endpoints encode, so that the two cannot differ."""
 
 import inspect
 from functools import lru_cache
@@ -38,12 +38,12 @@ async def document(request: Request) -> Response:
 
 @lru_cache(maxsize=1)
 def describe() -> dict[str, Any]:
-    """The whole description, OpenAPI 3.1."""
+    """The whole description, as OpenAPI 3.1."""
     pushed = {"records": Record, "events": Event, "stances": LookStances, "baselines": Baseline, "packs": TopicPack}
     kinds = (RunList, RunDetail, Curves, Movers, RecordPage, TargetGroup, Push, Accepted, Problem, *pushed.values())
     schemas, components = msgspec.json.schema_components(kinds, ref_template="#/components/schemas/{name}")
     ref: dict[Any, dict[str, Any]] = dict(zip(kinds, schemas, strict=True))
-    parts = components["Push"]["properties"]  # decoded line by line, so that one bad line refuses no other
+    parts = components["Push"]["properties"]  # decoded line by line, so that a bad line is refused alone
     parts["info"] = {"anyOf": [{"$ref": "#/components/schemas/RunInfo"}, {"type": "null"}]}
     for part, kind in pushed.items():
         parts[part]["items"] = ref[kind]

@@ -1,4 +1,4 @@
-"""The page at / and /runs/NAME, and the files that it is made of, which stand beside this module."""
+"""The page at / and /runs/NAME, with its files, which lie beside this module."""
 
 import os
 from pathlib import Path
@@ -11,8 +11,8 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
 STATIC = Path(__file__).parent / "static"
-# Said here and not guessed: Python asks the machine, some machines call scripts plain text, and a browser that must
-# not guess either (nosniff) then refuses them.
+# Media types are fixed here, because Python would take them from the machine. Some machines call scripts plain text,
+# and a browser that may not guess (nosniff) then refuses them.
 KINDS = {
     ".html": "text/html; charset=utf-8",
     ".js": "text/javascript; charset=utf-8",
@@ -23,8 +23,8 @@ KINDS = {
 
 
 def page_routes() -> list[BaseRoute]:
-    """The page and its files."""
-    # Links are followed, since installers that link instead of copying make each file one; nobody else writes here.
+    """Routes of the page and its files."""
+    # Links are followed, since some installers link every file instead of copying it; nobody else writes here.
     static = _PageFiles(directory=os.path.realpath(STATIC), follow_symlink=True)
 
     async def index(request: Request) -> Response:
@@ -34,7 +34,7 @@ def page_routes() -> list[BaseRoute]:
 
 
 class _PageFiles(StaticFiles):
-    """Files of the kinds that the page has; a browser asks for each again and is told in a word if it is the same."""
+    """Serves the page's files; a browser asks for each one every time and gets 304 if it has not changed."""
 
     async def get_response(self, path: str, scope: Scope) -> Response:
         """The file, or 304.

@@ -1,7 +1,7 @@
-"""Inbox: observations that trainers without a shared disk push here, kept in run folders like any other run's.
+"""Inbox: takes observations from trainers without a shared disk and keeps them in run folders like those of other runs.
 
-A line is known by its content, so a push that is repeated, in part or whole, changes nothing. Of a push, what is sound
-is kept and what is not is refused line by line, each with its reason: one bad line loses no good one.
+A line is known by its content, so repeating a push, in part or whole, changes nothing. A push is checked line by line:
+sound lines are kept, and each bad line is refused with its reason, so a bad line costs no good one.
 """
 
 import hashlib
@@ -27,21 +27,21 @@ from driftwatch.topics.topic import TopicPack
 
 logger = logging.getLogger(__name__)
 
-MAX_BODY = 8 << 20  # bytes of one push
-DRAINED = 64 << 20  # bytes beyond that which are read and thrown away
-MAX_RUN = 2 << 30  # bytes of one run; far above a thousand observations of the largest pack
+MAX_BODY = 8 << 20  # bytes, the most that one push may have
+DRAINED = 64 << 20  # bytes beyond that limit that are read and thrown away
+MAX_RUN = 2 << 30  # bytes, the most that one run may have; far more than a thousand observations of the largest pack
 MAX_PUSHED_RUNS = 1000
-MARKER = "pushed.json"  # tells a folder that was pushed from one that its trainer writes
-# Part of a push → file of the run. Replies come from several files there and into one here.
+MARKER = "pushed.json"  # marks a folder as pushed, unlike one that its trainer writes
+# Part of a push → file of the run. The trainer keeps replies in several files, and here they go into one.
 FILES = {
     "events": "events.jsonl",
     "stances": "stances.jsonl",
     "replies": "replies/pushed.jsonl",
-    "records": "records.jsonl",  # last: an observation that readers can see has everything that it refers to
+    "records": "records.jsonl",  # last, so that everything that a visible observation refers to is there
 }
 
 
-# Part of a push → what it holds, and the file that is written once.
+# Part of a push → the type that it holds, and its file, which is written once.
 WHOLE: dict[str, tuple[Any, Callable[[Any], str]]] = {
     "baselines": (Baseline, lambda baseline: f"baseline-{baseline.name}.json"),
     "packs": (TopicPack, lambda pack: "pack.json"),
@@ -49,13 +49,13 @@ WHOLE: dict[str, tuple[Any, Callable[[Any], str]]] = {
 
 
 class Push(msgspec.Struct, forbid_unknown_fields=True):
-    """What one push holds; every part may be left out.
+    """The body of one push; every part may be left out.
 
     Attributes:
         info: The run's attributes; required with the first push of a run.
-        records, events, stances, replies: Lines of the files of that name.
-        baselines: What the run compares with.
-        packs: What is asked; one.
+        records, events, stances, replies: Lines of the files of these names.
+        baselines: The baselines that the run compares with.
+        packs: The topic pack, as a list of one.
     """
 
     info: msgspec.Raw = msgspec.field(default_factory=lambda: msgspec.Raw(b"null"))
@@ -79,10 +79,11 @@ class Accepted(msgspec.Struct):
     """What became of a push.
 
     Attributes:
-        accepted: Lines that were kept.
-        duplicates: Lines that were known already.
-        refused: Lines that were not kept, with reasons.
-        records: Observations that are kept of this run altogether; a client that knows of more sends all again.
+        accepted: Number of lines that were kept.
+        duplicates: Number of lines that were known already.
+        refused: The lines that were not kept, with reasons.
+        records: Number of observations of this run that the service now has; a client that has sent more sends all of
+        them again.
     """
 
     accepted: int
@@ -92,7 +93,7 @@ class Accepted(msgspec.Struct):
 
 
 class PushError(Exception):
-    """A push that is refused whole."""
+    """A push that is refused as a whole."""
 
     def __init__(self, status: int, text: str) -> None:
         super().__init__(text)
@@ -100,11 +101,11 @@ class PushError(Exception):
 
 
 class Inbox:
-    """Keeps pushed runs.
+    """Keeps pushed runs in a folder.
 
     Args:
-        root: Folder of runs.
-        max_body: Bytes of one push.
+        root: Folder of the runs.
+        max_body: Largest push, in bytes.
     """
 
     def __init__(self, root: Path, *, max_body: int = MAX_BODY) -> None:
@@ -115,7 +116,7 @@ class Inbox:
         self._lock = threading.Lock()
 
     def keep(self, name: str, push: Push) -> Accepted:
-        """Store what is new and sound of a push.
+        """Store those lines of a push that are new and sound.
 
         Raises:
             PushError: The run's name or description cannot be accepted, or there is no room.
@@ -214,7 +215,7 @@ class Inbox:
             result.accepted += 1
 
     def _digests(self, store: RunStore, file: str) -> set[bytes]:
-        """Digests of the lines that a file holds; read once, kept from then on."""
+        """Digests of the lines in a file, which is read only the first time."""
         key = f"{store.folder.name}/{file}"
         if key not in self._known:
             self._known[key] = {_digest(line) for line in store.lines(file)}
@@ -251,9 +252,9 @@ class PushApi:
     """The writing half of the API.
 
     Args:
-        inbox: Where pushes are kept.
-        library: Is told to look at once.
-        token: Required, whatever the address; `None` turns pushing off.
+        inbox: Stores the pushes.
+        library: Reads the disk at once after a push.
+        token: Token that every push requires, whatever the address; `None` turns pushing off.
     """
 
     def __init__(self, inbox: Inbox, library: Library, *, token: str | None) -> None:
@@ -266,7 +267,7 @@ class PushApi:
         return [Route("/api/v1/runs/{run}/records", self.push, methods=["POST"])]
 
     async def push(self, request: Request) -> Response:
-        """Keep what a trainer pushes; safe to repeat."""
+        """Keep what a trainer pushes; a push may be repeated safely."""
         if self._token is None:
             return refused(403, "pushing is off: start the service with a token (DRIFTWATCH_TOKEN) to turn it on.")
         if not carries(request.headers.get("authorization"), self._token):
@@ -289,9 +290,10 @@ class PushApi:
 
 
 async def _body(request: Request, most: int) -> bytes:
-    """The body, as long as it is not larger than allowed.
+    """The body of a request, if it is not larger than allowed.
 
-    What is too large is read on, to a bound, and thrown away: a client that is cut off while it sends reads no refusal.
+    A larger body is still read up to a bound and thrown away, since a client that is cut off while it sends would not
+    read the refusal.
     """
     text = request.headers.get("content-length", "0")
     declared = int(text) if text.isdecimal() else 0

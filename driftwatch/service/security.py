@@ -1,8 +1,8 @@
-"""Guard: who may ask, and what a browser may do with the answer.
+"""Guard: decides who may ask, and what a browser may do with the answer.
 
-Everything is refused that did not come for this host (against DNS rebinding), and, where a token is set, that does not
-carry it. The token travels in the Authorization header, as a bearer token or as the password of HTTP Basic, which
-browsers ask their user for: there are no cookies, so no other site can act in the user's name.
+It refuses requests that name another host (against DNS rebinding) and, where a token is set, requests that do not carry
+it. The token travels in the Authorization header, as a bearer token or as the password of HTTP Basic, for which
+browsers ask their user. There are no cookies, so no other site can act in the user's name.
 """
 
 import base64
@@ -15,7 +15,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-OPEN_PATHS = ("/healthz", "/readyz")  # tell nothing about any run
+OPEN_PATHS = ("/healthz", "/readyz")  # these say nothing about any run
 PAGE_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
     "font-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
@@ -61,11 +61,11 @@ def carries(authorization: str | None, token: str) -> bool:
 
 
 class Guard:
-    """ASGI middleware; see the module's text.
+    """ASGI middleware that refuses requests as the module's text says.
 
     Args:
-        app: What is guarded.
-        token: Required for everything but `OPEN_PATHS`; `None` on loopback, where reading is free.
+        app: The application behind it.
+        token: Token required for everything but `OPEN_PATHS` and `free`; `None` where reading needs none.
         hosts: Names under which the service may be addressed; `None` for any.
         free: Further paths that need no token.
     """
@@ -84,7 +84,7 @@ class Guard:
         self._free = {*OPEN_PATHS, *free}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Refuse, or pass on with our headers added to the answer."""
+        """Refuse the request, or pass it on and add our headers to the answer."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -116,7 +116,7 @@ class Guard:
 
 
 def _host_name(host: str) -> str:
-    """The name in a Host header, its port left out.
+    """The name in a Host header, without its port.
 
     >>> _host_name("localhost:9464"), _host_name("[::1]:9464")
     ('localhost', '::1')

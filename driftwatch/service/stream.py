@@ -1,7 +1,7 @@
-"""Server-sent events: a page is told that something changed and asks for it; nothing is pushed that may be missed.
+"""Server-sent events, which tell a page that a run changed; the page then asks for it, so a missed event loses nothing.
 
-The library's thread publishes names of runs; each open stream keeps the set of those it has not sent yet, so a slow
-reader costs a small set and never a queue.
+The library's thread publishes names of runs. Each open stream keeps the set of names that it has not sent yet, so a
+slow reader costs a small set and never a queue.
 """
 
 import asyncio
@@ -26,20 +26,20 @@ class Broadcast:
         self._streams: set[Subscription] = set()
 
     def attach(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Name the loop whose streams are told."""
+        """Set the event loop on which the streams run."""
         self._loop = loop
 
     def publish(self, names: set[str]) -> None:
-        """Tell all streams; may be called from any thread."""
+        """Tell all streams which runs changed; may be called from any thread."""
         loop = self._loop
         if names and loop is not None and not loop.is_closed():
             loop.call_soon_threadsafe(self._publish, set(names))
 
     def close(self, state: str | None = None) -> None:
-        """End all streams with a last word, so that a shutdown need not wait for them; may be called from any thread.
+        """End all streams with a last event, so that a shutdown need not wait for them; may be called from any thread.
 
         Args:
-            state: What became of the run in training; `None` where the service just stops.
+            state: How the run in training ended; `None` where the service just stops and sends no last event.
         """
         loop, self._loop = self._loop, None
         if loop is not None and not loop.is_closed():
@@ -51,12 +51,12 @@ class Broadcast:
 
     @property
     def num_streams(self) -> int:
-        """Open streams."""
+        """The number of open streams."""
         return len(self._streams)
 
     @contextmanager
     def subscription(self, run: str | None) -> Iterator["Subscription"]:
-        """A stream over one run, or over all, while the block lasts."""
+        """A subscription to one run, or to all with `None`, that lasts as long as the block."""
         stream = Subscription(run)
         self._streams.add(stream)
         try:
@@ -70,7 +70,7 @@ class Broadcast:
 
 
 class Subscription:
-    """What one stream has yet to send."""
+    """The changes that one stream has yet to send."""
 
     def __init__(self, run: str | None) -> None:
         self._run = run
@@ -80,19 +80,19 @@ class Subscription:
         self.last_word: str | None = None
 
     def tell(self, names: set[str]) -> None:
-        """Note changes."""
+        """Note that runs have changed."""
         mine = names if self._run is None else names & {self._run}
         if mine:
             self._pending |= mine
             self._told.set()
 
     def end(self, state: str | None) -> None:
-        """Let the stream finish."""
+        """Let the stream finish, with `state` as its last event if there is one."""
         self._ended, self.last_word = True, state
         self._told.set()
 
     async def changes(self, heartbeat_seconds: float) -> AsyncIterator[set[str]]:
-        """Sets of changed runs, as they come; an empty one after a quiet while."""
+        """Sets of changed runs, as they come; an empty set after `heartbeat_seconds` without a change."""
         while not self._ended:
             try:
                 await asyncio.wait_for(self._told.wait(), heartbeat_seconds)
@@ -106,10 +106,10 @@ class Subscription:
 
 
 def event_stream(library: Library, broadcast: Broadcast, run: str | None) -> Response:
-    """Changes of one run or of all, as they happen.
+    """An answer that streams changes of one run, or of all with `None`, as they happen.
 
-    Events: "run" with the run's row; "gone" with {run} when its folder disappeared; "ended" with {state} when the
-    trainer that serves this page ends.
+    Its events are "run" with the run's row, "gone" with {run} when its folder has disappeared, and "ended" with {state}
+    when the trainer that serves this page ends.
     """
     if broadcast.num_streams >= MAX_STREAMS:
         return JSONResponse(
