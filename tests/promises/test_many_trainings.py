@@ -18,8 +18,9 @@ from driftwatch.testing import tiny_model, tiny_tokenizer
 
 PACKAGE = str(Path(driftwatch.__file__).parent)
 SETTLED, ALL = 5, 30  # trainings after which is counted
-# Bytes that may come between: what trainings of one process have left is remembered, by a checksum and a sentence each.
-GROWTH = 500 * (ALL - SETTLED)
+# Bytes that may come between; one record alone has more. What trainings of one process have left is remembered, by a
+# checksum and a sentence each, and strings that caches of others hold are counted to the line that made them.
+GROWTH = 2000 * (ALL - SETTLED)
 
 
 class Held(NamedTuple):
