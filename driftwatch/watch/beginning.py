@@ -4,7 +4,8 @@ All of it happens inside the guard, on every rank; folders are made and read on 
 """
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -159,28 +160,29 @@ class Beginning:
             )
 
         made = on_first(make, "making the run's folder")
-        with self.watch("baseline"):
-            stage = begun(
-                asking,
-                model,
-                made.baselines,
-                seed=seed,
-                resolved=[topic.id for topic in instrument.pack if topic.id not in made.info.unresolved],
-                alpha=self.fixed.alpha,
-                tolerance=self.fixed.tolerance,
-                planned_looks=self.schedule.planned_looks(self.step, self.controller.planned_steps),
-                folder=made.folder,
-                are_kept=self.keep_replies,
-            )
-        apart = () if self.prepared.apart is None else (self.prepared.apart,)
-        said = (*apart, *screened.notes, *refusal_note(stage.refused), *self._announcement())
-        first = Observation(0, self.step, "start", screened, failures=screened.failures, notes=said)
+        with _given_up_on_failure(made.folder):
+            with self.watch("baseline"):
+                stage = begun(
+                    asking,
+                    model,
+                    made.baselines,
+                    seed=seed,
+                    resolved=[topic.id for topic in instrument.pack if topic.id not in made.info.unresolved],
+                    alpha=self.fixed.alpha,
+                    tolerance=self.fixed.tolerance,
+                    planned_looks=self.schedule.planned_looks(self.step, self.controller.planned_steps),
+                    folder=made.folder,
+                    are_kept=self.keep_replies,
+                )
+            apart = () if self.prepared.apart is None else (self.prepared.apart,)
+            said = (*apart, *screened.notes, *refusal_note(stage.refused), *self._announcement())
+            first = Observation(0, self.step, "start", screened, failures=screened.failures, notes=said)
 
-        def record_first(run: Run) -> None:
-            run.is_whole = screened.is_whole
-            run.hand_over(first, on_first(lambda: run.described(first), "making the record"))
+            def record_first(run: Run) -> None:
+                run.is_whole = screened.is_whole
+                run.hand_over(first, on_first(lambda: run.described(first), "making the record"))
 
-        return self._run(made, stage, seed, record_first, decoded=stage.decoded, failures=screened.kinds)
+            return self._run(made, stage, seed, record_first, decoded=stage.decoded, failures=screened.kinds)
 
     def go_on(self, model: Any, origin: Origin, at: Checkpoint) -> Run:
         """Go on from what a run has left, as the same run or as a branch of it."""
@@ -258,3 +260,14 @@ class Beginning:
         if rank() == 0:
             logger.info("%s", text)
         return (text,)
+
+
+@contextmanager
+def _given_up_on_failure(folder: Path) -> Iterator[None]:
+    """Let another process have the folder of a run that could not begin."""
+    try:
+        yield
+    except BaseException:
+        if rank() == 0:
+            RunStore(folder).release()
+        raise

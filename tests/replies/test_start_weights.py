@@ -178,3 +178,16 @@ def test_used_up_is_said_by_state_reason_and_figures(tmp_path, tiny_llama, tiny_
     assert ended.replies_left == dict.fromkeys(drawn(ended), 0)
     assert {row.state for row in ended.evidence if row.topic != "all"} == {"ended"}
     assert all("are used up; their evidence is frozen" in row.why for row in ended.evidence)
+
+
+def test_the_folder_of_a_run_that_could_not_begin_is_nobodys(tmp_path, tiny_llama, tiny_tokenizer, monkeypatch):
+    monitor = watch(tmp_path)
+    monkeypatch.setattr(
+        "driftwatch.watch.preparing.PreparedReplies.begin",
+        lambda *args, **kwargs: (_ for _ in ()).throw(ConfigError("the start weights cannot be kept")),
+    )
+    with pytest.raises(ConfigError, match="cannot be kept"):
+        monitor.begin(tiny_llama, tiny_tokenizer)
+    (folder,) = [path.parent for path in tmp_path.rglob("run.json")]
+    assert RunStore(folder).claim(), "another training may write it at once"
+    RunStore(folder).release()
