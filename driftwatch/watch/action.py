@@ -1,4 +1,4 @@
-"""Action: one thing that a run may do about an alert. Without torch, as it is a setting."""
+"""Action: one thing that a run may do about an alert. Loads no torch, because it is part of the settings."""
 
 from typing import Any, Protocol, runtime_checkable
 
@@ -12,5 +12,5 @@ class Action(Protocol):
     name: str
 
     def act(self, record: Record, control: Any) -> None:
-        """Called on every rank after an observation that raised a specific alert."""
+        """Act on an alert; called on every rank after an observation that raised a specific alert."""
         ...

@@ -1,7 +1,8 @@
-"""Actions: what a run may do about an alert, if it was asked to. By default nothing acts: log, record and page tell.
+"""Actions: what a run does about an alert if the user asked for it.
 
-An action is given the record in which alerts appeared and the Trainer's control, and sets a flag there. Only *specific*
-alerts on direction act: the others say that the model changed its style.
+By default nothing acts, and alerts appear in the log, the record and the page only. An action is given the record in
+which alerts appeared and the Trainer's control, and sets a flag there. Only *specific* alerts on direction call for
+actions; the other alerts say that the model changed its response style.
 """
 
 import logging
@@ -17,7 +18,7 @@ logger = logging.getLogger(__name__)
 
 
 class SaveAction:
-    """Saves a checkpoint: what the model is now can be looked at later."""
+    """Saves a checkpoint, so that the model as it is now can be examined later."""
 
     name = "save"
 
@@ -39,16 +40,16 @@ class StopAction:
 def act_together(actions: Sequence[Action], record: Record, control: Any) -> None:
     """Have every action act on every rank, and set on each rank what any of them was asked for.
 
-    An action that acts on one rank only would otherwise stop or save there alone, and the other ranks would wait for
-    that one for ever.
+    Otherwise an action that acts on one rank only would stop or save there alone, and the other ranks would wait for
+    that rank for ever.
 
     Args:
-        actions: In this order.
-        record: Of the observation.
-        control: The Trainer's; unchanged where an action fails.
+        actions: The actions, called in this order.
+        record: The observation's record.
+        control: The Trainer's control; unchanged if an action fails.
 
     Raises:
-        RanksError: An action failed on some rank; on every rank.
+        RanksError: An action failed on some rank; raised on every rank.
     """
     before = dict(vars(control))
 
@@ -58,7 +59,7 @@ def act_together(actions: Sequence[Action], record: Record, control: Any) -> Non
             action.act(record, own)
         return {name: value for name, value in vars(own).items() if before.get(name) != value}
 
-    # Rank 0 last, since its word counts where two say different things.
+    # Rank 0 comes last, since its word counts if two ranks say different things.
     for changed in reversed(together(act, "what an alert calls for")):
         vars(control).update(changed)
 

@@ -1,12 +1,12 @@
-"""Baselines: what a run compares with, where they come from, and whether they may be compared at all.
+"""Baselines: what a run compares with, where it comes from, and whether it may be compared at all.
 
 - `start`: this run's first observation.
-- `sft`: the model that SFT left. From a folder (an SFT run, or what `driftwatch baseline` wrote), or from the model in
-  training itself, by switching its adapters.
+- `sft`: the model that SFT left. It comes from a folder (an SFT run, or what `driftwatch baseline` wrote), or from the
+  model in training itself, by switching its adapters.
 
-Alerts rest on replies, so where those are drawn, alerts rest on a baseline that can be asked for them: the start, or an
-SFT model that the run starts from or reaches by its adapters. Prior and temperature of the screen are frozen here, with
-the baseline that alerts rest on.
+Alerts rest on replies. If replies are drawn, alerts therefore rest on a baseline that can be asked for them: the start,
+or an SFT model that the run starts from or reaches by switching adapters. Prior and temperature of the screen are
+frozen here, together with the baseline that alerts rest on.
 """
 
 import logging
@@ -36,9 +36,10 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 FILE = "baseline.json"  # what `driftwatch baseline` writes; the folder of a run has records instead
-REPLIES = "confirm"  # what a run's identity says of its replies stands behind this word
-ANSWERED = 0.9  # of a topic's items that the start could score; an observation with fewer is no baseline. Chosen.
-# Nats a token: merging a trained adapter into bfloat16 weights moved topics by up to 0.006 in the demo.
+REPLIES = "confirm"  # prefix of what a run's identity says about its replies
+# Share of a topic's items scored at the start; an observation that scores fewer of them is no baseline. Chosen.
+ANSWERED = 0.9
+# Nats per token: merging a trained adapter into bfloat16 weights moved topics by up to 0.006 in the demo.
 MERGED = 0.02
 WITHOUT_REPLIES = (
     'alerts shall rest on replies of the baseline "sft", and replies can be drawn of the start only, since {}. Start '
@@ -56,16 +57,17 @@ class Baselines:
     """What every observation of a run is compared with.
 
     Attributes:
-        known: By name; "start" always, "sft" where there is one.
-        alerting: The one that alerts rest on.
-        calibration: Of the screen, frozen; `None` where no probe gives scores.
-        noise floors: Numeric floors, one a probe.
-        reference: How the model that alerts rest on can be reached inside the model in training; `None` where it
+        known: The baselines by name: always "start", and "sft" if there is one.
+        alerting: Name of the baseline that alerts rest on.
+        calibration: Frozen calibration of the screen; `None` if no probe gives scores.
+        floors: Numeric noise floors, one per probe.
+        reference: How the model that alerts rest on can be reached inside the model in training; `None` if it
             cannot.
-        labels: Judged replies of that model from before this run, read as this run has replies read; `None` where there
-            are none.
+        labels: Judged replies of that model from before this run, judged in the same way as in this run; `None` if
+            there are none.
         notes: Sentences for the reader of the run.
-        moved: Where a run goes on: what decides about rounding and differs from when it began, then and now.
+        moved: For a run that goes on: parts of the identity that affect rounding and have changed since it began, each
+            with its value then and now.
     """
 
     known: dict[BaselineName, Baseline]
@@ -78,21 +80,21 @@ class Baselines:
     moved: dict[str, tuple[str, str]] = field(default_factory=dict)
 
     def stances(self, name: BaselineName) -> list[Stance]:
-        """A baseline's stances, calibrated as every observation is."""
+        """A baseline's stances, calibrated like those of every observation."""
         return self.calibrated(self.known[name].stances)
 
     @property
     def heard(self) -> Tally:
-        """The alerting baseline's judged replies from before this run, counted."""
+        """Counts of the alerting baseline's judged replies from before this run."""
         return {} if self.labels is None else self.labels.counts
 
     @property
     def validity(self) -> tuple[Validity, ...]:
-        """Whether the screen says what those replies say."""
+        """Whether each probe of the screen agrees with those replies."""
         return () if self.labels is None else self.labels.validity
 
     def calibrated(self, stances: Sequence[Stance]) -> list[Stance]:
-        """Stances with probabilities, by the frozen prior and temperature."""
+        """The same stances with probabilities, by the frozen prior and temperature."""
         return list(stances) if self.calibration is None else calibrated(stances, self.calibration)
 
 
@@ -103,7 +105,7 @@ def load_baseline(folder: str | Path) -> Baseline:
         folder: What `driftwatch baseline` wrote, or the folder of an SFT run, whose last whole observation counts.
 
     Raises:
-        BaselineError: Nothing there, or not whole.
+        BaselineError: The folder holds no baseline, or an incomplete one.
     """
     path = Path(folder)
     if (path / FILE).is_file():
@@ -124,10 +126,10 @@ def load_baseline(folder: str | Path) -> Baseline:
 
 
 def baseline_for(pack: TopicPack, folder: str | Path) -> Baseline:
-    """The same for a run with this pack; whether probes and templates fit as well is known only with a model.
+    """Like `load_baseline`, checked against a pack; whether probes and templates fit is known only with a model.
 
     Raises:
-        BaselineError: Nothing there, not whole, or of another pack.
+        BaselineError: The folder holds no baseline, an incomplete one, or one of another pack.
     """
     found = load_baseline(folder)
     check_comparable(found.identity, {"pack": pack.digest}, whose=f"in {folder}")
@@ -151,17 +153,17 @@ def begin_baselines(
     Args:
         first: Stances of the first observation.
         model: The model in training, inside the guard.
-        identity: What was asked, and how.
-        asking: Asks again, for the numeric floor, and asks the SFT model where switching adapters reaches it.
-        given: The SFT baseline that the user named, or `None`.
-        alerting: The baseline that alerts rest on, or `None` to prefer "sft".
-        replies: Whether the run draws replies, which a baseline that it can only compare with does not give.
-        model_name: For people.
-        rng: For intervals.
+        identity: Identity of what was asked, and how.
+        asking: Asks again to measure the numeric floor, and asks the SFT model if switching adapters reaches it.
+        given: The SFT baseline that the user named; `None` if there is none.
+        alerting: Name of the baseline that alerts rest on; `None` prefers "sft".
+        replies: Whether the run draws replies; a baseline from a folder gives none.
+        model_name: The model's name for people to read.
+        rng: Random numbers for the intervals.
 
     Raises:
         BaselineError: The given baseline is not comparable.
-        ConfigError: Alerts shall rest on "sft", and there is none, or none that gives replies.
+        ConfigError: The user wants alerts to rest on "sft", and there is none, or none that gives replies.
     """
     known: dict[BaselineName, Baseline] = {
         "start": Baseline(name="start", model=model_name, identity=identity, stances=tuple(first))
@@ -192,7 +194,7 @@ def begin_baselines(
         )
     baselines = _frozen(known, name, again, rng)
     elsewhere = _differs(baselines, first, rng) if "sft" in known else None
-    # Whether the model inside is the one that alerts shall rest on; if it is not, it may still be the start.
+    # Whether switching adapters reaches the model that alerts rest on; if not, it may still reach the start.
     is_inside = inside is not None and name == "sft" and (given is None or not _differs(baselines, inside.stances, rng))
     if elsewhere is not None:
         notes.append(f"you do not start from this SFT model: at the first observation {elsewhere}")
@@ -210,7 +212,7 @@ def resume_baselines(store: RunStore, identity: dict[str, str], alerting: Baseli
     """The baselines of a run that goes on, as they were when it began.
 
     Raises:
-        BaselineError: The run keeps none, or asks something else than it did.
+        BaselineError: The run keeps no baseline, or would ask something else than before.
     """
     known: dict[BaselineName, Baseline] = {}
     for name in ("start", "sft"):
@@ -223,7 +225,7 @@ def resume_baselines(store: RunStore, identity: dict[str, str], alerting: Baseli
             "Remove the folder, or begin a run under another name."
         )
     calibration = _calibration(known[alerting])
-    # Numeric floors were measured when the run began, and every record since repeats them.
+    # Numeric floors were measured when the run began, and every record repeats them.
     records = store.records(superseded=True)
     floors = tuple(floor for floor in (records[-1].floors if records else ()) if floor.kind == "numeric")
     moved = rounding_moved(known["start"].identity, identity)
@@ -232,7 +234,7 @@ def resume_baselines(store: RunStore, identity: dict[str, str], alerting: Baseli
 
 
 def _last_whole_look(store: RunStore) -> Baseline:
-    """The newest observation that asked the whole bank and was answered; never a partial, failed or empty one."""
+    """The newest observation that asked the whole bank and was answered: no partial, failed or empty one."""
     try:
         info = store.info()
         records = {(record.look, record.attempt): record for record in store.records()}
@@ -301,8 +303,9 @@ class _Inside(NamedTuple):
     """A model that switching adapters reaches, and that can be the SFT model.
 
     Attributes:
-        is_start: It is the model that this run starts from.
-        stances: What it says.
+        reference: How to reach it.
+        is_start: Whether it is the model that this run starts from.
+        stances: Its stances.
     """
 
     reference: Reference
@@ -311,7 +314,7 @@ class _Inside(NamedTuple):
 
 
 def _inside(found: Reference, model: Any, first: list[Stance], asking: "Instrument") -> _Inside | None:
-    """`None` where the base weights are not what the run starts from, and no adapter is named for the SFT model."""
+    """The model that switching adapters reaches; `None` if that is the base weights and the run starts elsewhere."""
     own = asking.fingerprint(model)
     with found.active(model) as referred:
         theirs = asking.fingerprint(referred)
@@ -324,7 +327,7 @@ def _inside(found: Reference, model: Any, first: list[Stance], asking: "Instrume
 def _frozen(
     known: dict[BaselineName, Baseline], alerting: BaselineName, again: list[Stance], rng: np.random.Generator
 ) -> Baselines:
-    """Everything read by the calibration of one of them, which travels with it from now on."""
+    """The baselines, all calibrated by the alerting one's calibration, which is stored with that baseline."""
     calibration = _calibration(known[alerting])
     if calibration is not None:
         frozen = replace(known[alerting], calibration=msgspec.to_builtins(calibration))
@@ -336,7 +339,7 @@ def _frozen(
 
 
 def _differs(baselines: Baselines, stances: list[Stance], rng: np.random.Generator) -> str | None:
-    """How a model's stances differ from those of "sft", beyond numerical noise; `None` where they do not."""
+    """How a model's stances differ from those of "sft" beyond numeric noise, in words; `None` if they do not."""
     drifts = compare(baselines.stances("sft"), baselines.calibrated(stances), against="sft", rng=rng)
     moved: list[Drift] = [d for d in drifts if exceeds(d, baselines.floors) and abs(d.log_odds_shift or 1.0) > MERGED]
     if not moved:
@@ -348,7 +351,7 @@ def _differs(baselines: Baselines, stances: list[Stance], rng: np.random.Generat
 def _labels(
     known: dict[BaselineName, Baseline], alerting: BaselineName, identity: dict[str, str]
 ) -> tuple[Labels | None, list[str]]:
-    """The judged replies that count in a run, and a sentence on those that do not."""
+    """The judged replies that count in a run, and sentences on those that do not."""
     sft = known.get("sft")
     labels = sft.labels if sft is not None else None
     if labels is None:

@@ -1,6 +1,6 @@
-"""Beginning: from a model that can be asked to a `Run`, anew or where an earlier attempt has stopped.
+"""Beginning: makes a `Run` from a model that can be asked, as a new run or where an earlier attempt has stopped.
 
-All of it happens inside the guard, on every rank; folders are made and read on the first one.
+All of it happens inside the guard, on every rank; only the first rank makes and reads folders.
 """
 
 import logging
@@ -38,13 +38,13 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """What asks a model, proved on it.
+    """What asks a model, after a trial on that model.
 
     Attributes:
         instrument: Asks the screen.
         replies: Asks for replies, or says why none are drawn.
-        identity: What two measurements must share.
-        apart: What is said where the ranks have grown apart; `None` where they have not.
+        identity: What two measurements must share to be comparable.
+        apart: A sentence that says how the ranks' replicas differ; `None` if they do not.
     """
 
     instrument: Instrument
@@ -66,13 +66,13 @@ def prepare(
     """Encode the questions for a model, and prove that it can be asked.
 
     Args:
-        model: That is asked.
+        model: The model to ask.
         tokenizer: Its tokenizer or processor.
         instrument: The screen.
         setup: What the settings name for replies; `None` draws none.
         host: The training.
-        engine: What `find_engine` says of the trainer.
-        kept: The identity of a run that goes on; `None` for a new one.
+        engine: The result of `find_engine` for the trainer.
+        kept: The identity of a run that goes on; `None` for a new run.
     """
     apart = try_out(model)
     if host.line is not None:
@@ -85,23 +85,23 @@ def prepare(
 
 @dataclass(frozen=True, slots=True)
 class Beginning:
-    """What makes the run of one training.
+    """All that is needed to make the run of one training.
 
     Attributes:
-        baseline: Folder that the user named; `None` for none.
+        baseline: Folder of the baseline that the user named; `None` for none.
         alerting: Which baseline alerts rest on; `None` prefers "sft".
-        fixed: What decides about the evidence.
+        fixed: The settings that decide about the evidence.
         schedule: When to observe.
         keep_replies: Whether the replies themselves are kept.
-        place: The folder of runs, and the run's name; `None` makes one.
+        place: The folder of runs, and the run's name; a name of `None` is made from the time.
         host: The training.
         prepared: Asks the model.
         controller: Decides how much is asked.
-        exporters: Opened with the run.
+        exporters: Exporters that are opened with the run.
         step: Optimizer steps done.
-        loop: The training loop whose end ends the run; `None` where nobody knows it.
-        failures: What failed before, by kind.
-        watch: Counts the seconds of beginning.
+        loop: The training loop whose end ends the run; `None` if it is unknown.
+        failures: Number of earlier failures, by kind.
+        watch: Counts the seconds of the beginning.
     """
 
     baseline: Path | None
@@ -120,7 +120,7 @@ class Beginning:
     watch: Stopwatch
 
     def anew(self, model: Any, model_name: str, trainer: str | None, notes: Sequence[str]) -> Run:
-        """Make the first observation, and find what all others will be compared with."""
+        """A new run: makes the first observation, and finds the baselines that all others are compared with."""
         run_id = on_first(new_run_id, "beginning a run")
         seed = seed_of(run_id) if self.fixed.seed is None else self.fixed.seed
         source, instrument, asking = self.baseline, self.prepared.instrument, self.prepared.replies
@@ -185,13 +185,13 @@ class Beginning:
             return self._run(made, stage, seed, record_first, decoded=stage.decoded, failures=screened.kinds)
 
     def go_on(self, model: Any, origin: Origin, at: Checkpoint) -> Run:
-        """Go on from what a run has left, as the same run or as a branch of it."""
+        """A run that goes on from what an earlier one has left, as the same run or as a branch of it."""
         identity, fixed = self.prepared.identity, self.fixed
         if origin.is_branch:
             made = on_first(lambda: branched(at, *self.place, identity, fixed), "branching off from a run")
         else:
             made = on_first(lambda: reopened(at.folder, identity, fixed), "going on with a run")
-        # Runs of before seeds were kept went on with what they were given, and 0 was what they were given.
+        # Runs from before seeds were kept go on with the seed they were given, which was 0 by default.
         seed = made.info.seed if made.info.seed is not None else fixed.seed or 0
         with self.watch("baseline"):
             stage, note = self._resumed(model, made, seed)
@@ -226,7 +226,7 @@ class Beginning:
         decoded: Sequence[BaselineReply] = (),
         failures: Mapping[str, int] | None = None,
     ) -> Run:
-        """The run, opened; whatever goes wrong from here on, it does not stay open."""
+        """The run, opened; if anything goes wrong from here on, it is closed again."""
         run = Run(
             made,
             self.host,
@@ -250,7 +250,7 @@ class Beginning:
         return run
 
     def _announcement(self) -> tuple[str, ...]:
-        """Say beforehand what the observation at the end will take, since it keeps to no budget."""
+        """A sentence on how long the observation at the end will take, since no budget limits that one."""
         if self.schedule.budget is None or self.prepared.instrument.num_blocks <= 1:
             return ()
         text = (

@@ -1,8 +1,8 @@
-"""Branching: training goes on from a checkpoint of another run, which stays as it is.
+"""Branching: training goes on from a checkpoint of another run, and that run stays as it is.
 
 The branch is a run of its own, with its own folder, writer and evidence. It begins with what its parent had found by
-the checkpoint: the baselines, the looks up to it, and the evidence as of then, never that of later observations, which
-belongs to another model.
+the checkpoint: the baselines, the observations up to it, and the evidence at that point. It never takes the evidence of
+later observations, which belongs to another model.
 """
 
 import logging
@@ -35,14 +35,14 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """Where a checkpoint stands in the run that made it.
+    """The place of a checkpoint in the run that made it.
 
     Attributes:
-        folder: Of the run.
-        attempt: That made it; `None` for the latest.
-        look: The number that the next observation would have had; `None` after the latest.
+        folder: The run's folder.
+        attempt: Number of the attempt that made the checkpoint; `None` for the latest attempt.
+        look: The number that the next observation would have had; `None` after the latest observation.
         step: Optimizer steps done.
-        is_elsewhere: Whether training goes on in another output folder than the run's, so that it is a branch.
+        is_elsewhere: Whether training goes on in another output folder than the run's, which makes it a branch.
     """
 
     folder: Path
@@ -57,10 +57,10 @@ class Origin:
     """What a training goes on from.
 
     Attributes:
-        at: Where the checkpoint stands in a run; `None` for a run that begins anew.
-        is_branch: Whether a run of its own branches off there.
-        identity: What measurements must share with those of that run; `None` where there is none.
-        books: What the run has taken until now.
+        at: The place of the checkpoint in a run; `None` for a run that begins anew.
+        is_branch: Whether a new run branches off there.
+        identity: What measurements must share with those of that run; `None` for a run that begins anew.
+        books: The time that the run has taken so far.
     """
 
     at: Checkpoint | None = None
@@ -69,17 +69,17 @@ class Origin:
     books: Books = field(default_factory=Books)
 
     def give_up(self) -> None:
-        """Let another process have the run that could not go on here; on the first rank."""
+        """Release the run that could not go on here, so that another process can take it; on the first rank."""
         if self.at is not None and not self.is_branch and rank() == 0:
             RunStore(self.at.folder).release()
 
 
 def origin_of(at: Checkpoint | None, *, with_replies: bool) -> Origin:
-    """Whether to go on as the same run, as a branch of it, or anew; on the first rank.
+    """Decide whether training goes on as the same run, as a branch of it, or as a new run; on the first rank.
 
     Args:
-        at: Where the checkpoint stands; `None` where training begins.
-        with_replies: Whether replies are drawn, whose evidence a branch needs.
+        at: The place of the checkpoint; `None` if training begins.
+        with_replies: Whether replies are drawn; a branch then needs their evidence.
 
     Raises:
         StoreError: There is no run.
@@ -113,7 +113,7 @@ def origin_of(at: Checkpoint | None, *, with_replies: bool) -> Origin:
 
 
 def history(store: RunStore, at: Checkpoint) -> list[Record]:
-    """The observations of the parent that belong to a checkpoint, oldest first."""
+    """The parent's observations that led to a checkpoint, oldest first."""
     last = at.attempt if at.attempt is not None else max((e.attempt for e in store.events()), default=0)
     resumed = [(e.attempt, e.step) for e in store.events() if e.kind == "begin" and e.attempt <= last]
     return [
@@ -127,7 +127,7 @@ def history(store: RunStore, at: Checkpoint) -> list[Record]:
 
 
 def can_branch(at: Checkpoint, *, with_replies: bool) -> bool:
-    """Whether the parent has kept its evidence as of the checkpoint; runs of older versions have the latest only."""
+    """Whether the parent has kept its evidence as of the checkpoint; older versions kept the latest only."""
     store = RunStore(at.folder)
     return not with_replies or evidence_at(store, history(store, at)) is not None
 
@@ -137,13 +137,13 @@ def branched(at: Checkpoint, folder: Path, name: str | None, identity: dict[str,
 
     Args:
         at: The checkpoint.
-        folder: Parent folder of the new run's.
-        name: Of the new run; `None` takes the parent's.
-        identity: What is asked now.
-        settings: What decides about the evidence; they must be the parent's.
+        folder: The folder in which the new run's folder is made.
+        name: Name of the new run; `None` takes the parent's.
+        identity: Identity of what is asked now.
+        settings: The settings that decide about the evidence; they must equal the parent's.
 
     Raises:
-        ConfigError, BaselineError, StoreError: Other settings, another way of asking, or a parent that is not whole.
+        ConfigError, BaselineError, StoreError: The settings or the way of asking differ, or the parent is incomplete.
     """
     parent = RunStore(at.folder)
     info = parent.info()
@@ -171,7 +171,7 @@ def branched(at: Checkpoint, folder: Path, name: str | None, identity: dict[str,
 
 
 def _copy(parent: RunStore, store: RunStore, looks: list[Record]) -> None:
-    """Everything that the branch begins with; the description comes later, so that readers see a whole run."""
+    """Copy all that the branch begins with, but not the description, which is written last: it makes a run visible."""
     for path in [*parent.folder.glob("baseline-*.json"), *(parent.folder / n for n in ("pack.json", RELIABILITY_FILE))]:
         if path.is_file():
             shutil.copyfile(path, store.folder / path.name)

@@ -1,12 +1,12 @@
-"""How much an observation may cost: the controller that keeps looking under its share of wall time.
+"""Budget: how much an observation may cost, so that all of them stay within their share of wall time.
 
 The schedule names candidate steps, the same on every rank. At a candidate, `Controller.decide` says on rank 0 whether
 the budget allows an observation, with how much of the screen and how many evidence draws; that decision is broadcast,
 and every rank calls `heed` with it.
 
 The screen is divided into blocks of equal size, each with items of every topic (`probes.blocks`). Block 0 is the
-core, asked at every observation; the others take turns when the budget does not allow all of them. Blocks are whole, so
-that a question always stands in the same batch and numeric noise does not look like drift.
+core, asked at every observation; the others take turns when the budget does not allow all of them. A block is never
+divided, so that a question always stands in the same batch and numeric noise does not look like drift.
 """
 
 import logging
@@ -22,20 +22,20 @@ from driftwatch.watch.wall_time import Passed, WallTime
 
 logger = logging.getLogger(__name__)
 
-# Of a run's whole allowance, what may be spent before the wall time that pays for it has passed: drift comes early.
-# Chosen; a run that stops at a tenth of its planned length has then used 3.25 times its share, one that ends as planned
-# has kept it.
+# The part of a run's whole allowance that may be spent before the wall time that pays for it has passed, because drift
+# comes early. Chosen: a run that stops at a tenth of its planned length has then used 3.25 times its share, and one
+# that ends as planned has kept to it.
 EARLY_CREDIT = 0.25
-# Evidence draws keep at least this part of what an observation may cost, or all they want where that is less.
+# Evidence draws keep at least this part of what an observation may cost, or all they want if that is less.
 EVIDENCE_SHARE = 0.5
-# What an observation costs however little it asks takes at most this part of it, unless nothing is left out. An
-# observation that comes as soon as its fixed cost is paid for has nothing left to ask with.
+# An observation's fixed cost may be at most this part of its whole cost, unless it asks everything. If an observation
+# came as soon as its fixed cost is affordable, nothing would be left to ask with.
 FIXED_SHARE = 0.5
-# Stages of the first observation only: booked, but no later observation will take them.
+# Stages of a start only: their time is counted, but no later observation will need it.
 ONCE = frozenset({"prepare", "baseline"})
 # Stages that grow with what is asked.
 SCALING = frozenset({"screen", "replies", "judge"})
-# Observations whose costs predict the next one's. Few, since prompts stay the same and a machine's load does not.
+# Number of observations whose costs predict the next one's. Few: prompts stay the same, and a machine's load does not.
 _MEMORY = 4
 
 
@@ -44,9 +44,9 @@ class Workload:
     """What an observation asks when nothing is left out.
 
     Attributes:
-        blocks: Into how many blocks the screen is divided, 1 or more; the core is one of them.
-        draws: Evidence draws wanted, 0 where nothing is confirmed.
-        min_draws: Evidence draws without which an observation is put off, in [0, draws].
+        blocks: Number of blocks of the screen, 1 or more; the core is one of them.
+        draws: Evidence draws wanted; 0 if no replies are drawn.
+        min_draws: Evidence draws without which an observation is postponed, in [0, draws].
     """
 
     blocks: int = 1
@@ -65,10 +65,10 @@ class Spent:
     """What one observation took.
 
     Attributes:
-        seconds: By stage. "screen" and the stages of evidence, "replies" and "judge", scale with the work; "prepare"
-            and "baseline" happen once; any other stage counts as a fixed cost of looking, "engine" among them.
+        seconds: Seconds by stage. "screen", "replies" and "judge" scale with the work; "prepare" and "baseline" happen
+            once; every other stage, such as "engine", counts as a fixed cost of an observation.
         blocks: Blocks of the screen that were asked.
-        draws: Evidence draws that were made, the baseline's included if it was drawn from.
+        draws: Evidence draws that were made; where the baseline is asked as well, its reply is part of the draw.
     """
 
     seconds: Mapping[str, float]
@@ -82,19 +82,19 @@ class Spent:
 
     @property
     def evidence(self) -> float:
-        """Replies and their reading, in seconds."""
+        """Seconds for replies and for judging them."""
         return self.seconds.get("replies", 0.0) + self.seconds.get("judge", 0.0)
 
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What to do at a candidate step; plain data, to be broadcast.
+    """What to do at a candidate step; plain data that is broadcast to all ranks.
 
     Attributes:
         look: Whether to observe now.
         blocks: Blocks of the screen to ask, the core (0) first; empty without an observation.
         draws: Evidence draws to make.
-        not_before: No step before this one is worth deciding again.
+        not_before: The first step at which it is worth deciding again.
         is_partial: Whether part of the screen is left out; such an observation is marked in its record.
     """
 
@@ -107,12 +107,12 @@ class Decision:
 
 @dataclass(frozen=True, slots=True)
 class Rates:
-    """What looking costs on this machine, in seconds.
+    """What an observation costs on this machine, in seconds.
 
     Attributes:
-        block: One block of the screen.
-        draw: One evidence draw, sampled and read; `None` before any was made.
-        fixed: What an observation costs besides, each stage by the observations that had it.
+        block: Seconds per block of the screen.
+        draw: Seconds per evidence draw, sampled and judged; `None` before any was made.
+        fixed: Seconds that do not grow with the work; each stage is averaged over the observations that had it.
     """
 
     block: float
@@ -121,7 +121,7 @@ class Rates:
 
     @classmethod
     def of(cls, looks: Sequence[Spent]) -> "Rates":
-        """Means over some observations, at least one."""
+        """Mean rates over some observations, at least one."""
         num_blocks = sum(look.blocks for look in looks)
         num_draws = sum(look.draws for look in looks)
         screen = sum(look.seconds.get("screen", 0.0) for look in looks)
@@ -135,20 +135,20 @@ class Rates:
         return cls(screen / max(1, num_blocks), evidence / num_draws if num_draws else None, fixed)
 
     def of_look(self, blocks: int, draws: int) -> float:
-        """Expected seconds of an observation."""
+        """Expected seconds of an observation with so many blocks and draws."""
         return self.fixed + blocks * self.block + draws * (self.draw or 0.0)
 
 
 def divide(room: float, rates: Rates, full: Workload) -> Workload | None:
-    """Shares out what an observation may cost: as much screen as fits beside the evidence, then as many draws as fit.
+    """The observation that fits: as much screen as fits beside the evidence, then as many draws as fit.
 
     Args:
         room: Seconds that the observation may take.
-        rates: What it costs.
+        rates: What blocks and draws cost.
         full: The observation without a limit.
 
     Returns:
-        The observation that fits, or `None` where `smallest` does not.
+        The workload that fits, or `None` if not even `smallest` does.
 
     >>> divide(10.0, Rates(block=1.0, draw=0.25, fixed=0.0), Workload(blocks=8, draws=24, min_draws=4))
     Workload(blocks=5, draws=20, min_draws=4)
@@ -161,13 +161,13 @@ def divide(room: float, rates: Rates, full: Workload) -> Workload | None:
     for_screen = min(for_screen, room - full.min_draws * draw)
     blocks = max(1, min(full.blocks, _fits(for_screen, rates.block)))
     if rates.draw is None:
-        return replace(full, blocks=blocks, draws=full.min_draws)  # their price is not known yet: find out with few
+        return replace(full, blocks=blocks, draws=full.min_draws)  # the cost of a draw is unknown: measure it with few
     draws = max(full.min_draws, min(full.draws, _fits(room - blocks * rates.block, draw)))
     return replace(full, blocks=blocks, draws=draws)
 
 
 def smallest(rates: Rates, full: Workload) -> float:
-    """Seconds that an observation needs before it happens: the core beside its evidence, worth its fixed cost."""
+    """Seconds below which no observation is made: the core and its evidence must fit and be worth the fixed cost."""
     wanted = full.draws * (rates.draw or 0.0)
     beside = min(rates.block / (1 - EVIDENCE_SHARE), rates.block + wanted)
     worth = min(rates.of_look(full.blocks, full.draws), rates.fixed / FIXED_SHARE)
@@ -176,18 +176,18 @@ def smallest(rates: Rates, full: Workload) -> float:
 
 def _fits(room: float, each: float) -> int:
     """How often `each` goes into `room`."""
-    # Forgives the last bits of a division: ten times 0.1 fits into 1.
+    # The factor absorbs rounding: ten times 0.1 fits into 1.
     times = room / each * (1 + 1e-9) if each > 0 else math.inf
     return max(0, math.floor(min(times, sys.maxsize)))
 
 
 @dataclass(frozen=True, slots=True)
 class Books:
-    """What a run has taken so far, kept in its folder: the budget is one over all its attempts.
+    """Time that a run has taken so far, kept in its folder, since one budget holds over all its attempts.
 
     Attributes:
         passed: Seconds of training and of watching.
-        looks: What the latest observations took; a resumed run knows by them what the next one will take.
+        looks: What the latest observations took; by these a resumed run knows what the next one will take.
     """
 
     passed: Passed = field(default_factory=Passed)
@@ -196,19 +196,20 @@ class Books:
 
 @dataclass(slots=True)
 class Controller:
-    """Holds a schedule's observations under its budget. Lives on rank 0; the other ranks only `heed`.
+    """Keeps a schedule's observations within its budget. Rank 0 decides; the other ranks only `heed`.
 
-    The share holds over the run, not for each observation: what a quiet stretch has left over pays for the next
-    observation. With a known length, a part of the run's allowance (`EARLY_CREDIT`) may be spent ahead of time on early
-    observations. It holds over all attempts of a run, and pauses of the process pay for nothing (`wall_time`).
+    The share holds over the whole run, not for each observation: time that a quiet stretch leaves over pays for the
+    next observation. If the length of the run is known, a part of its allowance (`EARLY_CREDIT`) may be spent ahead of
+    time on early observations. The budget holds over all attempts of a run, and pauses of the process earn no
+    allowance (`wall_time`).
 
     Attributes:
         schedule: Candidate steps and the budget.
         full: An observation without a limit.
         planned_steps: The optimizer step at which the run will end; `None` if unknown.
-        clock: Seconds, monotonic.
+        clock: Returns monotonic seconds.
         decides: Whether this is rank 0, which decides and warns.
-        before: What earlier attempts of the run took.
+        before: Time that earlier attempts of the run took.
     """
 
     schedule: Schedule
@@ -228,18 +229,18 @@ class Controller:
         self._looks = list(self.before.looks)
 
     def begin(self) -> None:
-        """Starts the clock, before the first observation."""
+        """Start the clock, before the first observation."""
         self._time = WallTime(self.clock, before=self.before.passed)
 
     @property
     def books(self) -> Books:
-        """What the run has taken until now, for an attempt that goes on with it."""
+        """The time that the run has taken so far, for an attempt that goes on with it."""
         return Books(self._time.passed, tuple(self._looks))
 
     def is_due(self, step: int) -> bool:
-        """Whether `decide` must be asked; the same on every rank, without communication.
+        """Whether `decide` must be called; the same on every rank, without communication.
 
-        To be called after every step: the first calls also tell the pace of training.
+        Call this after every step, because these calls also measure the pace of training.
         """
         self._time.step(step)
         if self.decides and not self._has_warned and self._looks and self.step_seconds(step) is not None:
@@ -247,15 +248,15 @@ class Controller:
         return step in self.schedule.at_steps or (self.schedule.is_due(step) and step >= self._not_before)
 
     def decide(self, step: int, *, is_last: bool = False) -> Decision:
-        """Observation or wait; on rank 0 only.
+        """Whether to observe at this step, and how much to ask; on rank 0 only.
 
-        Before any observation was made there is nothing to reckon with, and the whole screen is asked.
+        Before the first observation there are no costs to go by, so the whole screen is asked.
 
         Args:
-            step: A candidate.
-            is_last: Training is over: observation in any case and ask the whole screen, since the next stage is
-            compared with
-                what is said now; of draws, what the budget has left or else the least.
+            step: A candidate step.
+            is_last: Whether training is over. Then an observation is made in any case and asks the whole screen, since
+                the next stage of training is compared with it; of draws it makes what the budget has left, or else
+                the fewest.
         """
         full, schedule = self.full, self.schedule
         if schedule.budget is None or not self._looks:
@@ -276,13 +277,13 @@ class Controller:
         return Decision(True, self._blocks(fitting.blocks), fitting.draws, is_partial=is_partial)
 
     def heed(self, decision: Decision) -> None:
-        """Keeps to what rank 0 decided; on every rank."""
+        """Follow what rank 0 decided; on every rank."""
         self._not_before = decision.not_before
         if decision.is_partial:
             self._turn += len(decision.blocks) - 1
 
     def record(self, spent: Spent) -> None:
-        """Books an observation, the first one included, also one that failed half-way."""
+        """Count what an observation took, the first one included, even if it failed half-way."""
         asked = not ONCE.issuperset(spent.seconds)
         known = Rates.of(self._looks) if asked and self._looks else None
         self._time.watched(spent.total, None if known is None else known.of_look(spent.blocks, spent.draws))
@@ -294,8 +295,8 @@ class Controller:
         """Seconds that an observation begun now may take, negative after overspending; infinite without a budget.
 
         With S spent, W passed, b the budget, and κ of the run's expected length T lent, an observation of c seconds
-        must keep S + c ≤ b (κT + (1 - κ)(W + c)). S counts the smallest look at the end of training, too, which happens
-        in any case.
+        must keep S + c ≤ b (κT + (1 - κ)(W + c)). S also counts the smallest observation at the end of training, which
+        happens in any case.
         """
         budget = self.schedule.budget
         if budget is None:
@@ -308,13 +309,13 @@ class Controller:
         return (allowance - self._time.passed.watching - self._last_look(step)) / (1 - budget * (1 - credit))
 
     def _last_look(self, step: int) -> float:
-        """What the look at the end of training will take at least, as long as it is still to come."""
+        """Fewest seconds that the observation at the end of training will take; 0 once it is no longer to come."""
         if self.planned_steps is None or step >= self.planned_steps or not self._looks:
             return 0.0
         return self._whole()
 
     def _whole(self) -> float:
-        """Seconds of a look at the whole screen with the least draws."""
+        """Seconds of an observation of the whole screen with the fewest draws."""
         return Rates.of(self._looks).of_look(self.full.blocks, self.full.min_draws)
 
     def is_over(self, step: int) -> bool:
@@ -322,17 +323,17 @@ class Controller:
         return self.planned_steps is not None and step >= self.planned_steps
 
     def step_seconds(self, step: int) -> float | None:
-        """Mean duration of a training step, observations apart; `None` before two steps have ended."""
+        """Mean seconds of a training step, without observations; `None` before two steps have ended."""
         return self._time.pace(step)
 
     @property
     def overhead_ratio(self) -> float | None:
-        """Time in looks over wall time of the run, in [0, 1]; `None` before any time has passed."""
+        """Share of the run's wall time that driftwatch took, in [0, 1]; `None` before any time has passed."""
         passed = self._time.passed
         return min(1.0, passed.watching / sum(passed)) if sum(passed) > 0 else None
 
     def _blocks(self, number: int) -> tuple[int, ...]:
-        """The core and, in turn, the others: each is asked as often as any other."""
+        """The core, and some of the other blocks, which take turns so that each is asked equally often."""
         others = self.full.blocks - 1
         return (0, *sorted(1 + (self._turn + i) % others for i in range(number - 1)))
 
@@ -344,11 +345,11 @@ class Controller:
         missing = smallest(rates, self.full) - self.room(step)
         # Room grows at most this fast with each step; to decide once too often costs nothing.
         then = step + max(1, math.floor(missing / (pace * budget / (1 - budget))))
-        # At the end no further observation has to be left room for.
+        # The last step is never skipped: no time has to be left there for a later observation.
         return then if self.planned_steps is None or step >= self.planned_steps else min(then, self.planned_steps)
 
     def _warn_if_too_small(self, step: int) -> None:
-        """Says once, as soon as the pace of training is known, that no further observation fits into this run."""
+        """Warn once, as soon as the pace of training is known, if no further observation fits into this run."""
         self._has_warned = True
         budget, pace = self.schedule.budget, self.step_seconds(step)
         if budget is None or pace is None or self.planned_steps is None:

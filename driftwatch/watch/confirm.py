@@ -1,9 +1,9 @@
-"""Confirm: what the model writes beside what the baseline writes, read by a frozen judge; alerts rest on it.
+"""Confirm: fresh replies of the model and of the baseline, classified by a frozen judge; alerts rest on them.
 
-The screen says which topics deserve a closer observation; here a few random items are asked again, of the model in
-training and of the baseline, and the evidence moves on. Where switching adapters reaches the baseline model it is asked
-on demand, guarded by a fingerprint; where it does not, its replies are drawn and decoded before training, and each is
-used once, in its order.
+The screen says which topics deserve a closer observation. Here the model in training and the baseline are asked a few
+random items, and the evidence is updated. Where switching adapters reaches the baseline model, it is asked on demand,
+guarded by a fingerprint. Where it does not, the baseline's replies are decoded before training, and each is used once,
+in order.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -34,7 +34,7 @@ from driftwatch.replies.supply import NOW, Chosen, Supply
 from driftwatch.watch.baselines import Baselines
 
 KIND = "confirm"
-END_WAIT = 120.0  # seconds for a remote judge to finish once training is over
+END_WAIT = 120.0  # seconds that a remote judge has to finish once training is over
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,10 +42,10 @@ class Saved:
     """What a resumed run needs to go on: the evidence, and how far the baseline's replies are used up.
 
     Attributes:
-        fingerprint: Of the baseline model where it is asked on demand; empty where it is not.
-        heard: The baseline's judged replies, counted.
-        noise: What the judge differs from itself by; `None` where that was not measured yet.
-        start_print: A fingerprint of the model that training began with, where its weights are kept.
+        fingerprint: The baseline model's fingerprint if it is asked on demand; empty if it is not.
+        heard: Counts of the baseline's judged replies.
+        noise: How far the judge disagrees with itself; `None` if that was not measured yet.
+        start_print: A fingerprint of the model that training began with, if its weights are kept; empty otherwise.
     """
 
     evidence: dict[str, Any]
@@ -61,16 +61,16 @@ class Confirmed:
     """What one observation found.
 
     Attributes:
-        draws: How many were made at this observation.
-        pairs: The replies that were read since the last observation, of this observation or, with a remote judge, of
-            earlier ones.
-        why: What limits the evidence of this observation; `None` where nothing does.
-        drawn_ahead: Replies of the baseline that were added to those drawn before training.
-        replies_left: The baseline's replies that are not used yet, by topic; `None` where it is asked on demand.
-        missed: Observations that the judge did not read, in words.
-        styles: How `pairs` were said, by topic.
-        disagreement: Of a panel's judges on `pairs`; `None` where none were read, or by no panel.
-        abstained: What the judge left unclassified of `pairs`; `None` where none were read.
+        draws: Number of draws made at this observation.
+        pairs: The replies that were judged since the last observation: those of this observation or, with a remote
+            judge, of earlier ones.
+        why: What limits the evidence of this observation; `None` if nothing does.
+        drawn_ahead: Baseline replies that were added to those decoded before training.
+        replies_left: The baseline's unused replies, by topic; `None` if the baseline is asked on demand.
+        missed: Observations whose replies the judge did not read, in words.
+        styles: Response style of `pairs`, by topic.
+        disagreement: Disagreement of a panel's judges on `pairs`; `None` without pairs or without a panel.
+        abstained: What the judge left unclassified among `pairs`; `None` without pairs.
     """
 
     evidence: tuple[TopicEvidence, ...]
@@ -88,7 +88,7 @@ class Confirmed:
 
 
 class _Snapshot(NamedTuple):
-    """How a stage stands between two observations."""
+    """The state of a stage between two observations."""
 
     evidence: Evidence
     put: dict[int, Put]
@@ -99,19 +99,19 @@ class _Snapshot(NamedTuple):
 
 
 class Confirm:
-    """The stage of one run, from `PreparedReplies`.
+    """The confirming stage of one run, made by `PreparedReplies`.
 
     Args:
-        settings: How replies are drawn and read.
+        settings: How replies are drawn and judged.
         seeded: Asks the model in training.
-        hearing: Has replies read.
-        baselines: What is compared with.
-        evidence: As the run has it.
+        hearing: Has the judge read replies.
+        baselines: The baselines that observations are compared with.
+        evidence: The run's evidence so far.
         supply: Where the baseline's replies come from.
-        anchor: Fingerprint of the baseline model when the run began; empty where it is not asked on demand.
-        heard: The baseline's judged replies, counted.
-        validity: Whether each probe of the screen says what those replies say.
-        noise: What the judge differs from itself by; `None` where that was not measured yet.
+        anchor: Fingerprint of the baseline model when the run began; empty if it is not asked on demand.
+        heard: Counts of the baseline's judged replies.
+        validity: Whether each probe of the screen agrees with those replies.
+        noise: How far the judge disagrees with itself; `None` if that was not measured yet.
     """
 
     def __init__(
@@ -132,8 +132,8 @@ class Confirm:
         self._baselines, self._evidence, self.supply = baselines, evidence, supply
         self._anchor, self._heard = anchor, heard
         self.validity, self.noise = tuple(validity), noise
-        self._put: dict[int, Put] = {}  # by observation, what the judge has not read yet
-        self._lost: list[int] = []  # steps whose replies it read for an observation that was abandoned
+        self._put: dict[int, Put] = {}  # replies that the judge has not read yet, by observation
+        self._lost: list[int] = []  # steps whose replies the judge read for an observation that was then abandoned
 
     def release(self) -> None:
         """End the judge's thread; what was found stays."""
@@ -150,12 +150,12 @@ class Confirm:
         return Saved(to_json(self._evidence), used, self._anchor, self._heard, self.noise, start_print)
 
     def snapshot(self) -> "_Snapshot":
-        """What an observation changes, for `restore`."""
+        """The state that an observation may change, for `restore`."""
         used = dict(self.supply.used)
         return _Snapshot(self._evidence, dict(self._put), self._heard, self.validity, self.noise, used)
 
     def restore(self, before: "_Snapshot") -> None:
-        """Take back what an observation that was abandoned has changed: what was not recorded does not count."""
+        """Undo the changes of an observation that was abandoned: what was not recorded does not count."""
         self._evidence, self._heard = before.evidence, before.heard
         self.validity, self.noise, self.supply.used = before.validity, before.noise, before.used
         self._put = {look: put for look, put in before.put.items() if self._hearing.is_waiting(look)}
@@ -179,25 +179,27 @@ class Confirm:
         rng: np.random.Generator,
         wait: float = 0.0,
     ) -> Confirmed:
-        """Draw, ask both models, have replies read, and move the evidence on, at once or when a remote judge has read.
+        """Draw, ask both models, have the replies judged, and update the evidence.
+
+        A remote judge may answer later; its judgements then count at a later observation.
 
         Args:
-            model: In training, inside the guard.
-            attempt: Of the run; with `look` the key of fresh random numbers.
+            model: The model in training, inside the guard.
+            attempt: The run's attempt number; with `look`, the key of fresh random numbers.
             look: The observation's number.
             step: Optimizer steps done.
-            screened: Topics whose screen moved by enough to be watched.
-            max_draws: What the budget allows; `None` for no limit.
-            rng: For intervals.
+            screened: Topics whose screen has moved enough to be watched.
+            max_draws: Largest number of draws that the budget allows; `None` for no limit.
+            rng: Random numbers for the intervals.
             wait: Seconds to wait for a remote judge; 0 while training goes on.
 
         Raises:
-            ProbeError, JudgeError: Nobody could be asked or read; the evidence stays where it was.
+            ProbeError, JudgeError: A model could not be asked, or its replies not judged; the evidence is unchanged.
         """
         key, supply = (attempt, look), self.supply
         supply.top_up(model, attempt=attempt, observation=look, read_before=lambda: self._evidence.look)
         fingerprint = supply.fingerprint(model)
-        # Rank 0 alone keeps the evidence and chooses; the others ask what they are told.
+        # Only rank 0 keeps the evidence and chooses the questions; the other ranks ask what it chose.
         chosen = on_first(
             lambda: supply.choose(within(self.wanted(screened), max_draws), fingerprint, key), "choosing the questions"
         )
@@ -215,7 +217,7 @@ class Confirm:
         rng: np.random.Generator,
         wait: float,
     ) -> Confirmed:
-        """Has the replies read, and moves the evidence on."""
+        """Have the replies judged, and update the evidence."""
         read, missed = self._read(look, put, wait)
         recent = self._evidence.recent
         self.validity = screen_validity(self._baselines, self._heard)
@@ -235,7 +237,7 @@ class Confirm:
         )
 
     def _read(self, look: int, put: Put, wait: float) -> tuple[list[tuple[Put, Heard]], list[str]]:
-        """Have replies read, and move the evidence on by all that were; what was not read comes with the reason."""
+        """Have replies judged, and update the evidence by those that were; the rest is returned as sentences."""
         as_asked = self._seeded.interviewer.as_asked
         now, before = (as_asked(put.draws, replies) for replies in (put.now, put.baseline))
         heard = self._hearing.put(look, now, before, wait=wait, twice=self.noise is None)
@@ -245,7 +247,7 @@ class Confirm:
         read = []
         for found in heard:
             of = self._put.pop(found.look, None)
-            if of is None:  # of an observation that was abandoned after the judge was given its replies
+            if of is None:  # the observation was abandoned after the judge was given its replies
                 continue
             if isinstance(found, Missed):
                 missed.append(f"the replies of step {of.step} were not read: {found.why}")
@@ -260,5 +262,5 @@ class Confirm:
 
 
 def screen_validity(baselines: Baselines, heard: Tally) -> tuple[Validity, ...]:
-    """Whether the screen says what the baseline's replies say, by all that were read so far."""
+    """Whether each probe of the screen agrees with the baseline's replies, by all that were judged so far."""
     return tuple(validity_by_probe(baselines.stances(baselines.alerting), heard))

@@ -1,4 +1,4 @@
-"""Instrument: a topic pack and the probes that put it to a model, prepared once and always asked in the same way."""
+"""Instrument: a topic pack and the probes that ask it, prepared once so that a run always asks in the same way."""
 
 import logging
 from collections.abc import Iterator, Sequence
@@ -26,8 +26,8 @@ class Instrument:
     """What is asked and how; prepared once, so that every observation of a run asks the same.
 
     Args:
-        pack: Topic pack, or its name or path.
-        probes: Names or objects.
+        pack: The topic pack, or its name or path.
+        probes: Probes, or their names.
 
     Raises:
         ConfigError, PackError, PluginError: A setting that cannot work.
@@ -44,10 +44,10 @@ class Instrument:
     def prepare(self, model: Any, tokenizer: Any) -> None:
         """Encode the questions for this model's tokenizer, inside the guard.
 
-        A probe of others that cannot be prepared is left out, where there is another; `left_out` says why, by kind.
+        A third-party probe that cannot be prepared is left out if another probe remains; `left_out` says why, by kind.
 
         Raises:
-            ConfigError: Ranks were given different packs or probes; on every rank.
+            ConfigError: Ranks were given different packs or probes; raised on every rank.
         """
         settings = f"{self.pack.digest} asked by {', '.join(probe.kind for probe in self._given)}"
         same_everywhere(settings, "the topic pack with its probes")
@@ -65,7 +65,7 @@ class Instrument:
                 raise
 
     def _leave_out(self, probe: Probe, err: Exception) -> bool:
-        """Goes on without a probe of others, where another is left; one of ours is what a run is made for."""
+        """Leave a third-party probe out if another is left, and say whether that was done; never one of our own."""
         if type(probe).__module__.startswith("driftwatch.") or len(self._probes) == 1:
             return False
         self._probes.remove(probe)
@@ -74,7 +74,7 @@ class Instrument:
         return True
 
     def identity(self, model: Any) -> dict[str, str]:
-        """What two measurements must share, and what explains a difference; after `prepare`."""
+        """What two measurements must share, and what explains a difference between them; after `prepare`."""
         identity = {"pack": self.pack.digest, **model_identity(model)}
         for probe in self._probes:
             identity.update({f"{probe.kind}/{part}": value for part, value in probe.identity().items()})
@@ -87,15 +87,15 @@ class Instrument:
 
     @property
     def num_blocks(self) -> int:
-        """Into how many blocks the bank is divided; after `prepare`."""
+        """Number of blocks of the bank; after `prepare`."""
         return max((probe.num_blocks for probe in self._probes if isinstance(probe, InBlocks)), default=1)
 
     def ask(self, model: Any, blocks: Sequence[int] | None = None) -> list[Stance]:
-        """The stance of every item, uncalibrated, inside the guard.
+        """The stance of every item, uncalibrated; call it inside the guard.
 
         Args:
             model: The model to ask.
-            blocks: Which blocks of the bank to ask, where a probe can; `None` for all of it.
+            blocks: Which blocks of the bank to ask, if a probe can ask blocks; `None` for all of it.
         """
         found = []
         for probe in self._probes:
@@ -105,13 +105,13 @@ class Instrument:
     def ask_each(
         self, model: Any, blocks: Sequence[int] | None = None, *, is_first: bool = False
     ) -> tuple[list[Stance], list[tuple[str, Exception]]]:
-        """As `ask`, each probe by itself: one that fails, with any error, costs its own stances and nobody else's.
+        """Like `ask`, but each probe by itself: one that fails, with any error, loses only its own stances.
 
         Args:
             model: The model to ask.
             blocks: As in `ask`.
-            is_first: Whether everything later is compared with this. Then a probe of ours that fails raises, and one of
-                others is left out of the run.
+            is_first: Whether everything later is compared with this. Then one of our own probes raises if it fails, and
+                a third-party probe is left out of the run.
 
         Returns:
             The stances of the probes that could be asked, and kind and error of those that could not.
@@ -134,7 +134,7 @@ class Instrument:
         return found, failed
 
     def ask_permuted(self, model: Any) -> list[Stance]:
-        """The core in other batches: what differs from `ask` is numeric noise."""
+        """The stances of the core, asked in other batches: the difference from `ask` is numeric noise."""
         found = []
         for probe in self._probes:
             with _modes_kept(model):
@@ -145,12 +145,12 @@ class Instrument:
         return found
 
     def fingerprint(self, model: Any) -> tuple[float, ...]:
-        """Log-likelihoods that tell two models apart, few and cheap; empty if no probe has any. Inside the guard."""
+        """A few cheap log-likelihoods that tell two models apart; empty if no probe has any. Inside the guard."""
         asked = [probe.fingerprint(model) for probe in self._probes if isinstance(probe, InBlocks)]
         return tuple(value for found in asked for value in found)
 
     def tokens_scored(self, blocks: Sequence[int] | None = None) -> int:
-        """Tokens that a look at some blocks computes."""
+        """Tokens that the model computes when some blocks are asked; `None` for all blocks."""
         return sum(probe.tokens_scored(blocks) for probe in self._probes if isinstance(probe, InBlocks))
 
 
@@ -161,7 +161,7 @@ def _measured(probe: Probe, model: Any, blocks: Sequence[int] | None) -> list[St
 
 @contextmanager
 def _modes_kept(model: Any) -> Iterator[None]:
-    """A probe of others that leaves dropout switched on would make random what is asked after it."""
+    """Put back each module's training mode, since a probe that leaves dropout on would make later answers random."""
     modes = [(module, module.training) for module in model.modules()]
     try:
         yield
@@ -178,7 +178,7 @@ def ask_once(
     model_name: str,
     probes: Sequence[str | Probe] = ("statement",),
 ) -> Baseline:
-    """Ask a model that is not in training, and freeze what it says as the baseline "sft"."""
+    """The baseline "sft": the frozen stances of a model that is not in training."""
     asking = Instrument(pack, probes)
     with undisturbed(model, tokenizer=tokenizer) as asked:
         asking.prepare(asked, tokenizer)

@@ -1,4 +1,4 @@
-"""Keeping: what a run leaves in its folder beside its records, and what a resumed run needs of it."""
+"""Keeping: the files that a run leaves in its folder beside its records, and how a resumed run reads them."""
 
 import contextlib
 from collections.abc import Iterator, Sequence
@@ -15,15 +15,15 @@ from driftwatch.watch.budget import Books
 from driftwatch.watch.confirm import Saved
 from driftwatch.watch.observation import Observation
 
-KEPT_REPLIES = 200  # observations whose replies are kept, as what an alert rests on
+KEPT_REPLIES = 200  # observations whose replies are kept, to show what an alert rests on
 EVIDENCE_FILE, BASELINE_REPLIES, RELIABILITY_FILE = "evidence.json", "baseline-replies.jsonl", "reliability.json"
-EVIDENCE_BY_LOOK = "evidence.jsonl"  # the same after each observation
-BUDGET_FILE = "budget.json"  # `Books` of the run, written anew at each start and observation
+EVIDENCE_BY_LOOK = "evidence.jsonl"  # the evidence after each observation, one per line
+BUDGET_FILE = "budget.json"  # the run's `Books`, rewritten at each start and observation
 
 
 @dataclass(frozen=True, slots=True)
 class KeptEvidence:
-    """The evidence after one observation: what a branch from a checkpoint begins with."""
+    """The evidence after one observation, with which a branch from a checkpoint begins."""
 
     look: int
     step: int
@@ -34,19 +34,19 @@ class KeptEvidence:
 def left_by(
     observation: Observation, attempt: int, saved: Saved | None, books: Books, *, keep_replies: bool
 ) -> Iterator[Line | Whole | Expired]:
-    """What one observation leaves.
+    """The lines and files that one observation leaves.
 
     Args:
         observation: The observation.
-        attempt: Of the run.
-        saved: The evidence after it; `None` in a run without replies.
-        books: What the run has taken until now.
+        attempt: The run's attempt number.
+        saved: The evidence after the observation; `None` in a run without replies.
+        books: The time that the run has taken so far.
         keep_replies: Whether the replies themselves are kept.
     """
     yield Line("stances.jsonl", LookStances(observation.look, observation.step, attempt, observation.screened.stances))
     yield Whole(BUDGET_FILE, books)
     confirmed = observation.confirmed
-    # Before the evidence, which says how many of them are used.
+    # Written before the evidence, which says how many of these replies are used.
     for reply in () if confirmed is None else confirmed.drawn_ahead:
         yield Line(BASELINE_REPLIES, reply)
     if saved is not None and (confirmed is not None or observation.phase == "start"):
@@ -59,7 +59,7 @@ def left_by(
 
 
 def kept_books(store: RunStore) -> Books:
-    """What a run that goes on has taken until now; nothing where that was not kept or cannot be read."""
+    """The time that a resumed run has taken so far; empty if it was not kept or cannot be read."""
     try:
         return msgspec.json.decode((store.folder / BUDGET_FILE).read_bytes(), type=Books)
     except (OSError, msgspec.DecodeError, msgspec.ValidationError):
@@ -67,10 +67,10 @@ def kept_books(store: RunStore) -> Books:
 
 
 def kept_evidence(store: RunStore) -> tuple[Saved, list[BaselineReply]]:
-    """The evidence that a resumed run goes on from, and the baseline's replies that were drawn before training.
+    """The evidence that a resumed run goes on from, and the baseline's replies that were decoded before training.
 
     Raises:
-        BaselineError: They are gone, or of another version.
+        BaselineError: They are gone, or another version wrote them.
     """
     path = store.folder / EVIDENCE_FILE
     if not path.is_file():
@@ -86,11 +86,11 @@ def kept_evidence(store: RunStore) -> tuple[Saved, list[BaselineReply]]:
 
 
 def evidence_at(store: RunStore, looks: Sequence[Record]) -> Saved | None:
-    """The evidence after the last of some observations of a run, or `None` where it was not kept.
+    """The evidence after the last of some observations of a run; `None` if it was not kept.
 
     Args:
-        store: The run.
-        looks: The first ones of the run, oldest first, as a checkpoint has them.
+        store: The run's files.
+        looks: The run's observations up to a checkpoint, oldest first.
     """
     known = {(record.look, record.attempt) for record in looks}
     found: Saved | None = None
@@ -104,5 +104,5 @@ def evidence_at(store: RunStore, looks: Sequence[Record]) -> Saved | None:
 
 
 def replies_file(look: int) -> str:
-    """Where the replies of an observation are kept, in the run's folder."""
+    """The path of the file with an observation's replies, relative to the run's folder."""
     return f"replies/{look:06d}.jsonl"

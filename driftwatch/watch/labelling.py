@@ -1,4 +1,4 @@
-"""Labelling: what a judge reads in replies of a baseline model, and whether the screen is calibrated to it.
+"""Labelling: judged replies of a baseline model, and whether the screen agrees with them.
 
 The replies are asked for as a run asks: the same two-sided questions, the same decoding. So a run with the same judge
 begins with these labels, and knows from its first observation whether the screen says what the replies say.
@@ -23,7 +23,7 @@ from driftwatch.store.run_store import Baseline, Labels
 from driftwatch.topics.question import question
 from driftwatch.topics.topic import Topic
 
-REPLIES = 4  # an item and order, so eight an item; the noise of fewer passes for disagreement
+REPLIES = 4  # per item and order, so eight per item; with fewer, noise looks like disagreement
 PART = 256  # replies that a judge is given at once, as many as at a large observation
 
 
@@ -31,8 +31,8 @@ def label_probe(settings: Confirmation, *, replies: int = REPLIES) -> ReplyProbe
     """The probe whose replies become labels.
 
     Args:
-        settings: Of the runs to come: who reads, how they sample, and what they put around a question.
-        replies: An item and order.
+        settings: Settings of the runs to come: which judge they use, how they sample, and how they wrap a question.
+        replies: Replies per item and order.
     """
     given = settings.judge
     judge: Judge = judge_by_name(given) if isinstance(given, str) else given
@@ -43,7 +43,7 @@ def try_out(judge: Judge, topics: Sequence[Topic]) -> None:
     """Have a judge read one reply that restates a side, before a model is asked for thousands.
 
     Raises:
-        JudgeError: It cannot. That it abstains is no failure.
+        JudgeError: The judge cannot. Leaving the reply unclassified is no failure.
     """
     for topic in topics:
         for item in topic.items:
@@ -54,14 +54,14 @@ def try_out(judge: Judge, topics: Sequence[Topic]) -> None:
 
 
 def with_labels(baseline: Baseline, heard: Interview, settings: Confirmation) -> Baseline:
-    """The baseline with the judged replies of its model.
+    """The baseline with the judged replies of its model added.
 
-    Its calibration becomes the one that is fitted to them, where that is worth it, and stays what it was otherwise.
+    If a calibration fitted to these labels is worth it, it replaces the old one; otherwise the old one stays.
 
     Args:
         baseline: The screen's answers, calibrated without labels.
-        heard: The same model's replies, by `label_probe`.
-        settings: As for `label_probe`.
+        heard: The same model's replies, collected with `label_probe`.
+        settings: The same settings as for `label_probe`.
     """
     counts = tally(heard.answers)
     shares, fit = label_shares(counts), None
@@ -71,13 +71,13 @@ def with_labels(baseline: Baseline, heard: Interview, settings: Confirmation) ->
         baseline = replace(baseline, calibration=msgspec.to_builtins(fit.calibration))
     frozen = baseline.frozen
     screen = list(baseline.stances) if frozen is None else calibrated(baseline.stances, frozen)
-    # Of the probe's own identity only its number of replies and its seed are no concern of a run.
+    # Everything in the probe's identity matters to a run, except its number of replies and its seed.
     identity = {**heard.identity, "sampling": str(settings.decoding)}
     return replace(baseline, labels=Labels(identity, counts, validity_by_probe(screen, counts), fit))
 
 
 def tally(answers: Sequence[Answer]) -> Tally:
-    """Replies counted by topic, item and outcome."""
+    """Numbers of replies by topic, item and outcome."""
     counts: Tally = {}
     for answer in answers:
         reading = answer.reading
@@ -88,7 +88,7 @@ def tally(answers: Sequence[Answer]) -> Tally:
 
 
 class _InParts:
-    """A judge that is given as many replies at once as in an observation, since its deadline is meant for so many."""
+    """Gives a judge no more replies at once than an observation would, since its deadline is meant for that many."""
 
     def __init__(self, judge: Judge) -> None:
         self._judge = judge

@@ -1,13 +1,13 @@
 """A first observation that failed: training goes on, and the run begins at a later step that is due.
 
-What the user can mend (settings, a pack, a baseline) raises before the first update. A model that cannot be asked just
-now is no such thing: its memory may be short for a moment, or its forward refuse what it is asked until it has been
-trained for a step.
+What the user can fix (settings, a pack, a baseline) raises before the first update. A model that cannot be asked just
+now is different: memory may be short for a moment, or its forward may refuse an input until it has been trained for a
+step.
 """
 
 from dataclasses import dataclass, field
 
-TRIES = 5  # of a first observation, that before the first update included; then nothing is watched
+TRIES = 5  # attempts at a first observation, the one before the first update included; then nothing is watched
 
 
 @dataclass(slots=True)
@@ -16,9 +16,9 @@ class LateStart:
 
     Attributes:
         tries: How often it failed.
-        step: Where it failed first.
+        step: The step at which it failed first.
         cause: Why it failed last.
-        told: Causes that were said already.
+        told: Causes that were reported already.
     """
 
     tries: int = 0
@@ -28,11 +28,11 @@ class LateStart:
 
     @property
     def is_wanted(self) -> bool:
-        """Whether the run has not begun and is to be tried again at the next step that is due."""
+        """Whether the run has not begun and must be tried again at the next step that is due."""
         return 0 < self.tries < TRIES
 
     def failed(self, step: int, err: Exception) -> str | None:
-        """Counts a failure; returns what to say of it, `None` where that was said already."""
+        """Count a failure, and return what to report about it; `None` if that was reported already."""
         self.step = step if self.tries == 0 else self.step
         self.tries += 1
         self.cause = f"{type(err).__name__}: {err}"
@@ -51,7 +51,7 @@ class LateStart:
         )
 
     def note(self, step: int) -> tuple[str, ...]:
-        """For the reader of a run that begins late; nothing for one that begins when training does."""
+        """A sentence for the reader of a run that begins late; empty if it begins when training does."""
         if self.tries == 0:
             return ()
         return (

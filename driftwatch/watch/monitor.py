@@ -1,4 +1,4 @@
-"""Monitor: the settings and the life of a run; also the way in for training loops without a Trainer.
+"""Monitor: keeps the settings of a run and leads it from begin to close; training loops without a Trainer call it.
 
     begin → Run.observe, … → close
 
@@ -49,7 +49,7 @@ T = TypeVar("T")
 
 
 def _on_all_ranks(begin: "Callable[Concatenate[Monitor, P], T]") -> "Callable[Concatenate[Monitor, P], T]":
-    """A beginning that all ranks make together, after they have met."""
+    """Wrap `begin` so that the ranks meet first and then begin together."""
 
     @wraps(begin)
     def begin_together(self: "Monitor", *args: P.args, **kwargs: P.kwargs) -> T:
@@ -66,9 +66,9 @@ class Monitor:
     """Asks a model in training, again and again, where it stands, and reports how that has moved.
 
     Args:
-        pack … seed: As those of `DriftCallback`, which `driftwatch.watch.settings.RunSettings` explains; `run` makes a
-            name from the time where none is given.
-        clock: Seconds, monotonic; a parameter for tests.
+        pack … seed: The same as for `DriftCallback`; `driftwatch.watch.settings.RunSettings` explains them. Without a
+            `run`, the name is made from the time.
+        clock: Returns monotonic seconds; tests pass their own.
 
     A run ends with `close`, and also when the monitor is collected, the process ends or SIGTERM stops it. A copy, by
     `copy` or `pickle`, has the same settings and no run.
@@ -108,21 +108,21 @@ class Monitor:
             exporters=exporters,
             seed=seed,
         )
-        self.settings = settings  # what a copy is made with; a path stays what it is, wherever that is
+        self.settings = settings  # a copy of the monitor is made with these; its paths are absolute
         self.run = settings.run
         self.output_dir = absolute(settings.output_dir or RUNS_FOLDER)
         self._instrument = Instrument(settings.pack, settings.probes)
         topics = self._instrument.pack.topics
         self._setup = None if confirm is None else ReplySetup(confirm, topics)
         self._exporters: list[Exporter] = [plugins.made("exporters", exporter) for exporter in settings.exporters]
-        self._attached = self._exporters  # those of the training that is watched
+        self._attached = self._exporters  # the ones that serve the current training; see `attach`
         self._schedule = schedule or Schedule()
         values, controls = ([t.id for t in topics if t.control == is_control] for is_control in (False, True))
         self._fixed = Settings(alpha, tolerated(tolerance, values, controls), seed)
         self._clock = clock
-        self._run: Run | None = None  # until there is one
-        self._line: Line | None = None  # to the other ranks, for the run that begins or goes on
-        self._has_met = False  # for a run that has not begun yet
+        self._run: Run | None = None  # `None` until `begin`
+        self._line: Line | None = None  # connects the ranks for the run that begins or goes on
+        self._has_met = False  # whether the ranks have met for a run that has not begun yet
         self._not_begun: Counter[str] = Counter()  # failures before there was a run to count them in
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -131,30 +131,31 @@ class Monitor:
     # The life of a run: begin, observe, …, close
 
     def attach(self, args: Any, state: Any) -> None:
-        """Name the Trainer's settings and state to the exporters that write beside its own figures; before `begin`.
+        """Hand the Trainer's settings and state to the exporters that write beside its own figures; before `begin`.
 
-        One that fails is left out of this training.
+        An exporter that fails here is left out of this training.
         """
         self._attached = [exporter for exporter in self._exporters if _is_attached(exporter, args, state)]
 
     def meet(self) -> None:
-        """Find the other ranks for the run that will begin; `begin` does, where nobody has before.
+        """Find the other ranks for the run that will begin; `begin` calls this if nobody has called it before.
 
         Raises:
-            RanksError: Not all came in time. Nothing can be watched.
+            RanksError: Not all ranks came in time, so nothing can be watched.
         """
         self._line = None
         self._line, self._has_met = meet(), True
 
     @property
     def has_met(self) -> bool:
-        """Whether this rank is in step with the others; always, in a single process."""
+        """Whether this rank is in step with the others; always true in a single process."""
         return num_ranks() == 1 or self._line is not None
 
     def part(self, name: str) -> AbstractContextManager[None]:
-        """Something that all ranks do together, by a name that is the same on all; after `meet`.
+        """A context for something that all ranks do together, under a name that is the same on all; after `meet`.
 
-        What a rank raises in it it tells the other ranks at once. Inside another part it is a stretch of that one.
+        A rank that raises inside the context tells the other ranks at once. A part inside another part belongs to the
+        outer one.
         """
         return part(self._line, name)
 
@@ -181,24 +182,24 @@ class Monitor:
             tokenizer: Its tokenizer or processor.
             step: Optimizer steps already done.
             planned_steps: The step at which training will end; `None` if unknown.
-            model_name: For people; `None` asks the model's config.
-            trainer: Class of the trainer.
-            optimizer: Schedule-free optimizers need it.
-            engine: What `find_engine` says of the trainer: who writes the replies in place of this process.
-            resume: Folder of the run that goes on under a new attempt number, or where a checkpoint stands in it;
-                `None` begins a new run. Where another process writes that run, or training goes on in another output
-                folder, a run of its own branches off there.
-            loop: The training loop; where it is known, its end ends the run, whatever has ended it.
+            model_name: The model's name for people to read; `None` takes it from the model's config.
+            trainer: Class name of the trainer.
+            optimizer: The optimizer in use; only schedule-free optimizers need it.
+            engine: The result of `find_engine`: the engine that writes the replies in place of this process.
+            resume: Folder of the run to go on with under a new attempt number, or the place of a checkpoint in that
+                run; `None` begins a new run. If another process writes that run, or training goes on in another output
+                folder, a new run branches off there.
+            loop: The training loop. If it is known, the run ends when the loop ends, for whatever reason.
             notes: Sentences for the reader of a new run.
 
         Returns:
             The record of the first observation; `None` on a resume, which goes on from the observations that are there.
 
         Raises:
-            ConfigError, BaselineError, StoreError: What cannot work, said before any training time is spent.
+            ConfigError, BaselineError, StoreError: Something cannot work; said before any training time is spent.
         """
-        self.close(how_it_ended())  # of an earlier training with this monitor; nothing if there was none
-        self._run = None  # what fails from here on is none of its failures
+        self.close(how_it_ended())  # ends the run of an earlier training with this monitor, if there was one
+        self._run = None  # failures from here on must not be counted in the earlier run
         at = Checkpoint(Path(resume), step) if isinstance(resume, str | Path) else resume
         origin = on_first(lambda: origin_of(at, with_replies=self._setup is not None), "going on with a run")
         watch, host = Stopwatch(self._clock), Host(self._line, weakly(optimizer), self._clock)
@@ -241,11 +242,11 @@ class Monitor:
         return Controller(self._schedule, planned_steps=planned_steps, clock=self._clock, decides=decides, before=kept)
 
     def is_due(self, step: int, *, is_off: bool = False) -> bool:
-        """Whether to call `observe` now; to be asked after every step, on every rank.
+        """Whether to call `observe` now; call this after every step, on every rank.
 
         Args:
             step: Optimizer steps done.
-            is_off: Whether nothing is to be asked just now; rank 0's word counts.
+            is_off: Whether observations are turned off just now; the value on rank 0 counts.
 
         Raises:
             RanksError: The ranks could not agree.
@@ -263,16 +264,16 @@ class Monitor:
     ) -> bool:
         """Whether one more observation is due after training.
 
-        It is where the latest one was not at the last step, not of the whole bank, or not of the weights that are left,
-        and for replies that a judge still reads.
+        It is due if the latest observation was not at the last step, did not ask the whole bank, or was not of the
+        final weights, and also while a judge still reads replies.
 
         Args:
-            step: The last one.
-            is_off: Whether nothing is to be asked just now; rank 0's word counts.
-            weights_changed: Whether this rank's weights are others than those that training has left.
-            trained_on: Whether training has gone on within the step since it was asked.
-            is_before_change: Whether to ask for the weights of the last step before others take their place; where
-                they have on some rank, it is too late.
+            step: The last step.
+            is_off: Whether observations are turned off just now; the value on rank 0 counts.
+            weights_changed: Whether other weights have taken the place of those that training left on this rank.
+            trained_on: Whether training has gone on within this step since the latest observation.
+            is_before_change: Whether the question is about the weights of the last step, before others take their
+                place; if they already have on some rank, it is too late.
         """
         return self._begun.is_wanted_at_end(
             step,
@@ -289,7 +290,7 @@ class Monitor:
             model: The model in training.
             step: Optimizer steps done.
             phase: "end" after the last update.
-            weights: What the model holds, in words, where it is not the weights of this step.
+            weights: What the model holds, in words, if that is not the weights of this step.
 
         Raises:
             ProbeError: The model could not be asked; nothing about the training run has changed.
@@ -302,7 +303,7 @@ class Monitor:
         Args:
             step: Optimizer steps done.
             err: What failed.
-            parts: Where the other ranks may wait for this one, as far as it has not come there.
+            parts: Names of the parts in which the other ranks may wait for this one, because it never reached them.
         """
         stay_away(self._line, parts, err)
         if self._run is not None:
@@ -339,22 +340,22 @@ class Monitor:
 
     @property
     def is_alone(self) -> bool:
-        """Whether other ranks have not come several times in a row, so that waiting for them is in vain."""
+        """Whether other ranks have stayed away several times in a row, so that waiting for them is pointless."""
         return self._line is not None and self._line.absences >= MAX_ABSENCES
 
     @property
     def store(self) -> RunStore | None:
-        """The run's folder; `None` before there is a run, and on other ranks than the first."""
+        """The run's folder; `None` before there is a run, and on every rank but the first."""
         return None if self._run is None else self._run.output.store
 
     @property
     def info(self) -> RunInfo | None:
-        """What stays the same during the run; `None` before there is one."""
+        """The description of the run, which stays the same throughout; `None` before there is a run."""
         return None if self._run is None else self._run.info
 
     @property
     def attempt(self) -> int:
-        """Number of the run's attempt; 0 until it is resumed."""
+        """The run's attempt number; 0 until the run is resumed."""
         return 0 if self._run is None else self._run.attempt
 
     @property
@@ -369,17 +370,17 @@ class Monitor:
 
     @property
     def is_whole(self) -> bool:
-        """Whether the latest observation has asked the whole bank; the last one of a run has to."""
+        """Whether the latest observation asked the whole bank; the last one of a run has to."""
         return self._run is not None and self._run.is_whole
 
     @property
     def has_waiting(self) -> bool:
-        """Whether a remote judge still reads replies, for which one more observation at the end would wait."""
+        """Whether a remote judge still reads replies; one more observation at the end would wait for it."""
         return self._run is not None and self._run.stage.has_waiting
 
     @property
     def progress(self) -> dict[str, Any]:
-        """Where the run is kept and how far it is: what a checkpoint needs for the run to go on."""
+        """Where the run is kept and how far it has come: what a checkpoint must hold so that the run can go on."""
         store, run = self.store, self._run
         return {
             "folder": None if store is None else str(store.folder),
@@ -391,7 +392,7 @@ class Monitor:
 
 
 def _is_attached(exporter: Exporter, args: Any, state: Any) -> bool:
-    """Whether an exporter knows of the Trainer, where it wants to."""
+    """Hand the Trainer to an exporter that asks for it; false if that failed and the exporter is left out."""
     try:
         if isinstance(exporter, BesideTrainer):
             exporter.attach(args, state)
@@ -405,6 +406,6 @@ def _is_attached(exporter: Exporter, args: Any, state: Any) -> bool:
 
 
 def _name_of(model: Any) -> str:
-    """What a model calls itself: a hub id, or the last folder of a path, since the rest says where and not what."""
+    """The name in a model's config: a hub id, or the last folder of a path, whose other parts name no model."""
     name = str(getattr(getattr(model, "config", None), "_name_or_path", ""))
     return (Path(name).name if Path(name).is_absolute() else name) or "model"

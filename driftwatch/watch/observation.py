@@ -1,4 +1,4 @@
-"""One observation as a record: from the stances that were measured to everything that is reported of them."""
+"""Observation: what one observation measured, and the record of everything that is reported about it."""
 
 import time
 from collections.abc import Mapping, Sequence
@@ -26,13 +26,13 @@ class Screened:
     """What the screen found.
 
     Attributes:
-        stances: Of every item that was asked, uncalibrated.
-        blocks: Blocks of the bank that were asked.
+        stances: Stances of every item that was asked, uncalibrated.
+        blocks: Number of blocks of the bank that were asked.
         tokens: Tokens that went through the model.
-        is_whole: Whether all of the bank was asked, and every probe could ask it.
-        failures: Probes that could not be asked; the rest goes on without them.
-        kinds: The same, counted by kind.
-        notes: For the reader of the record.
+        is_whole: Whether the whole bank was asked, and every probe could ask it.
+        failures: Probes that could not be asked; the observation goes on without them.
+        kinds: Number of these failures, by kind.
+        notes: Sentences for the reader of the record.
     """
 
     stances: tuple[Stance, ...] = ()
@@ -49,13 +49,13 @@ class Observation:
     """What one observation measured.
 
     Attributes:
-        look: Its number.
+        look: The observation's number.
         step: Optimizer steps done.
         screened: What the screen found.
-        confirmed: What the replies said; `None` where none were drawn.
-        failures: Parts that could not be done, of the screen and of the replies.
-        notes: For the reader of the record.
-        weights: What was asked, where it is not the weights of `step`.
+        confirmed: What the replies said; `None` if none were drawn.
+        failures: Parts of the screen and of the replies that could not be done.
+        notes: Sentences for the reader of the record.
+        weights: Which weights were asked, in words, if not those of `step`.
     """
 
     look: int
@@ -82,21 +82,21 @@ def describe(
     noise: Floor | None = None,
     rng: np.random.Generator,
 ) -> Record:
-    """Compare an observation with the baselines and put everything that is reported of it into a record.
+    """The record of an observation: compares it with the baselines, and holds everything that is reported about it.
 
     Args:
         observation: What was measured.
-        watch: Counts the time of its stages, this one's too.
-        info: The run.
-        baselines: What to compare with.
-        attempt: Of the run.
+        watch: Counts the seconds of the observation's stages, including this one.
+        info: The run's description.
+        baselines: The baselines to compare with.
+        attempt: The run's attempt number.
         before: Evidence rows of the last observation that had any.
-        fault_before: What the observation before found wrong with the model itself.
-        validity: Of the last observation that drew replies: whether a probe says what they say.
-        noise: What the judge differs from itself by; `None` where that was not measured yet.
-        cost: Running totals; the observation's own seconds and tokens are filled in here, and a fault of the model is
+        fault_before: What the previous observation found wrong with the model itself; `None` for nothing.
+        validity: Whether each probe agrees with the replies, by the last observation that drew any.
+        noise: How far the judge disagrees with itself; `None` if that was not measured yet.
+        cost: Running totals. The observation's own seconds and tokens are filled in here, and a fault of the model is
             counted.
-        rng: For intervals.
+        rng: Random numbers for the intervals.
     """
     with watch("statistics"):
         now = baselines.calibrated(observation.screened.stances)
@@ -127,7 +127,7 @@ def describe(
     if fault is not None:
         failures = (*failures, Failure(MODEL, fault.text))
         evidence = tuple(replace(row, why=f"cannot tell: {fault.text}") for row in evidence)
-        # After a roll-back behind the fault that was told, this is another one.
+        # If training was rolled back to before the reported fault, this is a new fault.
         is_told = fault_before is not None and fault_before.since_step == fault.since_step
         alerts = alerts if is_told else (fault_alert(fault), *alerts)
         cost = _counting(cost, f"{MODEL}/{fault.kind}")
@@ -161,13 +161,13 @@ def describe(
 
 
 def watched(record: Record, info: RunInfo) -> list[str]:
-    """Topics whose shift against the alerting baseline is so far above the noise floors that more replies are drawn."""
+    """Topics on which more replies are drawn, since their shift against the alerting baseline exceeds noise floors."""
     against = info.alerting_baseline
     return [drift.topic for drift in record.drifts if drift.baseline == against and exceeds(drift, record.floors)]
 
 
 def log_line(record: Record, info: RunInfo) -> str:
-    """The one line of log of an observation."""
+    """The one log line of an observation."""
     most = widest(record, info)
     moved = None if most is None else most.total_variation
     figures = {
@@ -185,7 +185,7 @@ def log_line(record: Record, info: RunInfo) -> str:
 
 
 def widest(record: Record, info: RunInfo) -> Drift | None:
-    """The drift of the value topic that moved most against the alerting baseline, for a line of log."""
+    """The drift of the value topic that moved most against the alerting baseline; `None` if no drift was measured."""
     controls = {topic.id for topic in info.topics if topic.control}
     moved = [
         drift
@@ -198,19 +198,19 @@ def widest(record: Record, info: RunInfo) -> Drift | None:
 
 
 def _of_probes(stances: Sequence[Stance], now: Sequence[Stance]) -> list[Stance]:
-    """Only what was asked now by the same probe: a probe that failed is a failure, not a drift without items."""
+    """The stances of probes that were also asked now: a failed probe is a failure, not a drift without items."""
     asked = {stance.probe for stance in now}
     return [stance for stance in stances if stance.probe in asked]
 
 
 def _without_news(rows: Sequence[TopicEvidence], before: Sequence[TopicEvidence]) -> tuple[TopicEvidence, ...]:
-    """Rows of an observation that read no reply: one observation older than before."""
+    """The rows of an observation in which no reply was judged: they are one observation older than before."""
     known = {(row.topic, row.kind): row.looks_unread for row in before}
     return tuple(replace(row, looks_unread=known.get((row.topic, row.kind), 0) + 1) for row in rows)
 
 
 def _shown(share: TopicStance, validity: Sequence[Validity]) -> TopicStance:
-    """Without levels, and why, where the probe does not say what the replies say; its shifts are shown all the same."""
+    """A topic's stance to show: its levels are hidden, with a reason, if the probe disagrees with the replies."""
     for found in validity:
         if found.probe == share.probe and found.is_valid is False:
             return replace(share, probs=None, lower=None, upper=None, unscored=f"levels are hidden: {found.why}")

@@ -1,4 +1,4 @@
-"""Opening: how a run begins, anew or where an earlier attempt has stopped; on the first rank."""
+"""Opening: makes or reopens a run's folder, for a new run or a new attempt; on the first rank."""
 
 import hashlib
 import time
@@ -24,8 +24,8 @@ class Opened:
     """A run that has begun.
 
     Attributes:
-        folder: Where it is kept; the first rank alone reads and writes there.
-        attempt: 0 for a new run, one more for every resume.
+        folder: The run's folder; only the first rank reads and writes there.
+        attempt: The run's attempt number: 0 for a new run, one more for every resume.
         next_look: Number of the observation that comes next.
         totals: Running totals so far.
         last: The latest record; `None` in a new run.
@@ -46,22 +46,22 @@ def new_run_id() -> str:
 
 
 def seed_of(run_id: str) -> int:
-    """The seed of a run that was given none, in [0, 2⁶³): trainings of one model draw different questions.
+    """The seed of a run that was given none, in [0, 2⁶³); it makes trainings of one model draw different questions.
 
-    With one seed for all, nearly half of the false alarms of a training would come again when it is repeated to see
-    whether they were chance.
+    With one seed for all, nearly half of a training's false alarms would come again when somebody repeats the training
+    to see whether they were chance.
     """
     return int.from_bytes(hashlib.sha256(run_id.encode()).digest()[:8], "big") >> 1
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What decides about the evidence, and so stays what it was for the life of a run.
+    """The settings that decide about the evidence and therefore stay the same for the life of a run.
 
     Attributes:
         alpha: Requested probability of any false alert.
         tolerance: By topic, the drift beyond which an alert is "beyond_tolerance".
-        seed: Of everything that is drawn; `None` where the user named none.
+        seed: Seed of everything that is drawn; `None` if the user gave none.
     """
 
     alpha: float
@@ -73,7 +73,7 @@ def check_settings(info: RunInfo, settings: Settings) -> None:
     """Refuse to go on with a run under other settings than it began with.
 
     Raises:
-        ConfigError: With what to pass.
+        ConfigError: A setting differs; the message says what to pass.
     """
     theirs = {topic.id: topic.tolerance for topic in info.topics if topic.tolerance is not None}
     differing = [name for name, value in theirs.items() if settings.tolerance.get(name, value) != value]
@@ -108,21 +108,21 @@ def opened(
     run_id: str,
     seed: int,
 ) -> Opened:
-    """A new run: its folder, with what every observation will be compared with.
+    """A new run, whose folder holds the baselines that every observation will be compared with.
 
     Args:
-        folder: Its parent.
-        name: Of the run; `None` makes one from the time.
-        pack: What is asked.
-        baselines: What is compared with.
-        identity: What two measurements must share.
-        model_name: For people.
-        trainer: Class of the trainer; `None` if unknown.
-        settings: What decides about the evidence.
+        folder: The folder in which the run's folder is made.
+        name: Name of the run; `None` makes one from the time.
+        pack: The topic pack that is asked.
+        baselines: The baselines that observations are compared with.
+        identity: What two measurements must share to be comparable.
+        model_name: The model's name for people to read.
+        trainer: Class name of the trainer; `None` if unknown.
+        settings: The settings that decide about the evidence.
         replies_drawn: Whether replies are sampled and judged.
-        replies_refused: Why they are not, although they were asked for; `None` otherwise.
-        run_id: What `new_run_id` made.
-        seed: Of everything that the run draws.
+        replies_refused: Why no replies are drawn although they were asked for; `None` otherwise.
+        run_id: The result of `new_run_id`.
+        seed: Seed of everything that the run draws.
     """
     store = RunStore(free_folder(folder, name or time.strftime("run-%Y%m%d-%H%M%S")))
     resolution = reliability_of(baselines.stances("start"), pack.topics)
@@ -164,12 +164,12 @@ def reopened(folder: str | Path, identity: dict[str, str], settings: Settings | 
     """A run that goes on under a new attempt number.
 
     Args:
-        folder: The run's own.
-        identity: What is asked now.
-        settings: What decides about the evidence now; `None` takes what it began with.
+        folder: The run's folder.
+        identity: Identity of what is asked now.
+        settings: The settings that decide about the evidence now; `None` takes those that the run began with.
 
     Raises:
-        StoreError, BaselineError, ConfigError: There is no run, it is not whole, or it asks something else than it did.
+        StoreError, BaselineError, ConfigError: There is no run, it is incomplete, or it would ask something else.
     """
     store = RunStore(folder)
     info = store.info()

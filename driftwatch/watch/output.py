@@ -1,6 +1,7 @@
-"""Output: what leaves a run on the first rank, which alone has its folder, the thread that writes and the exporters.
+"""Output: writes and exports what a run produces, on the first rank alone.
 
-The other ranks have a `NoOutput`, so that a run reads the same on all of them.
+Only that rank has the run's folder, the thread that writes, and the exporters. The other ranks have a `NoOutput`, so
+that the code of a run is the same on all of them.
 """
 
 import logging
@@ -26,17 +27,17 @@ CLOSE_SECONDS = 20.0  # how long the end of training waits for the last record t
 
 
 class Output:
-    """That of one attempt at a run.
+    """The output of one attempt at a run.
 
     Args:
         store: Where the run is kept.
-        exporters: Opened with it.
-        attempt: Of the run.
-        loop: The training loop whose end ends the run; `None` where nobody knows it.
+        exporters: Exporters that are opened with the run.
+        attempt: The run's attempt number.
+        loop: The training loop whose end ends the run; `None` if it is unknown.
 
     Attributes:
-        store: The same; `None` where the run is another process's by now.
-        is_taken: Whether it is, so that nothing more is to be asked for it.
+        store: Where the run is kept; `None` once another process has taken the run.
+        is_taken: Whether another process has taken the run, so that nothing more is observed for it here.
     """
 
     def __init__(
@@ -52,11 +53,11 @@ class Output:
 
     @property
     def failures(self) -> Counter[str]:
-        """What could not be delivered, by exporter."""
+        """Number of deliveries that failed, by exporter."""
         return self._delivery.failures
 
     def begin(self, info: RunInfo, step: int, decoded: Iterable[BaselineReply] = ()) -> None:
-        """Begin to write and to export; `decoded` are replies of the baseline that the files do not have yet."""
+        """Begin to write and to export; `decoded` are the baseline's replies that the files do not have yet."""
         for reply in decoded:
             self._folder.append_line(BASELINE_REPLIES, reply)
         self._begin(info, step)
@@ -70,26 +71,26 @@ class Output:
                 self._end_when_collected(one)
 
     def describe(self, info: RunInfo) -> None:
-        """What the run is has changed."""
+        """Write the run's description again, after it has changed."""
         if self.is_taken:
             return
         self._folder.write_json("run.json", info)
 
     def note(self, kind: str, step: int, text: str) -> None:
-        """Something happened to the run that a reader should know."""
+        """Record an event of the run that a reader should know about."""
         if self.is_taken:
             return
         self._folder.append_event(kind, attempt=self._attempt, step=step, text=text)
 
     def keep(self, books: Books) -> None:
-        """An attempt that ends before its first observation has cost this much all the same."""
+        """Write what the run has taken so far, so that an attempt that ends before an observation is counted too."""
         self._folder.write_json(BUDGET_FILE, books)
 
     def hand_over(self, record: Record, left: Iterable[Line | Whole | Expired], info: RunInfo) -> bool:
         """Give one observation to the thread that delivers, and say whether it was taken."""
         if self._is_closed or self.is_taken:
             return False
-        if self._delivery.is_over:  # what was taken for the end was none, since here is another observation
+        if self._delivery.is_over:  # the run was taken to have ended, and here is another observation
             self._delivery.close(how_it_ended(), timeout=CLOSE_SECONDS)  # its thread may just be leaving
             if not self._folder.claim():
                 self._leave_it()
@@ -106,7 +107,7 @@ class Output:
         )
 
     def end_with(self, one: Any) -> None:
-        """Have the run end when an object is collected."""
+        """Have the run end when an object is garbage-collected."""
         self._ends_with.append(weakref.ref(one))
         self._end_when_collected(one)
 
@@ -124,46 +125,46 @@ class Output:
 
 
 class NoOutput:
-    """That of the other ranks."""
+    """The output of the other ranks, which write nothing."""
 
     store: RunStore | None = None
     is_taken = False
 
     @property
     def failures(self) -> Counter[str]:
-        """None."""
+        """Nothing is delivered here, so nothing fails."""
         return Counter()
 
     def begin(self, info: RunInfo, step: int, decoded: Iterable[BaselineReply] = ()) -> None:
-        """Nothing."""
+        """Does nothing."""
 
     def describe(self, info: RunInfo) -> None:
-        """Nothing."""
+        """Does nothing."""
 
     def note(self, kind: str, step: int, text: str) -> None:
-        """Nothing."""
+        """Does nothing."""
 
     def keep(self, books: Books) -> None:
-        """Nothing."""
+        """Does nothing."""
 
     def hand_over(self, record: Record, left: Iterable[Line | Whole | Expired], info: RunInfo) -> bool:
-        """Nothing is kept here, and so nothing waits to be."""
+        """Does nothing and returns true: there is nothing here that could be refused."""
         return True
 
     def end_with(self, one: Any) -> None:
-        """Nothing."""
+        """Does nothing."""
 
     def close(self, reason: End) -> None:
-        """Nothing."""
+        """Does nothing."""
 
 
 def _end(delivery: Delivery) -> None:
-    # Where nobody has an error to look at any more, only a person's interruption is told apart.
+    # By now there is no error to inspect any more; only an interruption by a person can still be recognised.
     delivery.end(how_it_ended())
 
 
 def output_of(
     folder: Path, exporters: Sequence[Exporter], *, attempt: int, loop: TrainingLoop | None
 ) -> Output | NoOutput:
-    """This rank's."""
+    """The output of this rank: an `Output` on the first, a `NoOutput` on every other."""
     return Output(RunStore(folder), exporters, attempt=attempt, loop=loop) if rank() == 0 else NoOutput()

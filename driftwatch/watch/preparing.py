@@ -1,7 +1,8 @@
-"""Preparing: from the settings of the confirming stage to the stage of one run.
+"""Preparing: makes the confirming stage of one run from its settings.
 
-`ReplySetup` is what the settings name: a judge and the items that have two sides. `prepare` encodes the questions for
-one model and proves that its replies are its own; `begin` and `resume` make the `Confirm` of a run of it.
+`ReplySetup` holds what the settings name: a judge, and the items that have two sides. Its `prepare` encodes the
+questions for one model and proves that the replies are the model's own; `begin` and `resume` of the result make the
+`Confirm` of a run.
 """
 
 import logging
@@ -35,15 +36,15 @@ logger = logging.getLogger(__name__)
 
 
 class ReplySetup:
-    """What the settings name.
+    """The judge and the topics that the settings name.
 
     Args:
-        settings: How replies are drawn and read.
+        settings: How replies are drawn and judged.
         topics: The bank.
 
     Raises:
         ConfigError: No item has two sides.
-        JudgeError, PluginError: The judge cannot be had.
+        JudgeError, PluginError: The judge cannot be made.
     """
 
     def __init__(self, settings: Confirmation, topics: Sequence[Topic]) -> None:
@@ -71,13 +72,13 @@ class ReplySetup:
         Args:
             model: The model in training, inside the guard.
             tokenizer: Its tokenizer or processor.
-            engine: What `find_engine` says of the trainer.
-            tell_apart: Measures a model so that it is known again.
-            kept: The identity of a run that goes on; `None` for a new one.
+            engine: The result of `find_engine` for the trainer.
+            tell_apart: Gives a fingerprint by which a model is recognised later.
+            kept: The identity of a run that goes on; `None` for a new run.
 
         Raises:
-            BaselineError: Who wrote the replies of the run that goes on is gone.
-            ProbeError: Replies that are sampled in this process cannot be trusted; on every rank.
+            BaselineError: The sampler that wrote the replies of the run that goes on is gone.
+            ProbeError: Replies that are sampled in this process cannot be trusted; raised on every rank.
         """
         chat, decoding = ChatFormat(tokenizer, self.settings.wrap), self.settings.decoding
         interviewer = Interviewer(self.topics, chat, decoding, chat.stop_ids)
@@ -97,10 +98,10 @@ class PreparedReplies:
     """What asks one model for replies, before there is a run.
 
     Args:
-        setup: What the settings name.
+        setup: The judge and the topics that the settings name.
         interviewer: Asks the model.
-        notes: About how replies are asked for, and by whom.
-        tell_apart: Measures a model so that it is known again.
+        notes: Sentences on how replies are asked for, and by whom.
+        tell_apart: Gives a fingerprint by which a model is recognised later.
     """
 
     def __init__(
@@ -111,21 +112,21 @@ class PreparedReplies:
 
     @property
     def engine(self) -> Engine | None:
-        """Who writes the replies; `None` for this process."""
+        """The engine that writes the replies; `None` if this process samples them."""
         return self._interviewer.engine
 
     @property
     def topics(self) -> Sequence[Topic]:
-        """Those of which replies can be drawn."""
+        """The topics on which replies can be drawn."""
         return self._setup.topics
 
     def identity(self) -> dict[str, str]:
-        """What two measurements must share."""
+        """What two measurements must share to be comparable."""
         identity = {"judge": self._setup.judge.id, **self._interviewer.identity()}
         return {f"{KIND}/{part}": value for part, value in identity.items()}
 
     def within_reach(self, baselines: Baselines) -> Baselines:
-        """The baselines of a new run as its sampler reaches them: an engine cannot switch adapters."""
+        """A new run's baselines, without the reference model if an engine writes: an engine cannot switch adapters."""
         reference = None if self.engine is not None else baselines.reference
         return replace(baselines, reference=reference, notes=tuple(dict.fromkeys((*baselines.notes, *self._notes))))
 
@@ -141,20 +142,20 @@ class PreparedReplies:
         planned_looks: int | None,
         folder: Path,
     ) -> Confirm:
-        """Fix the hypotheses that share alpha, and decode the baseline's replies where they cannot be had later.
+        """Fix the hypotheses that share alpha, and decode the baseline's replies if they cannot be drawn later.
 
         Args:
-            model: At the start of training, inside the guard.
-            baselines: What is compared with.
-            seed: Of everything that is drawn; the same on every rank.
+            model: The model at the start of training, inside the guard.
+            baselines: The baselines that observations are compared with.
+            seed: Seed of everything that is drawn; the same on every rank.
             resolved: Topics on which the model has resolution; the others are left out for the whole run.
             alpha: Probability of any false alert in the run.
             tolerance: By topic, the drift beyond which an alert is "beyond_tolerance".
-            planned_looks: After the first one; `None` if unknown.
-            folder: Of the run, where start weights may be kept.
+            planned_looks: Number of observations after the first one; `None` if unknown.
+            folder: The run's folder, where start weights may be kept.
 
         Raises:
-            ConfigError: The start weights shall be kept and cannot be.
+            ConfigError: The settings ask to keep the start weights, and they cannot be kept.
         """
         topics = self._setup.topics
         values = tuple(t.id for t in topics if not t.control and t.id in resolved)
@@ -179,20 +180,20 @@ class PreparedReplies:
         step: int,
         folder: Path,
     ) -> tuple[Confirm, str | None]:
-        """Go on from the latest evidence, whatever the checkpoint: taking looks back would spend alpha again.
+        """Go on from the latest evidence, whatever the checkpoint: to undo observations would spend alpha again.
 
         Args:
-            model: Inside the guard.
-            baselines: What is compared with.
-            saved: What the run left.
-            pool: The baseline's replies that were drawn before training.
-            seed: Of everything that is drawn; the same on every rank.
-            step: Of the checkpoint; what was drawn of later weights tells nothing of those that go on.
-            folder: Of the run, where the start weights may lie.
+            model: The model in training, inside the guard.
+            baselines: The baselines that observations are compared with.
+            saved: The evidence that the run left.
+            pool: The baseline's replies that were decoded before training.
+            seed: Seed of everything that is drawn; the same on every rank.
+            step: Step of the checkpoint; draws from later weights say nothing about the weights that go on.
+            folder: The run's folder, which may hold the start weights.
 
         Returns:
-            The stage, and what a reader should know about the baseline model; `None` where it is what it was up to the
-            rounding of other hardware, and then it counts as it is now.
+            The stage, and a sentence that a reader should know about the baseline model. The sentence is `None` if the
+            model is the same up to the rounding of other hardware; it then counts as it is now.
         """
         evidence = rolled_back(from_json(saved.evidence), step)
         found = find_reference(model) if saved.fingerprint else None

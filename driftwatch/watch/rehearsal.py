@@ -1,10 +1,9 @@
-"""Rehearsal: whole runs of the product itself on a model that says what it is told, for the proof by simulation.
+"""Rehearsal: whole runs of the product itself on a model with known shares, for the proof by simulation.
 
-`simulation.scenario` advances thousands of runs by the code that weighs draws. Here a few dozen runs go through
-everything that stands before it: the sampler, the draws, the baseline's replies that are decoded ahead, the judge's
-hearing, and a resume from what the run left. The model is a small network whose next token is Y, M or N with known
-probabilities,
-whatever it is asked; the judge reads support, neutral or oppose from them.
+`simulation.scenario` simulates thousands of runs with the code that weighs draws. Here a few dozen runs go through
+everything that comes before that code: the sampler, the draws, the baseline replies that are decoded ahead, the judge,
+and a resume from what the run left. The model is a small network whose next token is Y, M or N with known
+probabilities, whatever it is asked; the judge takes these letters for support, neutral and oppose.
 """
 
 from collections.abc import Sequence
@@ -30,22 +29,22 @@ from driftwatch.watch.baselines import Baselines
 from driftwatch.watch.confirm import Confirmed, Saved
 from driftwatch.watch.preparing import PreparedReplies, ReplySetup
 
-Shares = tuple[float, float, float]  # of support, neutral, oppose
+Shares = tuple[float, float, float]  # shares of support, neutral and oppose
 
 LETTERS = "YMN"
 OPEN: Shares = (0.4, 0.3, 0.3)
 TOPICS, ITEMS, DRAWS = ("first", "second", "control"), 3, 12
-_NEVER = -60.0  # logit of every other token
+_NEVER = -60.0  # logit of every token that is no letter of `LETTERS`
 
 
 class Rehearsed(NamedTuple):
     """What one run found.
 
     Attributes:
-        alert_look: Observation of the first alert on any value topic, from 1; 0 for none.
+        alert_look: Number of the observation with the first alert on any value topic, from 1; 0 for none.
         excluded: Whether any interval shown at any observation excluded 0.
-        counts_TS: Stances of the replies of now, by topic.
-        repeated: Baseline replies that were used twice; right is 0.
+        counts_TS: Counts of the present replies, by topic and stance.
+        repeated: Topics whose baseline replies were not used once each, in order; 0 if all is right.
     """
 
     alert_look: int
@@ -55,21 +54,21 @@ class Rehearsed(NamedTuple):
 
 
 class Letters:
-    """A judge that reads the first letter."""
+    """A judge that classifies a reply by its first letter."""
 
     id = "letters"
 
     def read(self, asked: Sequence[Asked]) -> list[Judgement]:
-        """P(support, neutral, oppose) is 1 where the letter stands."""
+        """One judgement per reply, with probability 1 for the stance of its letter."""
         said = [one.reply.strip()[:1] for one in asked]
         return [Judgement(probs=Probs(*(float(one == letter) for letter in LETTERS))) for one in said]
 
 
 class StandIn:
-    """The model: a transformer without attention to anything, whose output is set.
+    """The model: a transformer that ignores its input and answers with given shares.
 
     Args:
-        shares: What it says, until `says` changes it.
+        shares: The shares of its answers, until `says` changes them.
     """
 
     def __init__(self, shares: Shares = OPEN) -> None:
@@ -102,16 +101,16 @@ def rehearse(
     onset: int = 2,
     resumed_after: int | None = 4,
 ) -> Rehearsed:
-    """One run of the product: begin, observation after observation, a resume in between, and what it found.
+    """What one run of the product found: it begins, observes several times, and is resumed in between.
 
     Args:
-        model: Says `OPEN` at the start; from the observation `onset` on, `now`.
-        seed: Of the run.
-        looks: Planned, and made.
+        model: The model; it answers with `OPEN` at first, and with `now` from the observation `onset` on.
+        seed: Seed of the run.
+        looks: Number of observations, both planned and made.
         alpha: Requested rate of false alerts.
-        now: What is said on every topic: the product must not call a general change specific, but must see it.
-        onset: Observation, from 1, at which the model begins to say so.
-        resumed_after: Observation after which the run is taken up from its files; `None` for no resume.
+        now: Shares on every topic: the product must not call a general change specific, but must see it.
+        onset: Number of the observation, from 1, at which the model begins to answer so.
+        resumed_after: Number of the observation after which the run is resumed from its files; `None` for no resume.
     """
     topics = [
         Topic(name, name, ("a", "b"), name == "control", tuple(Item(f"{name}{i}", ("A.", "B.")) for i in range(ITEMS)))
@@ -178,15 +177,15 @@ def _found(looks: Sequence[Confirmed], pool: Sequence[Any]) -> Rehearsed:
 
 
 class Rehearsal(NamedTuple):
-    """What many runs found; the product must keep alpha, and its sampler the shares.
+    """What many runs found: the product must keep alpha, and its sampler must keep the shares.
 
     Attributes:
-        quiet: Runs in which nothing moved and an alert came all the same.
-        excluded: Those in which any interval excluded 0.
-        found: Runs in which the model moved, and an alert came.
+        quiet: Rate of alerts among the runs in which nothing moved.
+        excluded: Rate of quiet runs in which any interval excluded 0.
+        found: Rate of alerts among the runs in which the model moved.
         share_error: Largest difference of a stance's share from the truth, in standard errors.
-        repeated: Topics whose baseline replies were not used once, in their order.
-        problems: What must not be, in words; empty if all holds.
+        repeated: Topics whose baseline replies were not used once each, in order.
+        problems: What is wrong, in sentences; empty if all is right.
     """
 
     quiet: Rate
@@ -201,12 +200,12 @@ MOVED: Shares = (0.75, 0.15, 0.10)
 
 
 def rehearse_many(runs: int, *, seed: int = 0, alpha: float = 0.2) -> Rehearsal:
-    """Quiet runs, and a third as many that move, each resumed in between.
+    """What many runs found: quiet ones, and a third as many in which the model moves, each resumed in between.
 
     Args:
-        runs: Quiet ones.
+        runs: Number of quiet runs.
         seed: The same seed gives the same figures.
-        alpha: Requested rate of false alerts of each run; large, so that so few runs could show that it is broken.
+        alpha: Requested rate of false alerts of each run; large, so that so few runs can show that it is broken.
     """
     model = StandIn()
     quiet = [rehearse(model, seed=1000 * seed + number, alpha=alpha) for number in range(runs)]

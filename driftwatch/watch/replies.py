@@ -1,7 +1,8 @@
-"""The replies of a run: the stage that draws them, with what may go wrong in it caught, and its null.
+"""Replies: the stage of a run that draws replies and catches their failures, and the stage of a run that draws none.
 
-A run that draws none has `NoReplies`, and every answer of it is empty. Where replies could not be begun, and switching
-adapters still reaches the baseline model, `LateReplies` tries again. Each observation says which stage goes on.
+`DrawnReplies` draws and judges. `NoReplies` stands in where none are drawn, and all its answers are empty. If drawing
+could not begin, and switching adapters still reaches the baseline model, `LateReplies` tries again. Each observation
+says which stage the run goes on with.
 """
 
 import logging
@@ -35,13 +36,13 @@ class Asked:
     """What one observation asks of a stage.
 
     Attributes:
-        attempt: Of the run.
-        number: Of the observation.
+        attempt: The run's attempt number.
+        number: The observation's number.
         step: Optimizer steps done.
-        screened: Topics whose screen moved by enough to be watched.
-        max_draws: What the budget allows; `None` for no limit.
-        is_last: Whether training is over, so that a remote judge is waited for.
-        rng: For intervals.
+        screened: Topics whose screen has moved enough to be watched.
+        max_draws: Largest number of draws that the budget allows; `None` for no limit.
+        is_last: Whether training is over, so that the run waits for a remote judge.
+        rng: Random numbers for the intervals.
     """
 
     attempt: int
@@ -58,11 +59,11 @@ class Heard:
     """What one observation found in replies.
 
     Attributes:
-        stage: The one that goes on.
-        confirmed: What they say; `None` where none were drawn or read.
+        stage: The stage that the run goes on with.
+        confirmed: What the replies say; `None` if none were drawn or judged.
         failures: Parts that could not be done.
-        kinds: The same, counted by kind.
-        notes: For the reader of the record.
+        kinds: Number of these failures, by kind.
+        notes: Sentences for the reader of the record.
     """
 
     stage: "Stage"
@@ -73,11 +74,11 @@ class Heard:
 
 
 class Stage(Protocol):
-    """The replies of one run."""
+    """The stage of one run that draws replies and has them judged."""
 
     @property
     def refused(self) -> str | None:
-        """Why none are drawn although they were asked for; `None` where nothing is in the way."""
+        """Why no replies are drawn although they were asked for; `None` otherwise."""
         ...
 
     @property
@@ -87,22 +88,22 @@ class Stage(Protocol):
 
     @property
     def has_waiting(self) -> bool:
-        """Whether a judge still reads those of some observation; known on rank 0."""
+        """Whether a judge still reads the replies of some observation; known on rank 0."""
         ...
 
     @property
     def decoded(self) -> Sequence[BaselineReply]:
-        """The baseline's, where they were decoded before training."""
+        """The baseline's replies that were decoded before training; empty if there are none."""
         ...
 
     @property
     def validity(self) -> Sequence[Validity]:
-        """Whether each probe of the screen says what they say."""
+        """Whether each probe of the screen agrees with the replies."""
         ...
 
     @property
     def noise(self) -> Floor | None:
-        """What the judge differs from itself by; `None` where that was not measured."""
+        """How far the judge disagrees with itself; `None` if that was not measured."""
         ...
 
     def wanted(self, screened: Sequence[str]) -> dict[str, int]:
@@ -110,36 +111,36 @@ class Stage(Protocol):
         ...
 
     def observe(self, model: Any, asked: Asked, watch: Stopwatch) -> Heard:
-        """Draw and have read those of one observation; inside the guard, on every rank."""
+        """Draw the replies of one observation and have them judged; inside the guard, on every rank."""
         ...
 
     def saved(self) -> Saved | None:
-        """What a resumed run needs; `None` where there is nothing."""
+        """What a resumed run needs; `None` if it needs nothing."""
         ...
 
     def snapshot(self) -> Any:
-        """What an observation changes, for `restore`."""
+        """The state that an observation may change, for `restore`."""
         ...
 
     def restore(self, before: Any) -> None:
-        """Take back what an observation that was abandoned has changed."""
+        """Undo the changes of an observation that was abandoned."""
         ...
 
     def handed_over(self) -> None:
-        """What an observation has found is on its way to the run's files."""
+        """Note that an observation's findings are on their way to the run's files."""
         ...
 
     def release(self) -> None:
-        """Let go of whoever writes and reads."""
+        """Let go of the engine and of the judge's thread."""
         ...
 
 
 class NoReplies:
-    """None are drawn.
+    """The stage of a run that draws no replies.
 
     Args:
-        why: Why they are not, although they were asked for; `None` where nobody asked.
-        validity: Whether the screen says what replies of the baseline from before the run say.
+        why: Why no replies are drawn although they were asked for; `None` if nobody asked.
+        validity: Whether each probe of the screen agrees with the baseline's replies from before the run.
     """
 
     are_kept, has_waiting = False, False
@@ -150,7 +151,7 @@ class NoReplies:
         self.refused, self.validity = why, tuple(validity)
 
     def identity(self) -> dict[str, str]:
-        """Nothing is shared."""
+        """Empty: without replies, two measurements need share nothing about them."""
         return {}
 
     def within_reach(self, baselines: Baselines) -> Baselines:
@@ -160,36 +161,36 @@ class NoReplies:
         return replace(baselines, notes=(*baselines.notes, f"replies refused: {self.refused}; the screen goes on"))
 
     def wanted(self, screened: Sequence[str]) -> dict[str, int]:
-        """Nothing."""
+        """Empty: no draws are wanted."""
         return {}
 
     def observe(self, model: Any, asked: Asked, watch: Stopwatch) -> Heard:
-        """Why there are none, where they were asked for."""
+        """Found nothing; a note says why if replies were asked for."""
         return Heard(self, notes=refusal_note(self.refused))
 
     def saved(self) -> Saved | None:
-        """Nothing."""
+        """`None`: a resumed run needs nothing."""
         return None
 
     def snapshot(self) -> None:
-        """Nothing changes."""
+        """Does nothing, since an observation changes nothing here."""
 
     def restore(self, before: Any) -> None:
-        """Nothing has changed."""
+        """Does nothing, since nothing has changed."""
 
     def handed_over(self) -> None:
-        """Nothing was."""
+        """Does nothing, since there are no findings."""
 
     def release(self) -> None:
-        """Nothing is held."""
+        """Does nothing, since nothing is held."""
 
 
 class DrawnReplies:
-    """They are drawn, and read.
+    """The stage of a run that draws replies and has them judged.
 
     Args:
-        confirm: The stage itself, which raises.
-        engine: Who writes; `None` for this process.
+        confirm: The confirming stage itself, which raises on failures.
+        engine: The engine that writes the replies; `None` if this process samples them.
         are_kept: Whether the replies themselves are kept.
     """
 
@@ -204,26 +205,26 @@ class DrawnReplies:
 
     @property
     def has_waiting(self) -> bool:
-        """Whether a judge still reads those of some observation; known on rank 0."""
+        """Whether a judge still reads the replies of some observation; known on rank 0."""
         return self._confirm.has_waiting
 
     @property
     def decoded(self) -> Sequence[BaselineReply]:
-        """The baseline's, where they were decoded before training."""
+        """The baseline's replies that were decoded before training; empty if there are none."""
         return self._confirm.supply.decoded
 
     @property
     def validity(self) -> Sequence[Validity]:
-        """Whether each probe of the screen says what they say."""
+        """Whether each probe of the screen agrees with the replies."""
         return self._confirm.validity
 
     @property
     def noise(self) -> Floor | None:
-        """What the judge differs from itself by; `None` where that was not measured."""
+        """How far the judge disagrees with itself; `None` if that was not measured."""
         return self._confirm.noise
 
     def observe(self, model: Any, asked: Asked, watch: Stopwatch) -> Heard:
-        """Draw and have read those of one observation; where that fails, it goes on with what the screen found."""
+        """Draw the replies of one observation and have them judged; if that fails, the screen's findings remain."""
         try:
             with counted_apart(self._engine, watch.seconds), watch("replies"):
                 found = self._confirm.observe(
@@ -237,8 +238,8 @@ class DrawnReplies:
                     wait=END_WAIT if asked.is_last else 0.0,
                 )
         except Exception as err:
-            # A model's forward and a judge of one's own may raise anything; what failed on one rank alone costs all of
-            # them the observation.
+            # A model's forward or a user's own judge may raise anything. An error that only one rank knows makes all
+            # ranks abandon the observation.
             if not is_known_to_all(err):
                 raise
             return failed(self, asked.step, err, self._told)
@@ -249,16 +250,16 @@ class DrawnReplies:
         return Heard(self, found, failures, Counter({f"{KIND}/JudgeError": len(failures)} if failures else {}))
 
     def release(self) -> None:
-        """Let go of whoever writes: an engine leads to the trainer. The next training prepares anew."""
+        """Let go of the engine, which refers to the trainer, and of the judge; the next training prepares them anew."""
         self._engine = None
         self._confirm.release()
 
 
 class LateReplies(NoReplies):
-    """They could not be begun at the start, and are tried again, as long as the baseline model can be reached.
+    """The stage of a run whose drawing could not begin at the start; each observation tries again to begin it.
 
     Args:
-        begin: Makes the stage; inside the guard.
+        begin: Makes the stage that draws; called inside the guard.
         validity: As in `NoReplies`.
     """
 
@@ -269,7 +270,7 @@ class LateReplies(NoReplies):
         self._tries = 1
 
     def observe(self, model: Any, asked: Asked, watch: Stopwatch) -> Heard:
-        """Try once more what failed at the start, and go on with it."""
+        """Try to begin once more; if that works, draw at once, and the run goes on with that stage."""
         self._tries += 1
         try:
             with watch("baseline"):
@@ -286,7 +287,7 @@ class LateReplies(NoReplies):
 
 
 def failed(stage: Stage, step: int, err: Exception, told: set[str]) -> Heard:
-    """What a failure leaves: the observation goes on, and its cause is said once, with where it came from."""
+    """What is left after a failure: the observation goes on, and each cause is logged once, with its traceback."""
     cause = f"{type(err).__name__}: {err}"
     if cause not in told and speaks(err):
         told.add(cause)
@@ -295,13 +296,13 @@ def failed(stage: Stage, step: int, err: Exception, told: set[str]) -> Heard:
 
 
 def refusing(why: str, validity: Sequence[Validity] = (), err: Exception | None = None) -> NoReplies:
-    """Draw none in this run from now on; the screen goes on."""
+    """The stage after replies are given up for the rest of the run, with a warning; the screen goes on."""
     logger.warning("no replies are drawn in this run: %s", why, exc_info=err)
     return NoReplies(why, validity)
 
 
 def refusal_note(why: str | None) -> tuple[str, ...]:
-    """For the reader of a record."""
+    """The note for the reader of a record that says why no replies are drawn; empty if none were asked for."""
     return () if why is None else (f"no replies are drawn in this run: {why}",)
 
 
@@ -314,20 +315,20 @@ def prepared(
     engine: Engine | Absent | None,
     kept: Mapping[str, str] | None,
 ) -> PreparedReplies | NoReplies:
-    """Settle whether and how replies are asked for, and by whom. Inside the guard, on every rank.
+    """Settle whether and how replies are drawn, and who writes them. Inside the guard, on every rank.
 
-    Where no reply of the model can be trusted they are refused for this run, which goes on with the screen.
+    If no reply of the model can be trusted, replies are refused for this run, which goes on with the screen.
 
     Args:
-        setup: What the settings name; `None` draws none.
+        setup: What the settings name for replies; `None` draws none.
         model: The model in training.
         tokenizer: Its tokenizer or processor.
-        tell_apart: Measures a model so that it is known again.
-        engine: What `find_engine` says of the trainer.
-        kept: The identity of a run that goes on; `None` for a new one.
+        tell_apart: Gives a fingerprint by which a model is recognised later.
+        engine: The result of `find_engine` for the trainer.
+        kept: The identity of a run that goes on; `None` for a new run.
 
     Raises:
-        BaselineError: Who wrote the replies of the run that goes on is gone.
+        BaselineError: The sampler that wrote the replies of the run that goes on is gone.
     """
     if setup is None:
         return NoReplies(None)
@@ -335,10 +336,10 @@ def prepared(
         return setup.prepare(model, tokenizer, engine=engine, tell_apart=tell_apart, kept=kept)
     except SETTINGS:
         raise
-    except ProbeError as err:  # the same on every rank
+    except ProbeError as err:  # raised on every rank alike
         return refusing(str(err).rstrip("."))
     except Exception as err:
-        if not is_known_to_all(err) or kept is not None:  # a run that goes on is not begun without what it had
+        if not is_known_to_all(err) or kept is not None:  # a run that had replies does not go on without them
             raise
         return refusing(f"they could not be prepared: {type(err).__name__}: {err}", err=err)
 
@@ -358,11 +359,11 @@ def begun(
 ) -> Stage:
     """The stage of a new run; arguments as in `PreparedReplies.begin`.
 
-    Where it cannot be begun, the run goes on without: where switching adapters reaches the baseline model, it is tried
-    again at the next observations; elsewhere the baseline is gone with the first update, and `refused` says why.
+    If drawing cannot begin, the run goes on without replies. Where switching adapters reaches the baseline model, the
+    next observations try again. Elsewhere the baseline is gone with the first update, and `refused` says why.
 
     Raises:
-        ConfigError: The start weights shall be kept and cannot be.
+        ConfigError: The settings ask to keep the start weights, and they cannot be kept.
     """
     if isinstance(asking, NoReplies):
         return NoReplies(asking.refused, baselines.validity)

@@ -1,7 +1,7 @@
-"""Resuming: which run a training goes on with, by what its checkpoint says of the runs that watched it.
+"""Resuming: finds the run that a training goes on with, by what its checkpoint says about the runs that watched it.
 
-transformers keeps the state of callbacks by class. Of several callbacks of one class it keeps a list, to which each
-checkpoint adds; so an entry is found by what it says, not by its place, and the newest of a run counts.
+transformers keeps the state of callbacks by class. For several callbacks of one class it keeps a list, to which each
+checkpoint adds. An entry is therefore found by its content, not by its place, and the newest entry of a run counts.
 """
 
 import os
@@ -19,10 +19,10 @@ HOME = "driftwatch"
 
 
 def entries(kept: Any) -> list[dict[str, Any]]:
-    """What a checkpoint says of each run, the newest entry of each, in the order in which the runs began.
+    """The newest entry of each run in a checkpoint, in the order in which the runs began.
 
     Args:
-        kept: Ours among `TrainerState.stateful_callbacks`: an entry, a list of them, or nothing.
+        kept: Our part of `TrainerState.stateful_callbacks`: an entry, a list of entries, or nothing.
     """
     newest: dict[str, dict[str, Any]] = {}
     for entry in kept if isinstance(kept, list) else [kept]:
@@ -35,28 +35,28 @@ def entries(kept: Any) -> list[dict[str, Any]]:
 def chosen(
     found: list[dict[str, Any]], *, pack: str, name: str | None, taken: Collection[str]
 ) -> dict[str, Any] | None:
-    """The entry of one callback; `None` where none is its own.
+    """The entry that belongs to one callback; `None` if there is none.
 
     Args:
-        found: What the checkpoint says.
-        pack: Digest of what the callback asks.
-        name: The run's name, if the user has named it.
-        taken: Folders that other callbacks of this training have gone on with.
+        found: The entries in the checkpoint.
+        pack: Digest of the topic pack that the callback asks.
+        name: The run's name; `None` if the user has not named it.
+        taken: Folders of runs that other callbacks of this training have gone on with.
     """
     if len(found) == 1:
-        return None if found[0]["folder"] in taken else found[0]  # whether it asks the same is said by the run
+        return None if found[0]["folder"] in taken else found[0]  # the run itself refuses if it asks something else
     fitting = [one for one in found if one.get("pack", pack) == pack and one["folder"] not in taken]
     named = [one for one in fitting if name is not None and name == one.get("name")]
     return next(iter(named or fitting), None)
 
 
 def checkpoint_of(progress: Mapping[str, Any], step: int, output: Path) -> Checkpoint | None:
-    """Where the run of an entry is now; `None` where it is gone.
+    """Where an entry's run is now, with the checkpoint's place in it; `None` if the run is gone.
 
     Args:
         progress: The entry.
         step: Optimizer steps done.
-        output: The Trainer's output folder now.
+        output: The Trainer's present output folder.
     """
     folder, before = Path(progress["folder"]), progress.get("output")
     attempt, look = progress.get("attempt"), progress.get("look")
@@ -71,10 +71,11 @@ def checkpoint_of(progress: Mapping[str, Any], step: int, output: Path) -> Check
 
 
 def home_of_runs(output: str | Path, *, is_first: bool) -> Path:
-    """Where a Trainer's runs are kept: "driftwatch" in its output folder, out of reach of its upload to the Hub.
+    """The folder of a Trainer's runs: "driftwatch" in its output folder, which its upload to the Hub leaves out.
 
-    A run holds replies and the machine's name, and `push_to_hub` uploads the output folder, now or years later. It
-    leaves out what begins with "_" and follows no links; so the folder has such a name, and "driftwatch" leads there.
+    A run holds replies and the machine's name, and `push_to_hub` uploads the output folder, now or years later. The
+    upload skips names that begin with "_" and follows no links; so the folder has such a name, and "driftwatch" is a
+    link to it.
 
     Args:
         output: The Trainer's output folder.
@@ -85,13 +86,13 @@ def home_of_runs(output: str | Path, *, is_first: bool) -> Path:
         try:
             hidden.mkdir(parents=True, exist_ok=True)
             shown.symlink_to(PUBLISHED_NEVER, target_is_directory=True)
-        except OSError:  # no links here, or no right to make one; what cannot be written is said later
+        except OSError:  # links cannot be made here; a folder that cannot be written is reported later
             return hidden
     return shown if shown.is_symlink() else hidden
 
 
 def _moved(folder: Path, before: Path, output: Path) -> Path | None:
-    """Where the run is if it has come along with the output folder."""
+    """Where the run is if it was moved along with the output folder; `None` if it was not kept inside that folder."""
     for inside, root in ((folder, before), (folder.resolve(), before.resolve())):
         if inside.is_relative_to(root):
             return output / inside.relative_to(root)
@@ -99,7 +100,7 @@ def _moved(folder: Path, before: Path, output: Path) -> Path | None:
 
 
 def _is_copy(folder: Path, moved: Path) -> bool:
-    """Whether a run at another place is that of an entry, as far as that one can still be asked."""
+    """Whether a run at another place is the entry's run; if the original is gone, any run there counts."""
     try:
         return _is_run(moved) and (not _is_run(folder) or RunStore(folder).info().created == _created(moved))
     except StoreError:

@@ -2,8 +2,7 @@
 
     decide how much → ask the screen → draw replies → compare with the baselines → record → hand over
 
-Nothing here catches errors for good: `callback.py` holds the one guard. What an observation has changed when it is
-abandoned is taken back.
+Nothing here swallows errors: `callback.py` holds the one guard. If an observation is abandoned, its changes are undone.
 """
 
 import logging
@@ -33,8 +32,8 @@ from driftwatch.watch.stopwatch import Stopwatch
 
 logger = logging.getLogger(__name__)
 
-MAX_ABSENCES = 3  # of a rank in a row; then nothing more is watched, since each costs training the wait for it
-INTERVALS, NUMERIC_FLOOR, EVIDENCE = range(3)  # parts of a generator's key
+MAX_ABSENCES = 3  # absences of a rank in a row, after which watching ends: training waits at each of them
+INTERVALS, NUMERIC_FLOOR, EVIDENCE = range(3)  # last part of a generator's key: what the numbers are for
 EVERYTHING = Decision(True)
 
 
@@ -43,9 +42,9 @@ class Host:
     """What a run needs of the training that it is a guest of.
 
     Attributes:
-        line: To the other ranks; `None` in a single process.
-        find_optimizer: Schedule-free optimizers are needed inside the guard.
-        clock: Seconds, monotonic.
+        line: The connection to the other ranks; `None` in a single process.
+        find_optimizer: Returns the optimizer, because the guard needs schedule-free ones; `None` if it is gone.
+        clock: Returns monotonic seconds.
     """
 
     line: Line | None
@@ -57,23 +56,23 @@ class Run:
     """One attempt at a run.
 
     Args:
-        opened: How it stands.
+        opened: The run's folder, description, baselines and totals so far.
         host: The training.
         instrument: Asks the screen.
-        stage: Draws replies and has them read.
+        stage: Draws replies and has them judged.
         controller: Decides how much is asked.
-        output: Where everything goes.
-        seed: Of everything that is drawn; the same on every rank.
+        output: Writes and exports what the run produces.
+        seed: Seed of everything that is drawn; the same on every rank.
         step: Optimizer steps done.
-        failures: What failed before there was a run to count it in, by kind.
-        watch: Has counted the seconds of its beginning.
+        failures: Number of failures before there was a run to count them in, by kind.
+        watch: The stopwatch that has counted the seconds of the beginning.
 
     Attributes:
-        info: What stays the same, unless replies had to be refused.
-        last: The latest record, which comes right after a new run has begun.
+        info: The run's description, which stays the same unless replies had to be refused.
+        last: The latest record; a new run has its first one right after it has begun.
         next_look: Number of the next observation.
-        last_step: Step of the latest one, or of the beginning.
-        is_whole: Whether the latest one has asked the whole bank.
+        last_step: Step of the latest observation, or of the beginning.
+        is_whole: Whether the latest observation asked the whole bank.
     """
 
     def __init__(
@@ -96,12 +95,12 @@ class Run:
         self.folder = opened.folder
         self.is_whole = opened.last is not None and _asked_all(opened.last, step, opened.baselines)
         self._host, self._instrument, self._baselines, self._seed = host, instrument, opened.baselines, seed
-        self._plan = EVERYTHING  # what was decided for the observation that comes
-        self._watch = watch  # of the observation that is being made
+        self._plan = EVERYTHING  # what was decided for the next observation
+        self._watch = watch  # counts the seconds of the present observation
         self._observations = opened.totals.observations_total
         self._failures = Counter(opened.totals.failures_total) + Counter(failures)
         self._export_failures = Counter(opened.totals.export_failures_total)
-        self._told: set[str] = set()  # causes that were said already
+        self._told: set[str] = set()  # causes of failures that were logged already
 
     # What is decided
 
@@ -129,7 +128,7 @@ class Run:
             return on_first(lambda: not (is_off or self.output.is_taken) and is_left, "the end of training")
 
     def _decide(self, step: int, *, is_last: bool = False, is_off: bool = False) -> bool:
-        """Whether and how much to ask, as rank 0 sees it."""
+        """Whether to observe now; keeps rank 0's decision on how much to ask."""
 
         def decide() -> Decision:
             self.weigh()
@@ -174,11 +173,11 @@ class Run:
             screened = self._screen(asked, plan, step)
             heard = self._hear(asked, plan, look, step, is_last=phase == "end" or self.controller.is_over(step))
         observation = _observed(look, step, phase, screened, heard, apart=apart, weights=weights)
-        # Rank 0's record is everybody's; and once it is made, nobody abandons the observation any more.
+        # Rank 0 makes the record for all ranks; once it is made, no rank abandons the observation any more.
         return observation, on_first(lambda: self.described(observation), "making the record")
 
     def _replicas(self, asked: Any) -> str | None:
-        """What the ranks hold, where they have grown apart; the replica of rank 0 alone is asked then."""
+        """A sentence on how the ranks' replicas differ, `None` if they do not; if so, only rank 0's is asked."""
         line = self._host.line
         if line is None:
             return None
@@ -188,10 +187,10 @@ class Run:
 
     def _screen(self, asked: Any, plan: Decision, step: int) -> Screened:
         blocks = plan.blocks if plan.is_partial else None
-        self.is_whole = False  # until it has been asked to its end
+        self.is_whole = False  # until the whole bank has been asked
         with self._watch("screen"):
             stances, failed = self._instrument.ask_each(asked, blocks)
-        # Several ranks abandon an observation together; and one without any figure is none.
+        # Several ranks abandon an observation together; and an observation without any figure is none.
         if failed and (num_ranks() > 1 or not (stances or self.info.replies_drawn)):
             raise failed[0][1]
         found = screened_by(self._instrument, stances, failed, blocks)
@@ -215,7 +214,7 @@ class Run:
         return heard
 
     def see_refusal(self) -> None:
-        """Replies that the run was to draw, and does not any more, are part of what it is."""
+        """Write into the run's description that it draws no more replies, if the stage has refused them."""
         why = self.stage.refused
         if why is not None and self.info.replies_refused != why:
             self._failures["confirm/refused"] += 1
@@ -258,7 +257,7 @@ class Run:
         return record
 
     def fail(self, step: int, err: Exception) -> None:
-        """The record of an observation that failed; on rank 0."""
+        """Record that an observation failed; on rank 0."""
         if rank() != 0:
             return
         reason = type(err).__name__
@@ -268,7 +267,7 @@ class Run:
         self.hand_over(observation, self.described(observation))
 
     def close(self, reason: End) -> None:
-        """Deliver what waits, say how it ended, and let go of the model. Safe to repeat."""
+        """Deliver what waits, say how the run ended, and let go of the model. Safe to repeat."""
         self.output.close(reason)
         self._host = replace(self._host, find_optimizer=lambda: None)
         self.stage.release()
@@ -283,12 +282,12 @@ class Run:
         )
 
     def rng(self, look: int, part: int) -> np.random.Generator:
-        """A generator of its own for each purpose, so that a record can be recomputed in any order."""
+        """A separate random generator for each purpose, so that a record can be recomputed in any order."""
         return generator(self._seed, self.attempt, look, part)
 
 
 def generator(seed: int, attempt: int, look: int, part: int) -> np.random.Generator:
-    """Random numbers of one purpose of one observation."""
+    """The random generator for one purpose of one observation."""
     return np.random.default_rng(np.random.SeedSequence([seed, attempt, look, part]))
 
 
@@ -298,7 +297,7 @@ def screened_by(
     failed: "list[tuple[str, Exception]]",
     blocks: "tuple[int, ...] | None" = None,
 ) -> Screened:
-    """What the screen found, of the whole bank or of some blocks of it; a probe that failed costs its own figures."""
+    """What the screen found on the whole bank or some blocks; a probe that failed costs only its own figures."""
     part_of = () if blocks is None else (f"{len(blocks)} of {instrument.num_blocks} blocks of the bank were asked",)
     return Screened(
         stances=tuple(stances),

@@ -1,4 +1,4 @@
-"""At which steps to observe: pure, so every rank agrees without talking."""
+"""Schedule: the steps at which to observe. It is pure arithmetic, so that all ranks agree without communication."""
 
 import os
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ DISABLED = "DRIFTWATCH_DISABLED"
 
 
 def looks_are_off() -> bool:
-    """Whether the environment turns observations off; asked at every event, so that a job can do so while it runs."""
+    """Whether the environment turns observations off; read at every event, so that a running job can change it."""
     return os.environ.get(DISABLED, "").strip().lower() in ("1", "true", "yes", "on")
 
 
@@ -70,11 +70,11 @@ class Schedule:
         return sum(self.is_early(power) and power >= step for power in powers)
 
     def planned_looks(self, begin: int, end: int | None) -> int | None:
-        """Observations after the first one, the last included.
+        """Number of observations after the first one, including the last; `None` if the end is unknown.
 
         Args:
             begin: Step of the first observation.
-            end: Step at which training ends; `None` if unknown, and then so is the answer.
+            end: Step at which training ends; `None` if unknown.
         """
         if end is None:
             return None

@@ -1,4 +1,4 @@
-"""RunSettings: everything that can be set about watching a training, once: type, bounds, default and text of each.
+"""RunSettings: every setting of a run, defined once with its type, bounds, default and help text.
 
 ::
 
@@ -6,8 +6,8 @@
          │
          └────────► the settings file ──► its schema, docs/configuration.md, `driftwatch config check` and `show`
 
-So there is no second vocabulary: a parameter of `DriftCallback` is a key of the file, under the same name. Torch stays
-unloaded, as a file is checked without it.
+There is no second vocabulary: each parameter of `DriftCallback` is a key of the file under the same name. This module
+does not load torch, because a settings file is checked without it.
 """
 
 from collections.abc import Mapping, Sequence
@@ -31,14 +31,14 @@ from driftwatch.topics import TopicPack, load_pack
 from driftwatch.watch.action import Action
 from driftwatch.watch.schedule import Schedule
 
-OF_A_TRAINER = ("actions", "on_error")  # what needs a Trainer, so that a Monitor does not take it
-RUNS_FOLDER = "driftwatch-runs"  # of a Monitor that is given none
+OF_A_TRAINER = ("actions", "on_error")  # settings that need a Trainer, so that a Monitor does not take them
+RUNS_FOLDER = "driftwatch-runs"  # the folder of runs of a Monitor that is given none
 
 Share: TypeAlias = Annotated[float, Meta(ge=0, lt=1, title="a share of replies", examples=[0.05])]
 
 
 class RunSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """The settings of a run; what is made here can work, and is kept as copies of the run need it.
+    """The settings of a run, checked, and with packs loaded and paths absolute so that copies of a run can use them.
 
     Raises:
         ConfigError, PackError, PluginError: Settings that cannot work, each with what was expected, what
@@ -153,19 +153,19 @@ class RunSettings(msgspec.Struct, frozen=True, kw_only=True):
             force_setattr(self, name, value)
 
     def of_monitor(self) -> dict[str, Any]:
-        """Keyword arguments of a `Monitor`."""
+        """The keyword arguments that make a `Monitor` with these settings."""
         given = {name: value for name, value in asdict(self).items() if name not in OF_A_TRAINER}
         return {**given, "output_dir": RUNS_FOLDER if self.output_dir is None else self.output_dir}
 
 
 def settle(values: Mapping[str, Any]) -> tuple[dict[str, Any], list[Wrong]]:
-    """Settings of the right types as a run and its copies need them: a pack that is loaded, paths that stay.
+    """Settings as a run and its copies need them, with the pack loaded and the paths made absolute.
 
     Args:
-        values: Some or all of them. What another setting decides about is left alone where that one is missing.
+        values: Some or all settings, each of the right type. A check that needs a missing setting is skipped.
 
     Returns:
-        As they were given, or settled; and those that cannot work.
+        The settings, and what is wrong with those that cannot work.
     """
     found = dict(values)
     for name in ("baseline", "output_dir"):

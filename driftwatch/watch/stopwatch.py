@@ -8,10 +8,10 @@ class Stopwatch:
     """Counts seconds by stage.
 
     Args:
-        clock: Seconds, monotonic.
+        clock: Returns monotonic seconds.
 
     Attributes:
-        seconds: By stage, of the blocks that have ended.
+        seconds: Seconds per stage, summed over the blocks that have ended.
     """
 
     def __init__(self, clock: Callable[[], float]) -> None:
@@ -20,7 +20,7 @@ class Stopwatch:
 
     @contextmanager
     def __call__(self, stage: str) -> Iterator[None]:
-        """Count the block's time for a stage."""
+        """Add the duration of the `with` block to a stage."""
         began = self._clock()
         try:
             yield

@@ -1,8 +1,8 @@
-"""Wall time of a run: how long it has trained and been looked at, over all its attempts, and how fast it trains.
+"""Wall time of a run: how long it has trained and been observed, over all its attempts, and how fast it trains.
 
-Pauses do not count. A process that was frozen for a night (SIGSTOP, a suspended machine, a debugger) would otherwise
-come back with a night's allowance for observations, or with an observation that seems to have taken a night. A pause is
-told from a long step, such as an evaluation or a checkpoint, by what the process did in it: nothing.
+Pauses do not count. Otherwise a process that was frozen for a night (SIGSTOP, a suspended machine, a debugger) would
+come back with a night's allowance for observations, or with an observation that seems to have taken a night. What tells
+a pause from a long step, such as an evaluation or a checkpoint, is that the process did nothing during a pause.
 """
 
 import time
@@ -10,19 +10,19 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-# A gap of more than this many steps at the pace so far is looked into; chosen, as evaluations are longer and stalls of
-# a data loader shorter.
+# A gap longer than this many steps at the pace so far may be a pause. Chosen: evaluations take longer, and stalls of a
+# data loader are shorter.
 LONG = 20.0
-# A process that waits for a GPU spins or launches kernels; one that used less of one core than this was not running.
+# A process that waits for a GPU spins or launches kernels. One that used less than this share of one core did not run.
 BUSY_SHARE = 0.02
 
 
 class Passed(NamedTuple):
-    """What goes on with a run when it is resumed, in seconds.
+    """Time that a run has taken so far, in seconds; a resumed run goes on from it.
 
     Attributes:
-        training: Outside of driftwatch.
-        watching: In driftwatch: observations, and preparing for them at each start.
+        training: Time outside of driftwatch.
+        watching: Time in driftwatch: observations, and the preparation for them at each start.
     """
 
     training: float = 0.0
@@ -34,9 +34,9 @@ class WallTime:
     """The clock of one run in one process.
 
     Attributes:
-        clock: Seconds, monotonic.
-        worked: Seconds of processor time that this process has used.
-        before: Of earlier attempts.
+        clock: Returns monotonic seconds.
+        worked: Returns the seconds of processor time that this process has used.
+        before: Time that earlier attempts have taken.
     """
 
     clock: Callable[[], float] = time.monotonic
@@ -64,20 +64,20 @@ class WallTime:
         return sum(self.passed)
 
     def step(self, step: int) -> None:
-        """Training has come to a step; to be told at every one."""
+        """Note that training has reached a step; call this at every step."""
         now = self.clock()
         self._training += self._open(now, step)
         self._seen, self._watched_since, self._step = (now, self.worked()), 0.0, step
         if self._first is None:
-            # From the end of the first step: that one compiles, allocates and fills caches.
+            # The pace counts from the end of the first step, since that step compiles, allocates and fills caches.
             self._first = step, self._training
 
     def watched(self, seconds: float, expected: float | None = None) -> None:
-        """Books time in driftwatch.
+        """Add time that was spent in driftwatch.
 
         Args:
-            seconds: As the clock has it.
-            expected: By what observations took so far, to tell a pause; `None` if unknown.
+            seconds: Seconds by the clock.
+            expected: Seconds to expect by earlier observations, to recognise a pause; `None` if unknown.
         """
         if expected is not None and seconds > LONG * expected > 0 and not self._was_busy(self.clock()):
             self._watching += LONG * expected
@@ -86,14 +86,14 @@ class WallTime:
         self._watched_since += seconds
 
     def pace(self, step: int) -> float | None:
-        """Mean duration of a training step in this attempt, observations apart; `None` before two steps have ended."""
+        """Mean seconds of a training step in this attempt, without observations; `None` before two steps have ended."""
         if self._first is None or step <= self._first[0]:
             return None
         first, training = self._first
         return (self.passed.training - training) / (step - first)
 
     def _open(self, now: float, step: int) -> float:
-        """Seconds of training since the latest step that was told."""
+        """Seconds of training since the latest call of `step`, without a pause."""
         gap = max(0.0, now - self._seen[0] - self._watched_since)
         if self._first is None or self._step <= self._first[0] or self._was_busy(now):
             return gap
