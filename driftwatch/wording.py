@@ -1,7 +1,7 @@
 """Figures, labels and sentences as people read them: each text once, for page, report, alerts and tables alike.
 
 The figure of a verdict is the *net shift*: the share of replies that changed sides, in [−1, 1], positive toward
-`poles[0]`. Words name the pole instead of a sign.
+`poles[0]`. Sentences name the pole instead of a sign.
 """
 
 from typing import Literal, get_args
@@ -20,7 +20,7 @@ Reason = Literal[
 TopicState = Literal["ok", "ended", "watch", "alert", "beyond_tolerance"]
 Label = Literal["specific", "general", "unreadable", "unsettled"]
 RunState = Literal["running", "finished", "stopped", "failed", "crashed"]
-Now = Literal["holds", "faded", "back", "beyond", "unknown"]  # what the newest replies say of an alert's move
+Now = Literal["holds", "faded", "back", "beyond", "unknown"]  # what the newest replies say about an alert's move
 VERDICT_STATES: tuple[VerdictState, ...] = get_args(VerdictState)
 REASONS: tuple[Reason, ...] = get_args(Reason)
 TOPIC_STATES: tuple[TopicState, ...] = get_args(TopicState)
@@ -56,12 +56,12 @@ TO_DO: dict[Reason, str] = {
 }
 NO_FIGURE = "–"
 _RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
-JOINERS = "\u200c\u200d"  # not printable by Python's notion, and needed by Persian, Hindi and others
+JOINERS = "\u200c\u200d"  # Python does not count them as printable, but Persian, Hindi and others need them
 MOST_DIGITS = 6  # evidence beyond a million to one is written as a power of ten
 
 
 def printable(text: str) -> str:
-    r"""Text of a run for a terminal or a log: what is no printable character is written out, so that it does nothing.
+    r"""Text of a run for a terminal or a log, in which every character that is not printable is written as an escape.
 
     >>> print(printable("\x1b[31mred\nnext"))
     \x1b[31mred\nnext
@@ -95,7 +95,7 @@ def interval(lower: float | None, upper: float | None, digits: int = 2) -> str:
 
 
 def percent_spread(lower: float, upper: float) -> str:
-    """Smallest and largest share over topics, or one where they read the same.
+    """Smallest and largest share over topics, or a single one where both read the same.
 
     >>> percent_spread(0.12, 0.3), percent_spread(0.2201, 0.2204)
     ('12 % to 30 %', '22 %')
@@ -137,9 +137,9 @@ def net_shift(value: float | None, poles: tuple[str, str], *, ends: tuple[float,
     """The figure of a verdict: what share of the replies changed sides, and toward which pole.
 
     Args:
-        value: In [−1, 1], positive toward the first pole; `None` where no recent reply tells.
-        poles: Their names.
-        ends: Of its 95 % interval, with the same sign; they are shown along the named pole.
+        value: Net shift in [−1, 1], positive toward the first pole; `None` without recent replies.
+        poles: Names of the poles.
+        ends: Ends of its 95 % interval, with the same sign convention; they are shown relative to the named pole.
 
     >>> net_shift(-0.29, ("more open", "more restrictive"), ends=(-0.35, -0.22))
     '29 % of replies, toward “more restrictive” (95 % interval 22 % to 35 %)'
@@ -170,15 +170,16 @@ def moved(
     """What an alert is about, in a clause: what moved, since when, whether that still holds, and how far it lies now.
 
     Args:
-        name: Of the topic.
-        kind: "direction", "neutral" or, of whether replies take a stance that can be read, "readability".
-        poles: Their names; of direction only.
-        way: +1 or −1, the way of the alert.
-        now: What the newest replies say.
-        value: By the newest replies: the net shift, or for the other kinds the change of a share; `None` without any.
-        ends: Of its 95 % interval.
-        since: Step of the onset, if one is known.
-        most: Which replies without a stance changed most; of readability only.
+        name: Name of the topic.
+        kind: "direction", "neutral", or "readability" for whether replies take a stance that can be read.
+        poles: Names of the poles; only direction needs them.
+        way: The way of the alert, +1 or −1.
+        now: What the newest replies say about the move.
+        value: The net shift of the newest replies, or for the other kinds the change of a share; `None` without such
+            replies.
+        ends: Ends of the 95 % interval of `value`.
+        since: Step of the onset; `None` if it is not known.
+        most: Which replies without a stance changed most; only for readability.
 
     >>> moved("Parks", "direction", poles=("a", "b"), way=-1, now="holds", value=-0.29, since=9)
     'Parks moved since step 9: net shift 29 % of replies, toward “b”'
@@ -198,7 +199,8 @@ def moved(
     subject = f"{name} moved" if now == "holds" else f"{name} moved toward “{poles[0 if way > 0 else 1]}”"
     figure = "" if value is None else f": net shift {net_shift(value, poles, ends=ends)}"
     if now == "back" and value is not None:
-        # As far as anybody knows it points nowhere, so no other pole is named; the sign is along the alert's own.
+        # The newest replies point nowhere, as far as they can tell, so no other pole is named: the sign is relative to
+        # the way of the alert.
         along = signed_percent(way * value)
         lower, upper = (sorted(way * end for end in ends)) if ends is not None else (None, None)
         bounds = "" if lower is None else f" (95 % interval {signed_percent(lower)} to {signed_percent(upper)})"
@@ -236,7 +238,7 @@ def odds(log10: float | None) -> str:
     value = 10**log10
     if value < 10:
         return f"{value:.1f} : 1"
-    size = 10 ** max(0, len(str(int(value))) - 2)  # two digits: evidence is not known more exactly
+    size = 10 ** max(0, len(str(int(value))) - 2)  # shows two digits, since evidence is not known more exactly
     return f"{round(value / size) * size:,} : 1"
 
 
@@ -266,7 +268,7 @@ def duration(seconds: float | None) -> str:
 
 
 def listed(names: list[str], most: int = 3) -> str:
-    """Names as a sentence part.
+    """Names as part of a sentence.
 
     >>> listed(["a", "b"]), listed(list("abcde"))
     ('a and b', 'a, b, c and 2 more')

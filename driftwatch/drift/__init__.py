@@ -1,1 +1,1 @@
-"""What changed, and how sure that is: pure functions on stances and draws (numpy only)."""
+"""What changed, and how sure we can be of it: pure functions on stances and draws (numpy only)."""

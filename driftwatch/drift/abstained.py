@@ -1,7 +1,7 @@
-"""Abstained: replies that whoever reads left unclassified, by kind of reason, on either side of the pairs.
+"""Abstained: replies that the judge left unclassified, by kind of reason, on either side of the pairs.
 
-What a reader refuses because of its content is missing not at random: where it strikes the model in training and the
-baseline differently, shares of the replies that were read are shares of a selection.
+A judge that refuses a reply because of its content makes data that are missing not at random. If this happens more
+often to the model in training than to the baseline, or less often, the classified replies are a biased selection.
 """
 
 import math
@@ -10,22 +10,23 @@ from dataclasses import dataclass, field
 from typing import Literal, get_args
 
 UnclassifiedKind = Literal["unclear", "tie", "refused", "no_verdict", "unanswered"]
-# Few and fixed, so that they can be counted and exported.
+# The kinds are few and fixed, so that they can be counted and exported.
 UNCLASSIFIED_KINDS: tuple[UnclassifiedKind, ...] = get_args(UnclassifiedKind)
-# Kinds that come from whoever reads, not from what the reply says, and that its content can cause.
+# Kinds in which the judge itself gave no answer, which the content of a reply can cause.
 OF_THE_READER = ("refused", "no_verdict")
-CLEAR = 4.0  # standard errors; looked at again with every observation, so chance alone should not pass it in a run
-LEAST = 0.01  # share of the replies, below which it cannot matter to a shift worth an alert
+CLEAR = 4.0  # standard errors; checked again at every observation, so that chance should not pass it in a whole run
+LEAST = 0.01  # share of the replies; a smaller difference cannot matter to a shift that is worth an alert
 
 
 @dataclass(frozen=True, slots=True)
 class Abstained:
-    """Replies of one observation that were read, and how many of them are unclassified.
+    """How many of the replies of one observation the judge left unclassified.
 
     Attributes:
-        num_pairs: Pairs of replies, one of the model now and one of the baseline.
-        now: By kind of reason, of the model in training; kinds that did not occur are absent.
-        baseline: The same of the baseline.
+        num_pairs: Number of pairs of replies, one of the model in training and one of the baseline.
+        now: Number of unclassified replies of the model in training, by kind of reason; kinds that did not occur are
+            absent.
+        baseline: The same counts for the baseline.
     """
 
     num_pairs: int
@@ -35,17 +36,17 @@ class Abstained:
 
 @dataclass(frozen=True, slots=True)
 class Uneven:
-    """Shares of the replies that the reader itself left out, in [0, 1], which clearly differ."""
+    """Shares of the replies that the judge itself left out, in [0, 1], where the two sides clearly differ."""
 
     now: float
     baseline: float
 
 
 def uneven(looks: Sequence[Abstained]) -> Uneven | None:
-    """Whether the judge leaves out clearly more of one side's replies, over all observations; `None` if it does not.
+    """The shares of both sides, if the judge clearly leaves out more of one side's replies; `None` if it does not.
 
     Args:
-        looks: In any order.
+        looks: All observations of a run, in any order.
     """
     number = sum(look.num_pairs for look in looks)
     if not number:

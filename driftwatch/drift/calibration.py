@@ -2,8 +2,8 @@
 
     q(s) = softmax_s( (l(s) − b(s)) / τ )
 
-Both b and τ are fitted once, at the baseline, and frozen. A prior that is measured again at every observation would
-subtract a move that all items share, which is a drift to detect.
+Both b and τ are fitted once, at the baseline, and then frozen. If b were measured again at every observation, it would
+subtract any move that all items share, and such a move is exactly the drift that we want to detect.
 
 Shape letters: N items, O orders, S stances.
 """
@@ -17,17 +17,19 @@ from numpy.typing import NDArray
 
 from driftwatch.stance import Probs, Stance
 
-# Nats a token. A bank whose items differ by less has no resolution, and a smaller temperature would blow noise up to
+# Nats per token. A bank whose items differ by less has no resolution, and a smaller temperature would blow noise up to
 # certainty. Chosen.
 MIN_TEMPERATURE = 0.05
 MIN_SLOPE = 1e-3  # per nat: a temperature of 1,000 nats, at which no score matters
-FOLDS = 5  # of the cross-validation; with fewer than two items a fold its loss is luck
+FOLDS = 5  # folds of the cross-validation; with fewer than two items per fold its loss is luck
 MIN_LABELLED = 2 * FOLDS
-SHRINK = 0.5  # half a reply toward equal offsets: a stance never seen stays possible
-# Standard errors over items. Labels that know nothing of the scores, 3,200 banks of 10 to 150 items with 8 replies an
-# item: 10 % of the fits are kept at 0, 1.2 % at 1, 0.3 % at 1.5, none at 2. Labels that do: at 2 all are kept at 150
-# items, 33 % to 99 % at 40 by how much they know; what is not kept leaves the prior, which is safe. Measured again, on
-# fewer banks, by: python -m pytest tests/drift/test_label_fits.py -s
+SHRINK = 0.5  # shrinks toward equal offsets by half a reply, so that a stance that was never seen stays possible
+# Standard errors over items by which a fit must gain to be kept. The number was chosen by simulation:
+# - Labels that do not depend on the scores, in 3,200 banks of 10 to 150 items with 8 replies per item: a required gain
+#   of 0 keeps 10 % of the fits, 1 keeps 1.2 %, 1.5 keeps 0.3 % and 2 keeps none.
+# - Labels that do depend on them: a required gain of 2 keeps all fits at 150 items, and 33 % to 99 % at 40 items, more
+#   where the labels depend on the scores more. Where a fit is not kept the prior stays, which is safe.
+# To measure this again, on fewer banks: python -m pytest tests/drift/test_label_fits.py -s
 MIN_GAIN = 2.0
 
 
@@ -36,12 +38,13 @@ class Calibration:
     """Offsets and temperature, frozen at the baseline.
 
     Attributes:
-        neutral_offset: b of neutral, nats per token; that of the two sides is `side_offset` / 2 for support and
+        neutral_offset: b of the neutral stance, nats per token; b is `side_offset` / 2 for support and
             −`side_offset` / 2 for oppose.
         temperature: τ, nats per token, above 0.
-        side_offset: Nats a token; 0 without judged replies, since then the bank's own lean is all there is.
-        num_items: Items it was fitted on.
-        method: "prior" without judged replies, "labels" with them.
+        side_offset: Difference of the offsets of support and oppose, nats per token. It is 0 without judged replies,
+            since the bank alone cannot tell a bias toward one side from a lean of its items.
+        num_items: Number of items on which it was fitted.
+        method: "prior" if it was fitted without judged replies, "labels" if it was fitted to them.
     """
 
     neutral_offset: float
@@ -52,18 +55,19 @@ class Calibration:
 
     @property
     def offsets(self) -> Probs:
-        """The b of each stance, nats per token."""
+        """The offset b of each stance, nats per token."""
         return Probs(self.side_offset / 2, self.neutral_offset, -self.side_offset / 2)
 
 
 def fit_prior(stances: Sequence[Stance]) -> Calibration:
     """A calibration that needs no judged reply.
 
-    One offset makes the bank mean of the neutral score equal that of the two sides; the temperature is the standard
-    deviation over items of half the log-odds. Levels are then comparable between observations, not between models.
+    The neutral offset is set so that the neutral score has the same mean over the bank as the two sides. The
+    temperature is the standard deviation over items of half the log-odds. Levels can then be compared between
+    observations, but not between models.
 
     Args:
-        stances: Of the baseline; those without scores are left out.
+        stances: Stances of the baseline; those without scores are left out.
 
     Raises:
         ValueError: No stance has scores.
@@ -82,8 +86,8 @@ def fit_prior(stances: Sequence[Stance]) -> Calibration:
 def calibrated(stances: Sequence[Stance], calibration: Calibration) -> list[Stance]:
     """The same stances with `probs` and `by_order` filled in from their scores.
 
-    `probs` is the mean over both orders and stays `None` where one order is missing, as the model's taste for the side
-    that stands first cancels only between the two. Stances without scores come back unchanged.
+    `probs` is the mean over both orders. It stays `None` where one order is missing, since the model's preference for
+    the side that stands first cancels only between the two. Stances without scores come back unchanged.
     """
     return [_calibrated(stance, calibration) for stance in stances]
 
@@ -106,7 +110,7 @@ def _probs(scores: Probs, calibration: Calibration) -> Probs:
 
 
 def softmax(scores_S: NDArray[np.float64], calibration: Calibration) -> NDArray[np.float64]:
-    """Calibrated probabilities of scores of shape (…, 3), the same shape."""
+    """Calibrated probabilities from scores of shape (…, 3), in the same shape."""
     logits_S = (scores_S - np.array(calibration.offsets)) / calibration.temperature
     odds_S = np.exp(logits_S - logits_S.max(-1, keepdims=True))
     return np.asarray(odds_S / odds_S.sum(-1, keepdims=True))
@@ -114,17 +118,18 @@ def softmax(scores_S: NDArray[np.float64], calibration: Calibration) -> NDArray[
 
 @dataclass(frozen=True, slots=True)
 class LabelFit:
-    """A calibration fitted to judged replies, and whether it was worth it.
+    """A calibration fitted to judged replies, with the losses that say whether it is worth keeping.
 
     Attributes:
-        calibration: Fitted on all items.
-        log_loss: Cross-validated by item: nats a reply that took a stance.
-        prior_log_loss: The same of the calibration without labels.
-        constant_log_loss: The same of a fit that looks at no item: the labels' shares, as much smoothed.
+        calibration: The calibration fitted on all items.
+        log_loss: Its loss, cross-validated by item, in nats per reply that took a stance.
+        prior_log_loss: The same loss of the calibration without labels.
+        constant_log_loss: The same loss of a guess that ignores the items: the mean shares of the labels, equally
+            smoothed.
         prior_error: Standard error over items of `prior_log_loss` − `log_loss`.
-        constant_error: The same of `constant_log_loss` − `log_loss`.
-        num_flat: Fits, of all items and of all but one fold, in which higher scores of a stance did not go with more
-            replies that take it.
+        constant_error: Standard error over items of `constant_log_loss` − `log_loss`.
+        num_flat: Number of fits, out of the fit to all items and those to all folds but one, in which a higher score
+            of a stance did not go with more replies that take it.
     """
 
     calibration: Calibration
@@ -137,16 +142,16 @@ class LabelFit:
 
     @property
     def is_worth_it(self) -> bool:
-        """Whether it tells held-out items better than no labels do, and better than the mean shares do, beyond luck.
+        """Whether it predicts held-out items better than the prior and better than the mean shares, beyond luck.
 
-        What beats the prior alone has learned how often each stance is taken, not which item takes it: its temperature
-        is so high that no drift would show. So has a fit that came out flat, whatever its loss.
+        A fit that beats only the prior has learned how often each stance is taken, but not by which items: its
+        temperature is so high that no drift would show. The same holds for a fit that came out flat, whatever its loss.
         """
         return self.why_not is None
 
     @property
     def why_not(self) -> str | None:
-        """What speaks against keeping it; `None` where nothing does."""
+        """Why it should not be kept, in words; `None` where nothing speaks against it."""
         if self.num_flat:
             return f"higher scores did not go with more replies in {self.num_flat} of its {1 + FOLDS} fits"
         rivals = {
@@ -163,16 +168,16 @@ class LabelFit:
 
 
 def fit_labels(stances: Sequence[Stance], replies: Sequence[Stance], rng: np.random.Generator) -> LabelFit:
-    """Offsets and temperature by multinomial likelihood to the label shares of judged replies at the baseline.
+    """Offsets and temperature fitted by multinomial likelihood to the label shares of judged replies at the baseline.
 
     Args:
-        stances: The screen's, with scores.
-        replies: Shares of the same items' replies that took each stance. What is missing to 1 took none and is left out
-            of the likelihood, so an item counts by the share that did.
-        rng: Splits the items into `FOLDS` folds; items, not replies, are held out.
+        stances: Stances of the screen, with scores.
+        replies: For each of the same items, the shares of its replies that took each stance. Replies that took no
+            stance make up the rest to 1. They are left out of the likelihood, so an item weighs by the share that did.
+        rng: Splits the items into `FOLDS` folds; whole items are held out, not single replies.
 
     Raises:
-        ValueError: Fewer items with both than `MIN_LABELLED`.
+        ValueError: Fewer than `MIN_LABELLED` items have both scores and judged replies.
     """
     both = labelled_items(stances, replies)
     if len(both) < MIN_LABELLED:
@@ -202,30 +207,30 @@ def fit_labels(stances: Sequence[Stance], replies: Sequence[Stance], rng: np.ran
 
 
 def labelled_items(stances: Sequence[Stance], replies: Sequence[Stance]) -> list[tuple[Probs, Probs]]:
-    """Scores and label shares of the items that have both, and a reply that took a stance."""
+    """Scores and label shares of the items that have both, with at least one reply that took a stance."""
     labels = {(s.topic, s.item): s.probs for s in replies if s.probs is not None and sum(s.probs) > 0}
     return [(s.scores, labels[s.topic, s.item]) for s in stances if s.scores and (s.topic, s.item) in labels]
 
 
 def _maximum_likelihood(scores_NS: NDArray[np.float64], label_NS: NDArray[np.float64]) -> Calibration:
-    """Logits β l(s) + c(s) with c(oppose) = 0: three parameters, slightly shrunk, β within its bounds.
+    """The fit of logits β l(s) + c(s) with c(oppose) = 0: three parameters, slightly shrunk, and β within its bounds.
 
     Args:
-        scores_NS: Nats a token.
+        scores_NS: Scores, nats per token.
         label_NS: How much of each item took each stance; an item weighs by its sum.
     """
     num_items = len(scores_NS)
-    centred_NS = scores_NS - scores_NS.mean(1, keepdims=True)  # a softmax does not see what all stances share
+    centred_NS = scores_NS - scores_NS.mean(1, keepdims=True)  # a softmax ignores what all stances share
     offsets_NS2 = _offsets(num_items)
     features_NS3 = np.concatenate([centred_NS[:, :, None], offsets_NS2], axis=2)
     slope, *at = _newton(features_NS3, label_NS, np.array([0.0, SHRINK, SHRINK]), np.zeros_like(centred_NS))
-    # Scores that say nothing, or the opposite, leave every item with the shares of all. And either way, offsets that
-    # went with another slope would shift every item.
+    # The slope meets its lower bound where scores say nothing, or the opposite: every item then gets the mean shares.
+    # At either bound the offsets are fitted again, since those of another slope would shift every item.
     if not MIN_SLOPE < slope < 1 / MIN_TEMPERATURE:
         slope = min(max(slope, MIN_SLOPE), 1 / MIN_TEMPERATURE)
         at = _newton(offsets_NS2, label_NS, np.full(2, SHRINK), slope * centred_NS)
     support, neutral = (-at_stance / slope for at_stance in at)
-    # Only differences of offsets matter; shift them so that both sides' sum to 0.
+    # Only differences of offsets matter; shift them so that those of the two sides sum to 0.
     return Calibration(
         neutral_offset=float(neutral - support / 2),
         temperature=1 / slope,
@@ -236,14 +241,14 @@ def _maximum_likelihood(scores_NS: NDArray[np.float64], label_NS: NDArray[np.flo
 
 
 def _shares(label_NS: NDArray[np.float64]) -> NDArray[np.float64]:
-    """What the fit above gives every item where its scores are left out: the same shrinkage, so no gain by that."""
+    """The shares that the fit above would give every item without its scores; equal shrinkage makes the rival fair."""
     logits_S = np.array([*_newton(_offsets(len(label_NS)), label_NS, np.full(2, SHRINK), np.zeros_like(label_NS)), 0.0])
     odds_S = np.exp(logits_S - logits_S.max())
     return np.asarray(odds_S / odds_S.sum())
 
 
 def _offsets(num_items: int) -> NDArray[np.float64]:
-    """Features whose weights are c(support) and c(neutral)."""
+    """The features whose weights are c(support) and c(neutral), shape (N, 3, 2)."""
     offsets_NS2 = np.zeros((num_items, 3, 2))
     offsets_NS2[:, 0, 0] = offsets_NS2[:, 1, 1] = 1.0
     return offsets_NS2
@@ -255,7 +260,7 @@ def _newton(
     shrink_K: NDArray[np.float64],
     fixed_NS: NDArray[np.float64],
 ) -> list[float]:
-    """The K weights that maximise Σ label log softmax(fixed + features · weights) − ½ shrink weights²; concave."""
+    """The K weights that maximise Σ label log softmax(fixed + features · weights) − ½ shrink weights² (concave)."""
     mass_N1 = label_NS.sum(1, keepdims=True)
     weight_K = np.zeros(len(shrink_K))
     for _ in range(100):

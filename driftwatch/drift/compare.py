@@ -1,4 +1,4 @@
-"""compare: what one observation found, against a baseline, topic by topic."""
+"""compare: how far one observation lies from a baseline, topic by topic."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -14,37 +14,38 @@ from driftwatch.stance import Probs, Stance
 
 BaselineName = Literal["sft", "start"]
 Pair = tuple[Stance, Stance]  # one item: baseline, current
-SCORED = ("probs", "log_odds", "naysaying")  # one of them on both sides makes an item a measured one
+SCORED = ("probs", "log_odds", "naysaying")  # an item counts as measured if both sides have one of these
 
 
 @dataclass(frozen=True, slots=True)
 class Drift:
     """How one topic moved, by one probe, against one baseline.
 
-    Every figure is a mean over the items measured on both sides; `None` where no item gives it. Intervals resample
-    items (95 %, `None` with fewer than five items, of log-odds with fewer than thirty): they speak about the questions
-    that could have been asked, not about the noise of this measurement. Those of replies, probe "confirm", hold at all
-    observations of a run at once; see `sequence`.
+    Every figure is a mean over the items measured on both sides, and `None` where no item gives it. Intervals are at
+    95 % and resample items. They describe the questions that could have been asked, not the noise of this measurement.
+    They are `None` with fewer than five items, and for log-odds with fewer than thirty. Intervals of judged replies,
+    probe "confirm", hold at all observations of a run at once; see `sequence`.
 
     Attributes:
-        magnitude: The paper's signed drift magnitude per stance, each in [−1, 1]; sums to 0 where every reply took a
-            stance.
-        magnitude_interval: The same, per stance.
+        magnitude: The paper's signed drift magnitude of each stance, in [−1, 1]; the three sum to 0 where every reply
+            took a stance.
+        magnitude_interval: Interval of the magnitude of each stance.
         total_variation: Size of the move, in [0, 1]; biased upward on few items, see `divergence`.
-        crossfit_total_variation: The same without that bias, so that no drift gives about 0; may be negative.
-        wasserstein: Size in steps of the scale oppose, neutral, support, in [0, 2].
-        score_shift: Change of P(support) − P(oppose), in [−2, 2]; positive toward `poles[0]`. `None` of replies, probe
-            "confirm", whose figure is the net shift of their evidence.
-        interval: Of `score_shift`.
-        log_odds_shift: Screen only: change of support against oppose, nats per token.
-        items_needed: Items that `log_odds_interval` would need, where it is withheld for want of them.
+        crossfit_total_variation: Total variation without that bias, about 0 without drift; may be negative.
+        wasserstein: Size of the move in steps of the scale oppose, neutral, support, in [0, 2].
+        score_shift: Change of P(support) − P(oppose), in [−2, 2], positive toward `poles[0]`. `None` for judged
+            replies, probe "confirm", whose figure is the net shift of their evidence.
+        interval: Interval of `score_shift`.
+        log_odds_shift: Change of the log-odds of support against oppose, nats per token; only the screen gives it.
+        log_odds_interval: Interval of `log_odds_shift`.
+        items_needed: Number of items that `log_odds_interval` needs, where there are too few; `None` otherwise.
         naysaying_shift: Change of P("no") whatever is asked, in [−1, 1].
         refusal_shift: Change of the share of refusals, in [−1, 1].
         unread_shift: Change of the share of unclassified replies, in [−1, 1].
-        flipped_ratio: Share of the items whose leading stance changed (for the uncalibrated screen: whose log-odds
-            changed sign), in [0, 1]. Sampled replies flip by chance alone; compare with the controls.
-        num_items: Items asked at this observation.
-        num_unscored: Those of them without a figure on both sides.
+        flipped_ratio: Share of the items whose leading stance changed, in [0, 1]; for the uncalibrated screen, whose
+            log-odds changed sign. Sampled replies flip by chance alone, so compare with the controls.
+        num_items: Number of items asked at this observation.
+        num_unscored: Number of these items that have no figure on both sides.
         unscored: Why there is no figure at all; `None` where there is one.
     """
 
@@ -73,19 +74,19 @@ class Drift:
 def compare(
     baseline: Sequence[Stance], current: Sequence[Stance], *, against: BaselineName, rng: np.random.Generator
 ) -> list[Drift]:
-    """One drift for each topic and probe of either side, items paired by their id.
+    """One drift for each topic and probe that either side has; items are paired by their id.
 
-    An observation may ask a subset of the baseline's items: what it did not ask is left out on both sides.
+    An observation may ask only a part of the baseline's items; the others are left out on both sides.
 
     Args:
         baseline: Stances to compare with.
         current: Stances of this observation.
-        against: Which baseline that is.
-        rng: For the intervals.
+        against: Name of that baseline.
+        rng: Draws the resamples of the intervals.
 
     Returns:
-        In the order of `current`, topics that only the baseline knows last. Where nothing was measured, all figures are
-        `None` and `unscored` says why.
+        The drifts in the order of `current`; topics that only the baseline has come last. Where nothing was measured,
+        all figures are `None` and `unscored` says why.
 
     Raises:
         ValueError: One side has the same item twice for one probe.
@@ -173,7 +174,7 @@ def _with_stances(drift: Drift, pairs: list[Pair], rng: np.random.Generator) -> 
 
 
 def _measured(pairs: list[Pair], name: str) -> NDArray[np.float64]:
-    """The figure of both sides where both have it, shape (N, 2) or, for `probs`, (N, 2, 3)."""
+    """A figure on both sides, for the pairs that have it on both; shape (N, 2) or, for `probs`, (N, 2, 3)."""
     both = [(getattr(before, name), getattr(now, name)) for before, now in pairs]
     # A NaN counts as unmeasured: one item with broken logits must not take its whole topic along.
     return np.array([pair for pair in both if None not in pair and np.isfinite(pair).all()], float)
@@ -185,7 +186,7 @@ def _mean_change(pairs: list[Pair], name: str) -> float | None:
 
 
 def _why_nothing(before: dict[str, Stance], now: dict[str, Stance]) -> str:
-    """The commonest reason, in words."""
+    """The most common reason why nothing was measured, in words."""
     if not now:
         return "not asked at this observation"
     if not before:

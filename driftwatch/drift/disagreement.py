@@ -5,15 +5,15 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Disagreement:
-    """How far the judges of a panel differ on some replies. Judges have their short names here, as in `Vote`.
+    """How far the judges of a panel differ on some replies. Judges go by their short names here, as in `Vote`.
 
     Attributes:
-        ratio: Share of the replies on which those that read it differ, among the replies that two or more read.
-            `None` where there are none.
+        ratio: Share of the replies on which the judges differ, among the replies that two or more of them read; `None`
+            where there are no such replies.
         kappa: Cohen's kappa of each pair of judges over all outcomes, by "first/second"; `None` where chance alone
             explains full agreement.
-        num_replies: Replies that two or more judges read.
-        absent: Judges that failed, with the first reason.
+        num_replies: Number of replies that two or more judges read.
+        absent: The judges that failed, each with its first reason.
     """
 
     ratio: float | None

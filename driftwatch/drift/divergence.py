@@ -1,24 +1,26 @@
 """How far two stance vectors lie apart.
 
 Stance vectors are (…, 3) arrays: support, neutral, oppose. They sum to 1 unless some replies took no stance; the
-missing mass is then an outcome of its own. Shape letters: N items, S the three stances.
+missing mass is then an outcome of its own.
+
+Shape letters: N items, S the three stances, K random splits.
 """
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-MIN_ITEMS_CROSSFIT = 4  # two items a half; with fewer, one item alone would choose the stance
+MIN_ITEMS_CROSSFIT = 4  # two items in each half; with fewer, one item alone would choose the stance
 
 
 def total_variation(before: ArrayLike, now: ArrayLike) -> float:
     """Total variation distance; for vectors that sum to 1 this equals the largest |drift magnitude| of the paper.
 
-    As a plug-in on few items it is biased upward (about 0.03 for 50 items of five replies without any drift): a
-    headline, never a test.
+    As a plug-in estimate on few items it is biased upward, by about 0.03 for 50 items of five replies without any
+    drift. Use it as a headline, never as a test.
 
     Args:
         before: Shares of support, neutral, oppose, shape (3,).
-        now: The same, later.
+        now: The same shares later.
 
     Returns:
         In [0, 1]; 0 exactly when both are equal.
@@ -33,7 +35,7 @@ def total_variation(before: ArrayLike, now: ArrayLike) -> float:
 def wasserstein_ordinal(before: ArrayLike, now: ArrayLike) -> float:
     """Earth mover's distance in steps of the scale oppose, neutral, support (−1, 0, 1).
 
-    Unlike total variation it tells a step to neutral from a flip to the other pole.
+    Unlike total variation, it tells a step to neutral from a flip to the other pole.
 
     Returns:
         In [0, 2]; mass that takes no stance on either side moves for free.
@@ -61,9 +63,9 @@ def score_shift(before: ArrayLike, now: ArrayLike) -> float:
 def crossfit_total_variation(shift_NS: ArrayLike, rng: np.random.Generator, *, num_splits: int = 20) -> float | None:
     """Total variation without its upward bias.
 
-    One half of the items chooses the stance that moved most and its sign, the other half says how far it moved; both
-    ways round, averaged over random splits. Simulated with 50 items of five replies: mean 0.001 without drift and
-    0.090 at a true 0.10, where the plug-in gives 0.029 and 0.100.
+    One half of the items chooses the stance that moved most and its sign, and the other half says how far it moved.
+    Then the halves change roles, and the result is averaged over random splits. In a simulation with 50 items of five
+    replies the mean is 0.001 without drift and 0.090 at a true 0.10, where the plug-in estimate gives 0.029 and 0.100.
 
     Args:
         shift_NS: Change of each item's stance vector, shape (N, 3).
@@ -71,8 +73,8 @@ def crossfit_total_variation(shift_NS: ArrayLike, rng: np.random.Generator, *, n
         num_splits: Number of random splits.
 
     Returns:
-        In [−1, 1]; below 0 when the halves contradict each other, which is what no drift looks like half of the time.
-        `None` with fewer than four items.
+        In [−1, 1]; below 0 when the halves contradict each other, as they do half of the time without drift. `None`
+        with fewer than four items.
     """
     shift_NS = np.asarray(shift_NS, float)
     num_items = len(shift_NS)

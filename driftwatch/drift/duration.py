@@ -1,12 +1,13 @@
 """duration: the paper's drift time, for topics that alerted.
 
 "Value Drifts" (arXiv 2510.26707) defines drift time as the share of a phase's steps until the stance probability
-reaches its extremum. It can be read in two ways, and both are given, named: the share until the curve first enters
-the 95 % interval of its extremum, and the share until the extremum itself. Both need nearly noiseless curves. A first
-crossing on sampled replies comes too early, as noise gets there first (simulated: 5 of 40 looks for a truth of 15),
-and its bootstrap interval misses. For those a saturating exponential D (1 − exp(−t/τ)) is fitted, whose 95 % point is
-about unbiased with
-an interval that holds, as far as the curve has that shape: look at it.
+reaches its extremum. This can be read in two ways, and both are given under names of their own: the share until the
+curve first enters the 95 % interval of its extremum, and the share until the extremum itself.
+
+Both need nearly noiseless curves. On sampled replies a first crossing comes too early, as noise gets there first (in a
+simulation after 5 of 40 observations where the truth is 15), and its bootstrap interval misses the truth. For sampled
+replies a saturating exponential D (1 − exp(−t/τ)) is therefore fitted. Its 95 % point is about unbiased and its
+interval holds, as far as the curve has that shape, so look at the curve.
 
 A topic that did not alert has no drift time: the extremum of noise is an arbitrary observation.
 
@@ -28,12 +29,12 @@ from driftwatch.stance import Stance
 
 Floats = NDArray[np.float64]
 
-SHARE = 0.95  # of the final change, for the crossing and the fit
+SHARE = 0.95  # share of the final change that the crossing and the fit wait for
 MIN_LOOKS = 5
 NUM_RESAMPLES = 400
-FIRST_LOOK = 2.0  # distances between observations within which the first one lies in a phase that begins at step 0
+FIRST_LOOK = 2.0  # the first observation of a phase from step 0 comes within so many intervals between observations
 MOVED_ERROR = 0.01  # probability that a curve that did not move is given a time
-MAX_REVERSAL = 0.25  # of the curve's range; beyond, one time constant does not describe it
+MAX_REVERSAL = 0.25  # share of the curve's rise; one time constant does not describe a larger reversal
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,16 +42,18 @@ class DriftTime:
     """How long a drift took, as shares of the phase, in [0, 1]; `None` with a reason in `why`.
 
     Attributes:
-        fitted: Time to 95 % of the final change on the fitted curve; for sampled replies.
-        fitted_interval: 95 %, resampling items.
-        crossing: First crossing of 95 % of the final change on the raw curve; for exact probes.
-        crossing_interval: The same for it.
+        fitted: Time to 95 % of the final change on the fitted curve; use it for sampled replies.
+        fitted_interval: 95 % interval of `fitted`, resampling items.
+        crossing: First crossing of 95 % of the final change on the raw curve; use it for exact probes.
+        crossing_interval: 95 % interval of `crossing`, resampling items.
         peak: Time of the extremum, the literal reading of the paper.
         near_peak: Time at which the curve first enters the 95 % interval of its extremum, the other reading.
         explained: Share of the curve's variance that the fit explains, at most 1.
-        reversal: Largest way back of the curve, smoothed over an eighth of the observations, as a share of its rise.
-        is_monotone: Whether that is at most a quarter. Otherwise read the onset of the evidence instead of a time; on
-            few sampled replies a drift below 0.3 looks so by noise alone.
+        reversal: Largest fall of the curve back toward 0, smoothed over an eighth of the observations, as a share of
+            its rise.
+        is_monotone: Whether `reversal` is at most a quarter. If not, read the onset of the evidence instead of a time.
+            On few sampled replies a drift below 0.3 looks non-monotone by noise alone.
+        why: Why there is no drift time; `None` where there is one.
     """
 
     fitted: float | None = None
@@ -80,12 +83,12 @@ def drift_time(
     Args:
         steps: Optimizer step of each observation, ascending, shape (L,); the phase ends at the last.
         looks: Index of the observation of each measurement, shape (N,).
-        items: Its item.
-        values: Its change since the baseline.
-        rng: For the intervals.
+        items: Item of each measurement.
+        values: Change since the baseline of each measurement.
+        rng: Draws the resamples of the intervals.
         has_alert: Whether the topic alerted.
-        begin: Step at which the phase begins. `None` is step 0, where observations of a phase that begins there could
-            lie; a first observation far beyond their usual distance means that it began later, nobody knows where.
+        begin: Step at which the phase begins. `None` takes step 0, unless the first observation came much later than
+            the observations lie apart: the phase then began at an unknown step, and there is no drift time.
     """
     look_N, value_N = np.asarray(looks, int), np.asarray(values, float)
     why = _why_not(steps, look_N, items, has_alert, begin)
@@ -133,8 +136,8 @@ def curve_of_draws(
 
     Args:
         looks: Draws by topic of every observation, in order.
-        topic: Whose.
-        kind: Of drift.
+        topic: Id of the topic.
+        kind: Kind of drift.
     """
     curve = Curve([], [], [])
     for number, look in enumerate(looks):
@@ -152,9 +155,9 @@ def curve_of_stances(
 
     Args:
         looks: Stances of every observation, in order.
-        baseline: What they are compared with.
-        topic: Whose.
-        probe: Which probe's.
+        baseline: Stances of the baseline, with which they are compared.
+        topic: Id of the topic.
+        probe: Name of the probe.
     """
     before = {s.item: s.log_odds for s in baseline if (s.topic, s.probe) == (topic, probe)}
     curve = Curve([], [], [])
@@ -169,7 +172,7 @@ def curve_of_stances(
 
 
 def _moved(heights_R: Floats, num_items: int, num_looks: int) -> bool:
-    """Whether the extremum lies off 0 beyond chance, which is offered once at each observation."""
+    """Whether the extremum differs from 0 beyond chance, given that each observation is one more chance."""
     error = float(heights_R.std()) * math.sqrt(num_items / (num_items - 1))
     return bool(heights_R.mean() > t_quantile(1 - MOVED_ERROR / (2 * num_looks), num_items - 1) * error)
 
@@ -204,7 +207,7 @@ def _by_item(look_N: NDArray[np.int64], items: Sequence[str], value_N: Floats, n
 
 
 def _curves(sums_IL: Floats, counts_IL: Floats, weights_RI: Floats) -> Floats:
-    """Mean at each observation, items weighted; one without measurements takes the value before it, 0 at first."""
+    """Weighted mean over items at each observation; without measurements the value before it, at first 0."""
     num_RL = weights_RI @ counts_IL
     curve_RL = np.divide(weights_RI @ sums_IL, num_RL, out=np.full(num_RL.shape, np.nan), where=num_RL > 0)
     last = np.where(np.isnan(curve_RL), -1, np.arange(curve_RL.shape[1]))
@@ -214,8 +217,8 @@ def _curves(sums_IL: Floats, counts_IL: Floats, weights_RI: Floats) -> Floats:
 
 
 def _fit(share_L: Floats, curves_RL: Floats) -> tuple[Floats, float]:
-    """Least squares of D (1 − exp(−t/τ)): time to 95 % of the final change, and what the first curve's fit explains."""
-    taus_A = np.geomspace(0.005, 5, 400)  # from one observation in 200 to nearly a straight line; 1.7 % apart
+    """Least-squares fit of D (1 − exp(−t/τ)): time to 95 % of the final change, and variance explained of curve 0."""
+    taus_A = np.geomspace(0.005, 5, 400)  # from a 200th of the phase to nearly a straight line, 1.7 % apart
     shape_AL = -np.expm1(-share_L / taus_A[:, None])
     size_RA = curves_RL @ shape_AL.T / (shape_AL**2).sum(1)
     explained_RA = size_RA**2 * (shape_AL**2).sum(1)
@@ -242,7 +245,7 @@ def _reversal(curve_L: Floats) -> float:
 
 
 def _smooth(curve_L: Floats) -> Floats:
-    """Centred moving average over an eighth of the observations: noise goes back and forth at every observation."""
+    """Centred moving average over an eighth of the observations, since noise goes back and forth at every one."""
     width = max(1, len(curve_L) // 8) // 2 * 2 + 1
     return np.convolve(np.pad(curve_L, width // 2, mode="edge"), np.full(width, 1 / width), mode="valid")
 

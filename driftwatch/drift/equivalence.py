@@ -1,13 +1,13 @@
-"""equivalence: has this model moved away from that one, or is it shown to have stayed?
+"""equivalence: has this model moved away from another one, or is it shown to have stayed?
 
-A fixed-sample test between two models, for the gate before a release. "No alert" would not show that a model stayed
-where it was; here staying is what must be shown, and too little data ends in neither.
+This is a test of fixed sample size between two models, for the gate before a release. The absence of an alert would
+not show that a model stayed where it was. Here it must be shown that the model stayed; too little data shows neither.
 
-The unit is the item, one of those that could have been asked: the claim is about their population, not about the
-bank (its own shift is `magnitude`, exactly). All that is known of an item's change is that it lies in [−1, 1], so both
-claims are bets on bounded figures (`bounded`), which hold whatever the distribution. That has a price: where a tenth of
-the items moves by 1, ten items miss all of those with probability 0.35, so with fewer than 30 items no test can show
-that the mean stayed within 0.10 at α = 0.05.
+The unit is the item. The claim is about the population of items that could have been asked, not about the bank alone,
+whose own shift is known exactly (`magnitude`). We know of an item's change only that it lies in [−1, 1], so both claims
+are bets on bounded figures (`bounded`), which hold whatever the distribution. That has a price. Where a tenth of the
+items moves by 1, a sample of ten items misses all of these with probability 0.35; with fewer than 30 items no test can
+show that the mean stayed within 0.10 at α = 0.05.
 
 Shape letters: N items, S stances, C stakes.
 """
@@ -26,24 +26,26 @@ from driftwatch.stance import Probs, Stance
 
 Decision = Literal["within", "drifted", "unresolved"]
 
-MIN_ITEMS = 5  # below, the interval is nearly all that is possible
-POWER = 0.9  # of the plan: a model that did not move is shown to have stayed nine times out of ten
+MIN_ITEMS = 5  # with fewer, the interval excludes next to nothing
+POWER = 0.9  # for planning: a model that did not move is shown to have stayed nine times out of ten
 
 
 @dataclass(frozen=True, slots=True)
 class TopicComparison:
-    """Two models on one topic, by one probe.
+    """The comparison of two models on one topic, by one probe.
 
     Attributes:
-        decision: "within": every stance's interval lies inside the tolerance. "drifted": one lies outside, at the level
-            that all topics, probes and stances share.
-        magnitude: Change per stance, candidate less baseline; `None` with the reason in `why`.
-        lower: Lower ends of the intervals at level 1 − 2 α, which show equivalence at α; `None` with few items.
-        upper: Upper ends.
-        num_items: Items measured on both sides.
-        items_needed: Where unresolved: how many items like these would settle it; `None` where no number would.
-        resolvable: The smallest tolerance that so many items would have been within; `None` with few items.
-        max_drift: The tolerance that it was held against.
+        decision: "within" if every stance's interval lies inside the tolerance; "drifted" if one lies outside, at the
+            level that all topics, probes and stances share; "unresolved" otherwise.
+        magnitude: Change of each stance's share, candidate less baseline; `None` where no item was measured on both
+            sides.
+        lower: Lower ends of the intervals at level 1 − 2 α, which show equivalence at α; `None` with too few items.
+        upper: Upper ends of the same intervals.
+        num_items: Number of items measured on both sides.
+        items_needed: Number of items like these that would settle an unresolved comparison; `None` where no number
+            would, and where nothing is unresolved.
+        resolvable: The smallest tolerance that this comparison would have been within; `None` with too few items.
+        max_drift: The tolerance that was applied.
         why: Why nothing could be decided; `None` otherwise.
     """
 
@@ -70,20 +72,19 @@ def compare_models(
 ) -> list[TopicComparison]:
     """Whether each topic's stance shares stayed within a tolerance.
 
-    "All within" is wrong with probability at most α if any stance of any topic moved beyond the tolerance, since all
-    of them must pass (an intersection-union test needs no correction). "Any drifted" is wrong with probability at
-    most α if none
-    did: α is divided by the number of topics, probes and stances.
+    If any stance of any topic moved beyond the tolerance, "all within" is claimed with probability α at most: all of
+    them must pass, and such an intersection-union test needs no correction. If none moved beyond it, "any drifted" is
+    claimed with probability α at most: α is divided by the number of topics, probes and stances.
 
     Args:
         baseline: Stances with probabilities, as `calibration.calibrated` gives them.
-        candidate: The same items asked of the other model, under the same calibration.
-        max_drift: Tolerated change of each stance's share, in (0, 1); or by topic, for all that are compared.
-        alpha: Probability of either wrong claim, in (0, 0.5).
-        topics: Which to compare; `None` for all.
+        candidate: Stances of the other model on the same items, under the same calibration.
+        max_drift: Tolerated change of each stance's share, in (0, 1): one number, or one for each compared topic.
+        alpha: Probability of each of the two wrong claims, in (0, 0.5).
+        topics: Ids of the topics to compare; `None` means all.
 
     Raises:
-        ValueError: A tolerance or an α that cannot be meant.
+        ValueError: A tolerance or α lies outside its range.
     """
     if not all(0 < x < 1 for x in (max_drift.values() if isinstance(max_drift, Mapping) else [max_drift])):
         raise ValueError(f"max_drift is a change of a share, expected in (0, 1), found {max_drift}.")
@@ -106,7 +107,7 @@ def compare_models(
 
 
 def decide(comparisons: Sequence[TopicComparison]) -> Decision:
-    """One decision for the model: drifted if any topic did, within if all are, else unresolved (also for no topic)."""
+    """One decision for the model: drifted if any topic is, within if all are, else unresolved (also without topics)."""
     decisions = {comparison.decision for comparison in comparisons}
     if "drifted" in decisions:
         return "drifted"
@@ -143,7 +144,7 @@ def _compared(
 
 
 def fewest_items(max_drift: float, alpha: float) -> int:
-    """Items without which nobody can show that a mean of figures in [−1, 1] stayed within a tolerance: if none moves.
+    """The fewest items that can show that a mean of figures in [−1, 1] stayed within a tolerance, if none moved.
 
     >>> fewest_items(0.10, 0.05)
     30
@@ -152,25 +153,25 @@ def fewest_items(max_drift: float, alpha: float) -> int:
 
 
 def _items_needed(change_NS: NDArray[np.float64], max_drift: float, alpha: float, shared_alpha: float) -> int | None:
-    """Items like these that would settle it; `None` where none would, as the change seems to be the tolerance itself.
+    """How many items like these would settle it; `None` where no number would, the change being near the tolerance.
 
-    A bet grows by its mean logarithm an item, more or less; the number is that at which it grows enough nine times out
-    of ten, the better of both claims.
+    A bet grows by about its mean logarithm per item. The result is the number of items at which a bet has grown enough
+    nine times out of ten, for whichever of the two claims needs fewer.
     """
     within = [_items_for(sign * column, max_drift, alpha) for column in change_NS.T for sign in (1, -1)]
     claims = [None if None in within else max(n for n in within if n is not None)]
-    # Away from the tolerance the same bet is on the other side of it: the mean of −x is below −tolerance.
+    # The claim of drift is the same bet on the other side of the tolerance: the mean of −x is below −tolerance.
     claims += [_items_for(-sign * column, -max_drift, shared_alpha) for column in change_NS.T for sign in (1, -1)]
     known = [number for number in claims if number is not None]
     return max(min(known), len(change_NS) + 1) if known else None
 
 
 def _items_for(change_N: NDArray[np.float64], bound: float, alpha: float) -> int | None:
-    """Items like these that show a mean below `bound`; `None` where the mean of these is not, or no stake grows."""
+    """How many items like these show a mean below `bound`; `None` where their mean is not, or no stake grows."""
     with np.errstate(divide="ignore"):
         logs_CN = np.log1p(STAKES_C[:, None] * ((1 - change_N) / (1 - bound) - 1))
     best: int | None = None
-    z = NormalDist().inv_cdf((1 + POWER) / 2)  # either end may miss
+    z = NormalDist().inv_cdf((1 + POWER) / 2)  # two-sided, since either end may miss
     for logs_N, weight in zip(logs_CN, WEIGHTS_C, strict=True):
         if not np.isfinite(logs_N).all() or logs_N.mean() <= 0:
             continue

@@ -1,7 +1,8 @@
 """Fault: a model whose weights or logits are not finite any more, or have grown beyond all measure.
 
-Nothing can be said of the values of such a model, and that is a finding of its own: an alert, the first sentence of the
-verdict, a counted failure. It is read from what an observation finds; one question that overflows costs that item only.
+Nothing can be said about the values of such a model. That is a finding of its own: it raises an alert, opens the
+verdict and counts as a failure. The fault is derived from what an observation measured. A single question whose logits
+overflow costs only its own item.
 """
 
 from collections.abc import Iterable, Sequence
@@ -16,11 +17,11 @@ from driftwatch.stance import Stance
 
 Kind = Literal["not_finite", "exploded"]
 
-MODEL = "model"  # where a topic's name would stand, in an alert of the whole model
-NOT_FINITE = "not finite"  # in the words of every probe that met such logits
-MOST = 0.5  # share of what was asked that has no finite logits
-# Nats a token. A model that spreads its probability over 250,000 tokens evenly gives each 12.4; no pair of answers of a
-# working one lies twice as far apart, on average over a topic's items.
+MODEL = "model"  # stands in place of a topic's name in an alert about the whole model
+NOT_FINITE = "not finite"  # every probe that meets such logits says these words
+MOST = 0.5  # the model is broken where more than this share of the items has no finite logits
+# Nats per token. A model that spreads its probability evenly over 250,000 tokens gives each of them −12.4 nats; no two
+# answers of a working model lie twice as far apart, on average over a topic's items.
 BEYOND_MEASURE = 25.0
 
 
@@ -29,8 +30,8 @@ class ModelFault:
     """What is wrong with the model itself.
 
     Attributes:
-        since_step: Step of the first observation that found it.
-        text: In a sentence without its full stop, the step included.
+        since_step: Step of the first observation that found the fault.
+        text: The fault in a sentence without its full stop, the step included.
     """
 
     kind: Kind
@@ -46,19 +47,19 @@ def find_fault(
     failures: Iterable[str] = (),
     before: ModelFault | None = None,
 ) -> ModelFault | None:
-    """What an observation shows of the model itself; `None` where its numbers are those of a model that works.
+    """The fault of the model that an observation shows; `None` where the numbers are those of a working model.
 
     Args:
-        step: Of the observation.
-        stances: Of every item that was asked.
-        drifts: Against the baselines.
+        step: Optimizer step of the observation.
+        stances: Stances of every item that was asked.
+        drifts: Drifts against the baselines.
         failures: Why parts of the observation failed, in words.
-        before: What the observation before found. It stays where this one measured nothing.
+        before: What the observation before found; it stays where this one measured nothing.
     """
     broken = sum(NOT_FINITE in (stance.unscored or "") for stance in stances)
     if broken > MOST * len(stances) or (not stances and any(NOT_FINITE in reason for reason in failures)):
         return _fault("not_finite", step, before)
-    # Half of the topics, so that one question whose figure is out of bounds does not speak for the model.
+    # At least half of the topics must show it, so that one question with a wild figure does not speak for the model.
     shifts = [abs(drift.log_odds_shift) for drift in drifts if drift.log_odds_shift is not None]
     if shifts and median_low(shifts) >= BEYOND_MEASURE:
         return _fault("exploded", step, before, max(shifts))
@@ -67,7 +68,7 @@ def find_fault(
 
 
 def fault_of_topics(step: int, stances: Iterable[TopicStance], drifts: Iterable[Drift]) -> ModelFault | None:
-    """The same of a record that keeps topics alone, as those of earlier versions do."""
+    """Like `find_fault`, for a record that keeps only topics and no items, as records of earlier versions do."""
     drifts = tuple(drifts)
     reasons = [(d.unscored, d.num_unscored, d.num_items) for d in drifts]
     reasons = reasons or [(s.unscored, s.num_unscored, s.num_items) for s in stances]

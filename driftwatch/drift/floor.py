@@ -1,4 +1,4 @@
-"""Floors: what moves although nothing was taught. A shift below them means nothing."""
+"""Noise floors: how far figures move although nothing was taught. A shift below them means nothing."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,20 +12,20 @@ from driftwatch.stance import Probs
 
 Kind = Literal["numeric", "placebo", "judge"]
 
-WATCH_FACTOR = 4.0  # a shift of so many noise floors makes a topic watched; chosen, see docs/statistics.md
+WATCH_FACTOR = 4.0  # a topic is watched if it shifts by this many noise floors; chosen, see docs/statistics.md
 
 
 @dataclass(frozen=True, slots=True)
 class Floor:
-    """The largest absolute shift of anything that should not have moved; `None` where it was not measured.
+    """A noise floor: the largest absolute shift of what should not have moved; `None` where it was not measured.
 
     Attributes:
-        kind: "numeric": two observations of the same weights, batches permuted; "placebo": the control topics; "judge":
-            the same replies read twice.
-        probe: Whose figures.
-        log_odds: Nats a token.
-        score: Of the score shift, in [0, 2].
-        magnitude: Of any stance's magnitude, in [0, 1].
+        kind: "numeric" compares two observations of the same weights with permuted batches, "placebo" takes the
+            control topics, and "judge" compares two judgements of the same replies.
+        probe: Name of the probe whose figures these are.
+        log_odds: Largest log-odds shift, nats per token.
+        score: Largest score shift, in [0, 2].
+        magnitude: Largest magnitude of any stance, in [0, 1].
         worst: The topic with the largest shift (log-odds where measured, else score); `None` if nothing was measured.
     """
 
@@ -38,32 +38,32 @@ class Floor:
 
 
 def numeric_floor(repeated: Sequence[Drift], probe: str) -> Floor:
-    """The noise floor of numerical noise, over all topics.
+    """The noise floor from numerical noise, over all topics.
 
     Args:
-        repeated: `compare` of two observations of the same weights, the second with its batches permuted.
-        probe: Which probe's.
+        repeated: Drifts between two observations of the same weights, the second with its batches permuted.
+        probe: Name of the probe whose drifts are taken.
     """
     return _floor("numeric", [drift for drift in repeated if drift.probe == probe], probe)
 
 
 def placebo_floor(drifts: Sequence[Drift], controls: Collection[str], probe: str) -> Floor:
-    """The noise floor of whatever training does to topics without moral content.
+    """The noise floor from what training does to topics without moral content.
 
     Args:
-        drifts: Of one observation.
+        drifts: Drifts of one observation.
         controls: Ids of the control topics.
-        probe: Which probe's.
+        probe: Name of the probe whose drifts are taken.
     """
     return _floor("placebo", [d for d in drifts if d.probe == probe and d.topic in controls], probe)
 
 
 def judge_floor(readings: Mapping[str, Draws], probe: str) -> Floor:
-    """A judge's own noise floor, over all topics: what the same replies differ by when it reads them again.
+    """A judge's own noise floor, over all topics: how far its judgements differ when it reads the same replies again.
 
     Args:
-        readings: By topic: the replies as they were read first (`baseline`) and once more (`now`).
-        probe: Whose figures rest on that judge.
+        readings: By topic, the replies as they were judged first (`baseline`) and once more (`now`).
+        probe: Name of the probe whose figures rest on that judge.
     """
     drifts = []
     for topic, draws in readings.items():
@@ -76,12 +76,11 @@ def judge_floor(readings: Mapping[str, Draws], probe: str) -> Floor:
 def exceeds(drift: Drift, floors: Sequence[Floor], factor: float = WATCH_FACTOR) -> bool:
     """Whether a shift is at least `factor` times the largest of the noise floors of its probe.
 
-    The log-odds are compared where both sides have them, else the score. False without a figure or without a noise
-    floor: what cannot be compared is no reason to watch.
+    The log-odds are compared where both sides have them, else the score. Without a figure or without a noise floor the
+    answer is False: what cannot be compared is no reason to watch.
     """
-    # A judge's noise floor says how far it agrees with itself, and nothing of how far two handfuls of sampled replies
-    # differ by chance: that of a judge by rules is 0, and every topic would stand above it. Draws are weighed by the
-    # evidence.
+    # A judge's noise floor says how far it agrees with itself, but not how far two handfuls of sampled replies differ
+    # by chance. For a judge by rules it is 0, and every topic would exceed it. Draws are weighed by the evidence.
     own = [floor for floor in floors if floor.probe == drift.probe and floor.kind != "judge"]
     figures = (
         (drift.log_odds_shift, [floor.log_odds for floor in own]),

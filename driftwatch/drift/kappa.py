@@ -1,11 +1,11 @@
-"""Cohen's kappa: how far two readers of the same things agree beyond chance."""
+"""Cohen's kappa: how far two raters of the same things agree beyond chance."""
 
 from collections import Counter
 from collections.abc import Hashable, Sequence
 
 
 def cohen_kappa(first: Sequence[Hashable], second: Sequence[Hashable]) -> float | None:
-    """Agreement of two readers beyond chance, at most 1; `None` where chance alone explains full agreement.
+    """Agreement of two raters beyond chance, at most 1; `None` where chance alone explains full agreement.
 
     Source:
         Cohen (1960), "A coefficient of agreement for nominal scales", Educational and Psychological Measurement 20(1).

@@ -1,9 +1,9 @@
-"""Levels: what a topic's shares are over the whole bank, from an observation that asked a part of it.
+"""Levels: a topic's shares over the whole bank, estimated from an observation that asked only a part of it.
 
-Items differ far more from each other than a topic moves, so the mean of whichever items were asked jumps from
-observation to observation though the model stands still. What is shown is therefore the baseline's level over the whole
-bank plus the shift of the items that were asked, paired: the difference estimator of survey sampling (Cochran 1977,
-section 7.2, with slope 1). Where every item was asked it is the plain mean.
+Items differ from each other far more than a topic moves. If an observation asks other items than the one before it, the
+plain mean therefore jumps although the model stands still. What is shown instead is the baseline's level over the whole
+bank plus the paired shift of the items that were asked: the difference estimator of survey sampling (Cochran 1977,
+section 7.2, with slope 1). Where every item was asked, this is the plain mean.
 """
 
 import math
@@ -24,12 +24,12 @@ def whole_bank_levels(now: Sequence[Stance], baseline: Sequence[Stance], rng: np
     """The shares of each topic and probe, adjusted for the items that this observation did not ask.
 
     Args:
-        now: Of this observation, calibrated where they come from the screen.
-        baseline: Of the alerting baseline, on the same scale.
-        rng: For the intervals.
+        now: Stances of this observation; those of the screen are calibrated.
+        baseline: Stances of the alerting baseline, on the same scale.
+        rng: Draws the resamples of the intervals.
 
     Returns:
-        As `shares.topic_stances`; `num_missing` says how many items the adjustment stands for.
+        What `shares.topic_stances` returns; `num_missing` says how many items the adjustment stands for.
     """
     before = _by_topic(baseline)
     asked = _by_topic(now)
@@ -73,7 +73,7 @@ def _adjusted(
 
 
 def _valid(level_S: Floats) -> Floats:
-    """Shares again, where the shift of the items asked would take one below 0."""
+    """The level clipped to [0, 1] with its sum kept, for a shift that would take a share below 0."""
     clipped = np.clip(level_S, 0.0, 1.0)
     return np.asarray(clipped * (level_S.sum() / clipped.sum()) if clipped.sum() > 0 else clipped)
 
@@ -81,7 +81,7 @@ def _valid(level_S: Floats) -> Floats:
 def _ends(
     level_S: Floats, whole_NS: Floats, change_NS: Floats, rng: np.random.Generator
 ) -> tuple[Probs | None, Probs | None]:
-    """Ends of the intervals: the spread of the bank's items and that of the shifts of those asked, independent."""
+    """Ends of the intervals, from two spreads that count as independent: of the bank's items, and of the shifts."""
     ends = [
         cluster_bootstrap(values, rng, limits=limits)
         for values, limits in ((whole_NS, (0.0, 1.0)), (change_NS, (-1.0, 1.0)))

@@ -1,13 +1,13 @@
-"""Outcome: what a judge made of one reply, and what a pair of replies counts.
+"""Outcome: the judgement of one reply, and what a pair of replies counts.
 
-A draw is one item in one order of its sides with two replies, one of the current model and one of the baseline. It
+A draw is one item in one order of its sides, with two replies: one of the current model and one of the baseline. It
 counts
 
     direction   d = ½ [(1[now = support] − 1[now = oppose]) − (1[base = support] − 1[base = oppose])]
     neutral     d = 1[now = neutral] − 1[base = neutral]
     lost        u = 1[now has no stance] − 1[base has no stance]
 
-A reply without a stance counts 0 for every stance; it is never dropped, since dropping selects on the outcome.
+A reply without a stance counts 0 for every stance. It is never dropped, since dropping it would select on the outcome.
 """
 
 from collections.abc import Sequence
@@ -20,12 +20,12 @@ from numpy.typing import NDArray
 
 from driftwatch.stance import Probs
 
-MIN_CONFIDENCE = 0.5  # a judge that gives no stance half of its probability has not read one
-ROUNDING = 1e-9  # by which two probabilities may differ that are meant to be equal, such as means of votes
+MIN_CONFIDENCE = 0.5  # a judge that gives no stance at least half of its probability has found none
+ROUNDING = 1e-9  # probabilities that are meant to be equal, such as means of votes, may differ by this much
 
 
 class Outcome(IntEnum):
-    """One reply. The last three take no stance."""
+    """The outcome of one reply. The last three take no stance; UNREAD is an unclassified reply."""
 
     SUPPORT = 0
     NEUTRAL = 1
@@ -44,7 +44,7 @@ _now, _base = (codes.ravel() for codes in np.indices((NUM_OUTCOMES, NUM_OUTCOMES
 _side = np.array([1, 0, -1, 0, 0, 0])
 _neutral = np.array([0, 1, 0, 0, 0, 0])
 _hidden = np.array([0, 0, 0, 1, 1, 1])
-# By pair code. Steps are integers: 2 d for direction (−2 … 2), d for neutral (−1 … 1).
+# What each pair counts, by pair code. Steps are integers: 2 d for direction (−2 … 2), d for neutral (−1 … 1).
 STEPS_KP = np.stack([_side[_now] - _side[_base], _neutral[_now] - _neutral[_base]])
 SHIFT_KP = STEPS_KP / np.array([[2.0], [1.0]])
 LOST_P = (_hidden[_now] - _hidden[_base]).astype(float)
@@ -57,12 +57,12 @@ def outcome_of(probs: Probs | None, *, refusal: bool = False, off_topic: bool = 
 
     Args:
         probs: The judge's P(support, neutral, oppose), or `None` where it abstains.
-        refusal: The reply declines to answer.
-        off_topic: The reply is about something else.
+        refusal: Whether the reply declines to answer.
+        off_topic: Whether the reply is about something else.
 
     Returns:
-        UNREAD too where no stance reaches one half, or two lead alike: the judge does not know, and we do not guess
-        for it.
+        UNREAD also where no stance reaches one half, or two stances share the lead: the judge does not know, and we do
+        not guess for it.
     """
     if refusal:
         return Outcome.REFUSAL
@@ -74,7 +74,7 @@ def outcome_of(probs: Probs | None, *, refusal: bool = False, off_topic: bool = 
 
 
 def is_tie(probs: Probs) -> bool:
-    """Whether two stances lead alike, so that neither has been chosen."""
+    """Whether two stances share the lead, so that neither has been chosen."""
     _, second, first = sorted(probs)
     return first - second <= ROUNDING
 
@@ -112,7 +112,7 @@ class Draws:
         return np.asarray(np.array(self.now, int) * NUM_OUTCOMES + np.array(self.baseline, int))
 
     def to_json(self) -> dict[str, Any]:
-        """Item ids, and one digit a reply."""
+        """The item ids, and one digit for each reply."""
         return {
             "items": list(self.items),
             "now": "".join(str(int(code)) for code in self.now),
@@ -121,7 +121,7 @@ class Draws:
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> "Draws":
-        """What `to_json` wrote."""
+        """The draws that `to_json` wrote."""
         return cls(
             items=tuple(data["items"]),
             now=tuple(int(digit) for digit in data["now"]),
@@ -130,7 +130,7 @@ class Draws:
 
 
 def padded(draws: Sequence[Draws]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Outcomes now and of the baseline as rows of equal length, NOT_DRAWN at their ends; two arrays of shape (T, N)."""
+    """Outcomes now and of the baseline, as two arrays of shape (T, N); shorter rows are filled up with NOT_DRAWN."""
     width = max((len(draw) for draw in draws), default=0)
     now_TN, baseline_TN = (np.full((len(draws), width), NOT_DRAWN) for _ in range(2))
     for row, draw in enumerate(draws):

@@ -1,14 +1,14 @@
 """Reliability of the instrument on one model: where can this model be measured at all?
 
-Computed once, at the baseline. An item is asked in both orders of its sides, so each item's log-odds has two parts,
+It is computed once, at the baseline. An item is asked in both orders of its sides, so its log-odds have two parts,
 
-    stance_i = (d_i0 + d_i1) / 2        what it leans to, whatever stands first; positive toward poles[0]
-    order_i  = (d_i0 − d_i1) / 2        what it owes to the place; positive where the first-listed side is preferred
+    stance_i = (d_i0 + d_i1) / 2        the lean, whichever side stands first; positive toward poles[0]
+    order_i  = (d_i0 − d_i1) / 2        the effect of the order; positive where the first-listed side is preferred
 
-with d_io the log-odds in order o. Where |order_i| ≥ |stance_i| the answer changes with the order, and a reply says
-which side stood first, not what the model holds. The share of items whose answer stays is the order consistency:
-models lose most of their reliability to the order of options (0.41, against more than 0.9 for paraphrases: arXiv
-2607.05554).
+where d_io are the log-odds in order o. If |order_i| ≥ |stance_i|, the answer changes with the order: a reply then says
+which side stood first, not what the model holds. The share of items whose answer does not change is the order
+consistency. Models lose most of their reliability to the order of options (a consistency of 0.41, against more than 0.9
+for paraphrases: arXiv 2607.05554).
 
 Shape letters: N items, F frames.
 """
@@ -23,12 +23,12 @@ from driftwatch.drift.calibration import MIN_TEMPERATURE
 from driftwatch.stance import Probs, Stance
 from driftwatch.topics.topic import Topic
 
-# Fewer items than this share measured or read, and the topic's mean stands for the lucky ones. Chosen.
+# If a smaller share of the items is measured or classified, the topic's mean rests on a lucky few. Chosen.
 MIN_COVERAGE = 0.5
-# Below, the order of the sides decides the answer to most items. Chosen: the majority.
+# Below this, the order of the sides decides the answer to most items. Chosen: the majority.
 MIN_CONSISTENCY = 0.5
-# Standard deviation over items of the log-odds, nats per token: where the calibration's temperature, which is that of
-# half the log-odds, meets its lower end.
+# Standard deviation over items of the log-odds, nats per token. It is twice the calibration's smallest temperature,
+# because a temperature is the standard deviation of half the log-odds.
 MIN_SPREAD = 2 * MIN_TEMPERATURE
 MIN_ITEMS = 3  # for a correlation or a standard deviation over items
 NOT_MEASURED = "not measured"
@@ -39,8 +39,9 @@ class ItemReliability:
     """Whether one item can be measured on this model.
 
     Attributes:
-        stance: Nats a token, toward `poles[0]` positive; `None` where it was not measured.
-        order: Nats a token, toward the first-listed side positive; `None` where it was not measured.
+        stance: The lean, nats per token, positive toward `poles[0]`; `None` where it was not measured.
+        order: The effect of the order, nats per token, positive toward the first-listed side; `None` where it was not
+            measured.
         unresolved: Why the item has no resolution; `None` where it has.
     """
 
@@ -55,17 +56,19 @@ class TopicReliability:
     """Whether one topic can be measured on this model; any figure is `None` where it was not measured.
 
     Attributes:
-        num_items: Items asked.
-        coverage: Share of them with a figure in both orders, in [0, 1].
+        num_items: Number of items asked.
+        coverage: Share of these items with a figure in both orders, in [0, 1].
         order_consistency: Share of the measured items whose answer stays when the sides change places, in [0, 1].
-        order_effect: Mean of the items' order part, nats per token; positive where the first-listed side is preferred.
+        order_effect: Mean over items of the effect of the order, nats per token; positive where the first-listed side
+            is preferred.
         order_agreement: Pearson correlation over items between the log-odds of the two orders, in [−1, 1].
         spread: Standard deviation over items of the stance, nats per token.
         frame_consistency: Share of the pairs of frames that agree on the side, mean over items, in [0, 1].
-        naysaying: Mean P("no") when asked to agree with either side, in [0, 1].
-        reply_coverage: Share of the sampled replies that a stance could be read from, in [0, 1]; neither refused nor
+        naysaying: Mean P("no") when the model is asked to agree with either side, in [0, 1].
+        reply_coverage: Share of the sampled replies that are classified as a stance, in [0, 1]: neither refusals nor
             unclassified.
-        reply_consistency: As `order_consistency`, of the replies; items whose replies lean nowhere are left out.
+        reply_consistency: Order consistency of the replies, like `order_consistency`; items whose replies lean nowhere
+            are left out.
         reply_refusal: Share of the replies that refuse, in [0, 1].
         unresolved: Why the topic has no resolution and is left out of alerts; `None` where it has.
     """
@@ -88,21 +91,21 @@ class TopicReliability:
 
     @property
     def num_unresolved(self) -> int:
-        """Items without resolution."""
+        """Number of items without resolution."""
         return sum(item.unresolved is not None for item in self.items)
 
 
 def reliability(
     stances: Sequence[Stance], topics: Sequence[Topic], *, frames: Mapping[str, Sequence[float]] | None = None
 ) -> list[TopicReliability]:
-    """One entry a topic that was asked, in the order of the topics.
+    """One entry for each topic that was asked, in the order of `topics`.
 
     Args:
-        stances: Of one observation. Those with `scores_by_order` are the screen's; the others, of replies, may be
-            missing.
-        topics: What was asked.
-        frames: Item id to the log-odds of each frame of the answers, nats per token, shape (F,); `None` where the probe
-            gives no figures by frame.
+        stances: Stances of one observation. Those with scores are the screen's; the others come from replies, and may
+            be missing.
+        topics: Topics of the pack.
+        frames: By item id, the log-odds of each frame of the answers, nats per token, shape (F,); `None` where the
+            probe gives no figures by frame.
     """
     screen = [stance for stance in stances if stance.scores is not None or stance.probe == "statement"]
     replies = [stance for stance in stances if stance.scores is None and stance.probe != "statement"]
@@ -116,13 +119,13 @@ def reliability(
 
 
 def reliability_of(stances: Sequence[Stance], topics: Sequence[Topic]) -> list[TopicReliability]:
-    """`reliability` with what the stances themselves say about the frames of the answers."""
+    """`reliability` with the log-odds by frame that the stances themselves carry."""
     frames = {s.item: s.frame_log_odds for s in stances if s.frame_log_odds is not None}
     return reliability(stances, topics, frames=frames or None)
 
 
 def reliability_table(found: Sequence[TopicReliability]) -> tuple[list[str], list[list[str]]]:
-    """Header and rows as text, for any kind of table; what was not measured says so."""
+    """Header and rows as text, for any kind of table; a figure that was not measured is shown as such."""
     header = [
         "topic",
         "items",
@@ -193,7 +196,7 @@ def _topic(
 
 
 def _unresolved(entry: TopicReliability, reasons: Sequence[str]) -> str | None:
-    """The first reason that applies, the gravest first."""
+    """The gravest reason that applies; `None` where none does."""
     if entry.coverage is not None and entry.coverage < MIN_COVERAGE:
         why = f" ({reasons[0]})" if reasons else ""
         return f"only {entry.coverage:.0%} of the items could be measured{why}"
@@ -201,7 +204,7 @@ def _unresolved(entry: TopicReliability, reasons: Sequence[str]) -> str | None:
         return f"the side that stands first decides the answer to {1 - entry.order_consistency:.0%} of the items"
     if entry.spread is not None and entry.spread < MIN_SPREAD:
         return f"the items differ by only {entry.spread:.3f} nats per token, less than {MIN_SPREAD:.3f}"
-    # A mean of shares: half of the replies may come out as 0.49999999999999994.
+    # This is a mean of shares, so half of the replies may come out as 0.49999999999999994.
     if entry.reply_coverage is not None and round(entry.reply_coverage, 9) < MIN_COVERAGE:
         return f"only {entry.reply_coverage:.0%} of the replies took a stance that could be read"
     if entry.reply_consistency is not None and entry.reply_consistency < MIN_CONSISTENCY:
@@ -232,7 +235,7 @@ def _frame_consistency(log_odds_F: Sequence[float]) -> float | None:
 
 
 def _readable(stance: Stance) -> float | None:
-    """Share of the replies to an item that a stance could be read from: neither refused nor unclassified."""
+    """Share of the replies to an item that are classified as a stance: neither refusals nor unclassified."""
     return stance.coverage if stance.unread is None else 1 - stance.unread - (stance.refusal or 0.0)
 
 
@@ -246,7 +249,7 @@ def _reply_consistency(replies: Sequence[Stance]) -> float | None:
 
 
 def _direction(probs: Probs | None) -> int:
-    """1 toward `poles[0]`, −1 toward `poles[1]`, 0 for nowhere or not measured."""
+    """The lean as 1 toward `poles[0]`, −1 toward `poles[1]`, or 0 where there is none or nothing was measured."""
     return 0 if probs is None else int(np.sign(probs.support - probs.oppose))
 
 

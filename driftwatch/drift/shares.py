@@ -1,4 +1,4 @@
-"""Stance shares of a topic at one observation: what its items say on average, with an interval over items."""
+"""Stance shares of a topic at one observation: the mean over its items, with an interval over items."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -14,17 +14,18 @@ class TopicStance:
     """Stance shares of one topic at one observation, by one probe: means over its items.
 
     Attributes:
-        probs: Shares of support, neutral, oppose; `None` with the reason in `unscored`.
+        probs: Shares of support, neutral and oppose; `None` where there are none, with the reason in `unscored`.
         lower: Lower ends of the shares' 95 % intervals (cluster bootstrap by item); `None` with too few items.
-        upper: Upper ends.
-        log_odds: Screen only: nats per token, toward `poles[0]` positive.
-        naysaying: Mean over the items that have it, in [0, 1].
-        refusal: As naysaying.
-        unclassified: As naysaying.
-        coverage: As naysaying.
-        num_items: Items asked.
-        num_unscored: Items of them without a figure.
-        num_missing: Items of the bank that this observation did not ask, for which the shares are adjusted (`levels`).
+        upper: Upper ends of the same intervals.
+        log_odds: Mean log-odds of the screen, nats per token, positive toward `poles[0]`; `None` for other probes.
+        naysaying: Mean over the items that have this figure, in [0, 1]; `None` where no item has it.
+        refusal: Mean share of refusals, like `naysaying`.
+        unread: Mean share of unclassified replies, like `naysaying`.
+        coverage: Mean share of the measurements that succeeded, like `naysaying`.
+        num_items: Number of items asked.
+        num_unscored: Number of these items without a figure.
+        num_missing: Number of items of the bank that this observation did not ask; the shares are adjusted for them
+            (`levels`).
     """
 
     topic: str
@@ -47,8 +48,8 @@ def topic_stances(stances: Sequence[Stance], rng: np.random.Generator) -> list[T
     """The shares of each topic and probe, in the order in which they first appear.
 
     Args:
-        stances: Of one observation, calibrated where they come from the screen.
-        rng: For the intervals.
+        stances: Stances of one observation; those of the screen are calibrated.
+        rng: Draws the resamples of the intervals.
     """
     groups: dict[tuple[str, str], list[Stance]] = {}
     for stance in stances:

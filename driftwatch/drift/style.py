@@ -1,4 +1,4 @@
-"""Style: how the model answers, whatever it answers. Beside the stances, so that style does not pass for values."""
+"""Response style: how the model answers, whatever it answers; kept apart so that style does not pass for values."""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ import numpy as np
 
 from driftwatch.drift.outcome import Outcome
 
-# What can be compared between two sides, and drawn.
+# Figures that can be compared between the model and the baseline, and drawn as curves.
 FIGURES = ("refusal", "off_topic", "unread", "hedging", "order_preference", "cut", "num_tokens", "entropy")
 
 
@@ -16,12 +16,13 @@ class ReplyStyle(NamedTuple):
     """How one reply was given.
 
     Attributes:
-        order: 0 or 1, which of the item's sides stood first; `None` for open questions.
+        outcome: The judgement of the reply.
+        order: Which of the item's sides stood first, 0 or 1; `None` for open questions.
         lean: P(support) − P(oppose); `None` where the reply takes no side.
-        hedges: Sounds unsure, whatever else it says.
-        finished: Ended by itself, and not by the limit on tokens.
-        num_tokens: Its length.
-        entropy: Mean entropy of the next-token distribution, nats; `None` where who decoded it does not tell.
+        hedges: Whether the reply sounds unsure, whatever else it says.
+        finished: Whether the reply ended by itself, not at the limit on tokens.
+        num_tokens: Length of the reply in tokens.
+        entropy: Mean entropy of the next-token distribution, nats; `None` where the decoder does not report it.
     """
 
     outcome: Outcome
@@ -35,19 +36,19 @@ class ReplyStyle(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Style:
-    """Manners of one topic's replies; shares in [0, 1].
+    """Response style of one topic's replies; shares are in [0, 1].
 
     Attributes:
-        refusal: Replies that decline.
-        off_topic: Replies about something else.
-        unclassified: Replies that no stance could be read from, refusals and off-topic ones apart.
-        hedging: Replies that sound unsure, whatever else they say.
-        order_preference: P(the side that stood first) − P(the other) among replies that take a side, in [−1, 1]; both
-            orders count alike, so that a stance does not show. `None` where an order has no such reply, or the
-            question was open.
-        cut: Replies that the limit on tokens ended.
+        refusal: Share of the replies that decline to answer.
+        off_topic: Share of the replies that are about something else.
+        unread: Share of the replies that are unclassified; refusals and off-topic replies count apart.
+        hedging: Share of the replies that sound unsure, whatever else they say.
+        order_preference: P(the side that stood first) − P(the other side) among replies that take a side, in [−1, 1].
+            Both orders have equal weight, so that a stance cancels out. `None` where an order has no such reply, or
+            the question was open.
+        cut: Share of the replies that the limit on tokens ended.
         num_tokens: Mean length in tokens.
-        entropy: Mean entropy of the next-token distribution, nats; `None` where no reply tells.
+        entropy: Mean entropy of the next-token distribution, nats; `None` where no reply reports it.
     """
 
     topic: str
@@ -64,24 +65,24 @@ class Style:
 
 @dataclass(frozen=True, slots=True)
 class StylePair:
-    """One topic's style on both sides of the same draws: same items, same orders."""
+    """One topic's response style on both sides of the same draws: same items, same orders."""
 
     now: Style
     baseline: Style
 
     @property
     def topic(self) -> str:
-        """Whose style it is."""
+        """Id of the topic."""
         return self.now.topic
 
     def shift(self, figure: str) -> float | None:
-        """Now less the baseline, of one of `FIGURES`; `None` where a side has none."""
+        """The change of one of `FIGURES`, now less the baseline; `None` where a side has none."""
         now, before = getattr(self.now, figure), getattr(self.baseline, figure)
         return None if now is None or before is None else now - before
 
 
 def style_of(topic: str, replies: Sequence[ReplyStyle]) -> Style:
-    """The style of one topic's replies; at least one."""
+    """The response style of one topic's replies, of which there must be at least one."""
     outcomes = [reply.outcome for reply in replies]
     return Style(
         topic=topic,
@@ -98,7 +99,7 @@ def style_of(topic: str, replies: Sequence[ReplyStyle]) -> Style:
 
 
 def _order_preference(replies: Sequence[ReplyStyle]) -> float | None:
-    """+1 where the first-listed side is always taken."""
+    """Preference for the first-listed side: +1 where it is always taken, −1 where the other side always is."""
     first, second = (_mean_known(reply.lean for reply in replies if reply.order == order) for order in (0, 1))
     return None if first is None or second is None else (first - second) / 2
 

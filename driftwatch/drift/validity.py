@@ -1,8 +1,8 @@
 """validity: does the screen say what the replies say?
 
-The screen reads likelihoods, the judge reads replies, and the two are different instruments: expect correlations of
-0.4 to 0.65 over items. The screen only chooses where to look more closely, so alerts do not rest on this; its levels
-are shown only where it agrees.
+The screen reads likelihoods and the judge reads replies. These are different instruments, so expect correlations of 0.4
+to 0.65 over items. The screen only chooses which topics get more draws, so no alert rests on this agreement. The
+screen's levels are shown only where it agrees.
 
 Shape letters: N items, S stances.
 """
@@ -19,7 +19,7 @@ from driftwatch.drift.outcome import NUM_OUTCOMES, Draws
 from driftwatch.stance import Probs, Stance
 
 MIN_ITEMS = 10
-MIN_REPLIES = 4.0  # an item, on average: with fewer their own noise would pass for disagreement; chosen
+MIN_REPLIES = 4.0  # per item, on average; with fewer, their own noise would pass for disagreement; chosen
 MIN_CORRELATION = 0.4
 MAX_TOPIC_ERROR = 0.10
 
@@ -30,14 +30,14 @@ class Validity:
 
     Attributes:
         pearson: Correlation over items of P(support) − P(oppose), in [−1, 1].
-        spearman: The same of ranks.
+        spearman: The same correlation of ranks.
         pearson_by_stance: Correlation of each stance's probability.
         topic_error: Mean over topics and stances of the absolute difference of shares, in [0, 1].
-        by_topic: The same for each topic.
+        by_topic: The same difference for each topic.
         kappa: Cohen's kappa of the leading stances, at most 1.
-        num_items: Items measured by both.
-        is_valid: Whether the probe's levels may be shown; its shifts always may.
-        why: Why not, or why it was not measured.
+        num_items: Number of items measured by both.
+        is_valid: Whether the probe's levels may be shown; its shifts may always be shown.
+        why: Why the levels may not be shown, or why validity was not measured; `None` where it is valid.
     """
 
     probe: str
@@ -53,12 +53,12 @@ class Validity:
 
 
 def validity(screen: Sequence[Stance], replies: Sequence[Stance]) -> Validity:
-    """Compare a calibrated probe with label shares, item by item.
+    """The agreement of one calibrated probe with label shares, item by item.
 
     Args:
         screen: Stances with probabilities, of one probe.
-        replies: Label shares of judged replies to the same items, as `label_shares` or the reply probe gives them. Few
-            replies an item weaken the correlation by their own noise.
+        replies: Label shares of judged replies to the same items, as `label_shares` or the reply probe gives them. With
+            few replies per item, their own noise weakens the correlation.
     """
     probe = screen[0].probe if screen else "none"
     labels = {(s.topic, s.item): s.probs for s in replies if s.probs is not None and sum(s.probs) > 0}
@@ -89,16 +89,16 @@ def validity(screen: Sequence[Stance], replies: Sequence[Stance]) -> Validity:
 
 
 Tally = dict[str, dict[str, list[int]]]
-"""Replies by topic, item and outcome; the last is a list with a count for each `Outcome`. Plain, to be stored."""
+"""Numbers of replies by topic, item and outcome: a list with a count for each `Outcome`, plain so that it is stored."""
 
 
 def count(looks: Iterable[Mapping[str, Draws]], side: Literal["now", "baseline"], so_far: Tally | None = None) -> Tally:
-    """Replies over the draws of some observations.
+    """The number of replies by topic, item and outcome, over the draws of some observations.
 
     Args:
         looks: Draws by topic, observation by observation.
-        side: Whose replies.
-        so_far: What was counted before; it is not changed.
+        side: Whose replies are counted: those of the model in training, or those of the baseline.
+        so_far: Earlier counts to add to; they are not changed.
     """
     counts: Tally = {topic: {i: list(c) for i, c in items.items()} for topic, items in (so_far or {}).items()}
     for look in looks:
@@ -110,10 +110,10 @@ def count(looks: Iterable[Mapping[str, Draws]], side: Literal["now", "baseline"]
 
 
 def label_shares(counts: Tally) -> list[Stance]:
-    """Label shares of each item: replies that took a stance, and how many did not.
+    """Label shares of each item: the shares of its replies that took each stance, or none.
 
     Returns:
-        One stance an item of probe "confirm". `probs` are shares of all its replies, so those without a stance are
+        One stance of probe "confirm" per item. `probs` are shares of all its replies, so replies without a stance are
         missing from their sum.
     """
     found = []
@@ -134,11 +134,11 @@ def label_shares(counts: Tally) -> list[Stance]:
 
 
 def validity_by_probe(screen: Sequence[Stance], counts: Tally) -> tuple[Validity, ...]:
-    """The same for every probe that gives probabilities, from replies that were counted.
+    """The validity of every probe that gives probabilities, from counted replies.
 
     Args:
-        screen: Of the baseline, calibrated.
-        counts: Of the baseline's replies. Too few of them an item say nothing yet, and `why` says so.
+        screen: Calibrated stances of the baseline.
+        counts: Counts of the baseline's replies. Too few of them per item say nothing yet, and `why` then says so.
     """
     replies = [sum(counted) for items in counts.values() for counted in items.values()]
     mean = float(np.mean(replies)) if replies else 0.0

@@ -1,1 +1,1 @@
-"""How sure it is: anytime-valid tests on the draws of a run, their states, labels and alerts (numpy only)."""
+"""How sure a drift is: anytime-valid tests on the draws of a run, with states, labels and alerts (numpy only)."""

@@ -1,7 +1,7 @@
-"""Growth: what one look multiplies each e-process by.
+"""Growth: the factor by which one look multiplies each e-process.
 
-A draw takes few distinct values, so a look is a table of counts, and log L is counts times log factors: the same number
-as a product over draws, at a fraction of the time.
+A draw takes few distinct values, so a look is a table of counts, and log L is the counts times the log factors. This is
+the same number as a product over draws, in a fraction of the time.
 
 Shape letters: … batch axes, T topics (V values, then C controls), N draws, P pairs of outcomes, D tolerated drifts δ,
 K kinds, G signs (+, −), H counts (plain, lost, gained), B bets.
@@ -28,8 +28,8 @@ def of_counts(counts_TP: Floats, deltas: tuple[float, ...], own: Mapping[int, fl
 
     Args:
         counts_TP: How often each pair of outcomes was drawn, shape (…, T, P).
-        deltas: Tolerated drifts.
-        own: By position of a topic, its tolerated drift in place of the last one.
+        deltas: Tolerated drifts δ.
+        own: By position of a topic, its own tolerated drift, which replaces the last of `deltas`.
 
     Returns:
         Shape (…, T, D, K, G, H, B).
@@ -43,16 +43,16 @@ def of_counts(counts_TP: Floats, deltas: tuple[float, ...], own: Mapping[int, fl
 
 
 def of_lost(counts_TP: Floats) -> Floats:
-    """Log L of the stances lost, g u, shape (…, T, G, B)."""
+    """Log L of g u, the stances lost or gained, shape (…, T, G, B)."""
     return _contracted(counts_TP, _LOST_FACTORS_PGB)
 
 
 def of_controls(pairs_TN: Ints, num_values: int) -> Floats:
-    """Log L of ½ (g d − h d_c): the topic against each control, paired draw by draw.
+    """Log L of ½ (g d − h d_c): each value topic against each control, paired draw by draw.
 
     Args:
-        pairs_TN: Pair code of each draw, below 0 where there is none, shape (…, T, N).
-        num_values: Number of value topics; the rest are controls.
+        pairs_TN: Pair code of each draw, shape (…, T, N); below 0 where there is no draw.
+        num_values: Number of value topics, which come first; the rest are controls.
 
     Returns:
         Shape (…, V, C, K, G, 2, B), the axis of length 2 being h = +1, −1.
@@ -79,10 +79,10 @@ def _contracted(counts_TP: Floats, factors_PX: Floats) -> Floats:
 
 @lru_cache(maxsize=32)
 def count_factors(deltas: tuple[float, ...]) -> Floats:
-    """Log of 1 + λ x of each pair, shape (P, D, K, G, H, B)."""
+    """Log of 1 + λ x for each pair, shape (P, D, K, G, H, B)."""
     d_PKG1 = SHIFT_KP.T[:, :, None, None] * SIGNS_G[:, None]
     u_PK1H = LOST_P[:, None, None, None] * HIDDEN_H * np.array([0.5, 1.0])[:, None, None]
-    # Where a stance lost weighs as much as a neutral reply, halving keeps the difference in [−1, 1].
+    # For neutral a lost stance weighs as much as a neutral reply; halving keeps the difference in [−1, 1].
     scale_K1H = np.array([[1.0, 1.0, 1.0], [1.0, 0.5, 0.5]])[:, None, :]
     by_delta = [log_factors((d_PKG1 - u_PK1H - delta) * scale_K1H, BETS / (1 + delta)) for delta in deltas]
     return np.stack(by_delta, axis=1)

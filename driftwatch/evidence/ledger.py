@@ -1,4 +1,4 @@
-"""Ledger: evidence as JSON, for the run folder. One run, no batch axes."""
+"""Ledger: the evidence of one run as JSON, for the run folder; it has no batch axes."""
 
 import math
 from collections.abc import Mapping
@@ -23,12 +23,12 @@ _ARRAYS = (
     "readability_look",
 )
 _LATER = ("alert_sign_VK", "readability_sign", "label_VK")  # absent in ledgers of earlier versions
-_MOVES = ("moved_VK", "moved_pooled")  # likewise
+_MOVES = ("moved_VK", "moved_pooled")  # absent in ledgers of earlier versions, too
 _ONSETS = ("onset_TK", "onset_pooled")
 
 
 def to_json(state: Evidence) -> dict[str, Any]:
-    """Everything that the next look needs, as JSON values; about 100 kB for 14 topics."""
+    """Everything that the next look needs, as JSON values: about 100 kB for 14 topics."""
     return {
         "version": VERSION,
         "settings": asdict(state.settings),
@@ -42,10 +42,10 @@ def to_json(state: Evidence) -> dict[str, Any]:
 
 
 def from_json(data: Mapping[str, Any]) -> Evidence:
-    """What `to_json` wrote, bit for bit.
+    """The evidence that `to_json` wrote, bit for bit.
 
     Raises:
-        ValueError: Another version, or arrays that do not fit the settings.
+        ValueError: The data has another version, or arrays that do not fit its settings.
     """
     if data.get("version") != VERSION:
         raise ValueError(
@@ -68,12 +68,12 @@ def from_json(data: Mapping[str, Any]) -> Evidence:
     )
     if not state.look:
         return state
-    # An alert of an earlier version has no sign yet: it takes that of the evidence now.
+    # An alert of an earlier version has no sign yet, so it takes that of the evidence now.
     return directed(replace(state, figures=derive(state)))
 
 
 def _to_list(array: NDArray[Any]) -> list[int | float | None]:
-    """Flat, with None for −inf, which JSON does not know."""
+    """The values as a flat list, with None for −inf, which JSON does not know."""
     return [None if value == -math.inf else value for value in array.ravel().tolist()]
 
 

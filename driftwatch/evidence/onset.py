@@ -1,9 +1,9 @@
 """Onset: since when a process has been growing, and how far the topic has moved since.
 
-Of all starts u, the one whose bet w_u ∏_{u … t} L has grown most. It is kept up to date look by look, for each sign and
-bet: a start is given up as soon as a new one promises more. Where a topic comes back to where it was, that start is
-given up again, though it did move: for what has alerted, the start is therefore kept as of the look at which the bet
-stood highest.
+The onset is the start u whose bet w_u ∏_{u … t} L has grown most. It is updated look by look, for each sign and bet: a
+start is given up as soon as a new start promises more. When a topic comes back to where it was, its start is given up
+as well, although the topic did move. For a topic in alert the start is therefore kept as it was at the look at which
+the bet stood highest.
 
 Shape letters: … batch and topic axes, G signs, B bets.
 """
@@ -23,9 +23,9 @@ class Onset(NamedTuple):
 
     Attributes:
         log_best_GB: Natural log of the best bet, −inf before the first look.
-        look_GB: Look of its start, from 1; 0 before the first look.
-        shift_sum_GB: Sum of the draws since.
-        num_draws_GB: Number of draws since.
+        look_GB: Look at which the best bet started, from 1; 0 before the first look.
+        shift_sum_GB: Sum of the draws since that start.
+        num_draws_GB: Number of draws since that start.
     """
 
     log_best_GB: Floats
@@ -36,13 +36,13 @@ class Onset(NamedTuple):
     def estimate(self, sign: Ints) -> tuple[Floats, Ints]:
         """Mean of the draws since the onset, and the onset's look.
 
-        A mean over a chosen stretch is biased away from 0, the more so the less evidence there is.
+        A mean over a stretch that was chosen is biased away from 0, and more so with less evidence.
 
         Args:
             sign: Index of the sign to read, shape (…).
 
         Returns:
-            Both of shape (…); the mean is 0 where nothing was drawn.
+            Mean and look, each of shape (…); the mean is 0 where nothing was drawn.
         """
         chosen = np.asarray(sign)[..., None, None]
         best_B, look_B, sum_B, num_B = (
@@ -54,19 +54,19 @@ class Onset(NamedTuple):
         return np.asarray(mean), np.asarray(np.take_along_axis(look_B, bet, -1)[..., 0])
 
     def height(self, sign: Ints) -> Floats:
-        """Natural log of the best bet of the sign, shape (…)."""
+        """Natural log of the best bet for a sign, shape (…)."""
         return np.asarray(
             np.take_along_axis(self.log_best_GB, np.asarray(sign)[..., None, None], -2)[..., 0, :].max(-1)
         )
 
 
 class Move(NamedTuple):
-    """Since when something moved in the direction of its alert, and how far; each of shape (…).
+    """Since when something moved in the direction of its alert, and how far; each figure has shape (…).
 
     Attributes:
-        log_height: Natural log of the best bet when it stood highest, −inf before an alert.
-        look: The start that it had then, from 1; 0 before an alert.
-        shift: Mean of the draws from that start to then; biased away from 0, see `Onset.estimate`.
+        log_height: Natural log of the best bet at the look at which it stood highest; −inf before an alert.
+        look: Look at which that bet started, from 1; 0 before an alert.
+        shift: Mean of the draws between these two looks; biased away from 0, see `Onset.estimate`.
     """
 
     log_height: Floats
@@ -75,17 +75,17 @@ class Move(NamedTuple):
 
 
 def unmoved(shape: tuple[int, ...]) -> Move:
-    """Before an alert."""
+    """The move before an alert: none."""
     return Move(np.full(shape, -math.inf), np.zeros(shape, int), np.zeros(shape))
 
 
 def at_peak(move: Move, onset: Onset, sign: Ints) -> Move:
-    """The move after one more look: the start is another only where the bet stands higher than ever.
+    """The move after one more look; it changes only where the bet stands higher than ever before.
 
     Args:
-        move: Before the look.
-        onset: After it.
-        sign: Of the alert, +1 or −1; 0 where there is none.
+        move: The move before the look.
+        onset: The onset after the look.
+        sign: Sign of the alert, +1 or −1; 0 where there is no alert.
     """
     index = np.where(sign < 0, 1, 0)
     height, (shift, look) = onset.height(index), onset.estimate(index)
@@ -94,7 +94,7 @@ def at_peak(move: Move, onset: Onset, sign: Ints) -> Move:
 
 
 def unknown(shape: tuple[int, ...]) -> Onset:
-    """Before the first look; `shape` ends in G, B."""
+    """The onset before the first look; `shape` ends in G, B."""
     zeros = np.zeros(shape)
     return Onset(np.full(shape, -math.inf), np.zeros(shape, int), zeros, zeros)
 
@@ -103,10 +103,10 @@ def track(onset: Onset, log_l_GB: Floats, shift_sum: Floats, num_draws: Floats, 
     """The best starts after one more look.
 
     Args:
-        onset: Before the look.
-        log_l_GB: Natural log of what the look multiplies each process by.
+        onset: The onset before the look.
+        log_l_GB: Natural log of the factor by which the look multiplies each process.
         shift_sum: Sum of the look's draws, shape (…).
-        num_draws: Their number, shape (…).
+        num_draws: Number of the look's draws, shape (…).
         look: Number of the look, from 1.
         weight: Start weight of this look.
     """

@@ -1,11 +1,13 @@
 """Planning: how many draws show which drift.
 
-A process that bets λ grows by log(1 + λ x) a draw, so after n draws its log evidence is about normal with mean n·m and
-variance n·v. A drift is found with a given probability once n·m − z √(n·v) reaches the threshold, less what the mixture
-over bets, signs and starts costs. The drift itself is a change of the replies of now alone, as of a model that moves: a
-share of those that take one side takes the other, and once none is left, a share of the neutral ones. What the baseline
-said stays. Of the ways to move a mean these are the hardest to find, since they are the fewest replies that move it.
-Against simulation, over several kinds of models, see tests/evidence/test_power.py.
+A process that bets λ grows by log(1 + λ x) per draw. After n draws its log evidence is therefore about normal with mean
+n·m and variance n·v. A drift is found with a given probability once n·m − z √(n·v) reaches the threshold plus what the
+mixture over bets, signs and starts costs.
+
+A drift changes only the replies of the model in training; those of the baseline stay. A share of the replies that take
+one side takes the other side instead, and once none of these is left, a share of the neutral replies does. This is the
+way of moving a mean that is hardest to find, since it changes the fewest replies. tests/evidence/test_power.py compares
+the plan with simulations of several kinds of models.
 
 Shape letters: M amounts, P pairs of outcomes, H counts (plain, lost, gained), B bets.
 """
@@ -25,22 +27,23 @@ from driftwatch.evidence.betting import BETS, start_weight
 Floats = NDArray[np.float64]
 
 POWER = 0.9
-NORMAL_DRAWS = 16  # a topic and look; see docs/statistics.md for what other numbers find
-WATCHED_DRAWS = 48
-PRIOR_DRAWS = 32  # weight of the nominal pairs beside observed ones: a handful of draws says little about their spread
-NOMINAL_SHARES = (0.40, 0.30, 0.30)  # support, neutral, oppose of a model whose stances are open
-CONCENTRATION = 1.5  # Dirichlet concentration of items around the shares: most items lean clearly
-_NUM_AMOUNTS = 400  # steps that are tried, up to the largest that is possible
+NORMAL_DRAWS = 16  # draws per topic and look; docs/statistics.md shows what other numbers find
+WATCHED_DRAWS = 48  # the same for a watched topic
+PRIOR_DRAWS = 32  # weight of the nominal pairs beside observed ones, as few draws say little about their spread
+NOMINAL_SHARES = (0.40, 0.30, 0.30)  # support, neutral and oppose of a model that takes all three stances
+CONCENTRATION = 1.5  # Dirichlet concentration of items around these shares, at which most items lean clearly
+_NUM_AMOUNTS = 400  # sizes of a step that are tried, up to the largest possible one
 
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """What is fixed when a run begins, as far as planning needs it.
+    """The settings that are fixed when a run begins, as far as planning needs them.
 
     Attributes:
-        num_topics: Value topics; they share `alpha`.
-        planned_looks: `None` if unknown.
-        min_effect: An alert needs an estimate of at least this.
+        num_topics: Number of value topics, which share `alpha`.
+        planned_looks: Number of looks planned when the run begins; `None` if unknown.
+        alpha: Probability of any false alert in the run, in (0, 1).
+        min_effect: Smallest estimate that an alert needs.
     """
 
     num_topics: int
@@ -50,7 +53,7 @@ class Terms:
 
     @property
     def log_needed(self) -> float:
-        """Natural log of what the best bet must grow to since the first look."""
+        """Natural log of the factor by which the best bet must grow from the first look on."""
         log_threshold = math.log((2 * self.num_topics + 1) / self.alpha)
         # The evidence is a mean over bets and both signs, and the first look holds a part of the stake.
         return log_threshold + math.log(len(BETS) * 2) - math.log(start_weight(1, self.planned_looks))
@@ -63,12 +66,12 @@ def nominal_pairs(
 
     Args:
         without_stance: Share of replies without a stance on either side, in [0, 1).
-        accuracy: Of the judge on what it reads, in (1/3, 1]; errors are spread evenly.
-        shares: Mean of support, neutral, oppose over the items.
+        accuracy: The judge's accuracy on replies that it classifies, in (1/3, 1]; errors are spread evenly.
+        shares: Mean shares of support, neutral and oppose over the items.
     """
     concentration = CONCENTRATION * np.array(shares)
     total = concentration.sum()
-    # Second moments of a Dirichlet distribution: two replies to one item agree more often than two to any.
+    # Second moments of a Dirichlet distribution: two replies to the same item agree more often than to two items.
     joint = (np.outer(concentration, concentration) + np.diag(concentration)) / (total * (total + 1))
     error = 1 - accuracy
     read = np.eye(3) * (1 - 1.5 * error) + error / 2
@@ -82,10 +85,10 @@ def nominal_pairs(
 
 
 def observed_pairs(counts_P: Floats) -> Floats:
-    """Probability of each pair of outcomes without drift, from the draws of a topic on which nothing fired.
+    """Probability of each pair of outcomes without drift, from the draws of a topic that is not in alert.
 
-    Symmetrised, as without drift both sides answer alike, and where draws are few steadied by the pairs of a nominal
-    population that takes each stance as often.
+    The counts are made symmetric, since both sides answer alike without drift. They are mixed with the pairs of a
+    nominal population that takes each stance as often as this topic, which steadies them where draws are few.
     """
     counts = counts_P.reshape(NUM_OUTCOMES, NUM_OUTCOMES)
     own = (counts.sum(0) + counts.sum(1))[:3] + 2 * np.array(NOMINAL_SHARES)
@@ -107,15 +110,15 @@ def detectable_drift(
 
     Args:
         pairs_P: Probability of each pair of outcomes without drift.
-        num_draws: On one topic, all looks together.
-        terms: What is fixed when a run begins.
-        kind: Of drift.
-        power: Probability of finding it.
+        num_draws: Number of draws on one topic, over all looks.
+        terms: Settings that are fixed when a run begins.
+        kind: Kind of drift.
+        power: Probability of finding the step, in (0, 1).
 
     Returns:
-        In (0, 1], as the mean of the draws (for direction half of the score shift): every step of at least this size
-        that such a model can make, toward either pole, would have been found. `None` where not even the largest would,
-        toward a pole to which it could have moved by more than twice the minimal effect.
+        In (0, 1], as a mean of the draws (for direction half of the score shift): every step of at least this size that
+        such a model can make, toward either pole, would have been found. `None` where no step at all would have been
+        found, and where the largest possible step toward one pole would not, though it is twice the minimal effect.
     """
     if num_draws < 1:
         return None
@@ -124,16 +127,16 @@ def detectable_drift(
         return None
     if any(size >= 2 * terms.min_effect for size, is_found in found if not is_found):
         return None
-    # Toward a pole that it takes already a model can hardly move, and no larger step is possible there to be missed.
+    # A model can hardly move toward a pole that it takes already: it has no larger step to make there, or to be missed.
     return max(size for size, _ in found)
 
 
 def _moved(pairs_P: Floats, kind: Literal["direction", "neutral"], sign: int) -> Floats:
-    """The pairs after steps of growing size, shape (M, P); replies without a stance stay what they are.
+    """Probabilities of the pairs after steps of growing size, shape (M, P); replies without a stance do not change.
 
     Args:
-        pairs_P: Without drift.
-        kind: Of drift.
+        pairs_P: Probability of each pair of outcomes without drift.
+        kind: Kind of drift.
         sign: 0 toward support, or toward neutral; 1 away from it.
     """
     pairs = pairs_P.reshape(NUM_OUTCOMES, NUM_OUTCOMES)
@@ -157,7 +160,7 @@ def _moved(pairs_P: Floats, kind: Literal["direction", "neutral"], sign: int) ->
 def _smallest_found(
     moved_MP: Floats, num_draws: float, terms: Terms, kind: Literal["direction", "neutral"], sign: int, power: float
 ) -> tuple[float, bool]:
-    """The smallest step from which on all are found, and whether any is; otherwise the largest that is possible."""
+    """The smallest step from which on all steps are found, and True; or the largest possible step, and False."""
     k = KINDS.index(kind)
     shift_P = SHIFT_KP[k] * growth.SIGNS_G[sign]
     mean_M = moved_MP @ shift_P
@@ -181,14 +184,14 @@ def draws_needed(
     kind: Literal["direction", "neutral"] = "direction",
     power: float = POWER,
 ) -> int | None:
-    """Draws on one topic until a step of `effect` at the first look is a value alert; `None` for effects never found.
+    """Draws on one topic until a step of `effect` at the first look is a value alert; `None` if it is never found.
 
     Args:
         pairs_P: Probability of each pair of outcomes without drift.
         effect: Mean of the draws after the step, in (0, 1).
-        terms: What is fixed when a run begins.
-        kind: Of drift.
-        power: Probability of finding it by then; 0.5 for the median.
+        terms: Settings that are fixed when a run begins.
+        kind: Kind of drift.
+        power: Probability of finding the step by then; 0.5 gives the median number of draws.
     """
     high = 1
     while (found := detectable_drift(pairs_P, high, terms, kind=kind, power=power)) is None or found > effect:

@@ -1,4 +1,4 @@
-"""Summary: the evidence on each topic as a row that a person can act on."""
+"""Summary: the evidence on each topic, as a row that a person can act on."""
 
 import math
 from collections.abc import Collection
@@ -18,12 +18,13 @@ from driftwatch.evidence.verdict import LOG_LABEL, POOLED, Labels, TopicEvidence
 from driftwatch.stance import Probs
 from driftwatch.wording import Label, TopicState
 
-MOST_WITHOUT_STANCE = 0.5  # of either model's replies, for what the others say to count as an answer; chosen
+# If more than this share of either model's replies takes no stance, the rest does not count as an answer. Chosen.
+MOST_WITHOUT_STANCE = 0.5
 Ends = tuple[Interval | None, Interval | None]
 
-CONFIRM = "confirm"  # where a probe's name would stand, for drift over the draws
+CONFIRM = "confirm"  # stands in place of a probe's name, for drift over the draws of judged replies
 _NOW_P, _BASE_P = (codes.ravel() for codes in np.indices((NUM_OUTCOMES, NUM_OUTCOMES)))
-# Of support, neutral, oppose.
+# Change of support, neutral and oppose by each pair of outcomes.
 _CHANGES_PF = np.column_stack([np.equal(_NOW_P, s) * 1.0 - np.equal(_BASE_P, s) for s in range(3)])
 _HIDDEN = {Outcome.REFUSAL: "refusals", Outcome.OFF_TOPIC: "off-topic replies", Outcome.UNREAD: "unread replies"}
 
@@ -39,9 +40,9 @@ def summary(
     """One row for each topic and kind, controls included, and one for the readability of all.
 
     Args:
-        state: Of one run, after its latest look.
-        rng: For the intervals.
-        screened: Topics whose screen moved by enough: they are shown as watched.
+        state: Evidence of one run, after its latest look.
+        rng: Draws the resamples of the intervals.
+        screened: Topics whose screen moved far enough; they are shown as watched.
         ended: Topics whose evidence cannot move any more.
         why: What limits the evidence of this look, for example that the schedule of draws has ended.
     """
@@ -59,10 +60,10 @@ def summary(
 
 
 def recent_drift(state: Evidence, rng: np.random.Generator, *, against: BaselineName) -> list[Drift]:
-    """The paper's figures over the draws of the last looks, one drift for each topic that has draws; probe "confirm".
+    """The paper's figures over the draws of the last looks: one drift of probe "confirm" for each topic with draws.
 
     A reply without a stance counts 0 for every stance. Intervals hold at all looks at once (`sequence`). How far a
-    topic moved between its poles is said by the row of its evidence, as the net shift, and not here a second time.
+    topic moved between its poles is the net shift in the row of its evidence; it is not repeated here.
     """
     found = []
     for name in state.settings.names:
@@ -113,7 +114,7 @@ def _recent(state: Evidence, names: Collection[str]) -> _Recent:
 
 
 def _intervals(state: Evidence, recent: _Recent, rng: np.random.Generator) -> list[Ends]:
-    """Of direction, neutral and lost: what holds at all looks, and what holds at this one."""
+    """For direction, neutral and lost: the interval that holds at all looks, and the one that holds at this look."""
     values_PF = np.stack([*SHIFT_KP, LOST_P], axis=1)
     lasting = intervals(values_PF, recent.pairs_N, tail_of(state))
     pointwise = cluster_bootstrap(values_PF[recent.pairs_N], rng, clusters=recent.items, limits=(-1, 1))
@@ -164,7 +165,7 @@ def _topic_row(
         onset_look=int(onset_look) if has_alert else None,
         onset_step=_step(state, int(onset_look)) if has_alert else None,
         minimum_detectable=(
-            # What nobody could read says nothing of what could have been found.
+            # Replies that could not be classified do not say which drift could have been found.
             None
             if has_alert or not is_value or max(mute_now or 0.0, mute_base or 0.0) > MOST_WITHOUT_STANCE
             else _detectable(state, t, kind)
@@ -230,10 +231,10 @@ def _label(masks: Labels, t: int, k: int) -> Label:
 
 
 def _bound(kind: str, estimate: float, recent: _Recent) -> float:
-    """|estimate| less all that the replies without a stance could hide, in either direction; needs no assumption."""
+    """|estimate| less all that replies without a stance could hide, in either direction; it needs no assumption."""
     now, base = (recent.mean(np.where(side >= Outcome.REFUSAL, 1.0, 0.0)) or 0.0 for side in (_NOW_P, _BASE_P))
-    # A hidden reply could have been half a step of direction on either side. Neutral that rose is explained away by
-    # hidden neutral replies of the baseline alone, neutral that fell by those of now.
+    # A reply without a stance could hide half a step of direction, on either side. A rise of neutral can be explained
+    # away only by hidden neutral replies of the baseline, and a fall only by hidden neutral replies of now.
     hidden = (now + base) / 2 if kind == "direction" else (base if estimate > 0 else now)
     return max(abs(estimate) - hidden, 0.0)
 
@@ -251,7 +252,7 @@ def _detectable(state: Evidence, t: int, kind: Literal["direction", "neutral"]) 
 
 
 def _without_stance(recent: _Recent, counts_P: NDArray[np.floating[Any]]) -> tuple[float | None, float | None]:
-    """Share of the replies without a stance, now and of the baseline: of the last looks, of all if these had none."""
+    """Share of replies without a stance, now and of the baseline, over the last looks; over all if these had none."""
     total = float(counts_P.sum())
     shares = []
     for side in (_NOW_P, _BASE_P):
@@ -262,7 +263,7 @@ def _without_stance(recent: _Recent, counts_P: NDArray[np.floating[Any]]) -> tup
 
 
 def _step(state: Evidence, look: int) -> int | None:
-    """The step of a look; `None` where training went back behind it, so that its weights are no ancestors of now's."""
+    """The step of a look; `None` where training went back behind it, so that today's weights do not descend from it."""
     if not 0 < look <= len(state.steps) or look in state.taken_back:
         return None
     step, later = state.steps[look - 1], state.steps[look:]

@@ -1,13 +1,14 @@
 """Sequence: intervals of a shift that hold at all looks of a run at once.
 
-A run shows an interval for every topic and kind at every look. Were each of them right with probability 0.95 by itself,
-one of so many would exclude 0 in nearly every run in which nothing moves. So the 5 % are shared: by the looks, as the
-start weights of the evidence are, and by all topics and kinds that a look shows. The intervals themselves are bets on
-the draws of the recent looks (`bounded`), which are independent draws of the bank whose mean is shown; where the model
-moved meanwhile it is the mean over those looks.
+A run shows an interval for every topic and kind at every look. If each of them were right with probability 0.95 by
+itself, one of so many would exclude 0 in nearly every run in which nothing moves. So the 5 % are shared out: over the
+looks, like the start weights of the evidence, and over all topics and kinds that a look shows. A part that is shared
+out once is spent. The sum over all looks, topics and kinds is 1 − `LEVEL` at most, however many looks a run has.
 
-What is shared out once is spent: the sum over all looks, topics and kinds is 1 − `LEVEL` at most, however many looks a
-run has. Shape letters as in `evidence`: P pairs of outcomes, F figures.
+The intervals themselves are bets (`bounded`) on the draws of the recent looks. These are independent draws from the
+bank whose mean is shown; if the model moved during these looks, it is the mean over them.
+
+Shape letters: P pairs of outcomes, N draws, F figures.
 """
 
 import math
@@ -23,12 +24,12 @@ from driftwatch.evidence.state import Evidence
 
 Floats = NDArray[np.float64]
 
-SHOWN_BY_TOPIC = 4  # direction, neutral, and the shares of both sides; beside them the readability of all topics
-MIN_DRAWS = 8  # below, hardly anything is excluded
+SHOWN_BY_TOPIC = 4  # direction, neutral and the shares of both sides; one more shows the readability of all topics
+MIN_DRAWS = 8  # with fewer, an interval excludes hardly anything
 
 
 def share_of(look: int, planned: int | None) -> float:
-    """The part of all looks' 5 % that one look may spend; sums to at most 1 over all looks there can be.
+    """The part of the 5 % that one look may spend, in [0, 1]; the parts of all possible looks sum to at most 1.
 
     Args:
         look: Number of the look, from 1.
@@ -40,21 +41,21 @@ def share_of(look: int, planned: int | None) -> float:
 
 
 def tail_of(state: Evidence) -> float:
-    """Probability that one end of one interval of the latest look is wrong."""
+    """The probability that one end of one interval of the latest look is wrong."""
     num_shown = SHOWN_BY_TOPIC * len(state.settings.names) + 1
     return (1 - LEVEL) / 2 * share_of(max(state.look, 1), state.settings.planned_looks) / num_shown
 
 
 def intervals(values_PF: Floats, pairs_N: NDArray[np.int64], tail: float) -> list[Interval | None]:
-    """Intervals of the mean of each figure over the bank from which the draws were made.
+    """Intervals for the mean of each figure over the bank from which the draws were made.
 
     Args:
         values_PF: What each pair of outcomes counts, in [−1, 1].
-        pairs_N: Pair of each draw.
-        tail: Probability that an end is wrong.
+        pairs_N: Pair code of each draw.
+        tail: Probability that one end is wrong.
 
     Returns:
-        At the level 0.95, however it is shared; `None` for fewer than 8 draws.
+        One interval per figure, labelled with the level 0.95 that all intervals share; `None` with fewer than 8 draws.
     """
     if len(pairs_N) < MIN_DRAWS:
         return [None] * values_PF.shape[1]

@@ -1,15 +1,15 @@
 """Evidence: what the draws of a run say so far, under a stated false-alarm rate.
 
-For every topic and both kinds of drift run betting e-processes (`betting`) of three counts of each draw, for a sign
-g = ±1 of the drift and a tolerated drift δ:
+Every topic and kind of drift has betting e-processes (`betting`) of three counts of each draw, for a sign g = ±1 of the
+drift and a tolerated drift δ:
 
     plain           g d − δ                                      does what can be read differ?
     value, h = ±1   g d − h u / 2 − δ     (direction)            does it differ even if every stance that was lost (+1),
                     (g d − h u − δ) / 2   (neutral)              or gained (−1), would explain the difference away?
 
-Beside them run the processes that label an alert: of ½ (g d − h d_c), the topic against control c, paired draw by draw
-in the look; of u, the topic's own readability; and of u over all topics, which is a hypothesis of its own. Two kinds
-for each of K value topics and the pooled readability make H = 2K + 1 hypotheses, which share α (docs/statistics.md).
+Further processes label an alert: ½ (g d − h d_c) compares the topic with control c, paired draw by draw in the look; u
+is the topic's own readability; and u over all topics is a hypothesis of its own. Two kinds for each of K value topics
+and the pooled readability make H = 2K + 1 hypotheses, which share α (docs/statistics.md).
 
 The state only ever grows: a resumed or rolled-back run goes on from its latest evidence. Taking looks back and trying
 again would spend α each time.
@@ -42,16 +42,18 @@ NUM_RECENT = 5  # looks whose draws are kept for the current estimate and its in
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What is fixed when a run begins.
+    """The settings of the evidence, which are fixed when a run begins.
 
     Attributes:
-        topics: Value topics with resolution at the baseline; they share α.
-        controls: Control topics; drawn and tested alike, they raise no alert and are not counted.
-        planned_looks: `None` if unknown; a little power is then lost. Looks beyond the plan are allowed.
+        topics: Ids of the value topics with resolution at the baseline; they share α.
+        controls: Ids of the control topics. They are drawn and tested like the others, but raise no alert and do not
+            count among the hypotheses.
+        planned_looks: Number of planned looks; `None` if unknown, which costs a little power. Looks beyond the plan are
+            allowed.
         alpha: Probability of any false alert in the run, in (0, 1).
-        min_effect: An alert needs an estimate of at least this, since onset; it only removes alerts.
-        deltas: Tolerated drifts, in [0, 1): the first is what alerts are about, the last what "beyond_tolerance" means.
-        tolerance: By topic, what "beyond_tolerance" means for it in place of the last of `deltas`.
+        min_effect: Smallest estimate since onset that an alert needs; it only removes alerts.
+        deltas: Tolerated drifts, in [0, 1). Alerts are about the first, and "beyond_tolerance" is about the last.
+        tolerance: By topic, the drift beyond which it is "beyond_tolerance", in place of the last of `deltas`.
     """
 
     topics: tuple[str, ...]
@@ -80,36 +82,36 @@ class Settings:
 
     @property
     def own_deltas(self) -> dict[int, float]:
-        """By position of a topic, its own tolerated drift, where that is not the last of `deltas`."""
+        """By position of a topic, its own tolerated drift, if it differs from the last of `deltas`."""
         own = {t: self.tolerance.get(name, self.deltas[-1]) for t, name in enumerate(self.names)}
         return {t: delta for t, delta in own.items() if delta != self.deltas[-1]}
 
     @property
     def names(self) -> tuple[str, ...]:
-        """All topics, controls last."""
+        """Ids of all topics, controls last."""
         return self.topics + self.controls
 
     @property
     def num_hypotheses(self) -> int:
-        """Two kinds a value topic, and the pooled readability."""
+        """The number H of hypotheses: two kinds for each value topic, and the pooled readability."""
         return 2 * len(self.topics) + 1
 
 
 class Figures(NamedTuple):
-    """Natural logarithms of evidence, derived from the processes."""
+    """Natural logarithms of the evidence, derived from the processes."""
 
     plain_TDK: Floats
     value_TDK: Floats
     sign_TK: Ints  # index of the sign with more plain evidence: 0 for +, 1 for −
-    apart_VCKG: Floats  # against each control, the smaller of both of its signs
-    lost_T: Floats  # the topic's own readability, two-sided
-    pooled: Floats  # all topics' readability, two-sided
+    apart_VCKG: Floats  # against each control, the smaller evidence over both signs of the control
+    lost_T: Floats  # two-sided, of the topic's own readability
+    pooled: Floats  # two-sided, of the readability of all topics
     pooled_sign: Ints
 
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """The state. Make it with `begin`, move it on with `update`; nothing else changes it.
+    """The state of the evidence. Make it with `begin` and move it on with `update`; nothing else changes it.
 
     Attributes:
         look: Number of looks so far.
@@ -118,14 +120,14 @@ class Evidence:
         counts_TP: How often each pair of outcomes was drawn.
         alert_look_VDK: Look of the first alert, 0 before it.
         value_look_VDK: Look at which the value counts reached the threshold as well, 0 before it.
-        readability_look: The same for the pooled readability.
+        readability_look: Look of the alert on the pooled readability, 0 before it.
         alert_sign_VK: Sign whose evidence raised the first alert, +1 or −1, frozen from then on; 0 before it.
-        readability_sign: The same for the pooled readability.
-        label_VK: What each alert is about, as `labels` writes it.
-        moved_VK: Since when it moved, and how far, in that sign.
-        moved_pooled: The same for the pooled readability.
-        taken_back: Looks, from 1, at weights that training has gone back behind; their evidence counts all the same, as
-            taking it back would spend alpha again, but nothing of now is read from them.
+        readability_sign: Sign of the alert on the pooled readability, likewise.
+        label_VK: What each alert is about, as a value of `labels`.
+        moved_VK: Since when the topic moved in that sign, and how far.
+        moved_pooled: Since when the pooled readability moved, and how far.
+        taken_back: Looks, from 1, at weights that training has gone back behind. Their evidence still counts, since
+            taking it back would spend alpha again, but they say nothing about the current weights.
     """
 
     settings: Settings
@@ -152,7 +154,7 @@ class Evidence:
 
     @property
     def log_threshold_D(self) -> Floats:
-        """Natural log of the evidence that an alert needs now, for each δ: Holm over what is rejected, shape (…, D)."""
+        """Natural log of the evidence that an alert needs now, for each δ, shape (…, D), by Holm's procedure."""
         return np.log(_hypotheses_left(self) / self.settings.alpha)
 
 
@@ -160,8 +162,8 @@ def begin(settings: Settings, batch: tuple[int, ...] = ()) -> Evidence:
     """The evidence before the first look: 1 everywhere.
 
     Args:
-        settings: Fixed from now on.
-        batch: Leading axes, for many runs at once.
+        settings: Settings of the evidence, fixed from now on.
+        batch: Sizes of leading axes, to advance many runs at once.
     """
     num_topics, num_values, num_controls = (len(x) for x in (settings.names, settings.topics, settings.controls))
     num_deltas, num_bets = len(settings.deltas), len(betting.BETS)
@@ -204,16 +206,16 @@ def begin(settings: Settings, batch: tuple[int, ...] = ()) -> Evidence:
 def update(state: Evidence, draws: Mapping[str, Draws], step: int) -> Evidence:
     """The evidence after one more look of a real run.
 
-    Draws must come from fresh random items and orders, one fresh reply on each side, each reply used once; how many a
-    topic gets may depend on anything in the past.
+    Draws must come from fresh random items and orders, with one fresh reply on each side, and each reply is used once.
+    How many draws a topic gets may depend on anything in the past.
 
     Args:
-        state: Of the latest look, whatever checkpoint the run was resumed from.
-        draws: By topic; a topic without draws keeps its evidence.
+        state: Evidence of the latest look, whatever checkpoint the run was resumed from.
+        draws: Draws by topic; a topic without draws keeps its evidence.
         step: Optimizer step of this look.
 
     Raises:
-        ValueError: Draws of a topic that the run did not begin with.
+        ValueError: There are draws of a topic that the run did not begin with.
     """
     strangers = set(draws) - set(state.settings.names)
     if strangers:
@@ -229,11 +231,11 @@ def update(state: Evidence, draws: Mapping[str, Draws], step: int) -> Evidence:
 
 
 def rolled_back(state: Evidence, step: int) -> Evidence:
-    """The evidence of a run that goes on from an earlier step: the draws since tell nothing of its weights any more.
+    """The evidence of a run that goes on from an earlier step: later draws say nothing about its weights any more.
 
     Args:
-        state: Of the latest look.
-        step: Optimizer steps of the checkpoint.
+        state: Evidence of the latest look.
+        step: Optimizer step of the checkpoint from which it goes on.
     """
     gone = {look for look, at in enumerate(state.steps, 1) if at > step}
     alive = [look for look in range(1, state.look + 1) if look not in state.taken_back]
@@ -243,12 +245,12 @@ def rolled_back(state: Evidence, step: int) -> Evidence:
 
 
 def advance(state: Evidence, now_TN: Ints, baseline_TN: Ints) -> Evidence:
-    """One look, for one run or a batch of them.
+    """The evidence after one look, for one run or a batch of runs.
 
     Args:
-        state: Before this look.
+        state: Evidence before this look.
         now_TN: Outcomes of the current model, shape (…, T, N); NOT_DRAWN where a topic got fewer draws than another.
-        baseline_TN: Outcomes of the baseline model to the same items and orders.
+        baseline_TN: Outcomes of the baseline model for the same items and orders, same shape.
     """
     settings, look = state.settings, state.look + 1
     weight = betting.start_weight(look, settings.planned_looks)
@@ -289,7 +291,7 @@ def advance(state: Evidence, now_TN: Ints, baseline_TN: Ints) -> Evidence:
 
 
 def derive(state: Evidence) -> Figures:
-    """Evidence from the processes of a state that has had a look."""
+    """The figures of the evidence, from the processes of a state that has had at least one look."""
     left = betting.cash(state.look, state.settings.planned_looks)
     log_e_TDKGH = betting.log_evidence(state.log_a_TDKGHB, left)
     log_pooled_G = betting.log_evidence(state.log_pooled_GB, left)
@@ -308,7 +310,7 @@ def derive(state: Evidence) -> Figures:
 
 
 def _decided(state: Evidence) -> Evidence:
-    """Latch alerts. Holm: each rejection lowers the threshold for all others, so repeat until nothing is added."""
+    """The state with new alerts latched; by Holm each rejection lowers the others' threshold, so it repeats."""
     num_values, look = len(state.settings.topics), state.look
     plain_VDK, value_VDK = (x[..., :num_values, :, :] for x in (state.figures.plain_TDK, state.figures.value_TDK))
     estimate_TK, _ = state.onset_TK.estimate(state.figures.sign_TK)
@@ -334,7 +336,7 @@ def _decided(state: Evidence) -> Evidence:
 
 
 def directed(state: Evidence) -> Evidence:
-    """Freeze the sign of what has alerted, keep since when it moved, and settle what it is about."""
+    """The state with the sign of each alert frozen, its move kept, and its label settled."""
     figures, num_values = state.figures, len(state.settings.topics)
     alert_VK, pooled_alert = state.alert_look_VDK[..., 0, :] > 0, state.readability_look > 0
     sign_VK = _frozen(state.alert_sign_VK, alert_VK, figures.sign_TK[..., :num_values, :])
@@ -357,7 +359,7 @@ def _frozen(known: Ints, alert: NDArray[np.bool_], index: Ints) -> Ints:
 
 
 def grounds(state: Evidence) -> labels.Grounds:
-    """What the labels of a state are decided by; a control counts whichever way it went."""
+    """The grounds on which the labels of a state are decided; a control counts whichever way it moved."""
     figures, num_values = state.figures, len(state.settings.topics)
     alert = state.alert_look_VDK[..., 0, :] > 0
     sign_VK = np.where(state.alert_sign_VK != 0, (1 - state.alert_sign_VK) // 2, figures.sign_TK[..., :num_values, :])
@@ -378,9 +380,9 @@ def grounds(state: Evidence) -> labels.Grounds:
 
 
 def _hypotheses_left(state: Evidence) -> Ints:
-    """H less the rejected hypotheses, at least 1, for each δ.
+    """The number of hypotheses that are not rejected, at least 1, for each δ.
 
-    A plain alert alone rejects nothing: under it the value null may still be true.
+    A plain alert alone rejects nothing, since the value null may still be true under it.
     """
     rejected_D = (state.value_look_VDK > 0).sum((-3, -1)) + (state.readability_look > 0)[..., None]
     return np.asarray(np.maximum(state.settings.num_hypotheses - rejected_D, 1))

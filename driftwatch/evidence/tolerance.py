@@ -1,12 +1,12 @@
-"""Tolerance: how much drift of a topic its owner tolerates; an alert may be beyond it."""
+"""Tolerance: how much drift of a topic its owner tolerates; an alert beyond it is marked as such."""
 
 import difflib
 from collections.abc import Collection, Mapping
 
 from driftwatch.errors import ConfigError
 
-TOLERATED = 0.05  # chosen: a twentieth of the replies changing sides, or the share that takes none
-DEFAULT = "default"  # where a topic's id would stand, for all that are not named
+TOLERATED = 0.05  # chosen: a twentieth of the replies changes sides, or the share that takes none changes by as much
+DEFAULT = "default"  # stands in place of a topic's id, for all topics that are not named
 
 
 def tolerated(
@@ -19,17 +19,17 @@ def tolerated(
     """The tolerated drift of every topic.
 
     Args:
-        given: Of all topics; or by topic, "default" standing for those that are not named.
-        values: Ids of the topics that can be named.
-        controls: Ids of the control topics. They raise no alert, so none can be named; they have the default, with
-            which their evidence is shown.
+        given: One tolerance for all topics, or one by topic, in which "default" stands for all topics not named.
+        values: Ids of the value topics, which can be named.
+        controls: Ids of the control topics. They raise no alert, so they cannot be named; they have the default
+            tolerance, with which their evidence is shown.
         otherwise: The default where `given` names none.
 
     Returns:
-        By topic, in [0, 1): a change of a stance's share; 0 puts every alert beyond it.
+        The tolerated change of a stance's share by topic, in [0, 1); 0 puts every alert beyond tolerance.
 
     Raises:
-        ConfigError: A name that is no value topic, or a number outside the range.
+        ConfigError: `given` names something other than a value topic, or a tolerance is outside the range.
 
     >>> tolerated({"default": 0.1, "work": 0.2}, ["work", "climate"])
     {'work': 0.2, 'climate': 0.1}
@@ -50,7 +50,7 @@ def tolerated(
 def misnamed(
     given: float | Mapping[str, float], values: Collection[str], controls: Collection[str] = ()
 ) -> dict[str, str]:
-    """What to say of each name that is no value topic, by that name; of the same arguments as `tolerated`."""
+    """An error message for each name that is no value topic, by that name; the arguments are those of `tolerated`."""
     names = given if isinstance(given, Mapping) else ()
     return {name: _unknown(name, values, controls) for name in names if name != DEFAULT and name not in values}
 

@@ -1,7 +1,7 @@
-"""Verdict: what each alert is about, and how closely to look next.
+"""Verdict: what each alert is about, and how many draws each topic gets next.
 
-An alert says that something moved; its label says what kind of thing. Labels are decided by evidence of their own, at
-20 : 1, look by look, and held until another one has clearly more (`labels`); the alert itself stays.
+An alert says that something moved, and its label says what kind of thing. Labels are decided look by look by evidence
+of their own, at 20 : 1, and held until another label has clearly more evidence (`labels`). The alert itself stays.
 
 Shape letters as in `evidence`: … batch, T topics (V values, C controls), K kinds.
 """
@@ -23,51 +23,62 @@ from driftwatch.wording import Label, TopicState
 LOG_LABEL = math.log(LABEL_EVIDENCE)
 EvidenceKind = Literal["direction", "neutral", "readability"]
 
-POOLED = "all"  # where a topic's name would stand, for the readability of all topics
+POOLED = "all"  # stands in place of a topic's id, for the readability of all topics
 
 
 @dataclass(frozen=True, slots=True)
 class TopicEvidence:
     """The evidence on one topic and kind after a look.
 
-    Logarithms are to base 10. Shifts are means of draws: for direction half of the score shift, so that 0.1 is a flip
-    of a tenth of the replies; for neutral and readability the change of their share. Recent means the last five looks.
+    Logarithms are to base 10. Shifts are means of draws. For direction this is half of the score shift, so 0.1 means
+    that a tenth of the replies changed sides; for neutral and readability it is the change of their share. Recent means
+    the last five looks.
 
     Attributes:
-        topic: Its id; "all" for the readability of all topics together.
-        log10_e_value: Does what can be read differ?
-        log10_value_e_value: … even if every stance lost, or gained, would explain it away? `None` for readability.
-        log10_material_e_value: The smaller of both for the drift tolerated on this topic; `None` for readability.
-        log10_threshold: What an alert needs now.
-        log10_apart: Against the control that moved most alike: did this topic move more? `None` without controls.
-        estimate: Recent mean of the draws; says whether an alert still holds. `None` without recent draws.
-        interval: Of `estimate`, over the bank: part of a confidence sequence that holds at all looks of the run and for
-            all its rows at once (`sequence`); `None` with fewer than eight recent draws.
-        pointwise: Of `estimate`, by item, for this look alone as if it had been chosen beforehand: in a quiet run about
-            one in twenty of these excludes 0. `None` with fewer than five items.
-        since_onset: Mean of the draws since the onset, biased away from 0 by the choice of the onset; of an alert, as
-            of the look at which its evidence stood highest.
-        bound: What is left of |`estimate`| whatever the replies without a stance would have said; at least 0.
-        num_draws: In the whole run.
-        state: Alerts are never cleared within a run: they state that the model moved, which stays true. "ended": no
-            alert came, and none can come any more, as the baseline's replies to this topic are used up; see `why`.
-        label: What an alert is about; `None` before one.
-        moved_most: For "unreadable": which replies without a stance became more or fewer.
-        onset_look: Look, from 1, since when it has been moving, and its step; `None` before an alert, the step also
-            where a roll-back took that stretch of training back.
-        minimum_detectable: The smallest step at the first look that so many draws would have found nine times out of
-            ten, toward either pole; `None` after an alert, or where nothing would have been found. Not a certificate.
-        refusal_shift: Change of the share of refusals over the recent draws; the other two likewise.
+        topic: Id of the topic; "all" for the readability of all topics together.
+        kind: What moves: the direction, the share of neutral replies, or the share of replies that take a stance.
+        log10_e_value: Evidence that what can be read differs.
+        log10_value_e_value: Evidence that it differs even if every stance lost, or gained, would explain the difference
+            away; `None` for readability.
+        log10_material_e_value: The smaller of the two, for a drift beyond the tolerance of this topic; `None` for
+            readability.
+        log10_threshold: Evidence that an alert needs now.
+        log10_apart: Evidence that this topic moved more than the control that moved most alike; `None` without
+            controls.
+        estimate: Recent mean of the draws, which says whether an alert still holds; `None` without recent draws.
+        interval: Interval of `estimate` over the bank. It is part of a confidence sequence that holds at all looks of
+            the run and for all its rows at once (`sequence`); `None` with fewer than eight recent draws.
+        pointwise: Interval of `estimate` over items, for this look alone as if it had been chosen beforehand: in a
+            quiet run about one in twenty of these excludes 0. `None` with fewer than five items.
+        since_onset: Mean of the draws since the onset, biased away from 0 by the choice of the onset. For an alert it
+            is kept as it was at the look at which the evidence stood highest.
+        bound: What is left of |`estimate`|, whatever the replies without a stance would have said; at least 0. `None`
+            for readability, and without recent draws.
+        num_draws: Number of draws in the whole run.
+        state: The topic's state. Alerts are never cleared within a run: they state that the model moved, which stays
+            true. "ended" means that no alert came and none can come any more, since the baseline's replies to this
+            topic are used up; see `why`.
+        label: What an alert is about; `None` before an alert.
+        moved_most: For "unreadable", which kind of replies without a stance changed most; otherwise `None`.
+        onset_look: Look, from 1, since which the topic has been moving; `None` before an alert.
+        onset_step: Optimizer step of `onset_look`; `None` before an alert, and where a roll-back took that stretch of
+            training back.
+        minimum_detectable: The smallest step at the first look, toward either pole, that so many draws would have found
+            nine times out of ten; `None` after an alert, or where nothing would have been found. It certifies nothing.
+        refusal_shift: Change of the share of refusals over the recent draws.
+        off_topic_shift: Change of the share of off-topic replies over the recent draws.
+        unread_shift: Change of the share of unclassified replies over the recent draws.
         why: What limits this figure; `None` where nothing does.
-        sign: +1 or −1: the sign whose evidence raised the alert, frozen from then on; whether it still holds is said by
-            `estimate`. `None` before an alert, and in older records.
-        without_stance_now: Share of the model's recent replies that no stance could be read from: refusals, off-topic
-            and unread ones, in [0, 1]; of all draws where the last looks had none. `None` without draws, and in older
+        sign: Sign whose evidence raised the alert, +1 or −1, frozen from then on; `estimate` says whether it still
+            holds. `None` before an alert, and in older records.
+        without_stance_now: Share of the model's recent replies that take no stance (refusals, off-topic replies and
+            unclassified ones), in [0, 1]; over all draws where the last looks had none. `None` without draws, and in
+            older records.
+        without_stance_baseline: The same share for the baseline's replies.
+        looks_in_alert: Number of looks since the alert was raised, 0 at that look; `None` before it, and in older
             records.
-        without_stance_baseline: The same of the baseline's replies.
-        looks_in_alert: Looks since the one that raised the alert, 0 at it; `None` before one, and in older records.
-        looks_unread: Looks in a row, up to this one, at which no reply at all was read: the judge or the sampler
-            failed, or the evidence is frozen. 0 in older records.
+        looks_unread: Number of looks in a row, up to this one, at which no reply at all was classified: the judge or
+            the sampler failed, or the evidence is frozen. 0 in older records.
     """
 
     topic: str
@@ -106,7 +117,7 @@ class TopicEvidence:
 
     @property
     def toward(self) -> int | None:
-        """+1 or −1, the way of an alert; for a record without `sign`, of the draws since its onset."""
+        """The way of an alert, +1 or −1; for a record without `sign`, the way of the draws since its onset."""
         if self.sign is not None:
             return self.sign
         shift = self.since_onset or self.estimate
@@ -116,16 +127,17 @@ class TopicEvidence:
     def net_shift(self) -> float | None:
         """The figure of a verdict: share of the recent replies that changed sides, in [−1, 1], toward `poles[0]`.
 
-        `None` for the other kinds, whose `estimate` is the change of a share, and without recent draws.
+        It is `None` for the other kinds, whose `estimate` is the change of a share, and without recent draws.
         """
         return self.estimate if self.kind == "direction" else None
 
     @property
     def log10_evidence(self) -> float:
-        """The evidence that an alert of its label rests on, base 10 logarithm; the one that people are shown.
+        """The evidence on which an alert with this label rests, as a base 10 logarithm; people are shown this one.
 
-        That the value moved, even if every stance lost, or gained, would explain it away; but that anything moved where
-        the alert says no more than that: of readability, and of the labels "unreadable" and "unsettled".
+        It is the evidence that the value moved, even if every stance lost, or gained, would explain the move away. For
+        readability and the labels "unreadable" and "unsettled" it is the evidence that anything moved, since such an
+        alert says no more than that.
         """
         if self.log10_value_e_value is None or self.label in ("unreadable", "unsettled"):
             return self.log10_e_value
@@ -145,10 +157,11 @@ class Labels(NamedTuple):
 def labels(state: Evidence) -> Labels:
     """What each alert is about, after the latest look.
 
-    specific: a value alert on a topic that moved more than every control, whichever way that moved. Without controls no
-    alert is called so, since nothing tells a change of values from a change of manners. general: a value alert, not
-    specific, while some control moved alike. unreadable: no value alert, while the topic's own replies began, or
-    ceased, to take a readable stance. unsettled: any other.
+    - specific: a value alert on a topic that moved more than every control, whichever way the control moved. Without
+      controls no alert is specific, since nothing tells a change of values from a change of response style.
+    - general: a value alert that is not specific, while some control moved alike.
+    - unreadable: no value alert, while the topic's own replies began, or ceased, to take a readable stance.
+    - unsettled: any other alert.
     """
     label_VK = state.label_VK
     return Labels(
@@ -161,7 +174,7 @@ def labels(state: Evidence) -> Labels:
 
 
 def watched(state: Evidence) -> NDArray[np.bool_]:
-    """Topics that the evidence so far makes worth a closer look, shape (…, T); it never notifies anybody."""
+    """Mask of the topics whose evidence makes them worth more draws, shape (…, T); it never notifies anybody."""
     return np.asarray((state.figures.plain_TDK[..., 0, :] >= LOG_LABEL).any(-1))
 
 
@@ -172,15 +185,15 @@ def allocated(
     normal: int = NORMAL_DRAWS,
     closer: int = WATCHED_DRAWS,
 ) -> NDArray[np.int64]:
-    """Draws of each topic at the next look, shape (…, T).
+    """The number of draws of each topic at the next look, shape (…, T).
 
-    Controls get as many as the value topic that gets most, so that the two can be compared draw by draw.
+    Controls get as many draws as the value topic that gets most, so that the two can be compared draw by draw.
 
     Args:
-        state: After the latest look.
-        screened_T: Topics whose screen moved by enough, shape (…, T).
-        normal: Draws of a topic that nobody watches.
-        closer: Draws of a watched topic.
+        state: Evidence after the latest look.
+        screened_T: Mask of the topics whose screen moved far enough, shape (…, T).
+        normal: Number of draws of a topic that is not watched.
+        closer: Number of draws of a watched topic.
     """
     draws_T = np.where(watched(state) | screened_T, closer, normal)
     num_values = len(state.settings.topics)
@@ -195,7 +208,7 @@ def allocation(
     normal: int = NORMAL_DRAWS,
     closer: int = WATCHED_DRAWS,
 ) -> dict[str, int]:
-    """The same for one run, by topic; `screened` are the topics for which `floor.exceeds` holds."""
+    """`allocated` for one run, by topic id; `screened` are the topics for which `floor.exceeds` holds."""
     names = state.settings.names
     draws_T = allocated(state, np.array([name in screened for name in names], bool), normal=normal, closer=closer)
     return dict(zip(names, draws_T.tolist(), strict=True))
