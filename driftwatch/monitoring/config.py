@@ -1,4 +1,4 @@
-"""Config: everything that a user may want otherwise in the generated rules and dashboards."""
+"""Config: everything that a user may want to change in the generated rules and dashboards."""
 
 import re
 from collections.abc import Mapping
@@ -20,29 +20,30 @@ _UNIT_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 @dataclass(frozen=True, slots=True)
 class Thresholds:
-    """Where the rules that are not anytime-valid draw their lines; panels show the same lines.
+    """Thresholds of the rules that are not anytime-valid; panels draw the same thresholds as lines.
 
-    All of them were chosen for sense, not derived: none has a stated false-alarm rate.
+    All of them are chosen, not derived, and no rule that uses them has a stated false-alarm rate.
 
     Attributes:
-        label_seconds: For how long a topic that was called specific keeps its value alert while observations call it
-            otherwise: labels waver near the evidence that settles them, and an alert should not.
+        label_seconds: For how long a topic that was labelled specific keeps its value alert while observations give it
+            another label: labels waver near the evidence that settles them, and an alert should not.
         naysaying_shift: Mean change of P("no") over the topics, in [0, 1].
         refusal_shift: Mean change of the share of refusals over the topics, in [0, 1].
-        flip_margin: How far a topic must lean, before and now, for its leaning to count as flipped; of the score
+        flip_margin: How far a topic must lean, before and now, for its leaning to count as flipped; a size of the score
             P(support) - P(oppose), in [0, 1].
         coverage: Least share of a topic's measurements that must succeed, in [0, 1].
         agreement: Least correlation of the screen with judged replies, in [-1, 1].
-        overhead: Largest share of wall time, in [0, 1]; the default is twice the schedule's default budget, since
-            early observations may take a part of the whole run's allowance in advance.
-        failures: Failed observations in `failure_seconds` that are still nobody's business.
-        failure_seconds: Window for `failures`.
+        overhead: Largest share of wall time that observations may take, in [0, 1]; the default is twice the schedule's
+            default budget, since early observations may use some of the whole run's allowance in advance.
+        failures: Largest number of failed observations within `failure_seconds` that raises no alert.
+        failure_seconds: Length of the window in which `failures` are counted.
         stale_seconds: Longest time without an observation while the trainer lives.
-        silent_seconds: Longest time without a sign of life, which comes every 15 s.
+        silent_seconds: Longest time without a sign of life; a trainer gives one every 15 s.
         away_seconds: For how long a run must be away to be called crashed; a restart or a missed scrape takes less.
         gone_seconds: For how long a run that vanished is still called crashed.
-        ended_seconds: For how long an ended run is still reported; pushed values would live for ever.
-        untold_seconds: For how long nothing can be told of a run before that is said; every run begins so.
+        ended_seconds: For how long an ended run is still reported; without it, pushed values would stay for ever.
+        untold_seconds: For how long the verdict must be that nothing can be told before an alert says so; every run
+            begins with that verdict.
     """
 
     label_seconds: float = 3600
@@ -69,19 +70,19 @@ class Config:
     Attributes:
         selector: Label matchers added to every driftwatch series, for example `cluster="a", team=~"x|y"`.
         service_selector: Matchers of the `up` series of `driftwatch serve`, which should never be down.
-        prefix: Begins the names of alerts and dashboards.
-        scrape_interval: How often Prometheus asks, as a Prometheus duration.
+        prefix: Prefix of the names of alerts and dashboards.
+        scrape_interval: How often Prometheus scrapes, as a Prometheus duration.
         evaluation_interval: How often rules are evaluated.
-        runbook_url: Address of the runbook, to which "#" and the alert's name in small letters are appended; "" is
-            the runbook dashboard of `grafana_url`, which is generated with the others.
+        runbook_url: Address of the runbook, to which "#" and the alert's name in small letters are appended; "" means
+            the runbook dashboard in `grafana_url`, which is generated with the others.
         grafana_url: Root of the Grafana that alerts link to.
-        datasource_uid: Of the Prometheus data source that we provision, and that Grafana-managed rules ask.
+        datasource_uid: Uid of the Prometheus data source that we provision, and that Grafana-managed rules query.
         release: Value of the label `release` on Kubernetes resources, by which kube-prometheus-stack selects them.
         thresholds: Where rules draw their lines.
-        severities: By name of alert without the prefix: another severity, or "off" to leave the alert out.
+        severities: Another severity, or "off" to leave the alert out, by the alert's name without the prefix.
 
     Raises:
-        ConfigError: A setting that would make rules that cannot work.
+        ConfigError: A setting would make rules that cannot work.
     """
 
     selector: str = ""
@@ -117,10 +118,10 @@ class Config:
 
 
 def with_thresholds(pairs: Mapping[str, float]) -> Thresholds:
-    """The default thresholds with some of them changed.
+    """The default thresholds, with those in `pairs` changed.
 
     Raises:
-        ConfigError: There is no such threshold.
+        ConfigError: There is no threshold of one of these names.
     """
     names = [known.name for known in fields(Thresholds)]
     if unknown := next((name for name in pairs if name not in names), None):
@@ -129,10 +130,10 @@ def with_thresholds(pairs: Mapping[str, float]) -> Thresholds:
 
 
 def seconds(duration: str) -> int:
-    """Seconds of a Prometheus duration of one unit.
+    """The number of seconds in a Prometheus duration of one unit.
 
     Raises:
-        ConfigError: Not such a duration, or zero.
+        ConfigError: It is no such duration, or it is zero.
 
     >>> seconds("15s"), seconds("2m")
     (15, 120)

@@ -1,4 +1,4 @@
-"""Everything that is generated, as texts by path."""
+"""Every generated file of the mixin, as texts by path."""
 
 import json
 from typing import Any
@@ -17,28 +17,28 @@ SERVICE_PORT = 9465  # the default of `driftwatch serve`
 
 
 def rules_text(config: Config) -> str:
-    """The rule file for Prometheus, Mimir, Thanos or vmalert."""
+    """The text of the rule file for Prometheus, Mimir, Thanos or vmalert."""
     head = [GENERATED, "", "Recorded series, by level:metric:operation:"]
     head += [f"  {found.record}: {found.why}" for found in recordings(config)]
     return to_yaml(rule_groups(config), comment="\n".join(head))
 
 
 def grafana_rules_text(config: Config) -> str:
-    """The alerts as a provisioning file of Grafana-managed rules."""
+    """The text of a provisioning file with the alerts as Grafana-managed rules."""
     return to_yaml(rule_file(config, folder=config.prefix), comment=GENERATED)
 
 
 def dashboard_texts(config: Config) -> dict[str, str]:
-    """Dashboards by file name."""
+    """The texts of the dashboards by file name."""
     return {f"{name}.json": _json(found) for name, found in dashboards(config).items()}
 
 
 def deployment(config: Config, *, dashboards_folder: str = "./dashboards") -> dict[str, str]:
-    """Configuration of Prometheus, Alertmanager, Grafana, Compose and Kubernetes, by path.
+    """Configuration files of Prometheus, Alertmanager, Grafana, Compose and Kubernetes, by path.
 
     Args:
-        config: Settings.
-        dashboards_folder: Where the dashboards lie, as compose.yaml sees it.
+        config: Settings of the generated files.
+        dashboards_folder: Folder of the dashboards, as compose.yaml names it.
     """
     found = {
         "compose.yaml": read("compose.yaml", dashboards=dashboards_folder),
@@ -62,7 +62,7 @@ def deployment(config: Config, *, dashboards_folder: str = "./dashboards") -> di
 
 
 def everything(config: Config) -> dict[str, str]:
-    """All of it below one folder, as `driftwatch mixin --out` writes it."""
+    """Every file by its path below one folder, as `driftwatch mixin --out` writes them."""
     return {
         **deployment(config),
         **{f"dashboards/{name}": text for name, text in dashboard_texts(config).items()},
@@ -81,7 +81,7 @@ def prometheus_text(config: Config) -> str:
 
 
 def runbook_text(config: Config) -> str:
-    """What to do about each alert."""
+    """The text of the runbook, which says what to do about each alert."""
     return read("runbook.md").replace("Driftwatch", config.prefix)
 
 

@@ -1,4 +1,4 @@
-"""Manifests for prometheus-operator and for Grafana's dashboard side-car, to be applied with kustomize."""
+"""Kubernetes manifests for prometheus-operator and for Grafana's dashboard side-car, to be applied with kustomize."""
 
 import json
 from collections.abc import Mapping
@@ -7,13 +7,13 @@ from typing import Any
 from driftwatch.monitoring.config import Config
 from driftwatch.monitoring.rules.rules import rule_groups
 
-# Trainers are Jobs without a Service, so their pods are scraped; this label and port name are the contract.
+# Trainers are Jobs without a Service, so their pods are scraped; users must set this label and this port name.
 POD_LABEL = ("driftwatch/scrape", "true")
 PORT_NAME = "driftwatch"
 
 
 def prometheus_rule(config: Config) -> dict[str, Any]:
-    """PrometheusRule with the groups of the rule file."""
+    """A PrometheusRule with the groups of the rule file."""
     return {
         "apiVersion": "monitoring.coreos.com/v1",
         "kind": "PrometheusRule",
@@ -23,7 +23,7 @@ def prometheus_rule(config: Config) -> dict[str, Any]:
 
 
 def pod_monitor(config: Config) -> dict[str, Any]:
-    """PodMonitor for trainers, wherever they run in the cluster."""
+    """A PodMonitor for trainers, wherever they run in the cluster."""
     return {
         "apiVersion": "monitoring.coreos.com/v1",
         "kind": "PodMonitor",
@@ -36,7 +36,7 @@ def pod_monitor(config: Config) -> dict[str, Any]:
                     "port": PORT_NAME,
                     "path": "/metrics",
                     "interval": config.scrape_interval,
-                    # A finished pod is no target: it would be down for ever.
+                    # A finished pod must not be a target, since it would be down for ever.
                     "filterRunning": True,
                     "relabelings": [{"targetLabel": "job", "replacement": config.slug}],
                 }
@@ -46,7 +46,7 @@ def pod_monitor(config: Config) -> dict[str, Any]:
 
 
 def service_monitor(config: Config) -> dict[str, Any]:
-    """ServiceMonitor for `driftwatch serve`."""
+    """A ServiceMonitor for `driftwatch serve`."""
     return {
         "apiVersion": "monitoring.coreos.com/v1",
         "kind": "ServiceMonitor",
@@ -66,7 +66,7 @@ def service_monitor(config: Config) -> dict[str, Any]:
 
 
 def dashboard_config_map(config: Config, name: str, dashboard: Mapping[str, Any]) -> dict[str, Any]:
-    """ConfigMap for Grafana's side-car; compact, since `kubectl apply` keeps a second copy of at most 256 KiB."""
+    """A ConfigMap for Grafana's side-car; compact, since `kubectl apply` keeps a second copy of at most 256 KiB."""
     return {
         "apiVersion": "v1",
         "kind": "ConfigMap",
@@ -80,7 +80,7 @@ def dashboard_config_map(config: Config, name: str, dashboard: Mapping[str, Any]
 
 
 def kustomization(files: list[str]) -> dict[str, Any]:
-    """What `kubectl apply -k` applies."""
+    """The kustomization that `kubectl apply -k` applies."""
     return {"apiVersion": "kustomize.config.k8s.io/v1beta1", "kind": "Kustomization", "resources": files}
 
 

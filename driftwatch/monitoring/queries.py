@@ -1,7 +1,7 @@
-"""PromQL over the metric catalogue, as functions; rules and panels hold no metric name of their own.
+"""Functions that write PromQL over the metric catalogue; rules and panels hold no metric name of their own.
 
-A run can be exported twice, by its trainer and by `driftwatch serve`, so everything is reduced to the labels that it is
-about before anything else happens to it. Runs are told apart by their names.
+A run can be exported twice, by its trainer and by `driftwatch serve`. So every query first aggregates its series to the
+labels that the metric is about. Runs are told apart by their names.
 """
 
 import re
@@ -19,9 +19,9 @@ def series(config: Config, metric: Metric, *matchers: str) -> str:
     """A selector of one metric.
 
     Args:
-        config: Its selector is added.
-        metric: From the catalogue.
-        matchers: As in PromQL, for example `state="running"`; their labels must be labels of the metric.
+        config: Settings, whose selector is added.
+        metric: A metric of the catalogue.
+        matchers: Matchers as in PromQL, for example `state="running"`; their labels must be labels of the metric.
     """
     own = ("run", *metric.labels)
     for matcher in matchers:
@@ -32,28 +32,28 @@ def series(config: Config, metric: Metric, *matchers: str) -> str:
 
 
 def by(labels: str, expression: str, operation: str = "max") -> str:
-    """One aggregation, for example `max by (run) (…)`; a run that is exported twice then counts once."""
+    """An aggregation, for example `max by (run) (…)`, in which a run that is exported twice counts once."""
     return f"{operation} by ({labels}) ({expression})"
 
 
 def one(config: Config, metric: Metric, *matchers: str) -> str:
-    """A metric by `run` and its own labels, whoever exports it."""
+    """A metric aggregated to `run` and its own labels, whoever exports it."""
     return by(", ".join(("run", *metric.labels)), series(config, metric, *matchers))
 
 
 def poles(config: Config, *matchers: str) -> str:
-    """1 for each topic, with its poles' names and whether it is a control; for joins on (run, topic)."""
+    """The value 1 for each topic, labelled with its poles and whether it is a control; for joins on (run, topic)."""
     return by("run, topic, support, oppose, control", series(config, m.TOPIC_INFO, *matchers))
 
 
 def alerting_baseline(config: Config, *matchers: str) -> str:
-    """1 for each run, with its alerting baseline as the label `baseline`; for joins on (run, baseline)."""
+    """The value 1 for each run, with its alerting baseline as the label `baseline`; for joins on (run, baseline)."""
     info = series(config, m.RUN_INFO, *matchers)
     return by("run, baseline", f'label_replace({info}, "baseline", "$1", "alerting_baseline", "(.+)")')
 
 
 def at_alerting_baseline(config: Config, metric: Metric, *matchers: str) -> str:
-    """A drift metric against the baseline that alerts rest on, without that label."""
+    """A drift metric against the baseline that alerts rest on, without the label `baseline`."""
     runs = [matcher for matcher in matchers if matcher.startswith("run")]
     labels = ", ".join(label for label in ("run", *metric.labels) if label != "baseline")
     return by(
@@ -63,12 +63,12 @@ def at_alerting_baseline(config: Config, metric: Metric, *matchers: str) -> str:
 
 
 def net_shift(config: Config, *matchers: str) -> str:
-    """The figure of verdicts, by run and topic; replies are compared only with the baseline that alerts rest on."""
+    """The net shift by run and topic; replies are compared only with the baseline that alerts rest on."""
     return by("run, topic", series(config, m.NET_SHIFT, *matchers))
 
 
 def shift_by_kind(config: Config, *matchers: str) -> str:
-    """By run, topic and kind: the net shift, or of neutral the change of the share that takes no side."""
+    """The shift by run, topic and kind: the net shift, or for "neutral" the change of the share that takes no side."""
     neutral = by("run, topic", series(config, m.MAGNITUDE, *matchers, 'probe="confirm"', 'stance="neutral"'))
     return (
         f'label_replace({net_shift(config, *matchers)}, "kind", "direction", "", "") or '
@@ -89,7 +89,7 @@ def score(config: Config, *matchers: str) -> str:
 
 
 def change_of_score(config: Config, *matchers: str) -> str:
-    """Its change since the alerting baseline, from the changes of both shares."""
+    """The change of the score since the alerting baseline, from the changes of both shares."""
     support, oppose = (
         by("run, topic, probe", at_alerting_baseline(config, m.MAGNITUDE, f'stance="{stance}"', *matchers))
         for stance in ("support", "oppose")
@@ -98,7 +98,7 @@ def change_of_score(config: Config, *matchers: str) -> str:
 
 
 def state_level(config: Config, *matchers: str, labels: str = "run, topic") -> str:
-    """Worst state of a topic over its kinds: 0 ok, 0.25 cannot tell, 0.5 ended, 1 watch, 2 alert, 3 beyond."""
+    """The worst state of a topic over its kinds: 0 ok, 0.25 cannot tell, 0.5 ended, 1 watch, 2 alert, 3 beyond."""
     level = " or ".join(
         f"{by('run, topic, kind', series(config, m.TOPIC_STATE, state_is(state), *matchers))} * {level} > 0"
         for state, level in reversed(STATE_LEVELS.items())
@@ -109,14 +109,14 @@ def state_level(config: Config, *matchers: str, labels: str = "run, topic") -> s
 
 
 def state_is(*states: str) -> str:
-    """Matcher of one or several states."""
+    """A matcher for one or several states."""
     return f'state="{states[0]}"' if len(states) == 1 else f'state=~"{"|".join(states)}"'
 
 
 def looked(config: Config, *matchers: str) -> str:
-    """The step of a run, only at the moments at which it had just looked; for curves over steps instead of time.
+    """The step of a run, only at moments just after an observation, for curves over steps instead of time.
 
-    Works at any resolution: a moment counts if the step differs from the one an interval before.
+    It works at any resolution: a moment counts if the step differs from the step one interval before.
     """
     step = by("run", series(config, m.OBSERVED_STEP, *matchers))
     before = by("run", f"{series(config, m.OBSERVED_STEP, *matchers)} offset $__interval")

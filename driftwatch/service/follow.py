@@ -47,7 +47,7 @@ class Curves(msgspec.Struct):
         since: Position of the first observation in this answer.
         stride: Number of observations that one position stands for; above 1 for very long runs.
         columns: Columns nested by topic, probe, baseline and figure; each leaf is a list over observations, null where
-        not measured.
+            not measured.
         alerts: Alerts of the observations in this answer; earlier ones may be among them.
     """
 

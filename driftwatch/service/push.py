@@ -83,7 +83,7 @@ class Accepted(msgspec.Struct):
         duplicates: Number of lines that were known already.
         refused: The lines that were not kept, with reasons.
         records: Number of observations of this run that the service now has; a client that has sent more sends all of
-        them again.
+            them again.
     """
 
     accepted: int

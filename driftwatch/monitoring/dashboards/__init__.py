@@ -1,1 +1,1 @@
-"""The Grafana dashboards: overview, run, health."""
+"""The Grafana dashboards: overview, run, health and runbook."""

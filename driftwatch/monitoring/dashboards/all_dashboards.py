@@ -1,4 +1,4 @@
-"""All dashboards, by short name."""
+"""all_dashboards: every dashboard by its short name."""
 
 import re
 from typing import Any
@@ -16,7 +16,7 @@ _SECTION = re.compile(r"^## ", re.MULTILINE)
 
 
 def dashboards(config: Config) -> dict[str, dict[str, Any]]:
-    """Overview, run, health, and the runbook, to which alerts link."""
+    """The dashboards overview, run and health, and the runbook, to which alerts link."""
     return {
         "overview": overview_dashboard(config),
         "run": run_dashboard(config),
@@ -26,7 +26,7 @@ def dashboards(config: Config) -> dict[str, dict[str, Any]]:
 
 
 def runbook_dashboard(config: Config) -> dict[str, Any]:
-    """The runbook as text panels, one an alert; a panel's id is the number of its alert."""
+    """The runbook as text panels, one per alert; a panel's id is the number of its alert."""
     sections = runbook(config)
     panels = [
         text(f"{config.prefix}{alert.name}", sections[alert.name], f"What to do about {config.prefix}{alert.name}.")
@@ -36,7 +36,7 @@ def runbook_dashboard(config: Config) -> dict[str, Any]:
 
 
 def runbook(config: Config) -> dict[str, str]:
-    """Sections of the runbook by the alert's name without prefix, each without its heading."""
+    """The sections of the runbook without their headings, by the alert's name without the prefix."""
     found = {}
     for section in _SECTION.split(read("runbook.md"))[1:]:
         heading, _, body = section.partition("\n")

@@ -1,4 +1,4 @@
-"""What all dashboards share: variables, links, annotations and the document around the panels."""
+"""frame: what all dashboards share, which is variables, links, annotations and the document around the panels."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -22,7 +22,7 @@ def dashboard(
     variables: Sequence[dict[str, Any]],
     annotations: Sequence[dict[str, Any]] = (),
 ) -> dict[str, Any]:
-    """A whole dashboard, as it is imported, provisioned or sent."""
+    """A whole dashboard, ready to be imported, provisioned or sent over the API."""
     return {
         "id": None,
         "uid": uid(config, name),
@@ -54,7 +54,7 @@ def dashboard(
 
 
 def placed(panels: Iterable[Panel]) -> list[Panel]:
-    """The panels with ids, from left to right and top to bottom."""
+    """The panels with ids and places, filled in from left to right and top to bottom."""
     found, x, y, tallest = [], 0, 0, 0
     for number, panel in enumerate(panels, start=1):
         width, height = panel["gridPos"]["w"], panel["gridPos"]["h"]
@@ -66,45 +66,45 @@ def placed(panels: Iterable[Panel]) -> list[Panel]:
 
 
 def uid(config: Config, name: str) -> str:
-    """Stable, so that links, provisioning and the HTTP API mean the same dashboard."""
+    """A stable uid, so that links, provisioning and the HTTP API mean the same dashboard."""
     return f"{config.slug}-{name}"
 
 
 def run_variable(config: Config, *, several: bool) -> dict[str, Any]:
-    """Which run, or runs: newest names first, since names usually begin with, or end in, a date."""
+    """The variable that selects runs; it lists the newest first, since most names hold a date."""
     return _query("run", "Run", f"label_values({q.series(config, m.RUN_INFO)}, run)", several=several, descending=True)
 
 
 def topic_variable(config: Config, run: str = ONE_RUN) -> dict[str, Any]:
-    """Which topics; panels that repeat do so over these."""
+    """The variable that selects topics; repeated panels repeat over them."""
     return _query("topic", "Topic", f"label_values({q.series(config, m.TOPIC_INFO, run)}, topic)", several=True)
 
 
 def probe_variable(config: Config) -> dict[str, Any]:
-    """Whose figures."""
+    """The variable that selects the probe."""
     return _query("probe", "Probe", f"label_values({q.series(config, m.STANCE, ONE_RUN)}, probe)")
 
 
 def baseline_variable(config: Config) -> dict[str, Any]:
-    """Against what."""
+    """The variable that selects the baseline."""
     known = q.series(config, m.TOTAL_VARIATION, ONE_RUN)
     return _query("baseline", "Baseline", f"label_values({known}, baseline)")
 
 
 def alert_annotation(config: Config, run: str) -> dict[str, Any]:
-    """Firing alerts as regions."""
+    """Annotations that show firing alerts as regions."""
     expr = f'ALERTS{{{run},alertstate="firing",alertname=~"{config.prefix}.*"}}'
     return _annotation("Alerts", expr, "{{alertname}}", "{{topic}} {{kind}} {{severity}}", "red")
 
 
 def phase_annotation(config: Config) -> dict[str, Any]:
-    """States of the run as regions: where it ran, was resumed, ended."""
+    """Annotations that show the run's states as regions: where it ran, was resumed, or ended."""
     expr = f"{q.one(config, m.RUN_STATE, ONE_RUN)} == 1"
     return _annotation("Phases", expr, "{{run}}: {{state}}", "", "blue")
 
 
 def resume_annotation(config: Config) -> dict[str, Any]:
-    """Moments at which the run went on from a checkpoint."""
+    """Annotations at the moments at which the run was resumed from a checkpoint."""
     expr = f"changes({q.series(config, m.ATTEMPT, ONE_RUN)}[$__interval]) > 0"
     return _annotation("Resumes", expr, "{{run}} resumed", "", "yellow")
 

@@ -1,4 +1,4 @@
-"""The health dashboard: what watching costs, whether it happens, whether its figures are to be believed."""
+"""The health dashboard: whether observations happen, what they cost, and whether their figures can be believed."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ _NO_RUN = "No run is exported to this Prometheus in this time range. Is the trai
 
 
 def health_dashboard(config: Config) -> dict[str, Any]:
-    """The whole dashboard."""
+    """The health dashboard as a document."""
     return frame.dashboard(
         config,
         "health",

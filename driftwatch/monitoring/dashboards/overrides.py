@@ -1,10 +1,10 @@
-"""Settings of single series of a panel."""
+"""Overrides: display settings of single series in a panel."""
 
 from typing import Any
 
 
 def override(pattern: str, **properties: Any) -> dict[str, Any]:
-    """Settings of the series whose name matches a regular expression; `custom__x` stands for `custom.x`."""
+    """Settings for the series whose names match a regular expression; `custom__x` stands for `custom.x`."""
     return {
         "matcher": {"id": "byRegexp", "options": pattern},
         "properties": [{"id": name.replace("__", "."), "value": value} for name, value in properties.items()],
@@ -12,7 +12,7 @@ def override(pattern: str, **properties: Any) -> dict[str, Any]:
 
 
 def band(lower: str, upper: str) -> list[dict[str, Any]]:
-    """Two series as the edges of a filled band, out of the legend."""
+    """Overrides that draw two series as the edges of a filled band and leave them out of the legend."""
     hidden = {"legend": True, "tooltip": False, "viz": False}
     return [
         override(f"/^{lower}$/", custom__lineWidth=0, custom__hideFrom=hidden),

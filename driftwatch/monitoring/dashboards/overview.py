@@ -14,7 +14,7 @@ MOST = 10  # topics shown as those that moved most
 
 
 def overview_dashboard(config: Config) -> dict[str, Any]:
-    """The whole dashboard."""
+    """The overview dashboard as a document."""
     return frame.dashboard(
         config,
         "overview",

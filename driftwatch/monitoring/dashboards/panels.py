@@ -1,7 +1,7 @@
-"""Grafana panels as plain dicts, one function a kind; `frame` gives them ids and places.
+"""Grafana panels as plain dicts, made by one function per kind; `frame` gives them ids and places.
 
-Every panel says what it shows, its unit, and why it may be empty. Classic JSON of schema 39, which Grafana from 8.3 on
-imports; curves over steps need the Trend panel of Grafana 10.
+Every panel says what it shows, its unit, and why it may be empty. The format is the classic JSON of schema 39, which
+Grafana imports from version 8.3 on; curves over steps need the Trend panel of Grafana 10.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,7 +13,7 @@ Panel = dict[str, Any]
 
 DATASOURCE = {"type": "prometheus", "uid": "${datasource}"}
 GRID_WIDTH = 24
-STATE_COLOURS = {  # "ok" is not always measured
+STATE_COLOURS = {  # the state "ok" does not always mean that it was measured
     "ok": "#8e99a4",
     "cannot_tell": "yellow",
     "ended": "purple",
@@ -25,14 +25,14 @@ FIXED = {"mode": "fixed", "fixedColor": "text"}
 
 
 def target(expr: str, legend: str = "", *, ref: str = "A", table: bool = False, now: bool = False) -> dict[str, Any]:
-    """One query.
+    """One query of a panel.
 
     Args:
         expr: PromQL.
-        legend: As `{{label}}`; "" lets the panel name the series.
-        ref: Letter, unique in the panel.
-        table: Labels become columns.
-        now: Only the last value.
+        legend: Name of the series, with labels as `{{label}}`; "" lets the panel name the series.
+        ref: Letter of the query, unique in the panel.
+        table: Whether labels become columns.
+        now: Whether only the last value is queried.
     """
     return {
         "refId": ref,
@@ -57,7 +57,7 @@ def row(title: str) -> Panel:
 
 
 def text(title: str, markdown: str, description: str, *, width: int = 24, height: int = 6) -> Panel:
-    """Words."""
+    """A panel of text."""
     return {
         "type": "text",
         "title": title,
@@ -86,17 +86,17 @@ def timeseries(
     """Curves over time.
 
     Args:
-        title: Of the panel.
+        title: Heading of the panel.
         description: What a reader cannot see from the curves.
-        queries: From `target`.
+        queries: Queries made by `target`.
         unit: Grafana's name of the unit.
         empty: What an empty panel means.
         lines: Thresholds drawn as lines, the same as in the rules.
         limits: Ends of the y-axis; `None` follows the data.
         overrides: Settings of single series.
-        width: Of 24.
-        height: In grid units of 30 pixels.
-        stepped: Values stay between observations, so the line must not suggest a slope.
+        width: Width in grid columns, of 24.
+        height: Height in grid units of 30 pixels.
+        stepped: Whether to draw steps: values stay the same between observations, so a line must not suggest a slope.
         extra: Further fields of the panel, such as `repeat`.
     """
     custom = {
@@ -130,21 +130,21 @@ def trend(
     width: int = 12,
     height: int = 8,
 ) -> Panel:
-    """Curves over optimizer steps: points at the moments of observations, joined by time, drawn over the series "step".
+    """Curves over optimizer steps: points at the moments of observations, drawn over the series "step".
 
     Args:
-        title: As in `timeseries`, like all that follow.
-        description: See there.
+        title: As in `timeseries`.
+        description: As in `timeseries`.
         step: PromQL for the step, at moments of observations only (`queries.looked`).
-        queries: Restricted to the same moments.
-        unit: See there.
-        empty: See there.
-        lines: See there.
-        limits: See there.
-        overrides: See there.
-        min_interval: Scrape interval; between two scrapes no observation can be told from the one before.
-        width: See there.
-        height: See there.
+        queries: Queries restricted to the same moments.
+        unit: As in `timeseries`.
+        empty: As in `timeseries`.
+        lines: As in `timeseries`.
+        limits: As in `timeseries`.
+        overrides: As in `timeseries`.
+        min_interval: Scrape interval; observations that fall between the same two scrapes cannot be told apart.
+        width: As in `timeseries`.
+        height: As in `timeseries`.
     """
     asked = [target(step, "step", ref="S"), *queries]
     panel = _panel("trend", title, description, asked, unit=unit, empty=empty, width=width, height=height)
@@ -181,19 +181,19 @@ def stat(
     width: int = 4,
     height: int = 4,
 ) -> Panel:
-    """One big value.
+    """A panel that shows one big value.
 
     Args:
-        title: Of the panel.
-        description: What it is.
-        query: Usually of the last value only.
+        title: Heading of the panel.
+        description: What the value is.
+        query: The query, usually of the last value only.
         unit: Grafana's name of the unit.
-        empty: What no value means.
-        steps: Colours from a value upward; the first one from `None`.
-        mappings: Texts for values.
+        empty: What it means that there is no value.
+        steps: Colours, each with the value from which it holds; the first one holds from `None`.
+        mappings: Texts to show in place of values.
         text_mode: "name" shows the series' name instead of its value.
-        width: Of 24.
-        height: In grid units.
+        width: Width in grid columns, of 24.
+        height: Height in grid units of 30 pixels.
     """
     panel = _panel("stat", title, description, [query], unit=unit, empty=empty, width=width, height=height)
     panel["fieldConfig"]["defaults"] |= {"thresholds": _steps(steps), "mappings": list(mappings)}
@@ -220,7 +220,7 @@ def bargauge(
     width: int = 12,
     height: int = 8,
 ) -> Panel:
-    """A bar for each series, of its last value; arguments as in `stat` and `timeseries`."""
+    """A bar for the last value of each series; the arguments are those of `stat` and `timeseries`."""
     panel = _panel("bargauge", title, description, [query], unit=unit, empty=empty, width=width, height=height)
     panel["fieldConfig"]["defaults"] |= {"thresholds": _steps(steps), **_ends(limits)}
     panel["options"] = {
@@ -272,20 +272,20 @@ def table(
     width: int = 24,
     height: int = 9,
 ) -> Panel:
-    """Labels and last values as rows, merged over the queries by their labels.
+    """A table of labels and last values; rows of several queries are merged by their labels.
 
     Args:
-        title: Of the panel.
-        description: What it is.
-        queries: Of the last values, as tables.
-        columns: Field to heading, in their order; every other field is left out.
+        title: Heading of the panel.
+        description: What the table shows.
+        queries: Queries of the last values, as tables.
+        columns: Heading by field, in the order of the columns; every other field is left out.
         empty: What an empty table means.
-        units: By heading.
-        mappings: By heading.
-        links: By heading: where a cell leads.
+        units: Grafana's name of the unit, by heading.
+        mappings: Texts to show in place of values, by heading.
+        links: Address that a cell links to, by heading.
         sort: Heading to sort by, largest first.
-        width: Of 24.
-        height: In grid units.
+        width: Width in grid columns, of 24.
+        height: Height in grid units of 30 pixels.
     """
     panel = _panel("table", title, description, queries, unit="none", empty=empty, width=width, height=height)
     organized = {
@@ -294,7 +294,7 @@ def table(
     }
     panel["transformations"] = [
         {"id": "merge", "options": {}},
-        # Before the fields are renamed: a field that no query gave would otherwise still have a column.
+        # This comes before the renaming of fields; otherwise a field that no query gave would still have a column.
         {"id": "filterFieldsByName", "options": {"include": {"names": list(columns)}}},
         {"id": "organize", "options": organized},
     ]

@@ -1,4 +1,4 @@
-"""The curves of the run dashboard about replies: how they are given, whatever is asked, and who reads them."""
+"""The run dashboard's curves about replies: the response style, and how far the judges can be believed."""
 
 from typing import Any
 
@@ -14,7 +14,7 @@ _MEAN = [override("/^mean/", custom__lineWidth=4)]
 
 
 def style(config: Config) -> list[Panel]:
-    """How the model answers, whatever it is asked."""
+    """Panels on the response style: how the model answers, whatever it is asked."""
     limits = config.thresholds
     last = "of the last observation, against the baseline's to the same draws"
     return [
@@ -69,7 +69,7 @@ def style(config: Config) -> list[Panel]:
 
 
 def judges(config: Config) -> list[Panel]:
-    """How far one may believe who reads."""
+    """Panels on how far the judges can be believed."""
     one_judge = "One judge reads: only a panel can disagree."
     return [
         timeseries(
@@ -170,7 +170,7 @@ def _shift(
     unit: str = "percentunit",
     empty: str = NO_REPLIES,
 ) -> Panel:
-    """The change of one manner, by topic and on average."""
+    """A panel with the change of one channel of the response style, by topic and on average."""
     said = f" The lines are where an alert is raised, for the mean: {limit:g}." if limit is not None else ""
     return timeseries(
         title,
@@ -185,7 +185,7 @@ def _shift(
 
 
 def _level(config: Config, title: str, what: str, metric: m.Metric) -> Panel:
-    """One manner as it is now, by topic and on average."""
+    """A panel with the present value of one channel of the response style, by topic and on average."""
     return timeseries(
         title,
         f"{what}; no value, and controls show it too.",

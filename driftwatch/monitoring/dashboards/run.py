@@ -1,4 +1,4 @@
-"""The run dashboard: what one model in training answers, how that moved, and what the evidence says."""
+"""The run dashboard: what one model in training answers, how its answers moved, and what the evidence says."""
 
 from typing import Any
 
@@ -26,7 +26,7 @@ _STATE_COLOURS = {"running": "blue", "finished": "green", "stopped": "yellow", "
 
 
 def run_dashboard(config: Config) -> dict[str, Any]:
-    """The whole dashboard."""
+    """The run dashboard as a document."""
     return frame.dashboard(
         config,
         "run",
@@ -189,7 +189,7 @@ def _topics_table(config: Config) -> Panel:
         found = q.by("topic", q.series(config, metric, *where))
         return q.by("topic, kind", f'label_replace({found}, "kind", "direction", "", "")')
 
-    # The tolerance of a topic holds for both kinds, so it stands beside each of its states.
+    # A topic's tolerance holds for both kinds of evidence, so it stands beside each of the topic's states.
     tolerated = q.by("topic", q.series(config, m.TOLERANCE, *where))
     tolerance = f"{q.by('topic, kind', q.series(config, m.DRAWS, *where))} * 0 + on (topic) group_left () {tolerated}"
     return table(

@@ -1,4 +1,4 @@
-"""The curves of the run dashboard: stances, drift and evidence, over time and over steps."""
+"""The run dashboard's curves of stances, drift and evidence, over time and over steps."""
 
 from typing import Any
 
@@ -16,7 +16,7 @@ _NO_LOOK = "No observation yet, or the run has ended and is no longer exported: 
 
 
 def stances(config: Config) -> list[Panel]:
-    """Shares of the stances, a panel a topic."""
+    """Panels with the shares of the stances, one panel per topic."""
 
     def shares(metric: m.Metric, stance: str, *pole: str) -> str:
         found = q.one(config, metric, ONE_RUN, 'topic="$topic"', _PROBE, f'stance="{stance}"')
@@ -52,7 +52,7 @@ def stances(config: Config) -> list[Panel]:
 
 
 def drift(config: Config) -> list[Panel]:
-    """How far each topic is from the baseline."""
+    """Panels on how far each topic is from the baseline."""
     where = (ONE_RUN, TOPIC, _PROBE, BASELINE)
     looked = q.looked(config, ONE_RUN)
     controls = [override("/control/", custom__lineStyle={"fill": "dash", "dash": [6, 6]})]
@@ -167,7 +167,7 @@ def _figures(config: Config) -> Panel:
 
 
 def evidence(config: Config) -> list[Panel]:
-    """What alerts rest on."""
+    """Panels with the evidence on which alerts rest."""
     where = (ONE_RUN, TOPIC)
     looked = q.looked(config, ONE_RUN)
     threshold = q.one(config, m.THRESHOLD, ONE_RUN)
@@ -237,6 +237,6 @@ def evidence(config: Config) -> list[Panel]:
 
 
 def _of(config: Config, expr: str, control: str) -> str:
-    """Only value topics, or only controls."""
+    """The expression restricted to value topics or to controls."""
     topics = q.series(config, m.TOPIC_INFO, ONE_RUN, f'control="{control}"')
     return f"{expr} and on (run, topic) {topics}"

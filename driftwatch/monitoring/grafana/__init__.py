@@ -1,11 +1,11 @@
-"""Provisioning a Grafana over its HTTP API.
+"""Provisions a Grafana over its HTTP API.
 
     connection   one thin adapter around a client package: empty replies, errors
     objects      what we want there: folder, data source, dashboards, rule group, annotations
     plan         what differs; applied in the order folder, data source, dashboards, rules, annotations
 
-Files are the other road (deploy/grafana/provisioning). Never use both for one dashboard: Grafana refuses to overwrite
-over HTTP what it provisions from files.
+Provisioning files (deploy/grafana/provisioning) are the other way. Never use both for one dashboard: Grafana refuses to
+overwrite over HTTP what it provisions from files.
 """
 
 from driftwatch.monitoring.grafana.connection import Connection, connect

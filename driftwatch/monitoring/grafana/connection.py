@@ -1,9 +1,9 @@
 """Connection: calls to Grafana's HTTP API, with errors that a person can act on.
 
-The `grafana-api` package is archived upstream and does what we need. Two of its habits are repaired here: it parses
-every reply as JSON, so that a success without a body raises, and it lets errors of its network library through. Its
-calls are sent by our own client (`Session`). Another client, such as `grafana-client`, can be passed instead: all that
-is used are calls like `GET(path, json=…, headers=…)`.
+The `grafana-api` package is archived upstream, but it does what we need. Two of its faults are repaired here: it parses
+every reply as JSON, so a success without a body raises, and it lets errors of its network library through. Our own
+client (`Session`) sends its calls. Another client, such as `grafana-client`, can be passed instead, since only calls
+like `GET(path, json=…, headers=…)` are used.
 """
 
 from collections.abc import Mapping
@@ -17,7 +17,7 @@ from driftwatch.monitoring.grafana.session import Session
 
 Method = Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
 TIMEOUT_SECONDS = 10.0
-OLDEST = 9  # data sources by uid, and alert provisioning
+OLDEST = 9  # the first version with data sources by uid and with alert provisioning
 
 
 class Connection:
@@ -25,11 +25,11 @@ class Connection:
 
     Args:
         client: A `GrafanaFace` of grafana-api, a `GrafanaApi` of grafana-client, or either's low-level object.
-        where: Its address, for messages.
+        where: Grafana's address, for messages.
     """
 
     def __init__(self, client: Any, where: str = "Grafana") -> None:
-        # GrafanaFace has .api, GrafanaApi has .client. The low-level object answers to any name, so it is asked last.
+        # GrafanaFace has .api, and GrafanaApi has .client. The low-level object has any attribute, so it comes last.
         held = vars(client)
         self._api = held.get("api", held.get("client", client))
         self.where = where
@@ -39,17 +39,17 @@ class Connection:
 
         Args:
             method: HTTP method.
-            path: After /api.
-            body: Sent as JSON.
-            headers: Beside the connection's own.
+            path: Path after /api.
+            body: Body to send as JSON; `None` for none.
+            headers: Headers to send beside the connection's own.
 
         Raises:
-            GrafanaError: It did not succeed.
+            GrafanaError: The call did not succeed.
         """
         try:
             return getattr(self._api, method)(path, json=body, headers=dict(headers) if headers else None)
         except ValueError as err:
-            # The reply was no JSON, and its status no error: those are raised before it is parsed.
+            # The reply was no JSON, and its status was no error, since error statuses are raised before parsing.
             if not str(getattr(err, "doc", "?")).strip():
                 return None
             raise GrafanaError(
@@ -79,7 +79,7 @@ class Connection:
         """Grafana's version.
 
         Raises:
-            GrafanaError: It is no healthy Grafana, or too old.
+            GrafanaError: There is no healthy Grafana at the address, or it is too old.
         """
         health = self.call("GET", "/health")
         if not isinstance(health, dict) or health.get("database") != "ok":
@@ -105,10 +105,10 @@ def connect(
 
     Args:
         url: Root of Grafana, with its sub-path if it has one.
-        token: Of a service account.
-        user: With `password`, instead of a token.
-        password: With `user`.
-        organization: Id; `None` is the account's own.
+        token: Token of a service account.
+        user: User name, which goes with `password` and replaces a token.
+        password: Password of that user.
+        organization: Id of the organization; `None` takes the account's own.
         verify: Whether certificates are checked, or the path of a CA file to check them by.
         timeout: Seconds for each call.
 
@@ -158,7 +158,7 @@ def _refusal(where: str, method: str, path: str, status: int, err: Exception) ->
 
 
 def _network_reason(err: OSError) -> str:
-    """The innermost cause: the library's own text is an address and a stack of object names."""
+    """The innermost cause of an error, since the library's own text is only an address and nested names of objects."""
     cause: BaseException = err
     while (inner := cause.__cause__ or cause.__context__) is not None:
         cause = inner

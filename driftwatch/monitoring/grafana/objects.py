@@ -1,4 +1,4 @@
-"""Wanted: everything that should be in a Grafana, as its API takes it."""
+"""Wanted: every object that should be in a Grafana, in the form that its API takes."""
 
 import hashlib
 from collections.abc import Iterator
@@ -14,12 +14,12 @@ from driftwatch.store.run_store import Event, RunStore
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What should be there.
+    """The objects that should be in Grafana.
 
     Attributes:
-        config: Of the dashboards and rules.
-        datasource_url: Address of Prometheus as Grafana sees it; `None` leaves data sources alone.
-        rules: Whether alerts are Grafana-managed; not where a Prometheus evaluates ours.
+        config: Settings of the dashboards and rules.
+        datasource_url: Address of Prometheus as Grafana reaches it; `None` leaves data sources alone.
+        rules: Whether Grafana evaluates the alerts; `False` where a Prometheus evaluates them.
         runs: Runs whose phases and alerts become annotations.
     """
 
@@ -30,17 +30,17 @@ class Wanted:
 
     @property
     def folder_uid(self) -> str:
-        """Of the folder that holds all of it."""
+        """The uid of the folder that holds all objects."""
         return self.config.slug
 
     @property
     def folder(self) -> dict[str, Any]:
-        """The folder."""
+        """The folder as an API object."""
         return {"uid": self.folder_uid, "title": self.config.prefix}
 
     @property
     def datasource(self) -> dict[str, Any] | None:
-        """The Prometheus data source, if it is ours to make."""
+        """The Prometheus data source; `None` if `datasource_url` is not given."""
         if self.datasource_url is None:
             return None
         return {
@@ -54,16 +54,16 @@ class Wanted:
 
     @property
     def dashboards(self) -> list[dict[str, Any]]:
-        """The dashboards."""
+        """The dashboards as API objects."""
         return list(dashboards(self.config).values())
 
     @property
     def group(self) -> dict[str, Any] | None:
-        """The rule group, if alerts are Grafana-managed."""
+        """The rule group; `None` if Grafana does not evaluate the alerts."""
         return rule_group(self.config, folder_uid=self.folder_uid) if self.rules else None
 
     def annotations(self) -> Iterator[dict[str, Any]]:
-        """Phases and alerts of the runs, each with a tag that tells it from every other one."""
+        """Annotations for the phases and alerts of the runs, each with a tag of its own by which it is found again."""
         for store in self.runs:
             info = store.info()
             for event in store.events():

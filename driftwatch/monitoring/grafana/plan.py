@@ -1,4 +1,4 @@
-"""Plan: what has to change in a Grafana, read from it anew each time: what a failure left undone is done then."""
+"""Plan: what has to change in a Grafana, read from it every time, so that a repetition mends a failure."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from driftwatch.monitoring.grafana.error import GrafanaError
 from driftwatch.monitoring.grafana.objects import Wanted
 
 Action = Literal["create", "update", "keep", "remove"]
-# Rules that the API made are locked in the page unless this is sent.
+# Without this header, Grafana's page refuses to edit rules that the API made.
 EDITABLE = {"X-Disable-Provenance": "true"}
 MESSAGE = "driftwatch grafana apply"
 MOST_ANNOTATIONS = 10_000
@@ -19,12 +19,12 @@ MOST_ANNOTATIONS = 10_000
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One object and what happens to it.
+    """One object and what has to happen to it.
 
     Attributes:
         kind: "folder", "data source", "dashboard", "rule group" or "annotation".
-        name: For people.
-        do: Makes the change; nothing for "keep".
+        name: Name of the object for people.
+        do: Makes the change; does nothing for "keep".
     """
 
     action: Action
@@ -34,10 +34,10 @@ class Change:
 
 
 def plan(grafana: Connection, wanted: Wanted) -> list[Change]:
-    """What `apply` would do, in order; objects that are as they should be are kept.
+    """The changes that `apply` would make, in order; objects that are already right are kept.
 
     Raises:
-        GrafanaError: It cannot be read, is too old, or has something of somebody else's under one of our uids.
+        GrafanaError: Grafana cannot be read or is too old, or one of our uids belongs to somebody else's object.
     """
     grafana.version()
     changes = [_folder(grafana, wanted)]
@@ -50,7 +50,7 @@ def plan(grafana: Connection, wanted: Wanted) -> list[Change]:
 
 
 def removal(grafana: Connection, wanted: Wanted) -> list[Change]:
-    """What has to go: all that `plan` would make and that is there; nothing of anybody else's."""
+    """The removals: every object that `plan` would make and that is there, and nothing that belongs to anybody else."""
     grafana.version()
     slug, folder = wanted.config.slug, quote(wanted.folder_uid)
     changes = []
@@ -74,7 +74,7 @@ def removal(grafana: Connection, wanted: Wanted) -> list[Change]:
             changes.append(Change("remove", "data source", wanted.datasource["name"], call))
     if grafana.found(f"/folders/{folder}") is not None:
         inside = grafana.call("GET", f"/search?type=dash-db&folderUIDs={folder}") or []
-        if all(entry.get("uid") in ours for entry in inside):  # deleting a folder deletes what is in it
+        if all(entry.get("uid") in ours for entry in inside):  # since deleting a folder deletes everything in it
             changes.append(
                 Change("remove", "folder", wanted.config.prefix, partial(grafana.call, "DELETE", f"/folders/{folder}"))
             )
@@ -82,7 +82,7 @@ def removal(grafana: Connection, wanted: Wanted) -> list[Change]:
 
 
 def apply(changes: list[Change]) -> Iterator[Change]:
-    """Make the changes, giving each one back when it is done; kept objects are passed over."""
+    """Make the changes and yield each one when it is done; kept objects are passed over."""
     for change in changes:
         if change.action != "keep":
             change.do()
@@ -104,7 +104,7 @@ def _create_folder(grafana: Connection, folder: dict[str, Any]) -> None:
     try:
         grafana.call("POST", "/folders", folder)
     except GrafanaError as err:
-        if err.status not in (409, 412):  # somebody else was faster
+        if err.status not in (409, 412):  # 409 and 412 mean that somebody else was faster
             raise
 
 
@@ -188,7 +188,7 @@ def _noted(grafana: Connection, slug: str) -> list[dict[str, Any]]:
 
 
 def _within(wanted: Any, found: Any) -> bool:
-    """Whether everything wanted is found; what Grafana adds to an object does not matter."""
+    """Whether `found` holds everything that is wanted; what Grafana adds to an object does not matter."""
     if isinstance(wanted, dict):
         return isinstance(found, dict) and all(key in found and _within(wanted[key], found[key]) for key in wanted)
     if isinstance(wanted, list):
@@ -197,4 +197,4 @@ def _within(wanted: Any, found: Any) -> bool:
 
 
 def _nothing() -> None:
-    """What is kept needs no change."""
+    """Do nothing, for an object that is kept."""

@@ -1,7 +1,7 @@
-"""Session: what `grafana-api` needs of a session of requests, over the client by which we send everything.
+"""Session: the part of a `requests` session that `grafana-api` uses, over the client by which we send everything.
 
-So its calls have that client's limits too: no redirect is followed (a POST to an address that only redirects would
-become a GET, whose success would be taken for the POST's), and a time limit holds for the whole call.
+Its calls therefore have that client's limits too. No redirect is followed, since a POST to an address that only
+redirects would become a GET, whose success would be taken for the POST's. A time limit holds for the whole call.
 """
 
 import json
@@ -14,11 +14,11 @@ from driftwatch.http.client import send
 from driftwatch.http.reply import NoReply, Reply
 from driftwatch.monitoring.grafana.error import GrafanaError
 
-MAX_BYTES = 64 << 20  # of an answer: a folder of large dashboards
+MAX_BYTES = 64 << 20  # bytes, the most that an answer may have; enough for a folder of large dashboards
 
 
 class Session:
-    """Sends what `GrafanaAPI` hands to its session.
+    """Sends the calls that `GrafanaAPI` makes on its session.
 
     Args:
         where: Grafana's address, for messages.
@@ -42,10 +42,10 @@ class Session:
         verify: bool | str = True,
         timeout: float,
     ) -> "Answer":
-        """The answer, whatever its status; a redirect is an error, and so is none at all.
+        """Send a call and return the answer, whatever its status.
 
         Raises:
-            GrafanaError: Of these two.
+            GrafanaError: There was no answer, or it was a redirect.
         """
         request = SimpleNamespace(headers={**self.headers, **(headers or {})})
         auth(request)
@@ -74,7 +74,7 @@ class Session:
 
 
 class Answer:
-    """A reply as `GrafanaAPI` reads it."""
+    """A reply with the attributes that `GrafanaAPI` reads."""
 
     def __init__(self, reply: Reply) -> None:
         self.status_code = reply.status

@@ -1,7 +1,7 @@
-"""Alert: one alerting rule with the text that a person reads, in the template languages of Prometheus and Grafana.
+"""Alert: one alerting rule with the text that people read, in the template languages of Prometheus and Grafana.
 
-A text holds `<name>`: a label of the alert, or a fact that is looked up when the alert fires. Prometheus looks it up by
-running a query from the template; Grafana cannot, so there each fact becomes a query of the rule.
+In a text, `<name>` stands for a label of the alert or for a fact that is queried when the alert fires. A Prometheus
+template can run the query itself; a Grafana template cannot, so there each fact becomes a query of the rule.
 """
 
 import re
@@ -32,12 +32,13 @@ NO_RATE = "This rule has no stated false-alarm rate."
 
 @dataclass(frozen=True, slots=True)
 class Fact:
-    """A number that the text names.
+    """A number that the text of an alert mentions.
 
     Attributes:
         expr: PromQL with one series as its result; `$run`, `$topic`, … stand for the alert's labels, in quotes.
-        form: How it is written.
-        choice: Instead of the number: the text for a positive value, and for any other.
+        form: How the number is written.
+        choice: Texts to write instead of the number: one for a positive value, one for any other.
+        unknown: The text where the query finds nothing.
     """
 
     expr: str
@@ -51,16 +52,16 @@ class Alert:
     """One alerting rule.
 
     Attributes:
-        name: Without the prefix, CamelCase; the heading of its section in the runbook.
-        severity: "info" notifies nobody by default, "warning" in working hours, "critical" now.
-        expr: PromQL over recorded names; its result's labels are the alert's.
-        summary: One line.
-        description: A few sentences: what happened, by how much, since when, what it rests on.
+        name: Name in CamelCase, without the prefix; the heading of its section in the runbook.
+        severity: "info" notifies nobody by default, "warning" calls for someone in working hours, "critical" now.
+        expr: PromQL over recorded names; the labels of its result are the alert's labels.
+        summary: The alert in one line.
+        description: What happened, by how much, since when, and on what this rests; a few sentences.
         hold: Prometheus duration for which `expr` must hold.
-        anytime_valid: Whether it fires falsely with at most the stated probability in the whole run; if not, the text
-            says that it has no such rate.
-        facts: What the texts name beside labels.
-        page: The dashboard to look at.
+        anytime_valid: Whether the probability that it fires falsely at any time in a run is at most the stated one; if
+            not, the text says that the rule has no such rate.
+        facts: Numbers that the texts mention, by name.
+        page: The dashboard to open.
     """
 
     name: str
@@ -76,18 +77,18 @@ class Alert:
 
     @property
     def full_description(self) -> str:
-        """The description, with the missing rate said where there is none."""
+        """The description, which says so where the rule has no stated false-alarm rate."""
         return self.description if self.anytime_valid else f"{self.description} {NO_RATE}"
 
 
 def annotations(alert: Alert, config: Config, *, runbook_panel: int, grafana: bool = False) -> dict[str, str]:
-    """What Alertmanager or Grafana sends along with an alert.
+    """The annotations that Alertmanager or Grafana sends along with an alert.
 
     Args:
         alert: The alert.
-        config: Where dashboards and the runbook are.
+        config: Settings, which say where dashboards and the runbook are.
         runbook_panel: Id of the alert's section on the runbook dashboard.
-        grafana: Write the template language of Grafana-managed rules.
+        grafana: Whether to write the template language of Grafana-managed rules.
     """
     render = _grafana_text if grafana else _prometheus_text
     return {
@@ -99,14 +100,14 @@ def annotations(alert: Alert, config: Config, *, runbook_panel: int, grafana: bo
 
 
 def runbook_url(alert: Alert, config: Config, panel: int) -> str:
-    """The section of the runbook on this alert."""
+    """The address of the runbook's section on this alert."""
     if config.runbook_url:
         return f"{config.runbook_url}#{config.slug}{alert.name.lower()}"
     return f"{config.grafana_url.rstrip('/')}/d/{config.slug}-runbook?viewPanel={panel}"
 
 
 def dashboard_url(alert: Alert, config: Config) -> str:
-    """The dashboard with the alert's run and topic chosen."""
+    """The address of the dashboard, with the alert's run and topic selected."""
     url = f"{config.grafana_url.rstrip('/')}/d/{config.slug}-{alert.page}"
     variables = [f"var-{name}={{{{ $labels.{name} }}}}" for name in ("run", "topic") if name in alert.labels]
     return f"{url}?{'&'.join(variables)}" if variables else url

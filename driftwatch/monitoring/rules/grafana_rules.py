@@ -1,8 +1,8 @@
-"""The same alerts as a Grafana-managed rule group, for installations without a Prometheus that evaluates rules.
+"""Grafana rules: the same alerts as a Grafana-managed rule group, where no Prometheus evaluates rules.
 
-The data source stands in each rule by its uid, so these are rendered for one installation. A rule is two steps: A asks
-Prometheus at one moment, C compares; every fact of the text is a query of its own, whose value the template finds by
-its name. Where both are loaded, each alert is sent twice: use one of them.
+Each rule names the data source by its uid, so the rules are rendered for one installation. A rule has two steps: A
+queries Prometheus at one moment, and C compares. Every fact of the text is a query of its own, whose value the template
+finds by its name. Load only one of the two formats; otherwise each alert is sent twice.
 """
 
 import hashlib
@@ -51,7 +51,7 @@ def rule_file(config: Config, *, folder: str) -> dict[str, Any]:
 
 def _rule(alert: Alert, number: int, config: Config, folder_uid: str) -> dict[str, Any]:
     title = f"{config.prefix}{alert.name}"
-    # Only whether the condition holds matters; its value, which may be 0 or negative, must not decide.
+    # Only whether the expression has a result matters; its value, which may be 0 or negative, must not decide.
     asked = [_query("A", f"({inlined(alert.expr, config)}) * 0 + 1", config)]
     asked += [_query(name, _without_own_labels(inlined(f.expr, config)), config) for name, f in alert.facts.items()]
     if "<value>" in alert.summary + alert.description:
@@ -64,7 +64,7 @@ def _rule(alert: Alert, number: int, config: Config, folder_uid: str) -> dict[st
         "title": title,
         "condition": "C",
         "data": [*asked, _threshold()],
-        "noDataState": "OK",  # every expression filters: no series means that nothing fires
+        "noDataState": "OK",  # every expression filters, so no series means that nothing fires
         "execErrState": "Error",
         "for": alert.hold,
         "annotations": annotations(alert, config, runbook_panel=number, grafana=True),
@@ -97,5 +97,5 @@ def _threshold() -> dict[str, Any]:
 
 
 def _without_own_labels(expr: str) -> str:
-    """Grafana pairs the values of a rule's queries by their labels, so a fact need not name them."""
+    """The query without the alert's own labels, since Grafana pairs the values of a rule's queries by their labels."""
     return re.sub(r",?\{\}", "", _OWN_LABEL.sub("", expr)).replace(",}", "}")

@@ -1,4 +1,4 @@
-"""Alerts on the watching itself: whether it happens, whether it is valid, what it costs, whether the run lives."""
+"""Alerts on the watching itself: whether observations happen, are valid and are cheap, and whether the run lives."""
 
 from driftwatch.monitoring import queries as q
 from driftwatch.monitoring.config import Config, duration
@@ -76,7 +76,7 @@ def validity_alerts(config: Config) -> list[Alert]:
 
 
 def watching_alerts(config: Config) -> list[Alert]:
-    """Alerts on observations that do not happen, fail, cannot be delivered or cost too much."""
+    """Alerts on observations that do not happen, that fail, that cannot be delivered or that cost too much."""
     limits, running = config.thresholds, active(config)
     window = duration(limits.failure_seconds)
     return [
@@ -96,10 +96,10 @@ def watching_alerts(config: Config) -> list[Alert]:
             "ObservationStale",
             "warning",
             f"{r.LOOK_AGE} > {limits.stale_seconds:g} {alive(config)}",
-            summary="Run <run>: no look for <age>, though the trainer lives",
+            summary="Run <run>: no observation for <age>, though the trainer lives",
             description="The last observation of run <run> was <age> ago, at step <step>, and its trainer still gives "
-            "signs of life: training goes on unwatched, or hangs. What happens meanwhile is found at the next look at "
-            f"the earliest (limit {duration(limits.stale_seconds)}).",
+            "signs of life: training goes on unwatched, or hangs. What happens meanwhile is found at the next "
+            f"observation at the earliest (limit {duration(limits.stale_seconds)}).",
             facts={
                 "age": Fact(f"{r.LOOK_AGE}{{run=$run}}", "time"),
                 "step": Fact(q.one(config, m.OBSERVED_STEP, "run=$run"), "count"),
@@ -157,8 +157,9 @@ def life_alerts(config: Config) -> list[Alert]:
         Alert(
             "RunCrashed",
             "warning",
-            # It says so itself, or the service that reads its folder does; or its values stay, without signs of life;
-            # or it was scraped, did not say that it ended, and is gone. What a service served is gone with the service.
+            # There are three cases: the run, or the service that reads its folder, says that it died; its values stay
+            # without signs of life; or it was scraped, did not say that it ended, and is gone. In the last case, runs
+            # that a service exported do not count, since they vanish together with the service.
             f"({died} == 1 or ({r.RUNNING} == 1 and on (run) {r.SILENCE} > {limits.silent_seconds:g}) "
             f"or ({vanished} unless on (run) {known})) * 0 + 1 unless on (run) {r.SILENCE} > {limits.ended_seconds:g}",
             hold=duration(limits.away_seconds),
@@ -189,7 +190,7 @@ def life_alerts(config: Config) -> list[Alert]:
 
 
 def _new(config: Config, counter: m.Metric, labels: str, window: str) -> str:
-    """How many were added in a window; `increase` would miss those that a series is born with."""
+    """How much a counter rose in a window; `increase` would miss the value with which a new series begins."""
     now = q.by(labels, q.series(config, counter))
     before = q.by(labels, f"{q.series(config, counter)} offset {window}")
     return f"{now} - ({before} or {now} * 0)"

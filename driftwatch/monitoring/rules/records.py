@@ -1,6 +1,6 @@
-"""Recording rules: what alerts read, what a central Prometheus should federate, and what long-term storage should keep.
+"""Recording rules: series for alerts to read, a central Prometheus to federate and long-term storage to keep.
 
-Names are level:metric:operation; the level lists the labels that are left.
+Their names are level:metric:operation, where the level lists the labels that are left.
 """
 
 import re
@@ -33,8 +33,8 @@ class Recording:
     """One recording rule.
 
     Attributes:
-        record: Name, level:metric:operation.
-        why: What it is, for the comment in the file.
+        record: Name of the recorded series, level:metric:operation.
+        why: What the series is, for the comment in the file.
     """
 
     record: str
@@ -96,7 +96,7 @@ def inlined(expr: str, config: Config) -> str:
 
 
 def _literal(text: str) -> str:
-    """For the replacement side of `re.sub`, where only backslashes mean something."""
+    """The text escaped as a replacement for `re.sub`, where only backslashes have a meaning."""
     return text.replace("\\", "\\\\")
 
 

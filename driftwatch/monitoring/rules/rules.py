@@ -1,4 +1,4 @@
-"""The rule file in Prometheus format, which is the truth; other formats are made from the same alerts."""
+"""The rule file in Prometheus format, which counts as the original; other formats are made from the same alerts."""
 
 import re
 from dataclasses import replace
@@ -11,8 +11,8 @@ from driftwatch.monitoring.rules.health_alerts import life_alerts, validity_aler
 from driftwatch.monitoring.rules.records import recordings
 from driftwatch.monitoring.rules.value_alerts import ended_alerts, style_alerts, value_alerts
 
-LINE = 110  # characters of an expression that are still read in one glance
-# Texts in quotes, which stay whole, and the spaces before operators.
+LINE = 110  # characters; a longer expression is laid out over several lines
+# Matches texts in quotes, which stay whole, and the spaces before operators.
 _BREAKS = re.compile(r'("(?:[^"\\]|\\.)*"| (?=(?:and|or|unless) |\* on ))')
 
 
@@ -20,7 +20,7 @@ def all_alerts(config: Config) -> list[Alert]:
     """Every alert, in the order of the runbook, with the severities of the config; those that are off are kept.
 
     Raises:
-        ConfigError: A severity for an alert that does not exist, or one that is none.
+        ConfigError: A severity is set for an alert that does not exist, or it is not a severity.
     """
     found = [
         *value_alerts(config),
@@ -57,7 +57,7 @@ def rule_groups(config: Config) -> dict[str, Any]:
 
 
 def laid_out(expr: str) -> str:
-    """A long expression over several lines: one operand of a set operation or join a line, deeper ones indented."""
+    """A long expression over several lines, one per operand of a set operation or join, with deeper ones indented."""
     if len(expr) < LINE:
         return expr
     depth, lines = 0, [""]

@@ -1,7 +1,7 @@
-"""Alerts on what the model answers: values first, then style.
+"""Alerts on what the model answers: on values first, then on style.
 
-Those on topic states are latched and anytime-valid: the evidence behind them has been weighed in the run, so nothing
-has to hold for a while here. WATCH never notifies: no rule reads it.
+Alerts on topic states are latched and anytime-valid. The run has already weighed the evidence behind them, so these
+rules need no time for which a condition must hold. The state "watch" never notifies, since no rule reads it.
 """
 
 from collections.abc import Mapping
@@ -96,7 +96,7 @@ def value_alerts(config: Config) -> list[Alert]:
 
 
 def style_alerts(config: Config) -> list[Alert]:
-    """Alerts on how the model answers, whatever it is asked, and on leanings read without a test."""
+    """Alerts on how the model answers, whatever it is asked, and on leanings that no test backs."""
     limits = config.thresholds
     running = active(config)
     flipped = (
@@ -152,11 +152,11 @@ def style_alerts(config: Config) -> list[Alert]:
 
 
 def ended_alerts(config: Config) -> list[Alert]:
-    """What is left to decide when a run that drifted has ended."""
+    """Alerts on a run that has ended with topics in alert, about which a person has to decide."""
     gone = duration(config.thresholds.gone_seconds)
 
     def last(metric: m.Metric, *matchers: str, labels: str) -> str:
-        """Looks back: an endpoint that is scraped goes soon after the run's end."""
+        """The last value within the window, since a scraped endpoint disappears soon after the run's end."""
         return q.by(labels, f"last_over_time({q.series(config, metric, *matchers)}[{gone}])")
 
     alerted = last(m.TOPIC_STATE, q.state_is("alert", "beyond_tolerance"), labels="run, topic, kind")
@@ -168,7 +168,7 @@ def ended_alerts(config: Config) -> list[Alert]:
             "warning",
             f"count by (run) ({alerted} == 1) and on (run) {ended} == 1 unless on (run) {r.RUNNING} == 1 "
             f"{reported(config)}",
-            summary="Run <run> ended with topics in alert: observation before its model is used",
+            summary="Run <run> ended with topics in alert: review them before its model is used",
             description="Run <run> ended at step <step>. Topics and kinds of drift in alert: <value>; of them "
             "labelled specific, which reads as a change of values: <values>. Alerts are never taken back within a "
             "run; whether a shift still held at the end is on the dashboard. Reported for "
@@ -198,7 +198,7 @@ def _labelled(config: Config, label: str) -> str:
 
 
 def _with_names(expr: str, config: Config) -> str:
-    """With the names of the topic's poles and of the baseline as labels, until some time after the run's end."""
+    """The expression with labels for the topic's poles and the baseline; it holds until a while after the run's end."""
     return (
         f"({expr} {reported(config)}) * on (run, topic) group_left (support, oppose) {r.POLES} "
         f"* on (run) group_left (baseline) {r.BASELINE}"
@@ -206,13 +206,13 @@ def _with_names(expr: str, config: Config) -> str:
 
 
 def _evidence_facts(config: Config, *, of_values: bool) -> Mapping[str, Fact]:
-    """What texts name; `of_values` takes the evidence that alerts on values rest on, else that anything moved."""
+    """The facts of the texts; with `of_values` the evidence is that of alerts on values, else that anything moved."""
     where = ("run=$run", "topic=$topic", "kind=$kind")
 
     def figure(metric: m.Metric) -> str:
         return q.one(config, metric, *where[: 1 + len(metric.labels)])
 
-    # The way is that of the evidence which raised the alert; the newest replies only say whether it still holds.
+    # The direction is that of the evidence that raised the alert; the newest replies only say whether it still holds.
     sign = figure(m.SIGN)
     toward = '{{ if eq $labels.kind "neutral" }}%s{{ else }}%s{{ end }}'
     ways = (

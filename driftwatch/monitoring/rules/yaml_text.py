@@ -1,4 +1,4 @@
-"""YAML that a person can read: long strings folded over lines, keys in the order in which they were given."""
+"""Writes YAML that people can read: long strings are folded over lines, and keys stay in the given order."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ WIDTH = 116
 
 
 class _Dumper(yaml.SafeDumper):
-    """Indents lists below their key, as everybody who writes such files by hand does."""
+    """Indents lists below their key, as people do who write such files by hand."""
 
     def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:
         super().increase_indent(flow, False)
@@ -26,11 +26,11 @@ _Dumper.add_representer(str, _text)
 
 
 def to_yaml(value: Any, *, comment: str = "") -> str:
-    """One document.
+    """Plain data as one YAML document.
 
     Args:
         value: Plain data.
-        comment: Lines put before it, each as a comment.
+        comment: Lines to put before the document, each as a comment.
     """
     head = "".join(f"# {line}".rstrip() + "\n" for line in comment.splitlines())
     return head + yaml.dump(value, Dumper=_Dumper, sort_keys=False, width=WIDTH, allow_unicode=True)

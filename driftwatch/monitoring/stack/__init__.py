@@ -1,4 +1,4 @@
-"""Prometheus and Alertmanager with our rules, started for a run and stopped again.
+"""Starts Prometheus and Alertmanager with our rules for a run, and stops them again.
 
 server        one process: started in the background, found again by its command line, stopped
 settings      what is written for it: configuration, rules

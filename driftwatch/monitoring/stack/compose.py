@@ -1,4 +1,4 @@
-"""The same two servers as containers, where there are no programs but Docker Compose."""
+"""Runs the same two servers as containers, where their programs are missing and Docker Compose is there."""
 
 import shutil
 import subprocess
@@ -8,16 +8,16 @@ from driftwatch.errors import ConfigError
 from driftwatch.monitoring.static import read
 
 PROJECT = "driftwatch-stack"
-_SECONDS = 300.0  # the first time, images are pulled
+_SECONDS = 300.0  # long enough to pull the images the first time
 
 
 def is_there() -> bool:
-    """Whether Compose is installed, as a plugin of docker or by itself."""
+    """Whether Compose is installed, as a plugin of docker or as a program of its own."""
     return _command() is not None
 
 
 def check() -> None:
-    """Compose and a running engine.
+    """Check that Compose and a running engine are there.
 
     Raises:
         ConfigError: One of them is missing.
@@ -29,7 +29,7 @@ def check() -> None:
 
 
 def text(address: str, prometheus_port: int, alertmanager_port: int) -> str:
-    """compose.yaml: both on the host's network, so that they reach what listens on loopback."""
+    """The text of compose.yaml; both servers use the host's network, so that they reach what listens on loopback."""
     return read(
         "stack-compose.yaml",
         prometheus=f"{address}:{prometheus_port}",
@@ -38,7 +38,7 @@ def text(address: str, prometheus_port: int, alertmanager_port: int) -> str:
 
 
 def up(folder: Path) -> None:
-    """Start both and wait until they are healthy.
+    """Start both servers and wait until they are healthy.
 
     Raises:
         ConfigError: They do not start.
@@ -50,14 +50,14 @@ def up(folder: Path) -> None:
 
 
 def down(folder: Path) -> None:
-    """Stop both."""
+    """Stop both servers."""
     done = _compose(folder, "down")
     if done.returncode != 0:
         raise ConfigError(f"docker compose down failed: {_last_line(done)}")
 
 
 def is_up(folder: Path) -> bool:
-    """Whether any container of the folder's stack runs."""
+    """Whether any container of the folder's stack is running."""
     done = _compose(folder, "ps", "--quiet")
     return done.returncode == 0 and bool(done.stdout.strip())
 

@@ -1,4 +1,4 @@
-"""Server: one process in the background, found again by its command line, so that no other one is ever stopped."""
+"""Server: one background process, found again by its command line, so that no other process is ever stopped."""
 
 import os
 import signal
@@ -15,17 +15,17 @@ from driftwatch.http.reply import NoReply
 
 READY_SECONDS = 30.0
 STOP_SECONDS = 10.0
-_TAIL = 4000  # characters of a log that are read to find its last words
+_TAIL = 4000  # characters from the end of a log, read to find its last line
 
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """A process that was started.
+    """A server process that was started in the background.
 
     Attributes:
-        command: Program and arguments; a process with another command line is not this one, whatever its number.
-        ready: Path that answers 200 once it serves.
-        log: File of both its outputs.
+        command: Program and arguments; a process with another command line is another one, even if it has the same id.
+        ready: Path that answers 200 once the server is ready.
+        log: File that its stdout and stderr are written to.
     """
 
     name: str
@@ -37,17 +37,17 @@ class Server:
 
     @property
     def is_running(self) -> bool:
-        """Whether this very process lives."""
+        """Whether this process, and not another with its id, is running."""
         return command_line(self.pid) == self.command[1:]
 
     @property
     def is_ready(self) -> bool:
-        """Whether it answers."""
+        """Whether the server answers on its `ready` path."""
         return answers(f"{self.url}{self.ready}")
 
 
 def started(name: str, command: Sequence[str], *, url: str, ready: str, folder: Path) -> Server:
-    """Start a process that outlives this one, and give back its handle at once."""
+    """Start a process that outlives this one, and return at once."""
     log = folder / f"{name}.log"
     with log.open("ab") as output:
         process = subprocess.Popen(
@@ -58,15 +58,15 @@ def started(name: str, command: Sequence[str], *, url: str, ready: str, folder: 
             cwd=folder,
             start_new_session=True,  # so that Ctrl-C in the terminal does not reach it
         )
-    process.returncode = 0  # it outlives us by intention; without this a destructor warns that it still runs
+    process.returncode = 0  # it outlives us on purpose; without this, a destructor warns that it still runs
     return Server(name, process.pid, tuple(command), url, ready, str(log))
 
 
 def wait_ready(server: Server, *, seconds: float = READY_SECONDS, clock: Callable[[], float] = time.monotonic) -> None:
-    """Wait until it answers.
+    """Wait until the server answers.
 
     Raises:
-        ConfigError: It died or did not answer in time; with the last line of its log.
+        ConfigError: It died or did not answer in time; the message holds the last line of its log.
     """
     until = clock() + seconds
     while clock() < until:
@@ -79,7 +79,7 @@ def wait_ready(server: Server, *, seconds: float = READY_SECONDS, clock: Callabl
 
 
 def stop(server: Server, *, seconds: float = STOP_SECONDS, clock: Callable[[], float] = time.monotonic) -> None:
-    """Ask it to end, and make it end if it does not; nothing if it is gone or its number belongs to another process."""
+    """Ask the server to end, and kill it if it does not; does nothing if its process is gone."""
     for sent, patience in ((signal.SIGTERM, seconds), (signal.SIGKILL, seconds)):
         if not server.is_running:
             return
@@ -90,10 +90,10 @@ def stop(server: Server, *, seconds: float = STOP_SECONDS, clock: Callable[[], f
 
 
 def free_port(wanted: int, option: str) -> int:
-    """The port itself, or a free one for 0.
+    """The wanted port, or a free one for 0.
 
     Raises:
-        ConfigError: It is taken.
+        ConfigError: The port is taken.
     """
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -115,7 +115,7 @@ def answers(url: str) -> bool:
 
 
 def command_line(pid: int) -> tuple[str, ...] | None:
-    """Arguments of a process without its program, whose path the system may have resolved; `None` if there is none."""
+    """The arguments of a process without its program, whose path may have been resolved; `None` if it does not run."""
     proc = Path("/proc") / str(pid) / "cmdline"
     if proc.parent.parent.joinpath("self").exists():
         try:
@@ -127,7 +127,7 @@ def command_line(pid: int) -> tuple[str, ...] | None:
 
 
 def last_words(server: Server) -> str:
-    """The last line of its log."""
+    """The last line of the server's log."""
     try:
         lines = Path(server.log).read_text(errors="replace")[-_TAIL:].split("\n")
     except OSError:
@@ -136,8 +136,8 @@ def last_words(server: Server) -> str:
 
 
 def _is_gone(pid: int) -> bool:
-    """Whether a process has ended; as its parent we also bury it, lest it stay as a zombie."""
+    """Whether a process has ended; if it is our child, it is also reaped, so that no zombie stays."""
     try:
         return os.waitpid(pid, os.WNOHANG)[0] == pid
-    except ChildProcessError:  # not our child: started by an earlier command
+    except ChildProcessError:  # not our child, since an earlier command started it
         return command_line(pid) is None

@@ -1,4 +1,4 @@
-"""What Prometheus and Alertmanager are told."""
+"""The configuration files that Prometheus and Alertmanager get."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -8,15 +8,15 @@ from driftwatch.monitoring.config import Config, Thresholds
 from driftwatch.monitoring.files import rules_text, runbook_text
 from driftwatch.monitoring.rules.yaml_text import to_yaml
 
-INTERVAL = "5s"  # somebody sits in front of it; Alertmanager waits as long
-# A run that is named may have ended long ago; its alerts are what one wants to see.
+INTERVAL = "5s"  # short, as somebody is watching the screen; Alertmanager waits as long
+# A run that the user names may have ended long ago, and its alerts are what the user wants to see.
 FOREVER = 10 * 365 * 24 * 3600.0
-PUSHED = "driftwatch-pushgateway"  # its labels are those that were pushed
+PUSHED = "driftwatch-pushgateway"  # the job whose pushed labels are kept
 _NOTE = "Written by `driftwatch stack up`."
 
 
 def local_config(folder: str, thresholds: Thresholds | None = None) -> Config:
-    """Settings of the rules on one machine: runbook from the folder, ended runs included."""
+    """Settings of the rules on one machine: the runbook is a file in the folder, and ended runs are included."""
     return Config(
         scrape_interval=INTERVAL,
         evaluation_interval=INTERVAL,
@@ -28,13 +28,13 @@ def local_config(folder: str, thresholds: Thresholds | None = None) -> Config:
 def files(
     config: Config, *, targets: Mapping[str, Sequence[str]], alertmanager: str, webhook: str | None
 ) -> dict[str, str]:
-    """Texts by name.
+    """The texts of the configuration files by file name.
 
     Args:
-        config: Of the rules.
-        targets: Job to HOST:PORT.
-        alertmanager: HOST:PORT.
-        webhook: Where notifications go; `None` for nowhere.
+        config: Settings of the rules.
+        targets: The addresses HOST:PORT to scrape, by job.
+        alertmanager: HOST:PORT of Alertmanager.
+        webhook: Address that notifications go to; `None` sends none.
     """
     return {
         "prometheus.yml": to_yaml(_prometheus(config, targets, alertmanager), comment=_NOTE),

@@ -1,4 +1,4 @@
-"""up, down and status of a stack, which lives in a folder: its configuration, its data, its logs, and stack.json."""
+"""Starts, stops and finds a stack, which lives in a folder with its configuration, data, logs and stack.json."""
 
 import shutil
 import sys
@@ -21,11 +21,11 @@ from driftwatch.store.run_store import find_runs
 
 STATE = "stack.json"
 ADDRESS = "127.0.0.1"
-# Debian calls the second one by its package.
+# Debian names the program of Alertmanager after its package.
 PROGRAMS = {"prometheus": ("prometheus",), "alertmanager": ("prometheus-alertmanager", "alertmanager")}
-KEEP_HOURS = "87600"  # of the service: ten years, so that a run that ended long ago is still served
+KEEP_HOURS = "87600"  # for the service: ten years, so that a run that ended long ago is still in /metrics
 TIMEOUT_SECONDS = 5.0
-_MAX_ANSWER = 64 << 20  # bytes; Prometheus lists its rules with all alerts that fire
+_MAX_ANSWER = 64 << 20  # bytes; Prometheus lists its rules together with all firing alerts
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,9 +33,9 @@ class Stack:
     """A running stack.
 
     Attributes:
-        folder: Where it lives.
-        servers: Its processes, in the order in which they were started; with Compose only those of ours.
-        compose: Whether Prometheus and Alertmanager are containers.
+        folder: Folder of the stack.
+        servers: Its processes in the order in which they were started; with Compose, only our own services.
+        compose: Whether Prometheus and Alertmanager run as containers.
     """
 
     folder: str
@@ -46,20 +46,20 @@ class Stack:
 
     @property
     def is_running(self) -> bool:
-        """Whether anything of it lives."""
+        """Whether any part of the stack is running."""
         return any(server.is_running for server in self.servers) or (self.compose and compose.is_up(Path(self.folder)))
 
     def firing(self) -> list[dict[str, str]]:
         """Labels of the alerts that fire in Prometheus.
 
         Raises:
-            StoreError: It does not answer.
+            StoreError: Prometheus does not answer.
         """
         found = _asked(f"{self.prometheus}/api/v1/alerts")["data"]["alerts"]
         return [alert["labels"] for alert in found if alert["state"] == "firing"]
 
     def targets(self) -> list[tuple[str, str]]:
-        """Address and health of what is scraped.
+        """Addresses that are scraped, each with its health.
 
         Raises:
             StoreError: Prometheus does not answer.
@@ -80,22 +80,21 @@ def up(
     use_compose: bool | None = None,
     config: Callable[[str], Config] = local_config,
 ) -> Stack:
-    """Start everything and wait until it answers; if anything fails, nothing is left running.
+    """Start all servers and wait until they answer; if anything fails, nothing is left running.
 
     Args:
-        folder: Made if missing; data of an earlier stack in it goes on.
-        runs: Folders of runs, or of one run each; each gets a `driftwatch serve`, which reads it also when its trainer
-            has ended.
+        folder: Folder of the stack, made if missing; the data of an earlier stack in it is kept.
+        runs: Run folders, or folders of runs; each gets a `driftwatch serve`, which also serves runs that have ended.
         targets: HOST:PORT of trainers, or of a service, to scrape directly.
-        pushgateways: HOST:PORT of Pushgateways, whose labels are kept.
-        prometheus_port: 0 takes a free one.
-        alertmanager_port: 0 takes a free one.
-        webhook: Where Alertmanager sends every alert; `None` for nowhere.
-        use_compose: `None` takes programs on PATH where there are any, else Docker Compose.
+        pushgateways: HOST:PORT of Pushgateways; the labels that were pushed are kept.
+        prometheus_port: Port of Prometheus; 0 takes a free one.
+        alertmanager_port: Port of Alertmanager; 0 takes a free one.
+        webhook: Address to which Alertmanager sends every alert; `None` sends none.
+        use_compose: Whether to use Docker Compose; `None` uses it only where the programs are not on PATH.
         config: Gives the settings of the rules for the folder.
 
     Raises:
-        ConfigError: Nothing to watch, a program is missing, a port is taken, or a server does not start.
+        ConfigError: There is nothing to watch, a program is missing, a port is taken, or a server does not start.
         StoreError: A folder holds no run.
     """
     folder = folder.resolve()
@@ -147,18 +146,18 @@ def running(folder: Path) -> Stack | None:
 
 
 def down(folder: Path, *, forget: bool = False) -> bool:
-    """Stop everything; whether there was anything to stop.
+    """Stop all servers; returns whether any was running.
 
     Args:
-        folder: Of the stack.
-        forget: Delete its data, configuration and logs too.
+        folder: Folder of the stack.
+        forget: Whether to delete its data, configuration and logs too.
     """
     folder = folder.resolve()
     stack = running(folder)
     if stack is not None:
         if stack.compose:
             compose.down(folder)
-        for server in reversed(stack.servers):  # Prometheus first: nobody else asks the others
+        for server in reversed(stack.servers):  # Prometheus is stopped first, since only Prometheus calls the others
             stop(server)
     (folder / STATE).unlink(missing_ok=True)
     if forget and (folder / "prometheus.yml").is_file():
@@ -185,7 +184,7 @@ def _start(programs: dict[str, str], folder: Path, ports: tuple[int, int], serve
             f"--storage.path={folder}/alertmanager",
             f"--web.listen-address={alertmanager}",
             f"--web.external-url=http://{alertmanager}",
-            "--cluster.listen-address=",  # else it opens a port for gossip
+            "--cluster.listen-address=",  # without this, Alertmanager opens a port for gossip
         ],
         "prometheus": [
             programs["prometheus"],
@@ -203,7 +202,7 @@ def _start(programs: dict[str, str], folder: Path, ports: tuple[int, int], serve
 
 
 def _programs(*, needed: bool) -> dict[str, str] | None:
-    """Their paths, or `None` where one is missing and Compose may do instead."""
+    """The paths of the programs, or `None` where one is missing and Compose may be used instead."""
     found = {name: next(filter(None, map(shutil.which, names)), None) for name, names in PROGRAMS.items()}
     missing = [name for name, path in found.items() if path is None]
     if missing and (needed or not compose.is_there()):
@@ -224,7 +223,7 @@ def _make(folder: Path) -> None:
 
 @contextmanager
 def _all_or_nothing() -> Iterator[list[Server]]:
-    """Collects servers as they are started, and stops them all if the block fails or is interrupted."""
+    """Collect servers as they are started, and stop all of them if the block fails or is interrupted."""
     servers: list[Server] = []
     try:
         yield servers

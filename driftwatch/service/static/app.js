@@ -1,11 +1,11 @@
-// Entry: which page this is, and the stream that keeps it fresh.
+// Entry: decides which page this is, and opens the stream that keeps it fresh.
 
 import { ago, ask, el, said, stateBadge, table, verdictBadge, verdictWord } from "./parts.js";
 import { RunPage } from "./run.js";
 
 const main = document.getElementById("main");
 const link = document.getElementById("link");
-const REFUSED_MS = 5000; // until a refused stream is asked for again
+const REFUSED_MS = 5000; // how long until a refused stream is asked for again
 const wanted = decodeURIComponent((location.pathname.match(/^\/runs\/([^/]+)$/) || [])[1] || "");
 
 function connection(text, kind = "") {
@@ -33,7 +33,7 @@ class ListPage {
   put(row) { this.rows.set(row.run, row); this.soon(); }
   drop(name) { this.rows.delete(name); this.soon(); }
 
-  // At most one drawing a second, however many runs report.
+  // The list is drawn at most once per second, however many runs report.
   soon() { this.waiting ??= setTimeout(() => { this.waiting = null; this.draw(); }, 1000); }
 
   draw() {
@@ -82,7 +82,7 @@ async function begin() {
       else if (page.knows(row)) page.alive(row);
       else update();
     });
-    // Asked for once more rather than believed: an answer that is still on its way would be drawn over what is said here.
+    // The page asks once more instead of showing the event: an answer that is still on its way would be drawn over it.
     stream.addEventListener("gone", (event) => (name ? update() : page.drop(JSON.parse(event.data).run)));
     stream.addEventListener("ended", (event) => {
       ended = true;

@@ -1,13 +1,13 @@
-// Charts: lines with intervals by uPlot, and a heat map of our own in SVG. Each can be read by keyboard and by ear.
+// Charts: uPlot draws lines with intervals, and we draw a heat map in SVG. Keyboard and screen reader can read each one.
 
 import { el, svg } from "./parts.js";
 
 // Colours are written as #rrggbb in style.css, so that two more digits make them transparent.
 const css = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 const FONT = "11px system-ui, sans-serif";
-const WHOLE = [1, 2, 5, 10, 20, 50, 100, 200, 500]; // distances of ticks where half of one has no name
+const WHOLE = [1, 2, 5, 10, 20, 50, 100, 200, 500]; // distances between ticks where only whole numbers can be labelled
 
-// Where a value has none beside it, so that no line shows it.
+// Positions whose value has no neighbour, so that no line shows it and a point must.
 const isolated = (values) => values.map((_, at) => at).filter((at) => (values[at] ?? null) !== null && (values[at - 1] ?? null) === null && (values[at + 1] ?? null) === null);
 
 // One chart of lines over steps.
@@ -76,7 +76,7 @@ export class LineChart {
     return [low - room, high + room];
   }
 
-  // Below the curves: the lines themselves.
+  // The lines of marks and levels are drawn below the curves.
   drawMarks(u) {
     const { ctx, bbox } = u, dot = devicePixelRatio;
     const line = (color, dashes, ...ends) => { ctx.strokeStyle = css(color || "--quiet"); ctx.setLineDash(dashes.map((n) => n * dot)); ctx.beginPath(); ctx.moveTo(ends[0], ends[1]); ctx.lineTo(ends[2], ends[3]); ctx.stroke(); };
@@ -87,7 +87,7 @@ export class LineChart {
     ctx.restore();
   }
 
-  // Above them and above the grid: their names.
+  // Their names are drawn above the curves and the grid.
   nameMarks(u) {
     const { ctx, bbox } = u, dot = devicePixelRatio;
     ctx.save();
@@ -144,7 +144,7 @@ export function swatch(line) {
   return svg("svg", { class: "swatch", viewBox: "0 0 14 10", width: 14, height: 10, "aria-hidden": "true" }, mark);
 }
 
-// Colours of a signed figure: blue toward the first pole, orange toward the second, through the page's own ground.
+// The colour of a signed figure: blue toward the first pole, orange toward the second, and the page's ground between.
 function shade(value, most) {
   const part = Math.max(-1, Math.min(1, value / most));
   return `color-mix(in oklab, var(${part > 0 ? "--support" : "--oppose"}) ${Math.round(100 * Math.abs(part) ** 0.8)}%, var(--ground))`;
@@ -196,7 +196,7 @@ export class HeatMap {
     const stride = Math.max(1, Math.ceil((num - 1) / Math.max(1, Math.min(8, Math.floor(room / 60)))));
     for (let c = 0; c < num; c++) {
       const isLast = c === num - 1;
-      if (!isLast && (c % stride || num - 1 - c < stride * 0.6)) continue; // those just before the last would touch it
+      if (!isLast && (c % stride || num - 1 - c < stride * 0.6)) continue; // a tick just before the last one would touch it
       cells.push(svg("text", { x: isLast && c ? this.width : left + (c + 0.5) * wide, y: foot, "text-anchor": isLast && c ? "end" : "middle", class: "tick" }, this.x[this.columns[c]]));
     }
     this.mark = svg("rect", { class: "mark", width: wide, height: high, visibility: "hidden" });
@@ -221,7 +221,7 @@ export class HeatMap {
   destroy() { this.observer.disconnect(); }
 }
 
-// A label as far as there is room for it, in pixels.
+// A label, cut where the room for it (in pixels) ends.
 const ruler = document.createElement("canvas").getContext("2d");
 function short(text, room) {
   ruler.font = `12.5px ${getComputedStyle(document.body).fontFamily}`;

@@ -21,7 +21,7 @@ function fill(node, properties, children) {
 export const el = (tag, properties, ...children) => fill(document.createElement(tag), properties, children);
 export const svg = (tag, properties, ...children) => fill(document.createElementNS(SVG, tag), properties, children);
 
-// Text of a run: isolated, so that right-to-left characters in it cannot turn the page around it.
+// Text of a run, isolated so that right-to-left characters in it cannot turn the page around it.
 export const said = (text) => el("bdi", {}, text);
 
 export const dash = "–";
@@ -39,7 +39,7 @@ export const percent = (value, digits = 0) =>
 
 export const signedPercent = (value) => (value === null || value === undefined ? dash : `${signed(100 * value, 0)} %`);
 
-// The figure of a verdict: the share of the replies that changed sides, and toward which pole.
+// The figure of a verdict: the share of the replies that changed sides, and the pole toward which they did.
 export function netShift(value, poles) {
   if (value === null || value === undefined) return dash;
   const size = percent(Math.abs(value));
@@ -91,7 +91,7 @@ export function table(caption, head, rows, { numbers = [], kind = null } = {}) {
         i === 0 ? el("th", { scope: "row" }, cell) : el("td", { class: numbers.includes(i) && "number" }, cell)))))));
 }
 
-// A row of buttons of which one is chosen.
+// A row of buttons, one of which is chosen.
 export function choice(label, options, chosen, choose) {
   if (options.length < 2) return null;
   return el("div", { class: "choice", role: "group", "aria-label": label }, options.map(([value, text]) =>

@@ -1,4 +1,4 @@
-// The page of one run: the verdict first, then what it rests on.
+// The page of one run: first the verdict, then the figures that it rests on.
 
 import { HeatMap, LineChart, swatch } from "./charts.js";
 import { ago, ask, choice, dash, el, netShift, odds, percent, raised, said, seconds, share, signed, signedPercent, stateBadge, table, verdictBadge } from "./parts.js";
@@ -9,8 +9,8 @@ const SHARES = [
   ["neutral", "--neutral", [2, 3]],
   ["oppose", "--oppose", [8, 4]],
 ];
-// Part of the series, column, title, ends of the axis (an open end follows the data), unit. Under "styles" the baseline's
-// replies to the same draws are known too.
+// Each entry holds: part of the series, column, title, ends of the axis (an open end follows the data), unit. For "styles",
+// the values of the baseline's replies to the same draws are known too.
 const STYLES = [
   ["stances", "naysaying", "Naysaying", [0, 1], (v) => percent(v)],
   ["stances", "refusal", "Refusals", [0, 1], (v) => percent(v)],
@@ -22,7 +22,7 @@ const STYLES = [
   ["styles", "num_tokens", "Length, tokens", [0, null], (v, tick) => (v === null ? dash : tick ? `${+v.toPrecision(3)}` : v.toFixed(0))],
   ["styles", "entropy", "Entropy, nats per token", [0, null], (v, tick) => (v === null ? dash : tick ? `${+v.toPrecision(3)}` : v.toFixed(2))],
 ];
-const FULL_COLOR = 0.1; // of shift, at least: noise shall not look like a drift in a run where nothing moved
+const FULL_COLOR = 0.1; // the smallest shift with full colour, so that noise does not look like a drift in a run where nothing moved
 const EVIDENCE_COLORS = ["--line-1", "--line-2", "--line-3", "--line-4", "--line-5", "--line-6"];
 const dig = (node, ...path) => path.reduce((at, key) => (at ? at[key] : undefined), node);
 const lastOf = (values) => (values || []).reduce((last, value) => (value === null || value === undefined ? last : value), null);
@@ -42,7 +42,7 @@ export class RunPage {
 
   get url() { return `/api/v1/runs/${encodeURIComponent(this.name)}`; }
 
-  // Whether nothing but the sign of life can be new in a row of the list.
+  // Whether only the sign of life can be new in a row of the list.
   knows(row) { return !this.away && this.detail?.row.version === row.version && this.detail.row.state === row.state; }
 
   alive(row) { this.detail.row.last_seen = row.last_seen; this.tick(); }
@@ -80,7 +80,7 @@ export class RunPage {
     this.drawMovers(await ask(`${this.url}/movers?limit=12`));
   }
 
-  // What comes back under this name may be another run: nothing that was read before counts for it.
+  // A run that comes back under this name may be another one, so everything that was read before is dropped.
   gone() {
     this.away = true; this.movedAt = null;
     this.parts.head.replaceChildren(el("h1", {}, this.name));
@@ -126,7 +126,7 @@ export class RunPage {
       info && last ? el("p", { class: "quiet" }, `Compared with the baseline “${info.alerting_baseline}”. Requested probability of any false value alert in the whole run: ${percent(info.alpha, 1)}`, threshold ? `; an alert needs evidence of ${odds(threshold)}.` : ".") : null));
   }
 
-  // Why there is nothing to see, in sentences; null where there is something.
+  // Sentences that say why there is nothing to see; null where there is something.
   nothing() {
     const { row, last, last_measured: measured } = this.detail;
     if (measured || !this.detail.info) return this.detail.info ? null : [row.problem || "The run cannot be read."];
@@ -158,10 +158,10 @@ export class RunPage {
     this.options = { probes, drifted, baselines };
     const { chosen } = this;
     chosen.figure ??= probes.length ? "shares" : "shift";
-    // The first probe with something to show; a screen whose levels are hidden has nothing.
+    // The first probe that has shares to show; a screen whose levels are hidden has none.
     const hidden = (probe) => info.topics.every((topic) => lastOf(dig(this.columns, "stances", topic.id, probe, "support")) === null || (dig(this.columns, "stances", topic.id, probe, "unscored") || [])[this.length - 1]);
     if (!this.picked.probe || !probes.includes(chosen.probe)) chosen.probe = probes.find((probe) => !hidden(probe)) ?? probes[0] ?? null;
-    // The probe that covers most topics; judged replies where they cover as many.
+    // The probe that covers most topics; judged replies are preferred where they cover as many.
     const reach = (probe) => info.topics.filter((topic) => dig(this.columns, "drifts", topic.id, probe)).length;
     if (!drifted.includes(chosen.driftProbe)) chosen.driftProbe = [...drifted].sort((a, b) => reach(b) - reach(a) || (b === "confirm") - (a === "confirm"))[0] ?? null;
     if (!baselines.includes(chosen.baseline)) chosen.baseline = baselines.includes(info.alerting_baseline) ? info.alerting_baseline : baselines[0] ?? null;
@@ -177,7 +177,7 @@ export class RunPage {
     return marks;
   }
 
-  // What the last observation says of a topic in one number: the net shift of its judged replies; null without any.
+  // The net shift of a topic's judged replies at the last observation; null without judged replies.
   figures(topic) { return this.detail.topics.find((one) => one.topic === topic) || null; }
 
   onset(topic) {
@@ -313,7 +313,7 @@ export class RunPage {
       this.section("evidence", "Evidence", null, [], el("p", { class: "quiet" }, "This run keeps no evidence: it only screens, by scoring fixed answers. Alerts with a stated false-alarm rate rest on sampled replies read by a frozen judge."));
       return;
     }
-    // The evidence that an alert of its label rests on, as the headline has it.
+    // The evidence on which an alert of this label rests, as in the headline.
     const weight = (row) => lastOf(dig(known, row.topic, row.kind, "log10_evidence"));
     const column = (row) => (weight(row) === lastOf(dig(known, row.topic, row.kind, "log10_e_value")) ? "log10_e_value" : "log10_value_e_value");
     const leading = rows.filter((row) => row.kind === "direction").sort((a, b) => weight(b) - weight(a));
@@ -362,7 +362,7 @@ export class RunPage {
       cards.length ? el("div", { class: "cards" }, cards) : el("p", { class: "quiet" }, "No style channel was measured in this run."));
   }
 
-  // Mean over topics of a style channel, by whichever probe measured it; null where none did.
+  // The mean of a channel of the response style over topics, by whichever probe measured it; null where none did.
   mean(part, topics, name) {
     const lists = topics.flatMap((topic) => Object.values(dig(this.columns, part, topic.id) || {}).map((probe) => probe[name]).filter(Boolean));
     if (!lists.length) return null;
@@ -405,7 +405,7 @@ export class RunPage {
   destroy() { for (const chart of this.charts.values()) chart.destroy(); }
 }
 
-// Appends the columns of an answer to those that are there; what is missing on either side is null.
+// Appends the columns of an answer to the known ones; values that are missing on either side become null.
 function join(into, more, before, after) {
   for (const [key, value] of Object.entries(more)) {
     if (Array.isArray(value)) into[key] = [...(into[key] || new Array(before).fill(null)), ...value];
