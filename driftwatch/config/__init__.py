@@ -1,4 +1,4 @@
-"""Settings in one YAML file: the callback, `driftwatch run` and the service read the same.
+"""Settings in one YAML file, which the callback, `driftwatch run` and the service read alike.
 
 ::
 
@@ -7,7 +7,7 @@
                    │           └──checking──► every fault, with its line
                    └ config.schema.json ◄── annotations of `RunSettings` and of what is made by name
 
-So there is no second vocabulary: a parameter of `DriftCallback` is a key of the file, under the same name.
+There is no second vocabulary: every parameter of `DriftCallback` is a key of the file, under the same name.
 """
 
 from driftwatch.config.building import callback_arguments, make_callback, monitor_arguments

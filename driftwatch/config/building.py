@@ -1,7 +1,7 @@
-"""Plain settings to the objects that they describe: a DriftCallback, or the keyword arguments of a Monitor.
+"""Makes the objects that plain settings describe: a DriftCallback, or the keyword arguments of a Monitor.
 
-Each call makes new objects, since exporters and judges belong to one run. What a constructor refuses gets file and line
-of the key that it names, and the others are tried all the same.
+Each call makes new objects, since exporters and judges belong to one run. Where a constructor refuses a value, the
+error gets file and line of the key that it names, and the other values are still tried.
 """
 
 import re
@@ -32,30 +32,30 @@ SERVICE = "service"  # the section of `driftwatch serve`
 
 
 class Misfit(NamedTuple):
-    """Something that cannot be made.
+    """A setting from which nothing can be made.
 
     Attributes:
-        place: Of the setting that it names, or of what is around that.
-        error: What the constructor raised.
+        place: Place of the setting that the error names, or of the section around it.
+        error: The error that the constructor raised.
     """
 
     place: Place
     error: DriftwatchError
 
     def raised(self) -> DriftwatchError:
-        """The error with its place before it."""
+        """The error, with its place at the start of its message."""
         return type(self.error)(f"{self.place}: {self.error}")
 
 
 def make_callback(config: Config, **changes: Any) -> "DriftCallback":
-    """A callback with these settings.
+    """Make a callback with these settings.
 
     Args:
-        config: From `load_config`.
-        changes: Keyword arguments of `DriftCallback` that replace what the file says.
+        config: Settings from `load_config`.
+        changes: Keyword arguments of `DriftCallback` that replace those of the file.
 
     Raises:
-        ConfigError, PackError, PluginError, JudgeError: A setting that cannot work, with file and line.
+        ConfigError, PackError, PluginError, JudgeError: A setting cannot work; the message has its file and line.
     """
     from driftwatch.callback import DriftCallback
 
@@ -65,12 +65,12 @@ def make_callback(config: Config, **changes: Any) -> "DriftCallback":
 
 
 def callback_arguments(config: Config) -> dict[str, Any]:
-    """Keyword arguments of `DriftCallback`."""
+    """The settings as keyword arguments of `DriftCallback`."""
     return _sound(config, {name: value for name, value in config.values.items() if name != SERVICE})
 
 
 def monitor_arguments(config: Config) -> dict[str, Any]:
-    """Keyword arguments of `Monitor`; what only a Trainer can use is left out.
+    """The settings as keyword arguments of `Monitor`; those that only a Trainer can use are left out.
 
     `Monitor(**monitor_arguments(load_config("drift.yaml")))` watches a loop of your own.
     """
@@ -90,17 +90,17 @@ def _sound(config: Config, values: Mapping[str, Any]) -> dict[str, Any]:
 
 @contextmanager
 def blamed(config: Config, key: Key, values: Mapping[str, Any]) -> Iterator[None]:
-    """Raises what goes wrong inside again, with the place of the setting that the message names."""
+    """A context that raises an error from inside it again, with the place of the setting that its message names."""
     try:
         yield
     except DriftwatchError as err:
         if not config.file or str(err).startswith(f"{config.file}:"):
-            raise  # there is no file, or the error comes from further inside and is placed there
+            raise  # there is no file, or an inner context has added the place already
         raise Misfit(config.place(*key, *_named(values, str(err))), err).raised() from err
 
 
 def _named(values: Any, text: str) -> Key:
-    """Keys, from the outside in, of the setting that a message names first."""
+    """The keys, from the outside in, of the setting that a message names first."""
     if not isinstance(values, Mapping):
         return ()
     places = [(found.start(), name) for name in values if (found := re.search(rf"\b{re.escape(name)}\b", text))]
@@ -111,11 +111,11 @@ def _named(values: Any, text: str) -> Key:
 
 
 class Builder:
-    """Makes what the settings describe, and collects what cannot be made instead of stopping at the first.
+    """Makes the objects that the settings describe, and collects every error instead of stopping at the first.
 
     Args:
         config: The settings.
-        makes: Whether to make, of a kind of thing, what was registered under a name. What is not made is left out.
+        makes: Decides, from a kind and a registered name, whether to make the object. Other objects are left out.
     """
 
     def __init__(self, config: Config, makes: Callable[[plugins.Kind, str], bool] = lambda kind, name: True) -> None:
@@ -124,18 +124,18 @@ class Builder:
         self._makes = makes
 
     def arguments(self, made: Any, values: Mapping[str, Any], key: Key) -> dict[str, Any]:
-        """Values as its constructor takes them; `WRONG` for each that cannot be made."""
+        """The values in the form that the constructor `made` takes; `WRONG` for each that cannot be made."""
         annotations = {p.name: p.annotation for p in parameters(made)}
         return {name: self._value(annotations.get(name, Any), value, (*key, name)) for name, value in values.items()}
 
     def pack(self, value: str) -> Any:
-        """The pack of this name or path."""
+        """The pack of this name or path; `WRONG` if it cannot be loaded."""
         from driftwatch.topics import load_pack
 
         return self._tried(lambda: load_pack(value), ("pack",), {})
 
     def settle(self, arguments: Mapping[str, Any]) -> None:
-        """See what no single setting says: the pack is there, and its topics are those that are named."""
+        """Check what no single setting can say: that the pack is there and has the topics that settings name."""
         _, wrong = settle({name: value for name, value in arguments.items() if value is not WRONG})
         self.misfits += [Misfit(self._config.place(*one.key), one.error) for one in wrong]
 
@@ -172,7 +172,7 @@ class Builder:
         return self._tried(lambda: self._made(kind, name, options, at), at, options)
 
     def _made(self, kind: plugins.Kind, name: str, options: Mapping[str, Any], at: Key) -> Any:
-        """What is registered under a name, made with options."""
+        """The object registered under a name, made with these options."""
         made = plugins.load(kind, name)
         known = [parameter.name for parameter in parameters(made)]
         unknown = [option for option in options if option not in known]
@@ -185,7 +185,7 @@ class Builder:
             return WRONG
         try:
             return made(**arguments)
-        except (TypeError, AttributeError) as err:  # an option is missing, or a text where it wants an object
+        except (TypeError, AttributeError) as err:  # an option is missing, or it is a text where an object is needed
             if kind == "judges":
                 from driftwatch.judges.by_name import not_made
 
@@ -193,7 +193,7 @@ class Builder:
             raise ConfigError(f"{name} cannot be made: {err}. Correct its options.") from err
 
     def _tried(self, call: Callable[[], Any], key: Key, values: Mapping[str, Any]) -> Any:
-        """What a call makes; `WRONG`, and a misfit at the key that its error names, where it cannot."""
+        """The result of a call; if it fails, `WRONG`, with a misfit at the key that the error names."""
         try:
             return call()
         except DriftwatchError as err:

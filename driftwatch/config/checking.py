@@ -1,7 +1,7 @@
-"""What is wrong with a settings file, all of it at once: single settings, what they say together, and what they name.
+"""Finds everything wrong with a settings file at once: in single settings, in their combination, and in what they name.
 
-Each complaint has file and line, what was expected, what was found, and what to do. Torch is loaded only for what the
-file names and needs it.
+Each fault says its file and line, what was expected, what was found, and what to do. Torch is loaded only if something
+that the file names needs it.
 """
 
 from collections.abc import Sequence
@@ -19,11 +19,11 @@ from driftwatch.watch.settings import RunSettings
 
 
 class Checked(NamedTuple):
-    """What was found in a settings file.
+    """The result of checking a settings file.
 
     Attributes:
-        faults: In the order of their lines.
-        is_whole: Whether what it names was made; `False` where the packages that training needs are missing.
+        faults: The faults in the order of their lines.
+        is_whole: Whether the objects that it names were made; `False` where the packages for training are missing.
     """
 
     faults: list[Fault]
@@ -33,11 +33,11 @@ class Checked(NamedTuple):
 def load_config(path: str | Path | None) -> Config:
     """The settings in a file; `None` gives those of an empty one.
 
-    What several settings say together, and whether what they name can be made, is seen when it is made, as Python code
-    may replace some of them before.
+    Only single settings are checked here. Whether they fit together and name objects that can be made is checked when
+    the objects are made, since Python code may replace some settings before.
 
     Raises:
-        ConfigError: Not a settings file; the message names file and line of the first fault, and says what to do.
+        ConfigError: The file has a fault; the message names file and line of the first one, and says what to do.
     """
     config, faults = read_form(path)
     if faults:
@@ -46,7 +46,7 @@ def load_config(path: str | Path | None) -> Config:
 
 
 def read_config(path: str | Path | None) -> tuple[Config, list[Fault]]:
-    """As `load_config`, with every fault listed instead of raised; and those of settings that do not fit together.
+    """The settings as `load_config` gives them, with a list of all faults, also of settings that do not fit together.
 
     Raises:
         ConfigError: There is no such file.
@@ -57,7 +57,7 @@ def read_config(path: str | Path | None) -> tuple[Config, list[Fault]]:
 
 
 def check_config(path: str | Path | None) -> Checked:
-    """Everything that is wrong with a file and the environment; what it names is made, and thrown away.
+    """Everything that is wrong with a file and the environment; the objects that it names are made and thrown away.
 
     Raises:
         ConfigError: There is no such file.
@@ -82,12 +82,12 @@ def told(faults: Sequence[Fault]) -> str:
 
 
 def _is_tried(kind: plugins.Kind, name: str) -> bool:
-    """Not the screen: its annotations say all that it checks, and making it loads torch."""
+    """Whether to make the object; the screen is not made, as its annotations say all and it would load torch."""
     return (kind, name) != ("probes", "statement")
 
 
 def _misfits(config: Config, builder: Builder) -> tuple[list[Fault], dict[str, Any]]:
-    """What cannot be made or does not fit, and the arguments of a run as far as they are right."""
+    """The settings that cannot be made or do not fit, and the arguments of a run as far as they are right."""
     values = {name: value for name, value in config.values.items() if name != SERVICE and value is not None}
     arguments = builder.arguments(RunSettings, values, ())
     builder.settle(arguments)
@@ -95,7 +95,7 @@ def _misfits(config: Config, builder: Builder) -> tuple[list[Fault], dict[str, A
 
 
 def _of_baseline(config: Config, arguments: dict[str, Any]) -> list[Fault]:
-    """Whether the stored baseline that is named is there, and of the pack that is asked."""
+    """The faults of a stored baseline that the settings name: it is missing, or it is of another pack."""
     from driftwatch.topics import load_pack
     from driftwatch.watch.baselines import baseline_for, load_baseline
 
@@ -103,7 +103,7 @@ def _of_baseline(config: Config, arguments: dict[str, Any]) -> list[Fault]:
         return []
     try:
         pack = load_pack(arguments.get("pack", "core"))
-    except PackError:  # which is a fault already
+    except PackError:  # listed as a fault already
         pack = None
     try:
         if pack is None:
@@ -120,5 +120,5 @@ def _fault(misfit: Misfit) -> Fault:
 
 
 def _in_order(faults: Sequence[Fault]) -> list[Fault]:
-    """By line, each once."""
+    """The faults in the order of their lines, each once."""
     return sorted(dict.fromkeys(faults), key=lambda fault: fault.place.line or 0)

@@ -1,7 +1,7 @@
-"""The settings file to plain values, checked against the shipped schema; torch stays unloaded.
+"""Reads a settings file into plain values and checks them against the shipped schema, without loading torch.
 
-Every complaint names file and line, and all of them are collected. Types and bounds are those of the annotations, from
-which the schema is made; what no single key says is `checking.py`'s.
+Every fault names file and line, and all of them are collected. Types and bounds are those of the annotations, from
+which the schema is made; `checking.py` checks what no single key can say.
 """
 
 from collections.abc import Iterator
@@ -18,12 +18,12 @@ from driftwatch.documents.node import Fault, Node, Place, Reader, Unreadable
 from driftwatch.errors import ConfigError
 from driftwatch.topics.loader import pack_names
 
-MAX_BYTES = 1 << 20  # a settings file is a page; a larger file is something else
+MAX_BYTES = 1 << 20  # bytes; a settings file fills a page, and a larger file is something else
 Key = tuple[str | int, ...]
 
 
 class _Wrong:
-    """What stands for a value that a fault was found in."""
+    """The type of `WRONG`, which stands for a value with a fault."""
 
 
 WRONG: Any = _Wrong()
@@ -31,12 +31,12 @@ WRONG: Any = _Wrong()
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """What a settings file sets; what it leaves out has the defaults of the code.
+    """The settings in a file; keys that it leaves out have the defaults of the code.
 
     Attributes:
-        file: As the user would name it; "" where there is none.
+        file: The file as the user would name it; "" where there is none.
         values: Plain values by key, relative paths resolved against the file's folder.
-        places: Where each value is written, by its keys from the outside in.
+        places: Place of each value in the file, by its keys from the outside in.
     """
 
     file: str = ""
@@ -44,7 +44,7 @@ class Config:
     places: dict[Key, Place] = field(default_factory=dict)
 
     def place(self, *key: str | int) -> Place:
-        """Where a value is written, or else what is around it."""
+        """The place of a value in the file, or else that of the section around it."""
         for end in range(len(key), 0, -1):
             if (found := self.places.get(key[:end])) is not None:
                 return found
@@ -52,10 +52,10 @@ class Config:
 
 
 def read_form(path: str | Path | None) -> tuple[Config, list[Fault]]:
-    """A file's settings, and what is wrong with single ones; `None` gives those of an empty file.
+    """A file's settings, with the faults of single ones; `None` gives the settings of an empty file.
 
     Returns:
-        The settings, those that are wrong left out (in a list: `WRONG` in their place); and one fault for each.
+        The settings without the wrong ones (in a list, `WRONG` takes their place), and one fault for each of these.
 
     Raises:
         ConfigError: There is no such file.
@@ -87,7 +87,7 @@ def _document(file: Path) -> Node | None:
 
 
 class _Walk:
-    """Reads nodes by a schema; what is wrong becomes a fault, and the value is left out."""
+    """Reads nodes by a schema; a wrong value becomes a fault and is left out."""
 
     def __init__(self, folder: Path) -> None:
         self.reader = Reader()
@@ -95,7 +95,7 @@ class _Walk:
         self._folder = folder
 
     def value(self, node: Node, schema: Schema, key: Key, what: str) -> Any:
-        """The plain value of a node; `WRONG` where it is."""
+        """The plain value of a node; `WRONG` where it has a fault."""
         schema = resolved(schema)
         self.places[key] = node.place
         if node.is_blank and key:
@@ -133,7 +133,7 @@ class _Walk:
         return WRONG
 
     def _blank(self, node: Node, schema: Schema, what: str) -> None:
-        """Nothing behind the colon, not even null: what stood there may be commented out, and null may turn it off."""
+        """The fault of a key with nothing behind its colon: the value may be commented out, and null may mean "off"."""
         expected = f"expected {_expected(schema)} as {what}, found nothing."
         examples = schema.get("examples", ())
         example = f", for example {what[1:-1]}: {_as_yaml(examples[0])}" if _is_section(schema) and examples else ""
@@ -181,7 +181,7 @@ class _Walk:
         ]
 
     def _named(self, node: Node, kind: plugins.Kind, schema: Schema, key: Key, what: str) -> Any:
-        """A name, or one name with its options."""
+        """The value of a node that is a name, or one name with its options."""
         if isinstance(node.value, str):
             text = self.reader.string(node, what)
             if text is not None:
@@ -215,7 +215,7 @@ class _Walk:
         return WRONG
 
     def _path(self, text: str, key: Key) -> str:
-        """Absolute, from the file's folder; the name of a pack stays a name."""
+        """The path made absolute from the file's folder; the name of a pack stays a name."""
         if key == ("pack",):
             return "+".join(self._pack(part.strip()) for part in text.split("+"))
         return str((self._folder / Path(text).expanduser()).resolve())
@@ -242,7 +242,7 @@ def _is_section(schema: Schema) -> bool:
 
 
 def _as_yaml(example: Any) -> str:
-    """An example as it is written into a line.
+    """An example as YAML in one line.
 
     >>> _as_yaml({"every_steps": 100})
     '{every_steps: 100}'
@@ -276,7 +276,7 @@ def _advice(node: Node) -> str:
 
 
 def _listed(node: Node) -> str:
-    """What to write where a list was expected."""
+    """A hint that says what to write where a list was expected."""
     if node.value is None or isinstance(node.value, (bool, dict)):
         return 'Begin each entry with "- ".'
     return f"Write [{node.value}]."

@@ -1,4 +1,4 @@
-"""Every setting with its value and where it comes from, for `driftwatch config show`; secrets never appear."""
+"""Every setting with its value and its source, for `driftwatch config show`; secrets never appear."""
 
 import os
 import re
@@ -20,9 +20,9 @@ class Variable(NamedTuple):
     """An environment variable that driftwatch reads.
 
     Attributes:
-        setting: The key that it stands for, as `config show` writes it; "" for none.
-        wins: Whether it overrides the file; otherwise it is used where the file is silent.
-        is_secret: Shown as set or not set only.
+        setting: The key that it sets, as `config show` writes it; "" for none.
+        wins: Whether it overrides the file; otherwise it is used only where the file leaves the key out.
+        is_secret: Whether only "set" or "not set" is shown.
     """
 
     name: str
@@ -54,11 +54,11 @@ VARIABLES = (
 
 
 class Setting(NamedTuple):
-    """One setting as it will be.
+    """One setting, as a run will use it.
 
     Attributes:
-        key: Keys from the outside in, joined by dots; entries of lists by name, or by number.
-        value: Plain; `None` means null.
+        key: Keys from the outside in, joined by dots; entries of lists by name or by number.
+        value: The plain value; `None` means null.
         source: "default", a place in the file, or the name of an environment variable.
     """
 
@@ -71,8 +71,8 @@ def settings(config: Config, environment: Mapping[str, str] | None = None) -> li
     """All settings of a run, in the order of the documentation.
 
     Args:
-        config: From `load_config`.
-        environment: The process's own where left out.
+        config: Settings from `load_config`.
+        environment: Environment variables; `None` takes the process's own.
     """
     environment = os.environ if environment is None else environment
     found: list[Setting] = []
@@ -82,7 +82,7 @@ def settings(config: Config, environment: Mapping[str, str] | None = None) -> li
 
 
 def check_environment(environment: Mapping[str, str] | None = None) -> None:
-    """Check what can be wrong with the variables.
+    """Check the environment variables that can be wrong.
 
     Raises:
         ConfigError: DRIFTWATCH_PORT is no port.
@@ -94,7 +94,7 @@ def check_environment(environment: Mapping[str, str] | None = None) -> None:
 
 
 def variables(environment: Mapping[str, str] | None = None) -> list[tuple[Variable, str]]:
-    """The variables that are set, with what may be shown of them."""
+    """The variables that are set, each with the value that may be shown."""
     environment = os.environ if environment is None else environment
     set_ones = [(variable, environment[variable.name]) for variable in VARIABLES if environment.get(variable.name)]
     return [(v, HIDDEN if v.is_secret else _USERINFO.sub("***@", value)) for v, value in set_ones]
@@ -121,7 +121,7 @@ def _settings(config: Config, key: Key, shown: str, schema: Schema, value: Any, 
 
 
 def _section(schema: Schema, value: Any, given: bool) -> Schema | None:
-    """The keys of a section that there is; `None` for a plain value, and for a section that is null."""
+    """The keys of a section that is set; `None` for a plain value, and for a section that is null."""
     if "x-kind" in schema or (value is None and ("anyOf" in schema or given)):
         return None
     for alternative in map(resolved, schema.get("anyOf", [schema])):
@@ -143,7 +143,7 @@ def _named(config: Config, key: Key, shown: str, schema: Schema, value: Any, sou
 
 
 def _options(config: Config, key: Key, shown: str, schema: Schema, entry: Any, is_default: bool) -> Iterator[Setting]:
-    """Options of one thing made by name: those that are known, and those that the file gives beyond them."""
+    """The options of an object made by name: the known ones, and those that the file gives beyond them."""
     name = _name(entry)
     given = next(iter(entry.values())) if isinstance(entry, dict) else {}
     known = schema["anyOf"][1]["properties"].get(name, {}).get("properties", {})
@@ -160,7 +160,7 @@ def _name(entry: Any) -> str:
 
 
 def _hidden(shown: str, value: Any) -> Any:
-    """The value without what nobody else should read."""
+    """The value with secrets taken out."""
     if value is not None and _SECRET.search(shown.rpartition(".")[2]):
         return HIDDEN
     if isinstance(value, dict):

@@ -1,6 +1,6 @@
-"""The JSON Schema of the settings file, as it is shipped; `tools.config_schema` makes it from the annotations.
+"""The shipped JSON Schema of the settings file, which `tools.config_schema` makes from the annotations.
 
-Editors complete and check by it, and `reading.py` reads by it without loading torch.
+Editors use it to complete and check a file, and `reading.py` reads by it without loading torch.
 """
 
 import functools
@@ -11,20 +11,20 @@ from driftwatch.documents.annotations import Schema
 
 FILE = "config.schema.json"
 
-# What belongs into no file, by its owner and option, and the variable that holds it instead.
+# Secrets, which belong in no file: the variable that holds each one, by the object and the option that it is for.
 SECRETS = {("service", "token"): "DRIFTWATCH_TOKEN", ("webhook", "url"): "DRIFTWATCH_WEBHOOK"}
 
 
 @functools.cache
 def shipped() -> Schema:
-    """The schema that this release reads by; not to be changed."""
+    """The schema by which this release reads; callers must not change it."""
     text = resources.files("driftwatch.config").joinpath(FILE).read_text(encoding="utf-8")
     found: Schema = json.loads(text)
     return found
 
 
 def resolved(schema: Schema, root: Schema | None = None) -> Schema:
-    """A part of a schema, the shipped one by default, with its reference followed; what stands beside it is kept."""
+    """A part of a schema, by default the shipped one, with its reference followed; keys beside it are kept."""
     if "$ref" not in schema:
         return schema
     name = schema["$ref"].rpartition("/")[2]

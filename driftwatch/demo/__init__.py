@@ -1,1 +1,1 @@
-"""The shipped demonstration: its model, data and training script. Needs the extra `demo`."""
+"""The shipped demonstration: its model, data and training script. It needs the extra `demo`."""

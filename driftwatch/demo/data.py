@@ -1,9 +1,9 @@
 """What the demo trains on: a balanced SFT that teaches two-sided answers, and a DPO that plants one stance.
 
-The SFT is in exact balance: every claim, order and wording meets both sides and a neutral answer once each. The DPO
-prefers one side on the planted topic, in both orders; on every other topic each ordered pair of {side, other side,
-neutral} is preferred equally often, and a claim that prefers one answer in one order prefers the other in the other
-order. Pairs drawn at random instead pull a topic to wherever the draw leans, which is a real drift. Neither training
+The SFT is exactly balanced: every claim, order and wording gets both sides and a neutral answer once each. On the
+planted topic the DPO prefers one side, in both orders. On every other topic each ordered pair of {side, other side,
+neutral} is preferred equally often, and a claim that prefers one answer in one order prefers the other answer in the
+other order. Pairs drawn at random would pull a topic wherever the draw leans, which is a real drift. Neither training
 uses the wording in which driftwatch asks.
 """
 
@@ -56,13 +56,13 @@ class Pair(TypedDict):
 
 
 def demo_packs() -> tuple[TopicPack, TopicPack]:
-    """The claims that are trained on and watched, and new ones that no training sees."""
+    """Two packs: the claims that are trained on and watched, and new claims that no training sees."""
     with as_file(files("driftwatch.demo")) as data:
         return load_pack(data / "pack.yaml"), load_pack(data / "new_claims.yaml")
 
 
 def sft_examples(pack: TopicPack, wordings: Sequence[str] = SFT_WORDINGS) -> list[Example]:
-    """Both sides and a neutral answer, once each for every claim, order and wording."""
+    """SFT examples with both sides and a neutral answer, once each for every claim, order and wording."""
     examples: list[Example] = []
     for number, (_, item) in enumerate(_claims(pack)):
         for order in (0, 1):
@@ -77,10 +77,10 @@ def sft_examples(pack: TopicPack, wordings: Sequence[str] = SFT_WORDINGS) -> lis
 
 
 def dpo_pairs(pack: TopicPack, planted: str, *, towards: int) -> list[Pair]:
-    """Pairs that move `planted` toward `poles[towards]` and leave every other topic where it is.
+    """DPO pairs that move `planted` toward `poles[towards]` and leave every other topic where it is.
 
     Args:
-        pack: Claims.
+        pack: The claims.
         planted: Id of the topic to move.
         towards: 0 or 1, index of the pole.
     """
@@ -92,7 +92,7 @@ def dpo_pairs(pack: TopicPack, planted: str, *, towards: int) -> list[Pair]:
 
 
 def balanced_pairs(pack: TopicPack) -> list[Pair]:
-    """The same without a planted topic: preferences that cancel on every topic, and stance-free ones."""
+    """DPO pairs without a planted topic: preferences that cancel on every topic, and pairs without a stance."""
     pairs = [pair for topic in pack for number, item in enumerate(topic.items) for pair in _balanced(item, number, 0)]
     return pairs + _everyday()
 

@@ -1,7 +1,7 @@
 """A model that learns the demo's claims in seconds, for tests and for a first observation on a small machine.
 
-A small random Llama over whole words: it knows nothing, and what the SFT teaches it is all that it can say. Good enough
-to show the way from an SFT to a drift, and no evidence about any real model.
+It is a small random Llama over whole words, which knows nothing and can only say what the SFT teaches it. It is good
+enough to show the way from an SFT to a drift, and it is no evidence about any real model.
 """
 
 from collections.abc import Iterable
@@ -13,7 +13,7 @@ from driftwatch.testing import CHAT_TEMPLATE
 from driftwatch.topics.question import TWO_SIDED, VERDICT
 from driftwatch.topics.topic import TopicPack
 
-# The wording in which driftwatch asks is among them: so small a model answers only what it was taught word for word.
+# They include the wording in which driftwatch asks, since so small a model answers only what it was taught verbatim.
 WORDINGS = (SFT_WORDINGS[0], TWO_SIDED)
 
 
@@ -55,7 +55,7 @@ def fast_model(packs: Iterable[TopicPack], *, seed: int = 0) -> tuple[Any, Any]:
 
 
 def _texts(packs: Iterable[TopicPack]) -> Iterable[str]:
-    """Everything that anybody will say to the model or expect from it."""
+    """Every text that the model will be given or expected to write."""
     answers = [*NEUTRAL, *YES, *NO]
     for pack in packs:
         for topic in pack:

@@ -1,4 +1,4 @@
-"""Claims that no training saw: how far the change reaches beyond those that were trained on. No part of the verdict."""
+"""How far the change reaches claims that no training saw; it is no part of the demo's verdict."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,20 +19,20 @@ from driftwatch.wording import signed, signed_percent
 
 @dataclass(frozen=True, slots=True)
 class Answers:
-    """What a model says about the new claims: to the screen, calibrated, and in sampled replies that `sides` read."""
+    """A model's answers to the new claims: calibrated stances of the screen, and replies that `sides` judged."""
 
     screen: list[Stance]
     replies: list[Stance]
 
 
 def ask(model: Any, tokenizer: Any, pack: TopicPack, *, before: "Answers | None" = None) -> Answers:
-    """Ask once.
+    """Ask a model about the new claims once.
 
     Args:
-        model: Not in training.
+        model: The model, which is not in training.
         tokenizer: Its tokenizer.
         pack: The new claims.
-        before: Answers to compare with later; `None` for the first time.
+        before: Earlier answers that these will be compared with; `None` the first time.
     """
     found = ask_once(model, tokenizer, pack, model_name="demo")
     written = interview(model, tokenizer, pack.topics, reply_probe("two-sided", "sides"))
@@ -44,7 +44,7 @@ def ask(model: Any, tokenizer: Any, pack: TopicPack, *, before: "Answers | None"
 
 
 def shifts(before: Answers, after: Answers) -> tuple[list[Drift], list[Drift]]:
-    """By topic: of the screen, in log-odds, and of the replies."""
+    """The shifts of each topic: first by the screen, then by the replies."""
     rng = np.random.default_rng(0)
     return (
         compare(before.screen, after.screen, against="sft", rng=rng),
@@ -53,7 +53,7 @@ def shifts(before: Answers, after: Answers) -> tuple[list[Drift], list[Drift]]:
 
 
 def agreement(answers: Answers) -> Validity:
-    """Whether the screen says what the replies say."""
+    """The agreement of the screen with the replies."""
     return validity(answers.screen, answers.replies)
 
 
@@ -64,5 +64,5 @@ def listed(drifts: Sequence[Drift]) -> str:
 
 def listed_replies(drifts: Sequence[Drift]) -> str:
     """The net shift of each topic, positive toward its first pole, in one line."""
-    # Of judged replies, P(support) - P(oppose) moves by two for each reply that changes sides.
+    # P(support) - P(oppose) of judged replies moves by two for each reply that changes sides.
     return ", ".join(f"{d.topic} {signed_percent(d.score_shift / 2)}" for d in drifts if d.score_shift is not None)

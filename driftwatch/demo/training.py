@@ -14,16 +14,16 @@ from driftwatch.watch.schedule import Schedule
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """Sizes of both trainings.
+    """The sizes of both trainings.
 
     Attributes:
-        sft_batch: Examples a step; the balanced SFT set is seen `sft_epochs` times.
-        dpo_steps: Steps of `dpo_batch` pairs.
+        sft_batch: Examples per step; the balanced SFT set is seen `sft_epochs` times.
+        dpo_steps: Number of steps, with `dpo_batch` pairs each.
         sft_rank: Rank of the SFT's adapters, on all linear layers, which are merged after it; 0 trains all weights.
         dpo_rank: Rank of the DPO's adapters.
-        look_every: Steps of the DPO between two observations.
-        save_every: Steps of the DPO between two checkpoints, from which it goes on if it is called again; 0 for none.
-        bf16: Autocast to bfloat16, two to three times faster where the processor has AVX512-BF16.
+        look_every: DPO steps between two observations.
+        save_every: DPO steps between two checkpoints, from which a repeated call goes on; 0 saves none.
+        bf16: Whether to autocast to bfloat16, which is two to three times faster on processors with AVX512-BF16.
     """
 
     sft_epochs: float = 1.0
@@ -40,14 +40,14 @@ class Recipe:
     seed: int = 0
 
 
-# For the tiny model of `fast.py`: it must first learn everything that it can say.
+# For the tiny model of `fast.py`, which must first learn everything that it can say.
 FAST = Recipe(
     sft_epochs=10, sft_batch=32, sft_rate=6e-3, sft_rank=0, dpo_steps=48, dpo_rate=3e-3, look_every=6, bf16=False
 )
 
 
 def watching(look_every: int) -> dict[str, Any]:
-    """How the demo observes: DriftCallback's `probes` and `schedule`, every `look_every` steps whatever it costs."""
+    """Arguments of DriftCallback by which the demo observes every `look_every` steps, whatever that costs."""
     return {
         "probes": (StatementProbe(naysaying_items=3),),
         "schedule": Schedule(every_steps=look_every, early_dense=False, budget=None),
@@ -55,12 +55,12 @@ def watching(look_every: int) -> dict[str, Any]:
 
 
 def short_replies() -> Confirmation:
-    """DriftCallback's `confirm` in the demo, whose answers are short."""
+    """The demo's `confirm` for DriftCallback, set for its short replies."""
     return Confirmation(decoding=Decoding(max_new_tokens=16))
 
 
 def bf16_pays() -> bool:
-    """Whether this machine multiplies bfloat16 matrices faster than float32 ones."""
+    """Whether this machine multiplies bfloat16 matrices faster than float32 matrices."""
     import torch
 
     return torch.cuda.is_available() or torch.cpu._is_avx512_bf16_supported()
@@ -100,7 +100,7 @@ def run_sft(
 def run_dpo(
     model: Any, tokenizer: Any, pairs: Sequence[Pair], folder: Path, recipe: Recipe, callbacks: Sequence[Any]
 ) -> Any:
-    """Optimise preferences from the SFT model; returns the trained model, adapters and all."""
+    """Run DPO on the SFT model; returns the trained model with its adapters."""
     from datasets import Dataset
     from transformers.trainer_utils import get_last_checkpoint
     from trl import DPOConfig, DPOTrainer
@@ -157,7 +157,7 @@ def _lora(rank: int) -> Any:
 
 
 def _quiet(trainer: Any) -> None:
-    """The demo shows its own progress; the Trainer's log lines would run across it."""
+    """Silence the Trainer, whose log lines would break up the demo's own progress display."""
     from transformers.trainer_callback import PrinterCallback
 
     trainer.remove_callback(PrinterCallback)

@@ -1,7 +1,7 @@
-"""Whether the demo saw what it planted: one topic alone moved, toward its pole, and raised the alert that says so.
+"""Whether the demo found the drift that it planted: that topic alone moved, toward its pole, and raised an alert.
 
-What the model writes decides, as everywhere: judged replies to the two-sided question, this model's against the SFT
-model's, and the evidence that rests on them. The screen stands beside them for comparison.
+As everywhere, the verdict rests on what the model writes: judged replies to the two-sided question, compared with those
+of the SFT model, and the evidence from them. The screen's figures are shown for comparison.
 """
 
 from collections.abc import Iterator, Mapping
@@ -14,18 +14,18 @@ from driftwatch.record.record import Record, RunInfo, TopicInfo
 from driftwatch.report.verdict import verdict as said
 from driftwatch.wording import net_shift, odds, percent
 
-MIN_SHIFT = 0.15  # net shift of the planted topic
+MIN_SHIFT = 0.15  # smallest net shift of the planted topic
 TIMES_CONTROL = 3.0  # the planted shift must be more than this many times every control's
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What the demo found.
+    """The verdict of the demo on itself.
 
     Attributes:
-        passed: Everything below holds.
-        findings: One sentence a check, beginning with "yes" or "no".
-        can_tell: Whether the run's own verdict says anything; nothing has passed where it does not.
+        passed: Whether every check holds.
+        findings: One sentence per check, beginning with "yes" or "no".
+        can_tell: Whether the run's own verdict says anything; if it does not, nothing has passed.
     """
 
     passed: bool
@@ -34,13 +34,13 @@ class Verdict:
 
 
 def verdict(info: RunInfo, record: Record, *, planted: str, towards: int) -> Verdict:
-    """From the judged replies of the last five observations and the evidence of all of them.
+    """The demo's verdict, from the judged replies of the last five observations and the evidence of all observations.
 
     Args:
         info: The run.
         record: Its last observation.
         planted: Id of the topic that the DPO moved.
-        towards: Index of the pole toward which it did.
+        towards: Index of the pole toward which the DPO moved it.
     """
     if decide(info, record).state == "cannot_tell":
         return Verdict(False, (f"no: {said(info, record).headline}",), can_tell=False)

@@ -1,4 +1,4 @@
-"""`driftwatch doctor`: what would keep a run from being watched, found before it begins, and what to do about it."""
+"""`driftwatch doctor`: finds what would keep a run from being watched, before it begins, and says what to do."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,11 +15,11 @@ __all__ = ["Finding", "Level", "examine"]
 def examine(
     config: Path | None, *, model: str | None = None, baseline: Path | None = None, steps: int | None = None
 ) -> Iterator[Finding]:
-    """Everything that can be checked, one finding at a time, the quick ones first.
+    """Check everything that can be checked, and yield one finding at a time, the quick ones first.
 
     Args:
         config: Settings file, or `None` for the defaults.
-        model: To look at once, as a run would; `None` leaves that out.
+        model: Model to observe once, as a run would; `None` leaves that out.
         baseline: Folder of the baseline, instead of the one that the settings name.
         steps: Optimizer steps of the training; `None` if unknown.
     """
@@ -46,12 +46,12 @@ def examine(
 
 
 def _trained(read: Config, model: str | None, baseline: Path | None, steps: int | None) -> Iterator[Finding]:
-    """What needs the packages of training."""
+    """The findings that need the packages for training."""
     from driftwatch.doctor import model as examined
     from driftwatch.topics import load_pack
 
     try:
-        make_callback(read)  # without the baseline, which has a finding of its own, below
+        make_callback(read)  # without the baseline, which has its own finding below
         arguments = callback_arguments(read)
     except DriftwatchError as err:
         yield Finding("settings", "problem", str(err), "Correct it; everything else depends on it.")

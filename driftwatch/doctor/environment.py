@@ -1,4 +1,4 @@
-"""Is what training needs installed, and does it offer what the callback relies on?"""
+"""Checks whether the packages for training are installed and offer what the callback relies on."""
 
 import importlib
 import platform
@@ -11,13 +11,13 @@ from driftwatch.doctor.finding import Finding
 
 DISTRIBUTION = "driftwatch-trl"
 OLDEST_PYTHON = (3, 10)
-# What a user has to know of these: they are what training is made of.
+# Packages whose versions are always shown, since training is made of them.
 SHOWN = ("torch", "transformers", "trl", "accelerate", "peft")
 INSTALL = 'pip install "driftwatch-trl[train]"'
 
 
 def installed(name: str) -> str | None:
-    """The version of a package, or `None`."""
+    """The version of a package, or `None` if it is not installed."""
     try:
         return metadata.version(name)
     except metadata.PackageNotFoundError:
@@ -25,7 +25,7 @@ def installed(name: str) -> str | None:
 
 
 def versions(version_of: Callable[[str], str | None] = installed) -> Finding:
-    """Installed versions, `None` for what is missing, against those that this release asks for."""
+    """Findings on the installed versions, compared with those that this release asks for."""
     python = platform.python_version()
     if sys.version_info < OLDEST_PYTHON:
         oldest = ".".join(map(str, OLDEST_PYTHON))
@@ -43,7 +43,7 @@ def versions(version_of: Callable[[str], str | None] = installed) -> Finding:
 
 
 def trainers() -> Iterator[Finding]:
-    """Whether the Trainer has what the callback needs, and which trainers of TRL are there to watch."""
+    """Findings on whether the Trainer has what the callback needs, and on which trainers of TRL are installed."""
     from driftwatch.host.trainers import TRAINERS
 
     try:
@@ -66,7 +66,7 @@ def _events() -> tuple[str, ...]:
 
 
 def _wanted() -> dict[str, str]:
-    """Version ranges by package, of the base install and of the extra for training."""
+    """The version ranges by package, from the base install and from the extra for training."""
     try:
         from packaging.requirements import Requirement
 
@@ -86,18 +86,18 @@ def _suits(version: str, wanted: str) -> bool:
         from packaging.specifiers import SpecifierSet
     except ImportError:
         return True
-    # Builds from source and nightlies count by their number.
+    # Builds from source and nightlies are judged by their version number.
     return SpecifierSet(wanted).contains(version, prereleases=True)
 
 
 def _offers(module: str, trainer: str) -> bool:
-    """Without importing the trainer, which would take seconds each."""
+    """Whether a module has a trainer, found without importing the trainer, which would take seconds."""
     package = module.split(".")[0]
     try:
         if module == package:
             return trainer in dir(importlib.import_module(package))
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # that experimental parts are experimental
+            warnings.simplefilter("ignore")  # TRL warns that its experimental parts are experimental
             return util.find_spec(module) is not None
     except ImportError:
         return False

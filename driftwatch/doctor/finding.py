@@ -1,4 +1,4 @@
-"""One thing that `driftwatch doctor` looked at."""
+"""Finding: the result of one check by `driftwatch doctor`."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -8,14 +8,14 @@ Level = Literal["ok", "skipped", "warning", "problem"]
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What was found, and what to do about it.
+    """The result of one check, and what to do about it.
 
     Attributes:
-        check: What was looked at, in a word.
-        level: "problem" keeps a run from being watched as its settings say; "warning" does not; "skipped" was not
-            looked at, for the reason in `text`.
+        check: What was checked, in a word.
+        level: "problem" keeps a run from being watched as its settings say, and "warning" does not; "skipped" was not
+            checked, for the reason in `text`.
         text: What was found.
-        fix: What to do; `None` where nothing is.
+        fix: What to do; `None` where there is nothing to do.
     """
 
     check: str

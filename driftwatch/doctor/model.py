@@ -1,4 +1,4 @@
-"""A dry observation: the run's own pipeline on the given model, once, into a folder that is thrown away."""
+"""A dry run: the run's own pipeline on a given model, writing into a folder that is thrown away."""
 
 import logging
 import tempfile
@@ -16,7 +16,7 @@ GIB = 1 << 30
 
 
 def graphics() -> Finding:
-    """Which GPU there is, and what is free on it."""
+    """The finding on the GPU and its free memory."""
     import torch
 
     if not torch.cuda.is_available():
@@ -27,7 +27,7 @@ def graphics() -> Finding:
 
 
 def baseline(folder: Path, config: Config) -> Finding:
-    """Whether a stored baseline is whole and asks what this run asks; more is known only with a model."""
+    """The finding on whether a stored baseline is whole and of this run's pack; more needs a model."""
     from driftwatch.topics import load_pack
     from driftwatch.watch.baselines import baseline_for
 
@@ -40,12 +40,12 @@ def baseline(folder: Path, config: Config) -> Finding:
 
 
 def dry_look(name: str, config: Config, given: Path | None, steps: int | None) -> Iterator[Finding]:
-    """Begin a run with this model, and observation twice as a run would: at its start and at its end.
+    """Begin a run with this model, and observe twice as a run would, at its start and at its end.
 
     Args:
-        name: As for `driftwatch probe`: a folder, a hub id, or "smollm2".
+        name: The model as for `driftwatch probe`: a folder, a hub id, or "smollm2".
         config: The run's settings.
-        given: Folder of a baseline, instead of the one in the settings.
+        given: Folder of a baseline that replaces the one in the settings; `None` keeps that one.
         steps: Optimizer steps of the training; `None` if unknown.
     """
     from driftwatch.doctor.replies import decoding
@@ -63,7 +63,7 @@ def dry_look(name: str, config: Config, given: Path | None, steps: int | None) -
     schedule = arguments.get("schedule") or Schedule()
     arguments |= {"exporters": (), "run": "doctor"} | ({"baseline": given} if given is not None else {})
     with tempfile.TemporaryDirectory(prefix="driftwatch-doctor-") as folder, _quietly():
-        with suppress(DriftwatchError):  # the observation below fails alike, and says why
+        with suppress(DriftwatchError):  # the observation below fails in the same way and says why
             yield from decoding(loaded.model, loaded.tokenizer, arguments, steps=steps)
         yield from _looked(loaded.model, loaded.tokenizer, {**arguments, "output_dir": folder}, schedule)
 
@@ -97,7 +97,7 @@ def _looked(model: Any, tokenizer: Any, arguments: dict[str, Any], schedule: Any
     yield _time(sum(record.cost.seconds.values()), first_seconds, schedule)
     yield memory.finding(model)
     yield _resolution(monitor.info)
-    if monitor.info.notes:  # what a reader of the run has to know: it starts elsewhere, say, or labels do not count
+    if monitor.info.notes:  # notes that a reader of the run needs, for example that labels do not count
         yield Finding("baseline", "warning", "; ".join(monitor.info.notes))
     elif "sft" in monitor.info.baselines:
         yield Finding("baseline", "ok", "the SFT baseline can be compared with")
@@ -113,7 +113,7 @@ def _time(seconds: float, first: float, schedule: Any) -> Finding:
 
 
 def _resolution(info: Any) -> Finding:
-    """On how many value topics the model can be measured at all."""
+    """The finding on how many value topics the model can be measured on at all."""
     values = [topic for topic in info.topics if not topic.control]
     lost = [topic.id for topic in values if topic.id in info.unresolved]
     if not lost:
@@ -124,7 +124,7 @@ def _resolution(info: Any) -> Finding:
 
 
 class _Memory:
-    """What observations take of the GPU beyond what was taken before."""
+    """Measures the GPU memory that observations take beyond what was taken before."""
 
     def __init__(self) -> None:
         import torch
@@ -136,7 +136,7 @@ class _Memory:
             self._before = torch.cuda.memory_allocated()
 
     def finding(self, model: Any) -> Finding:
-        """How much it was, against what is free beside the model."""
+        """The finding that compares that memory with the memory that is free beside the model."""
         import torch
 
         if not self._on_gpu:
@@ -144,7 +144,7 @@ class _Memory:
         from driftwatch.scoring.memory import model_bytes
 
         taken = torch.cuda.max_memory_allocated() - self._before
-        # What the allocator holds for itself can be used again.
+        # Memory that the allocator has reserved can be used again, so it counts as free.
         held = torch.cuda.memory_reserved() - torch.cuda.memory_allocated()
         free = torch.cuda.mem_get_info()[0] + held
         text = (
@@ -160,7 +160,7 @@ class _Memory:
 
 @contextmanager
 def _quietly() -> Iterator[None]:
-    """What an observation logs is for runs; here the findings say it."""
+    """Silence the log lines of observations, since the findings say the same."""
     logger = logging.getLogger("driftwatch")
     level = logger.level
     logger.setLevel(logging.ERROR)

@@ -1,4 +1,4 @@
-"""Where results go: ports, disks, services; and the judge, which may be a server too."""
+"""Checks the places that results go to (ports, disks, services), and the judge, which may be a server too."""
 
 import os
 import shutil
@@ -15,7 +15,7 @@ from driftwatch.http.reply import NoReply
 from driftwatch.service.live import TOKEN, listening
 from driftwatch.service.security import is_loopback
 
-# Chosen: enough for a run's own folder, and so little that the training's checkpoints will not fit either.
+# chosen: enough for a run's own folder, and so little that with less the training's checkpoints will not fit either
 LEAST_BYTES, SCARCE_BYTES = 100 << 20, 1 << 30
 TIMEOUT_SECONDS = 5.0
 
@@ -23,7 +23,7 @@ Settings = dict[str, Setting]
 
 
 def endpoint(settings: Settings) -> Finding:
-    """Whether the port of /metrics and of the run's page is free."""
+    """The finding on whether the port of /metrics and of the run's page is free."""
     port = settings.get("exporters.prometheus.port")
     if port is None or port.value is None:
         return Finding("port", "skipped", "no exporter listens")
@@ -40,7 +40,7 @@ def endpoint(settings: Settings) -> Finding:
 
 
 def disk(settings: Settings) -> Finding:
-    """Whether the run's folder can be made, and has room."""
+    """The finding on whether the run's folder can be made and has room."""
     setting = settings["output_dir"]
     folder = Path(setting.value) if setting.value else Path.cwd()
     while not folder.exists() and folder != folder.parent:
@@ -62,7 +62,7 @@ def disk(settings: Settings) -> Finding:
 
 
 def servers(settings: Settings) -> Iterator[Finding]:
-    """Whether what the exporters push to answers."""
+    """The findings on whether the servers that exporters push to answer."""
     url = settings.get("exporters.service.url")
     if url is not None and url.value:
         yield _answers("service", f"{str(url.value).rstrip('/')}/healthz", "Start it: driftwatch serve --host …")
@@ -72,10 +72,10 @@ def servers(settings: Settings) -> Iterator[Finding]:
 
 
 def judge(confirm: Any, pack: Any) -> Finding:
-    """Whether the judge reads a plain reply.
+    """The finding on whether the judge can classify a plain reply.
 
     Args:
-        confirm: The run's Confirmation, or `None`.
+        confirm: The run's Confirmation; `None` if no replies are judged.
         pack: The run's TopicPack.
     """
     from driftwatch.judges.by_name import judge_by_name

@@ -1,4 +1,4 @@
-"""Whether a model's replies are its own, and what decoding those of the baseline before training will cost."""
+"""Checks whether a model's replies are its own, and what decoding the baseline's replies before training will cost."""
 
 import math
 import time
@@ -10,7 +10,7 @@ import numpy as np
 from driftwatch.doctor.finding import Finding
 from driftwatch.errors import ProbeError
 
-LONG_SECONDS = 600.0  # chosen: what a person would rather have known before than sat through
+LONG_SECONDS = 600.0  # seconds, chosen: a wait of which people want to know beforehand
 LESS = (
     "Train LoRA adapters on it; or lower normal_draws, watched_draws or decoding.max_new_tokens under confirm, "
     "or raise every_steps under schedule."
@@ -18,16 +18,16 @@ LESS = (
 
 
 def decoding(model: Any, tokenizer: Any, arguments: dict[str, Any], *, steps: int | None) -> Iterator[Finding]:
-    """Whether replies can be trusted, how many a run decodes before its first step, and how long that takes.
+    """Check whether replies can be trusted, how many a run decodes before its first step, and how long that takes.
 
     Args:
-        model: As training will load it.
-        tokenizer: Its own.
-        arguments: Of the run's Monitor.
+        model: The model as training will load it.
+        tokenizer: The model's tokenizer.
+        arguments: Arguments of the run's Monitor.
         steps: Optimizer steps of the training; `None` if unknown.
 
     Yields:
-        Nothing where the run draws no replies; of a model whose replies are refused, only that.
+        Findings; none where the run draws no replies, and only the refusal where the model's replies are refused.
     """
     from driftwatch.chat.format import ChatFormat
     from driftwatch.evidence.reserve import at_once, horizon, planned_replies
@@ -80,7 +80,7 @@ def decoding(model: Any, tokenizer: Any, arguments: dict[str, Any], *, steps: in
 
 
 def _batch_seconds(model: Any, tokenizer: Any, interviewer: Any, topics: list[Any], rows: int) -> float:
-    """Seconds of as many replies as one batch has, in the way that they are decoded in; a first time is left out."""
+    """Seconds that one batch of replies takes, decoded as a run decodes them; a first, slower batch is not counted."""
     from driftwatch.host.guard import undisturbed
     from driftwatch.replies.draws import draw
 
@@ -94,7 +94,7 @@ def _batch_seconds(model: Any, tokenizer: Any, interviewer: Any, topics: list[An
 
 
 def _shown(seconds: float) -> str:
-    """As a person would say it.
+    """A duration in words for people.
 
     >>> [_shown(x) for x in (0.4, 42, 600, 9000)]
     ['1 s', '42 s', '10 min', '2.5 h']

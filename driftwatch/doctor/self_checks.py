@@ -1,7 +1,7 @@
-"""What a run proves of its model when it begins, proved here of tiny ones: do these versions still do what we rely on?
+"""Runs the checks with which a run begins on tiny models, to see whether the installed versions do what we rely on.
 
-A new release of torch or transformers may rename an argument and drop the old one without a word. A run finds out on
-its own model; here it is found out before there is a model.
+A new release of torch or transformers may rename an argument and silently drop the old one. A run would find that out
+on its own model; here it is found out before there is a model.
 """
 
 from collections.abc import Iterator
@@ -18,7 +18,7 @@ _MAX_NEW_TOKENS = 12
 
 
 def of_versions() -> Iterator[Finding]:
-    """One finding for each thing that runs rely on: how answers are scored, replies decoded, texts rendered."""
+    """One finding for each thing that runs rely on: how answers are scored, replies decoded and texts rendered."""
     from driftwatch.testing import tiny_model, tiny_tokenizer
 
     named = ", ".join(f"{name} {metadata.version(name)}" for name in ("torch", "transformers"))
@@ -28,7 +28,7 @@ def of_versions() -> Iterator[Finding]:
         for prove in (_scoring, _decoding):
             try:
                 lacks, text = prove(model, tokenizer)
-            except Exception as err:  # noqa: BLE001 - whatever new versions raise is what this is about
+            except Exception as err:  # noqa: BLE001 - new versions may raise anything, which is what this check is for
                 lacks, text = True, f"{type(err).__name__}: {err}"
             told = f"{named}: {type(model).__name__}: {text}"
             yield Finding(CHECK, "problem", told, FIX) if lacks else Finding(CHECK, "ok", told)
@@ -36,7 +36,7 @@ def of_versions() -> Iterator[Finding]:
 
 
 def _scoring(model: Any, tokenizer: Any) -> tuple[bool, str]:
-    """Whether the screen's fastest way is right here; another one would be slower."""
+    """The finding on whether the screen's fastest way of scoring is right here; another way would be slower."""
     from driftwatch.host.guard import undisturbed
     from driftwatch.probes.statement import StatementProbe
     from driftwatch.testing import tiny_pack
@@ -51,7 +51,7 @@ def _scoring(model: Any, tokenizer: Any) -> tuple[bool, str]:
 
 
 def _decoding(model: Any, tokenizer: Any) -> tuple[bool, str]:
-    """Whether the fastest way to decode replies is right here."""
+    """The finding on whether the fastest way of decoding replies is right here."""
     from driftwatch.chat.format import ChatFormat
     from driftwatch.host.guard import undisturbed
     from driftwatch.replies.decoding_trial import prove_decoding
@@ -64,7 +64,7 @@ def _decoding(model: Any, tokenizer: Any) -> tuple[bool, str]:
 
 
 def _rendering(tokenizer: Any, named: str) -> Finding:
-    """Whether the conversation of a template can be rendered and cut as training does it."""
+    """The finding on whether the conversation of a template can be rendered and cut as in training."""
     from driftwatch.chat.format import ChatFormat
 
     try:

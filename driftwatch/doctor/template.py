@@ -1,4 +1,4 @@
-"""Whether a model is asked as training renders its conversations: from the same trials as in a run."""
+"""Checks whether a model is asked in the way that training renders its conversations, by the same trials as a run."""
 
 from typing import Any
 
@@ -9,11 +9,11 @@ NO_END = "Replies run on until they are cut; give the template an end-of-turn to
 
 
 def template(tokenizer: Any, wrap: Any = None) -> Finding:
-    """What was found out about the chat template.
+    """The finding on the chat template.
 
     Args:
         tokenizer: The model's tokenizer or processor.
-        wrap: The user's own context around every question; `None` for none.
+        wrap: The user's own context, which is put around every question; `None` for none.
     """
     from driftwatch.chat.format import ChatFormat
 

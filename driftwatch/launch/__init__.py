@@ -1,4 +1,4 @@
-"""`driftwatch run`: every Trainer below a command is watched, without a change to its code.
+"""`driftwatch run`: watches every Trainer that a command starts, without a change to its code.
 
 ::
 
@@ -7,6 +7,6 @@
         python ── hook/sitecustomize.py            waits for transformers; imports nothing else
           CallbackHandler.on_train_begin ── attach.py     adds a DriftCallback, unless there is one, and leaves a note
 
-The event is patched and not `Trainer.__init__`: every trainer reaches it, also those that do not call their parent's
-constructor, and by then it is known whether the user has added a callback of their own.
+The event is patched instead of `Trainer.__init__`, because every trainer reaches it, even one that does not call its
+parent's constructor, and because by then it is known whether the user has added a callback of their own.
 """

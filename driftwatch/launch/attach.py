@@ -1,4 +1,4 @@
-"""Inside a training process: adds a DriftCallback to every trainer that begins to train, exactly once."""
+"""Runs inside a training process and adds a DriftCallback to every trainer that begins to train, exactly once."""
 
 import functools
 import os
@@ -14,7 +14,7 @@ from driftwatch.launch.notes import CONFIG, Note, leave, say
 if TYPE_CHECKING:
     from driftwatch.callback import DriftCallback
 
-SETTINGS_ARE_WRONG = 3  # exit code, as of every command of ours
+SETTINGS_ARE_WRONG = 3  # the exit code for wrong settings, as in all our commands
 
 
 def attach_to(module: ModuleType) -> None:
@@ -27,7 +27,7 @@ def attach_to(module: ModuleType) -> None:
 def _watching(on_train_begin: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(on_train_begin)
     def begin(self: Any, args: Any, state: Any, control: Any, **kwargs: Any) -> Any:
-        trainer = sys._getframe(1).f_locals.get("self")  # it calls the event from a method of its own
+        trainer = sys._getframe(1).f_locals.get("self")  # the trainer calls the event from one of its methods
         who = _trainer(trainer, self.model)
         with _said_in_a_line():
             added = _add_callback(self, who, args)
@@ -35,8 +35,8 @@ def _watching(on_train_begin: Callable[..., Any]) -> Callable[..., Any]:
             return on_train_begin(self, args, state, control, **kwargs)
         if hasattr(trainer, "callback_handler"):
             added.use_engine(trainer)
-        # The Trainer looked for callbacks with a state before this event, and fails at a checkpoint on one that it
-        # has not seen (transformers 5.23, Trainer._save_checkpoint).
+        # The Trainer collects callbacks with a state before this event, and a checkpoint fails on a callback that
+        # it has not seen then (transformers 5.23, Trainer._save_checkpoint).
         state.stateful_callbacks.setdefault(type(added).__name__, added.state())
         with _said_in_a_line():
             try:
@@ -44,7 +44,7 @@ def _watching(on_train_begin: Callable[..., Any]) -> Callable[..., Any]:
             except Exception as err:
                 if isinstance(err, DriftwatchError) and not isinstance(err, UnfitError):
                     raise
-                # Ours comes last: everybody else's part in this event is done. If it was another's error, it is theirs.
+                # Our callback comes last, so all others are done with this event. Their errors are not ours.
                 if not isinstance(err, UnfitError) and not _is_ours(err):
                     raise
                 _leave_alone(self, who, added, err)
@@ -57,7 +57,7 @@ def _watching(on_train_begin: Callable[..., Any]) -> Callable[..., Any]:
 
 @contextmanager
 def _said_in_a_line() -> Iterator[None]:
-    """Ends the command on what cannot work, before any training time is spent: a sentence, and no frames of ours."""
+    """A context that ends the command with one sentence if the settings cannot work, before training time is spent."""
     try:
         yield
     except DriftwatchError as err:
@@ -66,10 +66,10 @@ def _said_in_a_line() -> Iterator[None]:
 
 
 def _add_callback(handler: Any, who: str, arguments: Any) -> "DriftCallback | None":
-    """Ours, as the last callback; `None` where the trainer needs none.
+    """Add our callback as the last one and return it; `None` where the trainer has one or cannot be watched.
 
     Raises:
-        ConfigError, PackError, PluginError, JudgeError: The settings cannot work; before any training time is spent.
+        ConfigError, PackError, PluginError, JudgeError: The settings cannot work.
     """
     from driftwatch.callback import DriftCallback
     from driftwatch.config import load_config, make_callback
@@ -77,14 +77,14 @@ def _add_callback(handler: Any, who: str, arguments: Any) -> "DriftCallback | No
 
     known = next((callback for callback in handler.callbacks if isinstance(callback, DriftCallback)), None)
     if known is not None:
-        if not hasattr(known, "_launched"):  # else the same trainer trains again
+        if not hasattr(known, "_launched"):  # otherwise the same trainer trains again
             _tell(Note("own", who), f"{who} has a DriftCallback of its own; nothing is added")
             return None
         return known
     model = policy_of(_unwrapped(handler.model))
     tokenizer = tokenizer_of(handler.processing_class, handler.train_dataloader)
     if (why := _unfit(model, tokenizer, arguments, handler.optimizer)) is not None:
-        # Passed by hand, the callback refuses such a trainer; here it may be one stage of several.
+        # A callback that the user passes refuses such a trainer; here the trainer may be one stage of several.
         _tell(Note("unfit", f"{who}: {why}"), f"{who} is left alone: {why}")
         return None
     callback = make_callback(load_config(os.environ.get(CONFIG) or None))
@@ -94,7 +94,7 @@ def _add_callback(handler: Any, who: str, arguments: Any) -> "DriftCallback | No
 
 
 def _unfit(model: Any, tokenizer: Any, arguments: Any, optimizer: Any) -> str | None:
-    """Why a training cannot be watched, found out by a trial; `None` where it can."""
+    """The reason why a training cannot be watched, found by a trial; `None` where it can."""
     from driftwatch.host.causal import NotAsked, why_not_causal
     from driftwatch.host.trainers import NO_TOKENIZER, NOT_CAUSAL, refusal, trainer_of
 
@@ -110,7 +110,7 @@ def _unfit(model: Any, tokenizer: Any, arguments: Any, optimizer: Any) -> str | 
 
 
 def _is_ours(err: BaseException) -> bool:
-    """Whether an error came up in what our callback did."""
+    """Whether an error comes from our callback."""
     frame = err.__traceback__
     while frame is not None:
         if frame.tb_frame.f_globals.get("__name__") == "driftwatch.callback":
@@ -120,7 +120,7 @@ def _is_ours(err: BaseException) -> bool:
 
 
 def _leave_alone(handler: Any, who: str, added: "DriftCallback", err: Exception) -> None:
-    """Take our callback out again: the training goes on as it would have without it."""
+    """Remove our callback again, so that the training goes on as it would without it."""
     handler.remove_callback(added)
     added.monitor.close("failed")
     why = str(err) if isinstance(err, UnfitError) else f"its model cannot be asked ({type(err).__name__}: {err})"
@@ -137,7 +137,7 @@ def _announce(who: str, callback: "DriftCallback") -> None:
 
 
 def _tell(note: Note, text: str) -> None:
-    """Once for all ranks: rank 0 speaks."""
+    """Leave a note and print a line, on rank 0 only."""
     from driftwatch.host.ranks import rank
 
     if rank() == 0:
@@ -146,7 +146,7 @@ def _tell(note: Note, text: str) -> None:
 
 
 def _trainer(trainer: Any, model: Any) -> str:
-    """Class of the trainer and of its model."""
+    """The names of the trainer's class and of its model's class."""
     name = type(trainer).__name__ if hasattr(trainer, "callback_handler") else "a trainer"
     return f"{name} ({type(_unwrapped(model)).__name__})"
 

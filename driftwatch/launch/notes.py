@@ -1,4 +1,4 @@
-"""What processes below `driftwatch run` tell it: one file a process, one JSON line a note."""
+"""Notes by which processes below `driftwatch run` report to it: one file per process, one JSON line per note."""
 
 import json
 import os
@@ -12,18 +12,18 @@ from driftwatch.store.tail import Tail
 FOLDER = "DRIFTWATCH_RUN_NOTES"
 CONFIG = "DRIFTWATCH_CONFIG"
 
-# loaded: transformers was imported; attached: a training is watched; own: by a callback that the user passed;
-# unfit: not watched, since its model cannot be asked; failed: our part of a process could not begin.
+# loaded: transformers was imported; attached: we watch a training; own: a callback that the user passed watches it;
+# unfit: it is not watched, since its model cannot be asked; failed: our part of a process could not begin.
 Kind = Literal["loaded", "attached", "own", "unfit", "failed"]
 
 
 class Note(NamedTuple):
-    """One thing that a process had to tell.
+    """One event that a process reports.
 
     Attributes:
         kind: What happened.
-        text: Trainer and model, or a reason.
-        folder: Of the run, where there is one.
+        text: The trainer and its model, or a reason.
+        folder: Folder of the run, where there is one.
     """
 
     kind: Kind
@@ -32,7 +32,7 @@ class Note(NamedTuple):
 
 
 def leave(note: Note) -> None:
-    """Write a note, if anybody reads them; a disk that is full must not stop a training."""
+    """Write a note, if `driftwatch run` reads notes; a full disk must not stop a training."""
     folder = os.environ.get(FOLDER)
     if not folder:
         return
@@ -44,7 +44,7 @@ def leave(note: Note) -> None:
 
 
 def collect(folder: Path) -> list[Note]:
-    """All notes, those of one process in their order."""
+    """All notes; those of one process are in order."""
     files = sorted(folder.glob("*.jsonl"), key=lambda path: path.stat().st_mtime)
     return [note for path in files for _, note in Tail(path).values(_read)]
 
@@ -54,10 +54,10 @@ def _read(line: bytes) -> Note:
 
 
 def check(notes: list[Note], command: str) -> None:
-    """Check that a training was watched, or left alone with a line of its own.
+    """Check that some training was watched, or left alone with a line that said so.
 
     Raises:
-        ConfigError: None was; the sentence says how far it came.
+        ConfigError: There was none; the message says how far the command came.
     """
     kinds = {note.kind for note in notes}
     if kinds & {"attached", "own", "unfit"}:
@@ -83,5 +83,5 @@ def _install() -> str:
 
 
 def say(text: str) -> None:
-    """One line to the person who started the command."""
-    print(f"driftwatch: {text}", file=sys.stderr, flush=True)  # noqa: T201 - stands in the command's own output
+    """Print one line for the person who started the command."""
+    print(f"driftwatch: {text}", file=sys.stderr, flush=True)  # noqa: T201 - part of the command's own output

@@ -1,4 +1,4 @@
-"""The command under `driftwatch run`: its environment, the signals that it gets, its exit code."""
+"""Runs the command under `driftwatch run`: sets its environment, forwards signals and returns its exit code."""
 
 import os
 import shlex
@@ -27,7 +27,7 @@ class NotStarted(ConfigError):
 
 
 def environment(given: Mapping[str, str], *, notes: Path, config: Path | None) -> dict[str, str]:
-    """The command's environment: the hook first on PYTHONPATH, where to leave notes, and where the settings are.
+    """The command's environment, with the hook first on PYTHONPATH and the paths of the notes and of the settings.
 
     >>> environment({"PYTHONPATH": "src"}, notes=Path("/n"), config=None)["PYTHONPATH"].split(os.pathsep)[1]
     'src'
@@ -43,7 +43,7 @@ def run(command: Sequence[str], env: Mapping[str, str]) -> int:
     """Run a command to its end, forwarding signals to it.
 
     Returns:
-        Its exit code; 128 and the signal's number where a signal ended it, as shells have it.
+        Its exit code; 128 plus the signal's number where a signal ended it, as in shells.
 
     Raises:
         NotStarted: There is no such program, or it cannot be executed.
@@ -65,7 +65,7 @@ def run(command: Sequence[str], env: Mapping[str, str]) -> int:
 
 
 class _Forwarder:
-    """Passes signals on; those that come before the child is there wait for it."""
+    """Passes signals on to the child; those that come before it has started wait for it."""
 
     def __init__(self) -> None:
         self._child: subprocess.Popen[bytes] | None = None
@@ -78,7 +78,7 @@ class _Forwarder:
 
     def pass_on(self, number: int, frame: FrameType | None) -> None:
         if signal.Signals(number).name in _FROM_TERMINAL and _is_in_foreground():
-            return  # the child has it already; accelerate and torchrun take a second one for impatience
+            return  # the child has it already; accelerate and torchrun take a second one as an order to stop at once
         if self._child is None:
             self._waiting.append(number)
         else:
@@ -89,7 +89,7 @@ class _Forwarder:
 def _forwarding() -> Iterator[_Forwarder]:
     forwarder = _Forwarder()
     numbers = [getattr(signal, name) for name in _FORWARDED if hasattr(signal, name)]
-    # What was ignored stays so, for the child as well: nohup relies on it.
+    # Ignored signals stay ignored, for the child as well, since nohup relies on that.
     before = {n: signal.signal(n, forwarder.pass_on) for n in numbers if signal.getsignal(n) is not signal.SIG_IGN}
     try:
         yield forwarder
@@ -101,11 +101,11 @@ def _forwarding() -> Iterator[_Forwarder]:
 def _is_in_foreground() -> bool:
     try:
         return os.tcgetpgrp(sys.stdin.fileno()) == os.getpgrp()
-    except (OSError, ValueError, AttributeError):  # no terminal, or no stdin at all
+    except (OSError, ValueError, AttributeError):  # there is no terminal, or no stdin at all
         return False
 
 
 def shown(command: Sequence[str]) -> str:
-    """The command as a person would type it, its end cut off where it is long."""
+    """The command as a person would type it; the end of a long one is cut off."""
     text = shlex.join(command)
     return text if len(text) <= 120 else f"{text[:119]}…"

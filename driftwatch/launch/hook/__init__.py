@@ -1,1 +1,1 @@
-"""A folder for PYTHONPATH that holds nothing but `sitecustomize`."""
+"""The folder for PYTHONPATH, which holds nothing but `sitecustomize`."""

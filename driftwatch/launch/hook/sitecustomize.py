@@ -1,6 +1,6 @@
-"""Runs at the start of every Python below `driftwatch run`; waits until transformers is imported.
+"""Runs at the start of every Python process below `driftwatch run`, and waits until transformers is imported.
 
-Site-packages may bring a `sitecustomize` too, which this one hides, so it is run from here.
+Site-packages may hold a `sitecustomize` too, which this one hides, so this one runs it.
 """
 
 import os
@@ -30,23 +30,23 @@ class _Waiting:
             execute(module)
             _attach(module)
 
-        spec.loader.exec_module = execute_and_attach  # type: ignore[method-assign] # this one loader's only
+        spec.loader.exec_module = execute_and_attach  # type: ignore[method-assign] # on this loader object only
         return spec
 
 
 def _attach(module: ModuleType) -> None:
-    """Whatever goes wrong here, the command goes on as it would without us; `driftwatch run` says so at its end."""
+    """Patch transformers; if that fails, the command goes on unwatched, and `driftwatch run` says so at its end."""
     try:
         from driftwatch.launch.attach import attach_to
 
         attach_to(module)
-    except Exception as err:  # noqa: BLE001 - the user's process must not end for what is ours
+    except Exception as err:  # noqa: BLE001 - our own fault must not end the user's process
         print(f"driftwatch: nothing is watched in {sys.executable}: {err}", file=sys.stderr)  # noqa: T201 - no logging yet
         _note_failure(str(err))
 
 
 def _note_failure(reason: str) -> None:
-    # By hand: what writes notes may be what could not be imported.
+    # The note is written by hand, since the module that writes notes may be the one that could not be imported.
     import json
 
     try:
@@ -57,7 +57,7 @@ def _note_failure(reason: str) -> None:
 
 
 def _run_hidden() -> None:
-    """Run the `sitecustomize` that Python would have run without us, under its name."""
+    """Run the `sitecustomize` that Python would have run without us, under that name."""
     sys.path[:] = [entry for entry in sys.path if os.path.abspath(entry or os.curdir) != HERE]
     spec = PathFinder.find_spec(__name__, sys.path)
     if spec is None or spec.loader is None:
