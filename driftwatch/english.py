@@ -1,6 +1,7 @@
 """English, for rules that a person can follow: one normal form, words, negations, stems, sentences, repetition.
 
-Packs and judges share it, so that what the checks of a pack call a side's own words is what the judge recognises it by.
+Packs and judges share this module, so that the words that a pack's checks call a side's own are the words by which the
+judge recognises that side.
 """
 
 import re
@@ -15,7 +16,7 @@ def vocabulary(text: str) -> frozenset[str]:
 
 
 NEGATIONS = vocabulary("not no never none neither nor nobody nothing nowhere cannot without hardly scarcely barely")
-# Words that say nothing about which side is meant; negations have a rule of their own.
+# Words that do not tell which side is meant; negations have a rule of their own.
 STOPWORDS = vocabulary(
     "a about all also am an and any are as at be been being both by can could do does did for from had has have "
     "having he her here him his how i if in indeed into is it its itself just may me might more most much my myself "
@@ -23,7 +24,7 @@ STOPWORDS = vocabulary(
     "too us very was we were what when where which who whom why will with would you your must ought need needs simply "
     "truly quite even i'm i'd i've it's that's view views opinion think believe feel agree say"
 )
-# Words that carry grammar, and may yet tell two sides apart: "before" and "after", "more" and "less".
+# Words that carry grammar and yet may tell two sides apart, such as "before" and "after", or "more" and "less".
 _GRAMMAR = vocabulary(
     "hers theirs ours yours mine oneself themselves himself herself ones whose whether unless because since though "
     "although while until till before after but yet either each every many few less least enough other others another "
@@ -31,14 +32,14 @@ _GRAMMAR = vocabulary(
     "across along around behind beyond per via done doing shall let get gets got make makes made only rather still "
     "again ever always often sometimes once now soon already perhaps however whatever whoever whenever wherever"
 )
-# What a pack is checked without: a side must have other words than these for itself.
+# The checks of a pack ignore these words: a side must have other words of its own.
 FUNCTION_WORDS = STOPWORDS | NEGATIONS | _GRAMMAR
 
 _WORD = re.compile(r"[a-z0-9]+(?:[-'][a-z0-9]+)*")
 _ANY_WORD = re.compile(r"[^\W_]+(?:[-'][^\W_]+)*")
 _SENTENCE_END = re.compile(r"(?<=[.!?])\s+|(?<=[.!?][\"')\]])\s+(?![a-z])|\n+")
 _TURN = re.compile(r"\b(?:but|however|although|though|while|whereas|yet|on the other hand|unless|except|if)\b")
-# Before NFKC, which makes a space and a combining accent of "´".
+# Applied before NFKC, which would turn "´" into a space and a combining accent.
 _TYPOGRAPHY = str.maketrans(
     {
         **dict.fromkeys("’‘‛ʼʻʽˈ′‵´`ʹ＇՚ꞌ", "'"),
@@ -73,7 +74,7 @@ _CONTRACTED: tuple[tuple[re.Pattern[str], str], ...] = (
 
 @lru_cache(4096)
 def plain(text: str) -> str:
-    """The normal form that every rule sees: NFKC, lower case, straight quotes, contractions written out, single spaces.
+    """The normal form that every rule sees: NFKC, lower case, straight quotes, single spaces, no contractions.
 
     >>> plain("I don´t think it’s “fair”; I DONT."), plain("I can't, and isn't that won\u00adderful")
     ('i do not think it is "fair"; i do not.', 'i can not, and is not that wonderful')
@@ -86,7 +87,7 @@ def plain(text: str) -> str:
 
 
 def words(text: str) -> list[str]:
-    """The words of a text, in its normal form.
+    """The words of a text in its normal form, in order.
 
     >>> words("I don't like Wind farms.")
     ['i', 'do', 'not', 'like', 'wind', 'farms']
@@ -125,7 +126,7 @@ def stem(word: str) -> str:
 
 
 def root(word: str) -> str:
-    """What all forms of a word share: coarser than its stem, for checks that must rather see one likeness too many.
+    """What all forms of a word share: coarser than its stem, for checks that had better find one match too many.
 
     >>> {root(w) for w in ("raise", "raises", "raised", "raising")}, root("press") == root("pressure")
     ({'rais'}, False)
@@ -135,7 +136,7 @@ def root(word: str) -> str:
 
 
 def content(text: str) -> list[str]:
-    """Stems of the words that carry meaning, in order; negations left out."""
+    """The stems of the words that carry meaning, in order; negations are left out."""
     return [stem(w) for w in words(text) if w not in STOPWORDS and w not in NEGATIONS]
 
 
@@ -150,12 +151,12 @@ def turns(text: str) -> list[str]:
 
 
 def is_turn(word: str) -> bool:
-    """Whether a word is one of those."""
+    """Whether a word is one of those that `turns` finds."""
     return _TURN.fullmatch(word) is not None
 
 
 def repeats_itself(text: str) -> bool:
-    """Whether a reply goes round in circles, as collapsed models do: three words three times, or few different ones."""
+    """Whether a reply repeats itself, as collapsed models do: a triple of words three times, or few different words."""
     found = words(text)
     if len(found) < 6:
         return False
@@ -164,7 +165,7 @@ def repeats_itself(text: str) -> bool:
 
 
 def is_english(text: str) -> bool:
-    """Whether a text of five words or more has the small words that English cannot do without."""
+    """Whether a text is in English: mostly ASCII letters and, from five words on, one of the usual small words."""
     found = words(text)
     letters = [c for c in text if c.isalpha()]
     if letters and sum(c.isascii() for c in letters) < 0.9 * len(letters):

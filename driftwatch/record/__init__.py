@@ -1,6 +1,6 @@
-"""What one observation found, and what stays the same during a run; its figures by metric.
+"""What one observation found, what stays the same during a run, and the metrics made of both.
 
-The names below are those that extensions rely on.
+Extensions rely on the names below.
 """
 
 from driftwatch.record.record import Record, RunInfo, to_json

@@ -1,9 +1,9 @@
-"""Decision: the state of a run's verdict and, where nothing can be told, why; the one place where that is decided.
+"""Decision: the state of a run's verdict and, if nothing can be told, why. It is decided here and nowhere else.
 
-Page, list, report, gate, demo, metrics and tables ask here, so that they say the same. Quiet is said only where it was
-measured: of every value topic, replies enough to have found a shift of DETECTABLE, of which most could be read. A run
-without judged replies is "screened": the screen has no stated false-alarm rate and no stated power, so what it does not
-see is not called quiet.
+Page, list, report, gate, demo, metrics and tables ask here, so that they all say the same. A run is called quiet only
+if that was measured: every value topic must have enough replies to find a shift of DETECTABLE, and most of these must
+be classified. A run without judged replies is "screened". The screen has no stated false-alarm rate and no stated
+power, so a run in which it sees nothing is not called quiet.
 """
 
 from collections.abc import Sequence
@@ -20,20 +20,20 @@ from driftwatch.record.record import Drift, Floor, Record, RunInfo, TopicEvidenc
 from driftwatch.wording import Reason, VerdictState, percent
 
 DETECTABLE = 0.20  # net shift that a topic's replies must be able to find before it is called quiet
-LARGE_NATS = 1.0  # of log-odds a token; a screen that moved by so much, controls included, is not steady; chosen
-_SOME = 3  # topics named before "and n more"
+LARGE_NATS = 1.0  # log-odds, nats per token; a screen that moved so far, controls included, is not steady; chosen
+_SOME = 3  # topics that are named before "and n more"
 
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What is said of a run after an observation.
+    """What is said about a run after an observation.
 
     Attributes:
-        state: Worst of the run. "general" stands for whatever moved and does not read as a change of one value.
-        reason: Why nothing can be told; `None` where something can.
-        why: The reason in words, a clause.
-        untold: Ids of the value topics of which nothing can be told.
-        fault: What is wrong with the model itself, if anything is.
+        state: The worst state of the run. "general" stands for any move that does not read as a change of one value.
+        reason: Why nothing can be told; `None` where something can be told.
+        why: The reason in words, as a clause; `None` where there is none.
+        untold: Ids of the value topics about which nothing can be told.
+        fault: What is wrong with the model itself; `None` for a working model.
     """
 
     state: VerdictState
@@ -47,8 +47,8 @@ def decide(info: RunInfo, record: Record | None) -> Decision:
     """The state of a run's verdict.
 
     Args:
-        info: The run.
-        record: Its last observation that found something (`Record.found_anything`); `None` before one.
+        info: Attributes of the run.
+        record: The run's last observation that found something (`Record.found_anything`); `None` before there is one.
     """
     if record is None:
         return Decision("nothing")
@@ -72,23 +72,23 @@ def decide(info: RunInfo, record: Record | None) -> Decision:
 
 
 def value_topics(info: RunInfo) -> list[str]:
-    """Topics that a verdict is about: values on which the model has resolution."""
+    """Ids of the topics that a verdict is about: value topics on which the model has resolution."""
     return [topic.id for topic in info.topics if not topic.control and topic.id not in info.unresolved]
 
 
 def all_figures(info: RunInfo, record: Record) -> tuple[TopicFigures, ...]:
-    """The net shift of each topic of a run, and what goes with it; of those on which there is evidence."""
+    """The net shift and the other figures of each topic of a run on which there is evidence."""
     found = [topic_figures(record.evidence, topic.id, topic.poles) for topic in info.topics]
     return tuple(figures for figures in found if figures is not None)
 
 
 def alerted(record: Record) -> list[TopicEvidence]:
-    """Rows in alert, the most urgent first."""
+    """The rows in alert, the most urgent first."""
     return sorted((row for row in record.evidence if row.in_alert), key=urgency)
 
 
 def detectable(record: Record) -> list[float]:
-    """The smallest shifts that could have been found, by topic and kind; none of replies that nobody could read."""
+    """The smallest shifts that could have been found, by topic and kind; empty if most replies took no stance."""
     mute = max(without_stance(record), default=None)
     if mute is not None and mute > MOST_WITHOUT_STANCE:
         return []
@@ -96,7 +96,7 @@ def detectable(record: Record) -> list[float]:
 
 
 def without_stance(record: Record) -> tuple[float, ...]:
-    """Share of recent replies without a readable stance: of the model's, then of the baseline's; empty if unknown."""
+    """Share of the recent replies without a stance: the model's, then the baseline's; empty if it is not known."""
     rows = [row for row in record.evidence if row.topic != POOLED and row.kind == "direction" and row.num_draws]
     pooled = next((row for row in record.evidence if row.topic == POOLED), None)
     if pooled is not None and pooled.without_stance_now is not None and pooled.without_stance_baseline is not None:
@@ -107,8 +107,8 @@ def without_stance(record: Record) -> tuple[float, ...]:
         now = sum(row.num_draws * (row.without_stance_now or 0.0) for row in known)
         base = sum(row.num_draws * (row.without_stance_baseline or 0.0) for row in known)
         return now / total, base / total
-    # Records of earlier versions: what the last observations' shares leave over, and how that has changed since the
-    # baseline.
+    # Records of earlier versions only have the shares of the last observations, whose rest to 1 takes no stance, and
+    # the change of that rest since the baseline.
     left = [1 - sum(stance.probs) for stance in record.stances if stance.probe == CONFIRM and stance.probs is not None]
     if not left:
         return ()
@@ -123,7 +123,7 @@ def _loud(row: TopicEvidence) -> VerdictState:
 
 
 def _untold(info: RunInfo, record: Record) -> Decision | None:
-    """Why nothing can be told; `None` where it can."""
+    """The decision that nothing can be told, with its reason; `None` where something can be told."""
     values = value_topics(info)
     everything = tuple(values)
     if not values:
@@ -196,7 +196,7 @@ def _named(info: RunInfo, topics: Sequence[str]) -> str:
 
 
 def _is_stale(row: TopicEvidence) -> bool:
-    """Whether what was read of a topic lies so far back that it says nothing of the model as it is now."""
+    """Whether the last classified replies on a topic lie so far back that they say nothing about the model now."""
     if row.in_alert or not row.num_draws:
         return False
     return row.estimate is None or row.looks_unread >= NUM_RECENT
@@ -233,7 +233,7 @@ def _by_screen(info: RunInfo, record: Record) -> VerdictState:
 
 
 def screened_values(info: RunInfo, record: Record) -> list[Drift]:
-    """Drifts of value topics against the alerting baseline that have a figure, the largest first."""
+    """The screen's drifts of value topics against the alerting baseline that have a figure, the largest first."""
     controls = {topic.id for topic in info.topics if topic.control}
     return sorted(
         (d for d in record.drifts if d.baseline == info.alerting_baseline and d.topic not in controls and _has(d)),
@@ -242,9 +242,10 @@ def screened_values(info: RunInfo, record: Record) -> list[Drift]:
 
 
 def standing_out(info: RunInfo, record: Record) -> list[Drift]:
-    """Those whose interval excludes 0, and whose shift is several numeric floors while no control moved alike.
+    """The drifts of the screen that stand out: by interval, by the numeric noise floor, and against the controls.
 
-    For the eye only: what is asked more often is decided by `floor.exceeds`, and alerts rest on evidence.
+    The interval excludes 0, the shift is several numeric noise floors, and no control moved alike. This is only shown
+    to people: `floor.exceeds` decides which topics get more draws, and alerts rest on evidence.
     """
     moved = controls_moved(info, record)
     numeric = [floor for floor in record.floors if floor.kind == "numeric"]
@@ -252,7 +253,7 @@ def standing_out(info: RunInfo, record: Record) -> list[Drift]:
 
 
 def controls_moved(info: RunInfo, record: Record) -> list[float]:
-    """How far each control went on the screen, without its sign."""
+    """How far each control moved on the screen, without its sign."""
     controls = {topic.id for topic in info.topics if topic.control}
     drifts = [d for d in record.drifts if d.baseline == info.alerting_baseline and d.topic in controls and _has(d)]
     return [abs(shift_of(drift) or 0.0) for drift in drifts]
@@ -265,7 +266,7 @@ def _stands_out(drift: Drift, numeric: Sequence[Floor], most: float) -> bool:
 
 
 def shift_of(drift: Drift) -> float | None:
-    """The screen's log-odds shift, else its score shift; `None` without either, and of judged replies."""
+    """The screen's log-odds shift, else its score shift; `None` without either, and for judged replies."""
     if drift.probe == CONFIRM:
         return None
     return drift.log_odds_shift if drift.log_odds_shift is not None else drift.score_shift

@@ -1,7 +1,7 @@
-"""Figures: what a record says of each topic in one number; every surface takes it from here.
+"""Figures: what a record says about each topic in one number; every surface takes it from here.
 
-The figure of a verdict is the net shift, from the judged replies. A run without judged replies has none: the screen's
-shifts stand under their own names, never in its place.
+The figure of a verdict is the net shift of the judged replies. A run without judged replies has no net shift: the
+screen's shifts have their own names and never take its place.
 """
 
 from dataclasses import dataclass, replace
@@ -17,16 +17,18 @@ NetShift = tuple[float, Interval | None]
 
 @dataclass(frozen=True, slots=True)
 class TopicFigures:
-    """What an observation says of one topic.
+    """What an observation says about one topic.
 
     Attributes:
         net_shift: Share of the replies of the last five observations that changed sides since the alerting baseline, in
             [−1, 1], positive toward `poles[0]`; `None` without recent replies.
-        interval: Of `net_shift`.
-        toward: Name of the pole that it points to; `None` where it is 0 or unknown.
-        kind: Of the row that leads: the topic's most urgent alert, else its direction. What follows is of that row.
-        log10_evidence: See `TopicEvidence.log10_evidence`.
-        onset_step: Since when it has been moving; `None` before an alert.
+        interval: Interval of `net_shift`.
+        toward: Name of the pole to which the net shift points; `None` where it is 0 or unknown.
+        kind: Kind of the leading row: the topic's most urgent alert, else its direction. The attributes below are those
+            of that row.
+        log10_evidence: Evidence that people are shown, see `TopicEvidence.log10_evidence`.
+        onset_step: Optimizer step since which the topic has been moving; `None` before an alert.
+        num_draws: Number of draws in the whole run.
     """
 
     topic: str
@@ -42,7 +44,7 @@ class TopicFigures:
 
 
 def urgency(row: TopicEvidence) -> tuple[bool, bool, bool, float]:
-    """Sorts rows: alerts first, specific ones before others, those beyond tolerance next, then by evidence."""
+    """A sort key for rows: alerts first, specific ones before others, then those beyond tolerance, then by evidence."""
     return not row.in_alert, row.label != "specific", row.state != "beyond_tolerance", -row.log10_e_value
 
 
@@ -56,15 +58,12 @@ def leading(rows: tuple[TopicEvidence, ...], topic: str) -> TopicEvidence | None
 def topic_figures(
     rows: tuple[TopicEvidence, ...], topic: str, poles: tuple[str, str] | None = None
 ) -> TopicFigures | None:
-    """The figures of one topic.
+    """The figures of one topic; `None` where there is no evidence on it.
 
     Args:
-        rows: Evidence of an observation.
-        topic: Its id.
-        poles: Their names.
-
-    Returns:
-        `None` where there is no evidence on it.
+        rows: Evidence rows of an observation.
+        topic: Id of the topic.
+        poles: Names of the topic's poles; without them `toward` stays `None`.
     """
     row = leading(rows, topic)
     if row is None:
@@ -91,9 +90,9 @@ def net_shifts(rows: tuple[TopicEvidence, ...]) -> dict[str, NetShift]:
 
 
 def without_second_figure(drift: Drift) -> Drift:
-    """A drift as records hold it: of judged replies their net shift is the one figure, and the evidence has it.
+    """A drift as records keep it: for judged replies it has no score shift, since the evidence has their net shift.
 
-    Records of earlier versions give twice that number here, as a score shift.
+    Records of earlier versions have twice that number here, as a score shift.
     """
     if drift.probe != CONFIRM or (drift.score_shift is None and drift.interval is None):
         return drift

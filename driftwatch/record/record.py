@@ -1,8 +1,8 @@
 """Record: everything one observation found; and RunInfo: everything that stays the same during a run.
 
-Both are frozen, versioned and stored as JSON. Beyond this file nothing knows about torch. A change of what a field
-means, or a field that older readers cannot do without, raises SCHEMA, adds a migration to `_MIGRATIONS` and a golden
-file to the tests.
+Both are frozen, versioned and stored as JSON. Nothing that reads them needs torch. Whoever changes what a field means,
+or adds a field that readers cannot do without, raises SCHEMA, adds a migration to `_MIGRATIONS` and adds a golden file
+to the tests.
 """
 
 from collections.abc import Callable
@@ -35,7 +35,7 @@ def _beyond_tolerance(data: dict[str, Any]) -> dict[str, Any]:
     return {**data, "schema": 2}
 
 
-# From schema n to n + 1, in order.
+# Each migration takes data of schema n to schema n + 1; they are applied in order.
 _MIGRATIONS: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {1: _beyond_tolerance}
 
 Stored = TypeVar("Stored")
@@ -44,11 +44,12 @@ Phase = Literal["start", "train", "end"]
 
 @dataclass(frozen=True, slots=True)
 class TopicInfo:
-    """What readers need of a topic without its pack.
+    """What readers need to know about a topic if they do not have its pack.
 
     Attributes:
-        tolerance: Drift beyond which an alert on it is "beyond_tolerance", in [0, 1); `None` for a control, and in
-            older runs.
+        control: Whether it is a control topic, without moral content.
+        tolerance: Drift beyond which an alert on this topic is "beyond_tolerance", in [0, 1); `None` for a control, and
+            in older runs.
     """
 
     id: str
@@ -64,9 +65,9 @@ class Parent:
     """The run from which another one has branched off.
 
     Attributes:
-        run: Its name.
-        folder: Where it was then.
-        step: Of the checkpoint from which training went on.
+        run: Name of the parent run.
+        folder: Folder of the parent run at that time.
+        step: Optimizer step of the checkpoint from which training went on.
     """
 
     run: str
@@ -79,22 +80,25 @@ class RunInfo:
     """The attributes of a run.
 
     Attributes:
-        run: Its name, unique in its parent folder; the one label that every metric carries.
-        created: Unix time in seconds.
+        run: Name of the run, unique in its parent folder; the one label that every metric carries.
+        created: Unix time in seconds at which the run was created.
         model: Name or path of the model.
-        trainer: Class of the trainer or "loop"; `None` if unknown.
-        baselines: Which baselines this run compares with.
-        alerting_baseline: The one that alerts rest on.
-        identity: What two measurements must share to be comparable.
-        alpha: Requested probability of any false alert in the run.
-        unresolved: Why a topic is left out of alerts, by topic; the model has no resolution there.
-        replies_drawn: Whether replies are sampled and judged, on which verdicts rest; false in older runs, whose
-            records say it by their evidence.
-        replies_refused: Why none are drawn although they were asked for, a clause; `None` otherwise.
-        run_id: Of this run alone, whatever its name; empty in older runs.
-        seed: Of everything that the run draws; `None` in older runs.
-        notes: Sentences a reader should know, for example that the model has no chat template.
-        parent: The run whose checkpoint this one went on from in a folder of its own; `None` for one that began anew.
+        topics: Topics of the pack, in its order.
+        version: Version of driftwatch.
+        trainer: Class of the trainer, or "loop"; `None` if unknown.
+        baselines: Names of the baselines with which this run compares.
+        alerting_baseline: Name of the baseline on which alerts rest.
+        identity: What two measurements must share to be comparable, by part.
+        alpha: Requested probability of any false alert in the run, in (0, 1).
+        unresolved: Why the model has no resolution on a topic, by topic; these topics are left out of alerts.
+        replies_drawn: Whether replies are sampled and judged, on which verdicts rest. False in older runs, where only
+            the evidence in the records shows it.
+        replies_refused: Why no replies are drawn although they were asked for, as a clause; `None` otherwise.
+        run_id: Identifier that no other run shares, whatever its name; empty in older runs.
+        seed: Seed of everything that the run draws; `None` in older runs.
+        notes: Sentences that a reader should know, for example that the model has no chat template.
+        parent: The run from whose checkpoint this run went on, in a folder of its own; `None` for a run that began
+            anew.
     """
 
     run: str
@@ -130,7 +134,7 @@ class RunInfo:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """Something that could not be done at this observation."""
+    """A part of an observation that failed, and why."""
 
     probe: str
     reason: str
@@ -141,10 +145,12 @@ class Cost:
     """What watching has cost.
 
     Attributes:
-        seconds: By stage of this observation: screen, replies, engine, statistics.
+        seconds: Seconds by stage of this observation: screen, replies, engine, statistics.
         overhead_ratio: Time in driftwatch over wall time since training began, in [0, 1]; `None` before the first step.
-        tokens_scored: Tokens computed by the screen at this observation.
-        observations_total, failures_total, export_failures_total: Running totals of the run, which survive a resume.
+        tokens_scored: Number of tokens that the screen computed at this observation.
+        observations_total: Number of observations of the run so far; like the other totals it survives a resume.
+        failures_total: Number of failures of the run so far, by "probe/reason".
+        export_failures_total: Number of records that an exporter could not deliver so far, by exporter.
     """
 
     seconds: dict[str, float] = field(default_factory=dict)
@@ -160,28 +166,30 @@ class Record:
     """Everything that one observation found.
 
     Attributes:
-        attempt: 0 for the first start of the run, one more for every resume.
+        attempt: The run's attempt number: 0 for the first start, one more for every resume.
         look: Number of the observation in the run, from 0; never used twice, whatever a resume repeats.
         step: Optimizer steps done when the model was asked.
-        phase: "start" before the first update, "end" after the last.
-        weights: What was asked, where it is not the weights of `step`: those that training has put back at its end,
-            such as "the best checkpoint, checkpoint-4"; empty otherwise, and in older runs.
-        parent: Name of the run that made this observation, where this run has branched off from it; empty for its own.
+        phase: "start" before the first update, "train" during training, "end" after the last update.
         timestamp: Unix time in seconds at which the observation ended.
-        noise floors: The largest shifts that mean nothing: numeric ones, the judge's own noise once it is known, and
-            those of the control topics at this observation.
-        agreement: By probe: correlation of the screen with judged replies over items; absent where not measured.
-        styles: How the replies that were read at this observation were given, topic by topic, beside the baseline's to
-            the same draws; empty where none were read.
-        disagreement: Of a panel's judges on the replies of both sides that they read at this observation; `None` where
-            no panel read any.
-        replies_left: The baseline's replies that are not used yet, by topic, where they were decoded ahead; `None` if
-            the baseline model is asked on demand, or no replies were drawn.
-        abstained: Replies of both sides, of those that were read at this observation, that the judge left unclassified,
-            by kind of reason; `None` where no reply was read, and in records of older versions.
-        fault: What is wrong with the model itself: its numbers are not finite, or beyond all measure; `None` where they
-            are those of a model that works, and in older records.
-        superseded: Set by the reader: a resume from an earlier checkpoint repeated this stretch of training.
+        floors: The noise floors: numeric ones, the judge's own once it is known, and those of the control topics at
+            this observation.
+        agreement: Correlation over items of the screen with judged replies, by probe; a probe is absent where it was
+            not measured.
+        styles: Response style of the replies judged at this observation, by topic, beside that of the baseline's
+            replies to the same draws; empty where no reply was judged.
+        disagreement: How far a panel's judges differ on the replies of both sides at this observation; `None` where no
+            panel judged any.
+        abstained: How many of the replies judged at this observation stayed unclassified, by side and kind of reason;
+            `None` where no reply was judged, and in records of older versions.
+        replies_left: Number of baseline replies that were decoded ahead and are not used yet, by topic; `None` if the
+            baseline model is asked on demand, or no replies were drawn.
+        fault: The fault of a model whose numbers are not finite or beyond all measure; `None` for a working model, and
+            in older records.
+        superseded: Whether a resume from an earlier checkpoint repeated this stretch of training; the reader sets it.
+        weights: Which weights were asked, if not those of `step`: those that training put back at its end, such as
+            "the best checkpoint, checkpoint-4"; empty otherwise, and in older runs.
+        parent: Name of the run that made this observation, if this run has branched off from it later; empty for an
+            observation of its own.
     """
 
     run: str
@@ -238,17 +246,17 @@ def record_from_json(line: bytes | str) -> Record:
     """A record of this or any older schema.
 
     Raises:
-        StoreError: Not a record, or written by a newer driftwatch.
+        StoreError: The line is no record, or a newer driftwatch wrote it.
     """
     record = _decode(line, Record, "record")
     return replace(record, drifts=tuple(map(without_second_figure, record.drifts)))
 
 
 def run_info_from_json(text: bytes | str) -> RunInfo:
-    """Attributes of a run, of this or any older schema.
+    """The attributes of a run, of this or any older schema.
 
     Raises:
-        StoreError: Not a run's attributes, or written by a newer driftwatch.
+        StoreError: The text has no run's attributes, or a newer driftwatch wrote it.
     """
     return _decode(text, RunInfo, "run description")
 

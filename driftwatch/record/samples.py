@@ -1,6 +1,6 @@
-"""Samples: a run's current values, metric by metric; what of a record goes where.
+"""Samples: a run's current values, metric by metric. This module says which part of a record goes to which metric.
 
-What was not measured has no sample: an absent series, never a zero.
+What was not measured has no sample: the series is absent, and never zero.
 """
 
 from collections.abc import Collection, Iterator
@@ -21,7 +21,7 @@ class Sample(NamedTuple):
     """One value of one metric."""
 
     metric: m.Metric
-    labels: tuple[str, ...]  # values of `run` and then of metric.labels
+    labels: tuple[str, ...]  # the value of `run`, then those of `metric.labels`
     value: float
 
 
@@ -37,10 +37,11 @@ def samples(
 
     Args:
         info: The run's attributes.
-        record: Its last observation, or `None` before the first.
-        state: One of `wording.RUN_STATES`.
-        heartbeat: Unix time at which the trainer was last known to live.
-        found: Its last observation that found anything, on which the verdict rests; `None` takes `record`, if it did.
+        record: The run's last observation; `None` before the first one.
+        state: The run's state, one of `wording.RUN_STATES`.
+        heartbeat: Unix time at which the trainer was last known to live; `None` gives no sample.
+        found: The run's last observation that found anything, on which the verdict rests. A `record` that found
+            anything takes its place.
     """
 
     def sample(metric: m.Metric, value: float | None, *labels: str) -> Iterator[Sample]:
@@ -107,7 +108,7 @@ def _stance_samples(info: RunInfo, record: Record) -> Iterator[Sample]:
             (m.UNREAD, stance.unread),
         ):
             if share_or_none is not None:
-                styles[metric, stance.topic] = share_or_none  # each is measured by one probe only
+                styles[metric, stance.topic] = share_or_none  # only one probe measures each of them
     for (metric, topic), share in styles.items():
         yield Sample(metric, (info.run, topic), share)
 
@@ -166,7 +167,7 @@ def _evidence_samples(info: RunInfo, record: Record, untold: Collection[str]) ->
         for metric, figure in figures:
             if figure is not None:
                 yield Sample(metric, where, figure)
-        # Nobody may read "ok" of a topic that the verdict cannot speak of; the pooled row goes with the topics.
+        # No topic may be shown as "ok" if the verdict cannot tell anything of it; nor the pooled row, if of no topic.
         is_untold = row.topic in untold or (row.topic == POOLED and untold_of_all)
         shown = "cannot_tell" if row.state == "ok" and is_untold else row.state
         for state in m.SHOWN_STATES:
@@ -187,7 +188,7 @@ def _evidence_samples(info: RunInfo, record: Record, untold: Collection[str]) ->
 
 
 def _reply_samples(info: RunInfo, record: Record) -> Iterator[Sample]:
-    """How the replies of this observation were given, and how far the judges of a panel agree on them."""
+    """Samples of the response style at this observation, and of how far the judges of a panel agree."""
     for pair in record.styles:
         for figure, metric, metric_of_shift in m.STYLES:
             now, shift = getattr(pair.now, figure), pair.shift(figure)

@@ -1,1 +1,1 @@
-"""The proof of the stated false-alarm rate: many trainings at once, watched by the production code (numpy only)."""
+"""The proof of the stated false-alarm rate: many simulated trainings, watched by the production code (numpy only)."""

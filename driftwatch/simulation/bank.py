@@ -1,8 +1,8 @@
 """Synthetic banks: models whose true stances are known, for the proof by simulation.
 
 An item has P(support), P(neutral), P(oppose); a bank is drawn from a Dirichlet population in which most items lean
-clearly. Changes without drift move items while every bank keeps its mean exactly; changes with drift move the mean by a
-stated amount. A frozen judge then reads replies, and may be unable to.
+clearly. Changes without drift move items while every bank keeps its mean exactly. Changes with drift move the mean by a
+stated amount. A frozen judge then classifies the replies, and may leave some unclassified.
 
 Shape letters: R runs, T topics, M items of a bank, N draws, S stances (support, neutral, oppose).
 """
@@ -31,7 +31,7 @@ class Bank:
 
     Attributes:
         probs_RTMS: True stances at the baseline.
-        susceptible_RTM: How readily an item drifts, in [0, 1]: few move far, most a little.
+        susceptible_RTM: How readily an item drifts, in [0, 1]: few items move far, most move a little.
     """
 
     probs_RTMS: Floats
@@ -47,11 +47,11 @@ class Bank:
         """The bank under a change that leaves every topic's mean where it was.
 
         Args:
-            change: "swap": neighbouring items exchange profiles. "skewed": a tenth of the items moves far, the others a
-                little back. "opposite": half of a bank toward one pole, half toward the other. "collapse": sharper
-                answers. "jitter": items wander from observation to observation.
+            change: "swap": neighbouring items exchange profiles. "skewed": a tenth of the items moves far, and the
+                others move back a little. "opposite": half of a bank moves toward one pole and half toward the other.
+                "collapse": answers become sharper. "jitter": items wander from observation to observation.
             amount_R: How much of the change has happened, in [0, 1].
-            rng: For "jitter".
+            rng: Draws the wandering of "jitter".
         """
         p = self.probs_RTMS
         amount = amount_R[:, None, None, None]
@@ -73,11 +73,11 @@ class Bank:
         return self._held(np.maximum(moved, _SMALLEST))
 
     def _held(self, weights_RTMS: Floats) -> Floats:
-        """The bank nearest to the weights whose means are those of the baseline: a tilt, found by Newton's method."""
+        """The weights tilted so that the bank's means are those of the baseline; Newton's method finds the tilt."""
         target_RTS = self.probs_RTMS.mean(2)
         while True:
             tilted = weights_RTMS * np.exp(self._log_tilt_RTS)[:, :, None]
-            # Slice by slice, here and below: numpy sums over a last axis of three several times more slowly.
+            # Slice by slice, here and below, since numpy's own sum over a last axis of three is several times slower.
             tilted /= (tilted[..., 0] + tilted[..., 1] + tilted[..., 2])[..., None]
             missing_RTS = target_RTS - tilted.mean(2)
             if np.abs(missing_RTS).max() < 1e-9:
@@ -90,15 +90,16 @@ class Bank:
             self._log_tilt_RTS = self._log_tilt_RTS + np.clip(steps, -1, 1)
 
     def drift_mass(self, shift: float, topics: slice, source: int) -> Floats:
-        """Mass that leaves a stance of each item when a drift is complete, shape (R, T, M); 0 on other topics.
+        """The probability that leaves a stance of each item in a complete drift, shape (R, T, M); 0 on other topics.
 
         Args:
-            shift: Mean over the items of each drifting topic; a bank that has less loses all it has.
+            shift: Its mean over the items of each drifting topic; a bank that has less loses all it has.
             topics: Which topics drift.
             source: Index of the stance that loses: 2 (oppose) for a flip, 1 (neutral) to engage.
         """
         there, ready = self.probs_RTMS[:, topics, :, source], self.susceptible_RTM[:, topics]
-        # Ready items move first; once all of theirs is gone the others must follow: find the pace that gives the mean.
+        # Susceptible items move first. Once all of theirs is gone the others must follow, so find the pace that gives
+        # the mean.
         low, high = np.full(there.shape[:2], 1e-4), np.full(there.shape[:2], 1e6)
         for _ in range(60):
             pace = np.sqrt(low * high)
@@ -113,9 +114,9 @@ def drifted(probs_RTMS: Floats, mass_RTM: Floats, amount_R: Floats, source: int)
     """The bank after a share of `drift_mass` has moved to support.
 
     Args:
-        probs_RTMS: Before.
-        mass_RTM: All that moves.
-        amount_R: How much of it has happened, in [0, 1].
+        probs_RTMS: Stances before the drift.
+        mass_RTM: The probability that moves in the complete drift.
+        amount_R: Share of the drift that has happened, in [0, 1].
         source: Index of the stance that loses.
     """
     moved = probs_RTMS.copy()
@@ -128,7 +129,7 @@ def drifted(probs_RTMS: Floats, mass_RTM: Floats, amount_R: Floats, source: int)
 def new_bank(
     rng: np.random.Generator, runs: int, topics: int, items: int, shares: tuple[float, float, float] = NOMINAL_SHARES
 ) -> Bank:
-    """Banks of many runs, from a population with the given mean shares of support, neutral and oppose."""
+    """The banks of many runs, drawn from a population with the given mean shares of support, neutral and oppose."""
     return Bank(
         probs_RTMS=rng.dirichlet(CONCENTRATION * np.array(shares), (runs, topics, items)),
         susceptible_RTM=rng.beta(0.7, 1.4, (runs, topics, items)),
@@ -140,8 +141,8 @@ def read(probs_RTMS: Floats, *, error: float, hidden_RTMS: Floats | float) -> Fl
 
     Args:
         probs_RTMS: True stances.
-        error: One minus the judge's accuracy on what it reads, spread evenly.
-        hidden_RTMS: Share of the replies of each true stance that cannot be read.
+        error: One minus the judge's accuracy on replies that it classifies; errors are spread evenly.
+        hidden_RTMS: Share of the replies of each true stance that stay unclassified.
     """
     labels_RTMS = probs_RTMS * (1 - hidden_RTMS)
     if error:
@@ -152,7 +153,7 @@ def read(probs_RTMS: Floats, *, error: float, hidden_RTMS: Floats | float) -> Fl
 
 
 def replies(rng: np.random.Generator, cumulative_RTMS: Floats, items_RTN: Ints, drawn_RTN: NDArray[np.bool_]) -> Ints:
-    """One reply a draw: outcome codes of shape (R, T, N), NOT_DRAWN where nothing was drawn."""
+    """One reply per draw, as outcome codes of shape (R, T, N); NOT_DRAWN where nothing was drawn."""
     num_runs, num_topics, num_items = cumulative_RTMS.shape[:3]
     rows = np.arange(num_runs * num_topics).reshape(num_runs, num_topics, 1) * num_items + items_RTN
     above = rng.random(items_RTN.shape)[drawn_RTN][:, None] > cumulative_RTMS.reshape(-1, 3)[rows[drawn_RTN]]

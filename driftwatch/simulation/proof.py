@@ -1,8 +1,7 @@
 """proof: what the test promises, each promise with the simulation that could refute it.
 
-A suite is a list of studies: a scenario, how many runs, and what they must show. Studies without a requirement are
-there to
-be read: power and delay, and what happens where an assumption of the test does not hold.
+A suite is a list of studies. A study is a scenario with a number of runs and with what they must show. Studies without
+a requirement are for information: they show power and delay, and what happens where an assumption does not hold.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -29,7 +28,7 @@ Figure = Literal[
     "median observation specific",
 ]
 
-BATCH = 100  # runs at once: fits a processor's cache
+BATCH = 100  # runs at once, so that they fit a processor's cache
 ALPHAS = (0.01, 0.05, 0.1, 0.2)
 GROUPS = {
     "level": "False alarms: nothing drifts, at most alpha of the runs may say so",
@@ -45,8 +44,12 @@ class Requirement:
     """What a figure must be.
 
     Attributes:
-        rule: "at most": the interval must exclude more (full suite), or must not exclude `bound` from below (quick);
-            "above": the interval must lie above; "at least" and "no later than": the estimate itself.
+        figure: Which figure of a study.
+        rule: "at most": the full suite needs the whole interval at `bound` or below, the quick suite only its lower
+            end. "above": the whole interval must lie above `bound`. "at least", "estimate at most" and "no later
+            than": the estimate itself is compared with `bound`.
+        bound: A rate in [0, 1], or for "no later than" the number of an observation.
+        delta: Position of the tolerated drift whose alerts are counted.
     """
 
     figure: Figure
@@ -57,11 +60,11 @@ class Requirement:
 
 @dataclass(frozen=True, slots=True)
 class Study:
-    """One scenario of a suite.
+    """One scenario of a suite, with its numbers of runs and what they must show.
 
     Attributes:
-        quick: Runs in the quick suite, 0 where it is left out.
-        full: Runs in the full suite.
+        quick: Number of runs in the quick suite; 0 leaves the study out.
+        full: Number of runs in the full suite.
     """
 
     group: str
@@ -76,10 +79,11 @@ class Line(NamedTuple):
 
     Attributes:
         delta: Tolerated drift of the alerts that are counted.
-        rate: `None` for a median observation.
-        look: Median observation of those runs that found it; `None` for other figures, or if none did.
-        required: In words; `None` where nothing is.
-        passed: `None` where nothing is required.
+        rate: Share of the runs in which it happened; `None` for a median observation.
+        look: Median observation at which it was found, over the runs that found it; `None` for other figures, or if no
+            run did.
+        required: The requirement in words; `None` where nothing is required.
+        passed: Whether the requirement holds; `None` where nothing is required.
     """
 
     group: str
@@ -92,7 +96,7 @@ class Line(NamedTuple):
     passed: bool | None
 
     def to_json(self) -> dict[str, Any]:
-        """Flat, the rate with its interval."""
+        """The line as a flat object; the rate comes with its interval."""
         data = {key: value for key, value in self._asdict().items() if key != "rate"}
         if self.rate is not None:
             data |= {"rate": self.rate.value, "lower": self.rate.lower, "upper": self.rate.upper, **asdict(self.rate)}
@@ -103,9 +107,8 @@ class Report(NamedTuple):
     """What a suite found.
 
     Attributes:
-        achieved: Requested against achieved rate of false alerts: α to the rate of any alert, and of value alerts,
-            over the changes without drift that leave readability alone; before Holm and the minimal effect, which
-            only remove some.
+        achieved: By requested α, the achieved rates of any alert and of value alerts, over the changes without drift
+            that do not touch readability. They are taken before Holm's procedure and the minimal effect.
         passed: Whether every requirement holds.
     """
 
@@ -116,7 +119,7 @@ class Report(NamedTuple):
     passed: bool
 
     def to_json(self) -> dict[str, Any]:
-        """One object, with `passed` on top."""
+        """The report as one object, with `passed` on top."""
         return {
             "passed": self.passed,
             "suite": self.suite,
@@ -137,12 +140,12 @@ def studies() -> list[Study]:
 def prove(
     suite: Suite, *, seed: int = 0, jobs: int = 1, progress: Callable[[str, float], None] = lambda name, share: None
 ) -> Report:
-    """Run a suite.
+    """The report of a suite, which this function runs.
 
     Args:
-        suite: "quick" finds what is badly broken in a minute or two, "full" bounds the rates.
+        suite: "quick" finds what is badly broken in a minute or two; "full" bounds the rates.
         seed: The same seed gives the same figures, whatever the number of jobs.
-        jobs: Processes.
+        jobs: Number of processes.
         progress: Called with the study's name and the share of all runs done.
     """
     chosen = [study for study in studies() if _runs(study, suite)]
@@ -175,7 +178,7 @@ def _run_all(tasks: list[Task], jobs: int) -> Iterator[Found]:
     if jobs == 1:
         yield from map(_run_one, tasks)
         return
-    # Spawned, not forked: the caller may hold threads, and a forked copy of their locks can hang.
+    # Processes are spawned, not forked: the caller may have threads, and a forked copy of their locks can hang.
     with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
         yield from pool.map(_run_one, tasks)
 
@@ -247,7 +250,7 @@ def _power() -> Iterator[Study]:
     yield cell("flip 0.10, step", found, settled, drift=0.1)
     yield cell("flip 0.15, step", drift=0.15)
     yield cell("flip 0.20, step", found, Requirement("median observation", "no later than", 7), quick=200, drift=0.2)
-    opposed = (0.15, 0.25, 0.6)  # enough to lose
+    opposed = (0.15, 0.25, 0.6)  # enough opposing replies for a flip of 0.40
     yield cell("flip 0.40, step", drift=0.4, shares=opposed)
     for size in (0.05, 0.1, 0.15, 0.2):
         yield cell(f"flip {size:.2f}, ramp", drift=size, pace=8.0)
@@ -275,7 +278,7 @@ def _general() -> Iterator[Study]:
 
 def _unprotected() -> Iterator[Study]:
     for share in (0.1, 0.2, 0.3):
-        # Equal shares of the replies cross: neither count of what is hidden sees anything.
+        # Equal shares of the replies lose and gain a stance, so neither of the value counts notices anything.
         crossing = Scenario(
             f"{share:.0%} unreadable, first oppose and then support", lost=(share, 0, 0), gained=(0, 0, share)
         )

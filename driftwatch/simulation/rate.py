@@ -1,4 +1,4 @@
-"""Rate: how often something happened in so many runs, with an exact interval."""
+"""Rate: the share of runs in which something happened, with an exact interval."""
 
 import math
 from dataclasses import dataclass
@@ -13,8 +13,8 @@ class Rate:
     """A share of independent runs.
 
     Attributes:
-        hits: Runs in which it happened.
-        runs: All of them, at least 1.
+        hits: Number of runs in which it happened.
+        runs: Number of all runs, at least 1.
     """
 
     hits: int
@@ -27,7 +27,7 @@ class Rate:
 
     @property
     def lower(self) -> float:
-        """Lower end of the two-sided 95 % interval of Clopper and Pearson (1934): exact, so a little too wide.
+        """Lower end of the two-sided 95 % interval of Clopper and Pearson (1934), which is exact, so a little too wide.
 
         >>> round(Rate(5, 10).lower, 4)
         0.1871
@@ -38,7 +38,7 @@ class Rate:
 
     @property
     def upper(self) -> float:
-        """Upper end of it.
+        """Upper end of the same interval.
 
         >>> round(Rate(0, 6000).upper, 6)
         0.000615

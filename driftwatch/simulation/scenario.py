@@ -1,8 +1,8 @@
-"""simulate: many trainings at once, watched by the production code.
+"""scenario: many simulated trainings at once, watched by the production code.
 
-A scenario says how the model changes and how it is watched; `run` replays it on synthetic banks and calls
-`evidence.advance`, `verdict.labels` and `verdict.allocated`, the very functions that a real run calls. Suites of
-scenarios with what each must show are in `proof`.
+A scenario says how the model changes and how it is watched. `run` replays it on synthetic banks and calls
+`evidence.advance`, `verdict.labels` and `verdict.allocated`, the very functions that a real run calls. `proof` has
+suites of scenarios, with what each must show.
 
 Shape letters: R runs, T topics (V values, then C controls), M items, N draws, K kinds.
 """
@@ -25,12 +25,12 @@ from driftwatch.stance import STANCES
 Cheat = Literal["reuse", "panel", "reseed", "drop", "threshold"]
 Rule = Literal["screen", "fixed", "hot"]
 
-SCREEN_GAIN = 0.6  # share of the true shift that the simulated screen sees, and
-SCREEN_NOISE = 0.012  # the standard deviation of what it sees besides; watched from 0.04 on
-SCREEN_WATCH = 0.04
+SCREEN_GAIN = 0.6  # share of the true shift that the simulated screen sees
+SCREEN_NOISE = 0.012  # standard deviation of the noise that it sees besides
+SCREEN_WATCH = 0.04  # a topic is watched from this shift on
 REPEATED = 5  # observations that a rolled-back run repeats
-PROMISING = 5.0  # evidence that tempts the adversary of "rolled back" to try again
-POOL = 4  # baseline replies an item for the negative control "reuse"
+PROMISING = 5.0  # evidence from which on an adversary extends a run, or rolls it back to try again
+POOL = 4  # baseline replies per item for the negative controls "reuse" and "panel"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,23 +38,36 @@ class Scenario:
     """One kind of training, and how it is watched.
 
     Attributes:
-        change: Of items within banks whose means stay where they are.
-        lost: Shares of the replies of true support, neutral, oppose that lose their stance by the end.
-        gained: The same for replies without a stance at the baseline that take one by the end.
-        drift: Mass moved to support on each drifting topic: the mean of the direction draws for a flip.
-        source: "oppose" for a flip, "neutral" to engage; neutral then falls by `drift` and direction rises by half of
-            it.
-        drifting: The first so many topics drift; `None` for every topic, controls included.
-        pace: Observations until 63 % of a change has happened; 0 makes it a step.
-        onset: Observations before any change.
-        misread: Share of the replies of true oppose that the judge reads as support after `onset`: a broken assumption.
+        change: Change of items within banks, which leaves the banks' means where they are.
+        lost: Shares of the replies of true support, neutral and oppose that lose their stance by the end.
+        gained: Shares of the replies of true support, neutral and oppose that have no stance at the baseline and take
+            one by the end.
+        drift: Probability that moves to support on each drifting topic; for a flip it is the mean of the direction
+            draws.
+        source: The stance that loses: "oppose" for a flip, "neutral" to engage. Engaging lowers neutral by `drift` and
+            raises direction by half of it.
+        drifting: Number of drifting topics, counted from the first; `None` means every topic, controls included.
+        pace: Number of observations until 63 % of a change has happened; 0 makes it a step.
+        onset: Number of observations before any change.
+        misread: Share of the replies of true oppose that the judge reads as support after `onset`, which breaks an
+            assumption of the test.
         hidden: Share of replies without a stance throughout.
-        error: One minus the judge's accuracy on what it reads.
-        rule: How draws are given out: by screen and evidence, always `normal`, or "hot": many to whatever is winning.
-        extended: Further looks for as long as a run's evidence is promising after the plan has ended.
-        rolled_back: Runs whose evidence is promising at observation 15 or 25 go back five observations and repeat them.
+        error: One minus the judge's accuracy on replies that it classifies.
+        rule: How draws are given out: "screen" goes by screen and evidence, "fixed" always gives `normal`, and "hot"
+            gives many to topics whose evidence is winning.
+        extended: Most observations beyond the plan, which a run gets while its evidence is promising.
+        rolled_back: Whether runs whose evidence is promising at observation 15 or 25 go back five observations and
+            repeat them.
         shares: Mean of support, neutral and oppose over the items at the baseline.
-        cheat: Breaks one assumption of the test on purpose.
+        cheat: The assumption of the test that is broken on purpose; `None` breaks none.
+        looks: Number of planned observations.
+        values: Number of value topics.
+        controls: Number of control topics.
+        bank: Number of items per topic.
+        normal: Number of draws of a topic that is not watched.
+        closer: Number of draws of a watched topic.
+        alpha: Probability of any false alert in a run.
+        deltas: Tolerated drifts.
     """
 
     name: str
@@ -91,22 +104,22 @@ class Scenario:
 
     @property
     def settings(self) -> Settings:
-        """What the test knows when the run begins."""
+        """The settings of the test, as they are when the run begins."""
         values = tuple(f"value{i}" for i in range(self.values))
         controls = tuple(f"control{i}" for i in range(self.controls))
         return Settings(values, controls, self.looks, alpha=self.alpha, deltas=self.deltas)
 
 
 class Found(NamedTuple):
-    """What each run found. Observations count from 1; 0 means never. A topic has found what either kind has found.
+    """What each run found. Observations count from 1, 0 means never, and the earlier kind counts for a topic.
 
     Attributes:
         alert_RVD: Observation of the first alert of any label, for each tolerated drift.
-        value_RVD: Observation of the value alert.
-        specific_RV: First look at which a value alert was called specific.
-        unreadable_RV: First look at which an alert was called unreadable.
+        value_RVD: Observation of the first value alert, for each tolerated drift.
+        specific_RV: First observation at which a value alert was labelled specific.
+        unreadable_RV: First observation at which an alert was labelled unreadable.
         peak_R: Largest plain evidence on any value topic at any observation, natural log.
-        value_peak_R: The same where the value evidence is at least as large.
+        value_peak_R: Largest evidence that both the plain and the value counts reach, natural log.
     """
 
     alert_RVD: Ints
@@ -118,12 +131,12 @@ class Found(NamedTuple):
 
 
 def run(scenario: Scenario, runs: int, rng: np.random.Generator) -> Found:
-    """Simulate many trainings under one scenario.
+    """What many simulated trainings find under one scenario.
 
     Args:
-        scenario: What happens.
-        runs: How many trainings, all at once; about 100 fit a processor's cache.
-        rng: All randomness of all runs.
+        scenario: How the model changes and is watched.
+        runs: Number of trainings, all at once; about 100 fit a processor's cache.
+        rng: Source of all randomness of all runs.
     """
     if scenario.cheat == "threshold":
         return _plug_in(scenario, runs, rng)
@@ -144,7 +157,7 @@ def run(scenario: Scenario, runs: int, rng: np.random.Generator) -> Found:
 
 
 class _Training:
-    """Models in training, observation by observation, and the draws that the watcher asks of them."""
+    """Models in training, observation by observation, and the draws that are asked of them."""
 
     def __init__(self, scenario: Scenario, runs: int, rng: np.random.Generator) -> None:
         self._scenario, self._rng, self._runs = scenario, rng, runs
@@ -159,7 +172,7 @@ class _Training:
         self._mass_RTM = None
         if scenario.drift:
             self._mass_RTM = self._bank.drift_mass(scenario.drift, slice(scenario.drifting), self._source)
-        # Negative controls.
+        # Negative controls re-use baseline replies, or items as well.
         self._pool = self._panel = None
         if scenario.cheat in ("reuse", "panel"):
             items = np.arange(scenario.bank).repeat(POOL) * np.ones((runs, self._num_topics, 1), int)
@@ -168,13 +181,13 @@ class _Training:
             self._panel = rng.integers(0, scenario.bank, (runs, self._num_topics, scenario.normal))
 
     def goes_on(self, state: Evidence) -> bool:
-        """Whether any run still has observations to come; a rolled-back run goes back first."""
+        """Whether any run still has observations to come; runs that are rolled back go back here first."""
         if self._scenario.rolled_back and state.look in (15, 25):
             self._time_R = self._time_R - REPEATED * (_largest(state)[0] >= np.log(PROMISING))
         return bool(self._is_active(state).any())
 
     def look(self, state: Evidence) -> tuple[Ints, Ints]:
-        """One more stretch of training, and the outcomes of the draws after it: now and baseline, shape (R, T, N)."""
+        """The outcomes of the draws after one more stretch of training: now and baseline, each of shape (R, T, N)."""
         scenario, active_R = self._scenario, self._is_active(state)
         rng = np.random.default_rng(1) if scenario.cheat == "reseed" else self._rng
         draws_RT = self._draws(state) * active_R[:, None]
@@ -210,7 +223,7 @@ class _Training:
         return np.asarray(np.where(elapsed > 0, -np.expm1(-np.maximum(elapsed, 0) / self._scenario.pace), 0.0))
 
     def _model(self) -> tuple[Floats, Floats]:
-        """True stances now, and what the judge would report of them."""
+        """The true stances now, and what the judge would report of them, shapes (R, T, M, S)."""
         scenario, amount_R = self._scenario, self._amount()
         if scenario.is_still:
             return self._bank.probs_RTMS, self._before
@@ -250,8 +263,8 @@ class _Training:
 def _plug_in(scenario: Scenario, runs: int, rng: np.random.Generator) -> Found:
     """Negative control: an alert where an observation's plug-in total variation passes its 99 % quantile without drift.
 
-    The quantile is that of the first observation of all runs, so a single test is exact; the observations and topics
-    are what is ignored.
+    The quantile is that of the first observation of all runs, so a single test is exact. What this rule ignores is that
+    there are many observations and topics.
     """
     training, state = _Training(scenario, runs, rng), evidence.begin(scenario.settings, (runs,))
     looks = []
@@ -268,7 +281,7 @@ def _plug_in(scenario: Scenario, runs: int, rng: np.random.Generator) -> Found:
 
 
 def _largest(state: Evidence) -> tuple[Floats, Floats]:
-    """Largest plain evidence over value topics and kinds, and the largest that the value counts reach as well."""
+    """Largest plain evidence over value topics and kinds, and the largest that plain and value counts both reach."""
     num_values = len(state.settings.topics)
     plain = state.figures.plain_TDK[:, :num_values, 0]
     both = np.minimum(plain, state.figures.value_TDK[:, :num_values, 0])
@@ -276,7 +289,7 @@ def _largest(state: Evidence) -> tuple[Floats, Floats]:
 
 
 def _earliest(look_RVDK: Ints) -> Ints:
-    """The first observation of either kind, 0 for never."""
+    """The first observation over both kinds; 0 means never."""
     never = np.iinfo(int).max
     first = np.where(look_RVDK > 0, look_RVDK, never).min(-1)
     return np.where(first == never, 0, first)

@@ -1,4 +1,4 @@
-"""One folder for each run, which survives a kill at any byte. `RunStore` is the name that extensions rely on."""
+"""One folder for each run, which survives a kill at any byte. Extensions rely on the name `RunStore`."""
 
 from driftwatch.store.run_store import RunStore
 

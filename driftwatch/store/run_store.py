@@ -1,24 +1,24 @@
-"""RunStore: one folder a run, append-only JSON lines that survive `kill -9` at any byte.
+"""RunStore: one folder per run, with append-only JSON lines that survive `kill -9` at any byte.
 
 ::
 
     RUN/
       run.json           RunInfo; written once, beside and renamed
-      events.jsonl       begin, end, and what happened between; the run's state is read from it
-      records.jsonl      one Record an observation
-      stances.jsonl      one line an observation: the stance of every item, for readers who ask "which questions?"
+      events.jsonl       begin, end, and what happened between; the run's state is derived from it
+      records.jsonl      one Record per observation
+      stances.jsonl      one line per observation: the stance of every item, for readers who ask "which questions?"
       baseline-*.json    what the run compares with: identity and stances
-      pack.json          what is asked, for readers who do not have the pack
+      pack.json          the topic pack, for readers who do not have it
       endpoint.json      where /metrics is served
-      webhook.json       the last alert that is settled with a hook
+      webhook.json       the last alert that is settled with a webhook
       heartbeat          touched while the process lives; tells a crashed run from a running one
-      writer.json        the process that writes; gone when the run has ended
+      writer.json        the process that writes; removed when the run has ended
       replies/, evidence.json, baseline-replies.jsonl      what alerts rest on
       evidence.jsonl     the evidence after each observation, for runs that go on from a checkpoint
 
-A line is written with its end in one call and flushed; a torn last line (the process died in it) is dropped by readers
-and cut by the next writer, both with a warning. Any other line that cannot be read costs itself alone. Nothing is ever
-rewritten.
+A line is written together with its end in one call, and flushed. If the process dies while it writes, readers drop the
+torn last line and the next writer cuts it off, both with a warning. Any other damaged line is skipped alone. Lines are
+never rewritten.
 """
 
 import logging
@@ -45,7 +45,7 @@ from driftwatch.wording import RunState
 logger = logging.getLogger(__name__)
 
 Value = TypeVar("Value")
-STALE_SECONDS = 90.0  # heartbeats come every 15 s; six missed ones are a dead process, not a slow disk
+STALE_SECONDS = 90.0  # heartbeats come every 15 s; if six are missed, the process is dead, not the disk slow
 MAX_NAME = 128  # characters of a run's name
 NAME = rf"[A-Za-z0-9][A-Za-z0-9._-]{{0,{MAX_NAME - 1}}}"
 
@@ -55,9 +55,9 @@ class Event:
     """Something that happened to the run.
 
     Attributes:
-        kind: "begin" with the step it began from, "end" with the reason, or anything worth a line.
+        kind: "begin" with the step from which the run began, "end" with the reason, or anything else worth a line.
         timestamp: Unix time in seconds.
-        text: For people.
+        text: Text for people; of "end", the state in which the run ended.
     """
 
     kind: str
@@ -69,7 +69,7 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class LookStances:
-    """The items' stances at one observation."""
+    """The stances of all items at one observation."""
 
     look: int
     step: int
@@ -79,13 +79,14 @@ class LookStances:
 
 @dataclass(frozen=True, slots=True)
 class Labels:
-    """What a judge read in replies of a baseline model.
+    """A judge's judgements of replies of a baseline model.
 
     Attributes:
         identity: Judge, sampling and form of the questions; a run that shares them may count these replies as its own.
-        counts: Replies by topic, item and outcome; refusals and unclassified ones apart.
-        validity: Whether the screen says what they say, by probe, read with the baseline's calibration.
-        fit: The calibration fitted to them, kept or not, with its losses; `None` where they are too few.
+        counts: Number of replies by topic, item and outcome.
+        validity: Whether the screen says what the replies say, by probe, with the baseline's calibration.
+        fit: The calibration fitted to these replies, with its losses, whether it was kept or not; `None` where there
+            are too few replies.
     """
 
     identity: dict[str, str]
@@ -96,13 +97,14 @@ class Labels:
 
 @dataclass(frozen=True, slots=True)
 class Baseline:
-    """What a run compares with: identity and the stance of every item, uncalibrated.
+    """What a run compares with: identity and the uncalibrated stance of every item.
 
     Attributes:
         name: "sft" or "start".
         model: Name or path of the model that was asked.
-        identity: What a comparison must share, by part.
-        calibration: Prior and temperature that were frozen with it, as `drift.calibration` writes them; `None` before.
+        identity: What two measurements must share to be comparable, by part.
+        calibration: Offsets and temperature that were frozen with the baseline, as a mapping of the fields of
+            `drift.calibration.Calibration`; `None` where nothing is frozen.
         labels: Judged replies of the model; `None` where it was not asked for any.
     """
 
@@ -116,15 +118,15 @@ class Baseline:
 
     @property
     def frozen(self) -> Calibration | None:
-        """The calibration that was frozen with it."""
+        """The calibration that was frozen with the baseline; `None` where there is none."""
         return None if self.calibration is None else msgspec.convert(self.calibration, Calibration)
 
 
 def valid_run_name(name: str) -> str:
-    """The name itself, if it can be a folder and a label.
+    """The name itself, if it can be that of a folder and a label.
 
     Raises:
-        StoreError: It holds anything but letters, digits, dot, dash and underscore, or is too long.
+        StoreError: The name has anything but letters, digits, dots, dashes and underscores, or is too long.
     """
     if not re.fullmatch(NAME, name):
         raise StoreError(
@@ -135,14 +137,14 @@ def valid_run_name(name: str) -> str:
 
 
 class RunStore:
-    """Reads and writes the folder of one run.
+    """The folder of one run, to read and to write.
 
     Args:
         folder: The run's folder; its name is the run's name.
-        clock: Unix time in seconds; a parameter for tests.
+        clock: Gives the Unix time in seconds; a parameter for tests.
 
     Attributes:
-        damaged: Lines that could not be read, by file, of the files that were read so far.
+        damaged: Number of lines that could not be read, by file, for the files that were read so far.
     """
 
     def __init__(self, folder: str | Path, *, clock: Callable[[], float] = time.time) -> None:
@@ -176,19 +178,19 @@ class RunStore:
             ) from err
 
     def claim(self) -> bool:
-        """Become the one process that writes the run; false where another one lives."""
+        """Become the one process that writes the run; False if another writer lives."""
         return writer.claim(self.folder)
 
     def release(self) -> None:
-        """Be the writer no more."""
+        """Stop being the writer."""
         writer.release(self.folder)
 
     def append(self, record: Record) -> None:
-        """Add one observation, durably."""
+        """Add one observation and flush it to disk."""
         self.append_line("records.jsonl", record)
 
     def append_event(self, kind: str, *, attempt: int, step: int, text: str = "") -> None:
-        """Add an event, stamped now."""
+        """Add an event with the current time."""
         self.append_line("events.jsonl", Event(kind, attempt, step, self._clock(), text))
 
     def append_line(self, name: str, value: Any) -> None:
@@ -197,7 +199,7 @@ class RunStore:
         if path not in self._whole:
             path.parent.mkdir(parents=True, exist_ok=True)
             _cut_torn_line(path)
-        self._whole.discard(path)  # until this write is through: a full disk can tear it
+        self._whole.discard(path)  # until this write is complete, since a full disk can tear it
         with path.open("ab") as file:
             file.write(to_json(value) + b"\n")
             file.flush()
@@ -205,7 +207,7 @@ class RunStore:
         self._whole.add(path)
 
     def write_json(self, name: str, value: Any) -> None:
-        """Write a small file beside its place and rename it, so that no reader sees half of it."""
+        """Write a small file under another name and rename it, so that no reader sees half of it."""
         path = self.folder / name
         beside = path.with_name(f".{path.name}.{os.getpid()}")
         try:
@@ -218,15 +220,15 @@ class RunStore:
             beside.unlink(missing_ok=True)
 
     def write_baseline(self, baseline: Baseline) -> None:
-        """Keep what the run compares with."""
+        """Store a baseline with which the run compares."""
         self.write_json(f"baseline-{baseline.name}.json", baseline)
 
     def write_pack(self, pack: TopicPack) -> None:
-        """Keep what is asked."""
+        """Store the topic pack of the run."""
         self.write_json("pack.json", pack)
 
     def beat(self) -> None:
-        """Say that the process lives."""
+        """Touch the heartbeat file, to say that the process lives."""
         (self.folder / writer.HEARTBEAT).touch()
 
     # Reading
@@ -251,8 +253,8 @@ class RunStore:
         """All observations, oldest first.
 
         Args:
-            superseded: Also those later than a checkpoint from which the run was resumed, marked as such. They stay
-                in the file because evidence is never rolled back; curves and metrics leave them out.
+            superseded: Whether to include those later than a checkpoint from which the run was resumed, marked as such.
+                They stay in the file because evidence is never rolled back; curves and metrics leave them out.
         """
         resumed = [(e.attempt, e.step) for e in self.events() if e.kind == "begin"]
         found = []
@@ -268,11 +270,15 @@ class RunStore:
         return list(self.values("events.jsonl", msgspec.json.Decoder(Event).decode))
 
     def look_stances(self) -> Iterator[LookStances]:
-        """The items' stances observation by observation, oldest first."""
+        """The stances of all items, observation by observation, oldest first."""
         yield from self.values("stances.jsonl", msgspec.json.Decoder(LookStances).decode)
 
     def baseline(self, name: BaselineName) -> Baseline | None:
-        """A baseline that the run keeps, or `None`."""
+        """A baseline of the run; `None` where the run has no baseline of this name.
+
+        Raises:
+            StoreError: Its file is damaged.
+        """
         path = self.folder / f"baseline-{name}.json"
         if not path.is_file():
             return None
@@ -282,10 +288,10 @@ class RunStore:
             raise StoreError(f"{path} is not a whole baseline ({err}). Remake it with `driftwatch baseline`.") from err
 
     def pack(self) -> TopicPack | None:
-        """What is asked, or `None` where the run does not keep it.
+        """The topic pack of the run; `None` where the run did not store it.
 
         Raises:
-            StoreError: It keeps something else.
+            StoreError: Its file holds something else.
         """
         path = self.folder / "pack.json"
         if not path.is_file():
@@ -298,7 +304,7 @@ class RunStore:
             ) from err
 
     def state(self) -> RunState:
-        """What the run is doing, from its last begin or end and its heartbeat."""
+        """The run's state, from its last begin or end and its heartbeat."""
         last = next((e for e in reversed(self.events()) if e.kind in ("begin", "end")), None)
         if last is not None and last.kind == "end":
             known: dict[str, RunState] = {"finished": "finished", "stopped": "stopped"}
@@ -310,16 +316,16 @@ class RunStore:
         return "running" if age < STALE_SECONDS else "crashed"
 
     def values(self, name: str, decode: Callable[[bytes], Value]) -> Iterator[Value]:
-        """What the lines of a file of the run say; a line that is damaged costs itself, is counted and reported.
+        """The decoded lines of a file of the run; a damaged line is skipped, counted and reported.
 
-        Lines are damaged by a power cut (file systems leave holes of NUL bytes), a disk that was full, or two writers.
+        A power cut (after which file systems leave holes of NUL bytes), a full disk or two writers can damage lines.
 
         Args:
-            name: Of the file, in the run's folder.
-            decode: Of one line.
+            name: Name of the file in the run's folder.
+            decode: Makes a value of one line.
 
         Raises:
-            StoreError: A newer driftwatch wrote it.
+            StoreError: A newer driftwatch wrote the file.
         """
         tail = Tail(self.folder / name)
         for _, value in tail.values(decode):
@@ -335,7 +341,7 @@ class RunStore:
         self.damaged[name] = tail.damaged
 
     def lines(self, name: str) -> Iterator[bytes]:
-        """The whole lines of a file of the run, without their ends; a torn last one is dropped and reported."""
+        """The whole lines of a file of the run, without line ends; a torn last line is dropped and reported."""
         tail = Tail(self.folder / name)
         for line in tail.lines():
             yield line.text
@@ -347,7 +353,7 @@ class RunStore:
 
 
 def _cut_torn_line(path: Path) -> None:
-    """Remove what a killed writer left after the last line end, so that the next line stands on its own."""
+    """Remove what a killed writer left after the last line end, so that the next line begins cleanly."""
     if not path.is_file():
         return
     with path.open("r+b") as file:
@@ -359,10 +365,10 @@ def _cut_torn_line(path: Path) -> None:
 
 
 def folder_of_runs(folder: str | Path) -> Path:
-    """The folder itself.
+    """The path of a folder that holds runs, after a check that it exists.
 
     Raises:
-        StoreError: There is none.
+        StoreError: There is no folder.
     """
     root = Path(folder)
     if not root.is_dir():

@@ -1,11 +1,12 @@
-"""Tail: the one reader of files that grow by JSON lines, while somebody else appends to them.
+"""Tail: the one reader of files that grow by JSON lines, while another process appends to them.
 
-What its callers need not think about:
+Its callers need not think about the following:
 
-- A last line without an end is being written, or its writer died in it: it is left where it is until its end comes.
-- A file that was replaced, cut or begun anew is read from its beginning; its last bytes tell where its number does not.
-- A line that no JSON can be (holes of NUL bytes after a power cut, more bytes than anybody writes) costs itself alone.
-- Whatever stands in the file's place (a folder, a pipe, a link where none is wanted) is no file.
+- A last line without an end is still being written, or its writer died. It is left until its end comes.
+- A file that was replaced, cut or begun anew is read from its beginning. If its inode number does not show this, the
+  last bytes that were read do.
+- A line that cannot be JSON (a hole of NUL bytes after a power cut, or far too many bytes) is skipped alone.
+- Anything else in the file's place (a folder, a pipe, or a link where links are not followed) counts as no file.
 """
 
 import os
@@ -18,9 +19,9 @@ import msgspec
 
 from driftwatch.errors import NewerSchemaError, StoreError
 
-MAX_LINE = 64 << 20  # bytes; an observation of a thousand topics is far below
-_CHUNK = 1 << 20  # bytes that are read of a line at a time
-_REMEMBERED = 64  # bytes before the place that was reached; no two lines of ours end alike in so many
+MAX_LINE = 64 << 20  # bytes; an observation of a thousand topics has far fewer
+_CHUNK = 1 << 20  # bytes of a line that are read at a time
+_REMEMBERED = 64  # bytes that are remembered before the offset; no two of our lines have the same last 64 bytes
 _BOM = b"\xef\xbb\xbf"
 
 Value = TypeVar("Value")
@@ -30,9 +31,9 @@ class Line(NamedTuple):
     """One whole line.
 
     Attributes:
-        begin: Where its text begins in the file, in bytes.
-        text: Without line end and NUL bytes; empty where nothing can be read.
-        end: Where the next line begins.
+        begin: Offset in the file at which the text begins, in bytes.
+        text: The line without its end and without leading NUL bytes; empty where the line is too long or all NUL.
+        end: Offset at which the next line begins, in bytes.
     """
 
     begin: int
@@ -41,20 +42,20 @@ class Line(NamedTuple):
 
 
 class Tail:
-    """Reads a file as it grows; each call goes on where the last one came to.
+    """A reader of a file as it grows; each call goes on where the last one ended.
 
     Args:
-        path: Of the file, which need not be there yet.
+        path: Path of the file, which need not exist yet.
         offset: Where to begin: the `end` of a line that was read before, perhaps by another process.
-        restarted: Called before the first line of a file that is another one than before.
-        follow_links: Whether a link to a file is one.
-        max_line: Bytes; a longer line is given without its text.
+        restarted: Called before the first line of a file that is not the one read before.
+        follow_links: Whether a symbolic link to a file counts as a file.
+        max_line: Most bytes of a line; a longer line comes without its text.
 
     Attributes:
-        offset: Where the next call begins.
-        unfinished: Bytes after that, without a line end, when the file was last read.
-        damaged: Lines that `values` could not decode.
-        problem: Why not, of the first one; `None` where all could be.
+        offset: Where the next call begins, in bytes.
+        unfinished: Number of bytes after the offset, without a line end, when the file was last read.
+        damaged: Number of lines that `values` could not decode.
+        problem: Why the first of these could not be decoded; `None` where there is none.
     """
 
     def __init__(
@@ -74,15 +75,15 @@ class Tail:
         self._restarted = restarted
         self._follow_links = follow_links
         self._max_line = max_line
-        self._file: tuple[int, int] | None = None  # device and number
+        self._file: tuple[int, int] | None = None  # device and inode number
         self._seen: tuple[int, int] | None = None  # size and time of the last change
         self._before: bytes | None = None  # the bytes before the offset; `None` before anything was read
 
     def lines(self) -> Iterator[Line]:
-        """The lines that were finished since the last call; those that are blank are left out.
+        """The lines that were finished since the last call, without blank ones.
 
         Raises:
-            OSError: The file is there and cannot be read.
+            OSError: The file exists but cannot be read.
         """
         status = self._status()
         if status is None:
@@ -99,16 +100,16 @@ class Tail:
                 self._begin_anew()
             self._file, self._seen = (status.st_dev, status.st_ino), None
             yield from self._read(file)
-        self._seen = changed  # not before: whoever leaves in the middle reads the rest next time
+        self._seen = changed  # only here, so that a caller who stops in the middle gets the rest next time
 
     def values(self, decode: Callable[[bytes], Value]) -> Iterator[tuple[Line, Value]]:
-        """What the lines say; one that cannot be decoded is counted and passed over.
+        """Each new line with its decoded value; a line that cannot be decoded is counted and skipped.
 
         Args:
-            decode: Of the text of one line.
+            decode: Makes a value of the text of one line.
 
         Raises:
-            OSError: The file is there and cannot be read.
+            OSError: The file exists but cannot be read.
             NewerSchemaError: A newer driftwatch wrote a line.
         """
         for line in self.lines():
@@ -133,7 +134,7 @@ class Tail:
         return os.open(path, flags if self._follow_links else flags | getattr(os, "O_NOFOLLOW", 0))
 
     def _goes_on(self, file: IO[bytes]) -> bool:
-        """Whether what was read is still there. Numbers of files are used again, and a file can be cut and refilled."""
+        """Whether what was read is still there: inode numbers are used again, and a file can be cut and refilled."""
         if self.offset == 0:
             return True
         expected = b"\n" if self._before is None else self._before
@@ -158,7 +159,7 @@ class Tail:
                     self.unfinished = size
                     return
                 size += len(part)
-                # Of a line that is too long only its end is looked for, whatever its length.
+                # Of a line that is too long, nothing is kept but its end.
                 text = text + part if size <= self._max_line else part[-1:]
             self.offset, self.unfinished = begin + size, 0
             self._before = ((self._before or b"") + text)[-_REMEMBERED:]
@@ -171,11 +172,11 @@ class Tail:
 
 
 def last_lines(path: Path, *, most: int) -> list[bytes]:
-    """The texts of the last lines of a file, oldest first; none where it cannot be read.
+    """The texts of the last lines of a file, oldest first; empty where it cannot be read.
 
     Args:
-        path: Of the file.
-        most: Bytes that are read from its end; more only where not even the last line is in them.
+        path: Path of the file.
+        most: Number of bytes to read from its end; more are read only if they do not hold even the last line.
     """
     try:
         with path.open("rb") as file:
@@ -196,7 +197,7 @@ def last_lines(path: Path, *, most: int) -> list[bytes]:
 
 
 def end_of_lines(file: IO[bytes]) -> int:
-    """Where the last whole line ends, in bytes from the beginning of a file; searched from its end."""
+    """Where the last whole line of a file ends, in bytes from its beginning; the search goes from the end."""
     end = file.seek(0, os.SEEK_END)
     while end:
         begin = max(0, end - _CHUNK)
@@ -209,7 +210,7 @@ def end_of_lines(file: IO[bytes]) -> int:
 
 
 def _cleaned(text: bytes, *, is_first: bool) -> tuple[int, bytes]:
-    """The text of a line and the bytes that were left out before it: NUL bytes, and a mark of the order of bytes."""
+    """The number of bytes left out before a line's text, and the text: leading NUL bytes and a byte order mark go."""
     kept = text.lstrip(b"\0")
     if is_first and kept.startswith(_BOM):
         kept = kept[len(_BOM) :]

@@ -1,8 +1,9 @@
-"""Writer: a run has one process that writes it. A lock file names it, and the heartbeat shows that it lives.
+"""Writer: the one process that writes a run. A lock file names it, and the heartbeat shows that it lives.
 
-Two trainings that go on from one checkpoint would otherwise write one history, and read each other's evidence. A writer
-that was killed leaves its lock behind, so a lock counts only while its process lives: on the machine itself that is
-known at once; of another one, or another container, the heartbeat tells it within two beats.
+Without this, two trainings that go on from one checkpoint would write one history and read each other's evidence. A
+writer that was killed leaves its lock behind, so a lock counts only while its process lives. For a process on the same
+machine this is known at once. For one on another machine or in another container, the heartbeat shows it within two
+beats.
 """
 
 import contextlib
@@ -17,10 +18,10 @@ from pathlib import Path
 
 LOCK = "writer.json"
 HEARTBEAT = "heartbeat"
-BEAT_SECONDS = 15.0  # between two signs of life
-WATCHED_SECONDS = 2 * BEAT_SECONDS + 1.0  # without one of them, whoever writes from elsewhere is gone
+BEAT_SECONDS = 15.0  # seconds between two heartbeats
+WATCHED_SECONDS = 2 * BEAT_SECONDS + 1.0  # a writer elsewhere that gives no heartbeat for so long is gone
 
-_held: dict[str, str] = {}  # by folder, what this process writes
+_held: dict[str, str] = {}  # tokens of the runs that this process writes, by folder
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_held.clear)
 
@@ -30,10 +31,11 @@ class Writer:
     """The process that writes a run.
 
     Attributes:
-        pid, host: For people, and where nothing better is known.
-        place: Boot and namespace of processes, in which a pid means one process; empty where the system has neither.
-        began: When the process began, in ticks since boot; tells it from a later one of the same pid.
-        token: Of this claim alone.
+        pid: Process id, for people to read, and for where nothing better is known.
+        host: Name of the machine, likewise.
+        place: Boot id and process namespace, within which a pid means one process; empty where the system has neither.
+        began: When the process began, in ticks since boot, which tells it from a later process with the same pid.
+        token: A random text that belongs to this claim alone.
     """
 
     pid: int
@@ -44,11 +46,13 @@ class Writer:
 
 
 def claim(folder: Path, *, sleep: Callable[[float], None] = time.sleep) -> bool:
-    """Become the writer of a run, unless another one lives. Waits half a minute where only the heartbeat can tell.
+    """Become the writer of a run, and say whether that worked; it does not while another writer lives.
+
+    This waits half a minute where only the heartbeat can show whether the other writer lives.
 
     Args:
-        folder: The run's.
-        sleep: A parameter for tests.
+        folder: Folder of the run.
+        sleep: Waits for some seconds; a parameter for tests.
     """
     key = str(folder.resolve())
     if key in _held:
@@ -68,7 +72,7 @@ def claim(folder: Path, *, sleep: Callable[[float], None] = time.sleep) -> bool:
 
 
 def release(folder: Path) -> None:
-    """Be the writer no more; nothing where this process is not."""
+    """Stop being the writer; do nothing if this process is not the writer."""
     token = _held.pop(str(folder.resolve()), None)
     found = _read(folder) if token is not None else None
     if found is not None and found.token == token:
@@ -84,7 +88,7 @@ def _read(folder: Path) -> Writer | None:
 
 def _lives(writer: Writer, folder: Path, sleep: Callable[[float], None]) -> bool:
     if writer.place and writer.place == _place():
-        # What this process itself has claimed is in `_held`; the same pid in a lock is a namesake's.
+        # What this process has claimed is in `_held`. A lock with the same pid is that of an earlier process.
         return writer.pid != os.getpid() and bool(writer.began) and writer.began == _began(writer.pid)
     if not writer.place and writer.host == socket.gethostname() and not _exists(writer.pid):
         return False
@@ -99,7 +103,7 @@ def _lives(writer: Writer, folder: Path, sleep: Callable[[float], None]) -> bool
 
 
 def _beat(folder: Path) -> float | None:
-    """When the writer last gave a sign of life; the file is opened, since network file systems remember its times."""
+    """Time of the last heartbeat; `None` without one. Opening the file avoids times that network file systems cache."""
     try:
         with (folder / HEARTBEAT).open("rb") as file:
             return os.fstat(file.fileno()).st_mtime
@@ -116,7 +120,7 @@ def _place() -> str:
 
 
 def _began(pid: int) -> str:
-    """When a process began; empty where there is none, or the system does not say."""
+    """When a process began, in ticks since boot; empty if there is no such process, or the system does not say."""
     try:
         stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
         state, *rest = stat[stat.rindex(")") + 2 :].split()
@@ -130,14 +134,14 @@ def _exists(pid: int) -> bool:
         os.kill(pid, 0)
     except ProcessLookupError:
         return False
-    except OSError:  # somebody else's
+    except OSError:  # it belongs to another user
         return True
     return True
 
 
 @contextlib.contextmanager
 def _alone(folder: Path) -> Iterator[None]:
-    """Nobody else takes over a lock meanwhile, where the file system knows how to keep them out."""
+    """A context in which no other process takes over the lock, where the file system supports that."""
     try:
         import fcntl
 
