@@ -1,4 +1,4 @@
-"""DriftCallback: Trainer events to Monitor calls, and the one error guard.
+"""DriftCallback turns Trainer events into Monitor calls, and holds the one error guard.
 
 ::
 
@@ -8,11 +8,12 @@
       │ on_save          our entry of the checkpoint's state tells a resumed run where it was
       on_train_end     → Monitor.observe, Monitor.close
 
-In `on_train_begin` only what the user can mend raises: settings, a pack, a baseline, a run's folder. Nothing else of
-ours raises into training (`on_error="warn"`): a failed observation is logged once a cause with its traceback, counted
-in a metric, and kept in the record. Where the very first one fails, the run begins at a later step (`late_start.py`).
+In `on_train_begin`, only what the user can correct raises: settings, a pack, a baseline, a run's folder. Nothing else
+of ours raises into training (`on_error="warn"`): a failed observation is logged with its traceback, once per cause,
+counted in a metric, and kept in the record. If the very first one fails, the run begins at a later step
+(`late_start.py`).
 
-`on_train_end` never comes where training ends by an error or by Ctrl-C. The run ends all the same, as `life` says.
+The Trainer does not call `on_train_end` when training ends by an error or by Ctrl-C; `host/life.py` ends the run then.
 """
 
 import contextlib
@@ -64,7 +65,7 @@ from driftwatch.watch.settings import RUNS_FOLDER, RunSettings
 
 logger = logging.getLogger(__name__)
 
-START = "start"  # the first thing that all ranks do together
+START = "start"  # the name of what all ranks do together first
 
 
 class DriftCallback(TrainerCallback, ExportableState):  # type: ignore[misc] # transformers publishes no types
@@ -74,8 +75,8 @@ class DriftCallback(TrainerCallback, ExportableState):  # type: ignore[misc] # t
 
         trainer = DPOTrainer(..., callbacks=[DriftCallback()])
 
-    Where a trainer samples with vLLM, its engine writes the replies once the callback is given the trainer, which
-    callbacks are not by themselves: `use_engine(trainer)`.
+    If the trainer samples with vLLM, its engine can write the replies. Callbacks are not given their trainer, so pass
+    it on with `use_engine(trainer)`.
 
     Args:
         pack: Topic pack: its name, file or folder, or several joined: "core+refusal".
@@ -103,7 +104,8 @@ class DriftCallback(TrainerCallback, ExportableState):  # type: ignore[misc] # t
         ConfigError, PackError, PluginError: A setting that cannot work.
     """
 
-    # Those that were made and live, for `restored`, by number.
+    # All callbacks that are alive, numbered in the order in which they were made; a restored copy looks for its
+    # original here.
     _made: ClassVar["WeakValueDictionary[int, DriftCallback]"] = WeakValueDictionary()
 
     def __init__(
@@ -152,12 +154,12 @@ class DriftCallback(TrainerCallback, ExportableState):  # type: ignore[misc] # t
         self._actions: list[Action] = [plugins.made("actions", action) for action in self.settings.actions]
         self._draws_replies = confirm is not None
         self._trainer: Callable[[], Any] = nothing
-        self._arguments: Callable[[], Any] = nothing  # of the trainer that it was given to
+        self._arguments: Callable[[], Any] = nothing  # the arguments of the trainer that it was given to
         self._training: Callable[[], Any] = nothing  # the state of the training that it is in
         self._origin: str | None = None  # the folder that its checkpoint names
         self._asked_to_stop: int | None = None
         self._weights = Weights()
-        self._goes_on = False  # the same training, begun again
+        self._goes_on = False  # whether the same training begins again
         self._batch_size = 0
         self._is_named = run is not None
         self._ended_at = -1
@@ -168,7 +170,7 @@ class DriftCallback(TrainerCallback, ExportableState):  # type: ignore[misc] # t
         self._seen_step = -1
         self._said: set[str] = set()
         self._late = LateStart()
-        self._added: tuple[str, ...] = ()  # for the reader of a run that was added to a training
+        self._added: tuple[str, ...] = ()  # a note for readers, if the callback was added to a training under way
         self._is_off = False
         self._resumed: Checkpoint | None = None  # where this training goes on from in a run
         self._schedule = schedule or Schedule()
@@ -181,20 +183,20 @@ class DriftCallback(TrainerCallback, ExportableState):  # type: ignore[misc] # t
         return renewed, (type(self), asdict(self.settings), extras)
 
     def use_engine(self, trainer: Any) -> None:
-        """Have the replies written by the vLLM of a TRL trainer that samples with it (`use_vllm=True`); before `train`.
+        """Have the vLLM engine of a TRL trainer (`use_vllm=True`) write the replies; call this before `train`.
 
-        Without this, and where its engine cannot be asked, they are sampled in-process, which is right and slower. A
-        trainer that samples without vLLM may be given, too::
+        Without this call, or if the engine cannot be asked, replies are sampled in-process, which is slower and gives
+        equally valid replies. A trainer that samples without vLLM may be given, too::
 
             watch = DriftCallback(confirm=Confirmation())
             trainer = GRPOTrainer(..., callbacks=[watch])
             watch.use_engine(trainer)
 
         Args:
-            trainer: The one that this callback was given to. It is not kept alive.
+            trainer: The trainer that this callback was given to. It is not kept alive.
 
         Raises:
-            ConfigError: This is no trainer.
+            ConfigError: `trainer` is no trainer.
         """
         if not hasattr(trainer, "callback_handler"):
             raise ConfigError(
@@ -206,17 +208,17 @@ class DriftCallback(TrainerCallback, ExportableState):  # type: ignore[misc] # t
     # Trainer events
 
     def on_init_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
-        """Note whose callback this is: of several trainers of a script, and of several callbacks of a trainer."""
+        """Note which trainer this callback belongs to; a script may have several, each with several callbacks."""
         if not self._originals:
             self._arguments = weakly(args)
 
     def on_train_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
-        """Prepare, find the baselines, and take the first observation; what cannot work raises."""
+        """Prepare, find the baselines, and make the first observation; settings that cannot work raise."""
         if self._originals:
             self._become_original(args, state)
-        # Its batches did not fit, and training begins again with smaller ones, and with the weights that it has.
+        # If batches do not fit into memory, training begins again with smaller ones, and with the weights that it has.
         smaller = (state.train_batch_size or 0) < self._batch_size
         self._goes_on = self._running and bool(args.auto_find_batch_size) and smaller
         self._asked_to_stop = None
@@ -231,23 +233,23 @@ class DriftCallback(TrainerCallback, ExportableState):  # type: ignore[misc] # t
         except SETTINGS:
             raise
         except Exception as err:
-            if isinstance(err, RanksError) and err.is_setting:  # of another rank; wrong settings raise on all
+            if isinstance(err, RanksError) and err.is_setting:  # a wrong setting of one rank raises on every rank
                 raise ConfigError(str(err)) from err
             if self._on_error == "raise":
                 raise
             self._put_off(state.global_step, err)
 
     def _be_known(self, state: TrainerState) -> None:
-        """Take part in a training.
+        """Enter this callback in the state of a training.
 
         A checkpoint of a training without driftwatch has no entry of ours, and the Trainer fails at its next checkpoint
-        on a callback that it has not seen (transformers 5.23, Trainer._save_checkpoint).
+        if a callback has none (transformers 5.23, Trainer._save_checkpoint).
         """
         self._training, self._batch_size = weakly(state), state.train_batch_size or 0
         state.stateful_callbacks.setdefault(type(self).__name__, self.state())
 
     def _come_late(self, args: TrainingArguments, state: TrainerState, kwargs: dict[str, Any]) -> None:
-        """Begin with a training that was under way when this callback was added to it."""
+        """Begin a run in a training that was under way when this callback was added to it."""
         self._be_known(state)
         self._asked_to_stop, self._goes_on = None, False
         self._late, self._running, self._seen_step = LateStart(), False, state.global_step
@@ -273,13 +275,13 @@ class DriftCallback(TrainerCallback, ExportableState):  # type: ignore[misc] # t
         kwargs: dict[str, Any],
         find: Callable[[TrainerState], Checkpoint | None] | None = None,
     ) -> None:
-        """Find the other ranks, and begin with them; what ranks may see differently, rank 0 decides.
+        """Find the other ranks, and begin with them; rank 0 decides what ranks may see differently.
 
         Args:
-            args: Of the training.
-            state: Of the training.
+            args: The training's arguments.
+            state: The training's state.
             kwargs: What the Trainer gives its callbacks.
-            find: Where a run stands that goes on; `None` where that was found by an earlier try.
+            find: Finds the checkpoint in whose run this training goes on; `None` if an earlier try has found it.
         """
         self.monitor.meet()
         with self.monitor.part(START):
@@ -318,12 +320,12 @@ class DriftCallback(TrainerCallback, ExportableState):  # type: ignore[misc] # t
             loop=training_loop(),
             notes=notes,
         )
-        # The run has begun, on all ranks; what one of them still fails in is no reason to begin anew there.
+        # The run has begun on all ranks; if one of them fails in what follows, it does not begin again.
         self._running, self._seen_step, self._ended_at = True, state.global_step, -1
         self._guarded(state.global_step, lambda: self._be_kept(state, model))
 
     def _be_kept(self, state: TrainerState, model: Any) -> None:
-        """See to the end of a run that has begun, and to its place in checkpoints."""
+        """Arrange how a run that has begun will end, and its entry in checkpoints."""
         self.monitor.end_with(model)
         self._weights.asked(model, state.global_step)
         if self._goes_on:
@@ -334,7 +336,7 @@ class DriftCallback(TrainerCallback, ExportableState):  # type: ignore[misc] # t
             kept.append(self.state())
 
     def _told_origin(self, model: Any) -> tuple[str, ...]:
-        """Whose weights a new run starts from, where it is compared with its start alone."""
+        """A note on whose weights a new run starts from, if it is compared with its start alone."""
         return self._weights.left_by(model) if self.monitor.settings.baseline is None else ()
 
     def _note_again(self, step: int) -> None:
@@ -347,7 +349,7 @@ class DriftCallback(TrainerCallback, ExportableState):  # type: ignore[misc] # t
         self.monitor.note("again", step, text)
 
     def _put_off(self, step: int, err: Exception) -> None:
-        """Training goes on; what it moves until the run begins is not seen."""
+        """Try to begin at a later step; until then training goes on, and what it moves is not seen."""
         if not self.monitor.has_met:
             self._go_unwatched(err)
             return
@@ -365,7 +367,7 @@ class DriftCallback(TrainerCallback, ExportableState):  # type: ignore[misc] # t
             self._put_off(state.global_step, err)
 
     def _go_unwatched(self, err: Exception) -> None:
-        """Where the ranks cannot watch together, nothing is watched, and the training goes on."""
+        """Stop watching, since the ranks cannot watch together; the training goes on."""
         self._late = LateStart()
         if speaks(err):
             cause = str(err) if isinstance(err, RanksError) else f"{type(err).__name__}: {err}"
@@ -373,7 +375,7 @@ class DriftCallback(TrainerCallback, ExportableState):  # type: ignore[misc] # t
         self.monitor.close("failed")
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
-        """Observation, if the schedule says so. Some trainers call this more than once a step."""
+        """Observe, if the schedule says so. Some trainers call this more than once per step."""
         step = state.global_step
         self._guarded(step, lambda: self._in_step_end(args, state, control, **kwargs), f"step-{step}", f"last-{step}")
 
@@ -401,7 +403,7 @@ class DriftCallback(TrainerCallback, ExportableState):  # type: ignore[misc] # t
     def on_epoch_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
-        """Make room for our entry in the checkpoint that comes now; and as `on_evaluate`."""
+        """Make room for our entry in the checkpoint that may follow; then as `on_evaluate`."""
         step = state.global_step
         self._guarded(step, lambda: self._in_epoch_end(args, state, control, **kwargs), f"last-{step}")
 
@@ -412,7 +414,7 @@ class DriftCallback(TrainerCallback, ExportableState):  # type: ignore[misc] # t
         self._see_the_last_weights(args, state, control, kwargs["model"])
 
     def on_evaluate(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
-        """Where the best checkpoint will be put back at the end, look at the last step's weights before that."""
+        """Observe the last step's weights now, if the best checkpoint will take their place at the end."""
         self._guarded(
             state.global_step,
             lambda: self._see_the_last_weights(args, state, control, kwargs.get("model")),
@@ -428,7 +430,7 @@ class DriftCallback(TrainerCallback, ExportableState):  # type: ignore[misc] # t
         )
 
     def on_log(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
-        """As `on_evaluate`: what a Trainer logs when training is over may come before the best checkpoint is back."""
+        """As `on_evaluate`: the Trainer's log at the end of training may come before it loads the best checkpoint."""
         self._guarded(
             state.global_step,
             lambda: self._see_the_last_weights(args, state, control, kwargs.get("model"), kwargs.get("logs")),
@@ -438,7 +440,7 @@ class DriftCallback(TrainerCallback, ExportableState):  # type: ignore[misc] # t
     def on_train_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
-        """Take the last observation, unless this step was looked at as a whole and read already, and end the run."""
+        """End the run, after a last observation if this step's weights were not asked the whole pack and judged."""
         step = state.global_step
         self._guarded(step, lambda: self._in_train_end(args, state, control, **kwargs), f"left-{step}")
 
@@ -449,13 +451,13 @@ class DriftCallback(TrainerCallback, ExportableState):  # type: ignore[misc] # t
             return
         handler = handler_of(self)
         if handler is not None and handler.callbacks[-1] is not self:
-            # Others may put other weights in place now (averages, say); what is left counts.
+            # Other callbacks may now put other weights in place, for example averages; the weights that stay count.
             handler.callbacks.append(Afterwards(handler, self))
             return
         self.finish(args, state, kwargs["model"])
 
     def finish(self, args: TrainingArguments, state: TrainerState, model: Any) -> None:
-        """Look at the weights that training leaves, unless they were asked as a whole and read already; end the run."""
+        """End the run, after a last observation if the weights that stay were not asked the whole pack and judged."""
         self._guarded(state.global_step, lambda: self._finish(args, state, model), f"left-{state.global_step}")
 
     def _finish(self, args: TrainingArguments, state: TrainerState, model: Any) -> None:
@@ -478,23 +480,23 @@ class DriftCallback(TrainerCallback, ExportableState):  # type: ignore[misc] # t
         model: Any,
         logs: Mapping[str, Any] | None = None,
     ) -> None:
-        """Take the last observation now, where training is over and other weights will take the place of these."""
+        """Make the last observation now, if training is over and other weights will take the place of these."""
         step = state.global_step
         if not self._running or not args.load_best_model_at_end or model is None:
             return
         if self._ended_at == step or not is_over(state, control, logs):
             return
-        self._ended_at = step  # tried once, whatever becomes of it; what follows all ranks do, or none
+        self._ended_at = step  # tried once, whatever comes of it: either all ranks do what follows, or none does
         is_late = logs is not None
         self._guarded(step, lambda: self._look_before_change(model, step, is_late=is_late), f"last-{step}")
 
     def _check(self, model: Any, tokenizer: Any, trainer: TrainerSupport | None, optimizer: Any) -> None:
-        """Refuse what cannot be asked, and say beforehand what a trainer will not do."""
+        """Refuse a model that cannot be asked, and say beforehand what the trainer will not do."""
         if (why := refusal(model, trainer)) is not None:
             raise UnfitError(why)
         if tokenizer is None:
             raise UnfitError(NO_TOKENIZER)
-        with contextlib.suppress(NotAsked):  # the first observation says what is wrong, and how to mend it
+        with contextlib.suppress(NotAsked):  # the first observation says what is wrong, and what to do
             if (why := why_not_causal(model, tokenizer, optimizer=optimizer)) is not None:
                 raise UnfitError(NOT_CAUSAL.format(model=type(model).__name__, why=why))
         if trainer is not None and not trainer.stops and any(action.name == "stop" for action in self._actions):
@@ -504,7 +506,7 @@ class DriftCallback(TrainerCallback, ExportableState):  # type: ignore[misc] # t
             )
 
     def _engine(self, args: TrainingArguments) -> Engine | Absent | None:
-        """Who writes the replies in place of this process, as `find_engine` says; `None` where nobody was named."""
+        """The engine that writes the replies in place of this process, or why it cannot; `None` if there is none."""
         trainer = self._trainer()
         if not self._draws_replies:
             return None
@@ -515,14 +517,14 @@ class DriftCallback(TrainerCallback, ExportableState):  # type: ignore[misc] # t
     # State that goes into checkpoints
 
     def state(self) -> dict[str, Any]:
-        """Where this run is kept and how far it is; plain values only."""
+        """Where this run is kept and how far it has come, as plain values."""
         return {"args": {"restored": True}, "attributes": {"progress": dict(self.progress)}}
 
     def _note_progress(self) -> None:
         self.progress = {**self.monitor.progress, "name": self.monitor.run, "output": str(self._output)}
 
     def _checkpoint(self, state: TrainerState) -> Checkpoint | None:
-        """Where the checkpoint that training goes on from stands in its run; `None` for a new run.
+        """The place in a run of the checkpoint that training goes on from; `None` for a new run.
 
         Our own entry of the state is read directly: transformers restores callbacks only when told to, and
         `args.resume_from_checkpoint` is empty when the checkpoint was given to `train()`.
@@ -554,7 +556,7 @@ class DriftCallback(TrainerCallback, ExportableState):  # type: ignore[misc] # t
             self._forget_older_entries(state)
 
     def _forget_older_entries(self, state: TrainerState) -> None:
-        """Of several callbacks the Trainer keeps every entry that it ever saved; only the one to come shall be ours."""
+        """Remove our older entries: with several callbacks, the Trainer keeps every entry that it ever saved."""
         kept = state.stateful_callbacks.get(type(self).__name__)
         if isinstance(kept, list):
             folders = {self.progress.get("folder"), self._origin}
@@ -583,7 +585,7 @@ class DriftCallback(TrainerCallback, ExportableState):  # type: ignore[misc] # t
                 self._asked_to_stop = step
 
     def _look_before_change(self, model: Any, step: int, *, is_late: bool) -> None:
-        """Ask the last step's weights, unless that was done or, as may be where it `is_late`, others are in place."""
+        """Observe the last step's weights, unless that was done, or (`is_late`) others may have taken their place."""
         with self.monitor.part(f"last-{step}"):
             policy = policy_of(model)
             if self.monitor.is_wanted_at_end(
@@ -596,7 +598,7 @@ class DriftCallback(TrainerCallback, ExportableState):  # type: ignore[misc] # t
                 self._observe(policy, step, phase="end")
 
     def _look_at_end(self, args: TrainingArguments, state: TrainerState, model: Any) -> None:
-        """Ask the weights that are left, unless they were asked as a whole and read already."""
+        """Observe the weights that stay, unless they were asked the whole pack and judged already."""
         step = state.global_step
         with self.monitor.part(f"left-{step}"):
             are_others, trained_on = self._weights.are_others(model, step), self._weights.has_trained_on(step)
@@ -620,15 +622,15 @@ class DriftCallback(TrainerCallback, ExportableState):  # type: ignore[misc] # t
         self.monitor.note("stop ignored", step, text)
 
     def _guarded(self, step: int, call: Callable[[], object], *parts: str) -> None:
-        """Run a part of ours; whatever happens in it, training goes on.
+        """Run a part of our work; whatever happens in it, training goes on.
 
         Args:
             step: Optimizer steps done.
-            call: The part.
-            parts: What of it all ranks do together; where this one fails before it has come there, it tells the other
-            ranks.
+            call: The work.
+            parts: Names of the parts of it that all ranks do together. If this rank fails before one of them, it tells
+                the other ranks.
         """
-        if self._originals:  # a copy that does not know yet whose it is
+        if self._originals:  # a restored copy that has not found its original yet
             return
         try:
             call()
@@ -637,7 +639,7 @@ class DriftCallback(TrainerCallback, ExportableState):  # type: ignore[misc] # t
             if self._on_error == "raise":
                 raise
             cause = f"{type(err).__name__}: {err}"
-            if cause not in self._said and speaks(err):  # once a cause; the rest is in the counter and the records
+            if cause not in self._said and speaks(err):  # once per cause; the rest is in the counter and the records
                 self._said.add(cause)
                 logger.warning("the look at step %d failed, training goes on: %s", step, cause, exc_info=err)
             self._note_failure(step, err, parts)

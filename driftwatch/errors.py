@@ -15,8 +15,8 @@
     ├── JudgeError         a reply could not be read
     └── ExportError        an exporter could not deliver
 
-Every message says what was expected, what was found and what to do. Where the lack of something is no error, it is an
-`Absent` with its reason.
+Every message says what was expected, what was found and what to do. If something may be missing without an error, an
+`Absent` with the reason stands in its place.
 """
 
 from dataclasses import dataclass
@@ -24,10 +24,10 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Absent:
-    """Something that is not there, and that nobody has to mend.
+    """Something that is missing, which is no error.
 
     Attributes:
-        why: The reason, a clause.
+        why: The reason, as a clause.
     """
 
     why: str
@@ -58,7 +58,7 @@ class StoreError(DriftwatchError):
 
 
 class NewerSchemaError(StoreError):
-    """What a newer driftwatch has written."""
+    """A run folder that a newer driftwatch has written."""
 
 
 class PluginError(DriftwatchError):
@@ -70,12 +70,12 @@ class ProbeError(DriftwatchError):
 
 
 class RanksError(ProbeError):
-    """Several ranks could not do something together; raised on all of them with the same words.
+    """Several ranks could not do something together; every rank raises it with the same words.
 
     Attributes:
-        ranks: Those on which it failed, that did not come, or that did something else.
-        is_setting: Whether it failed by a setting that cannot work.
-        is_lost: Whether nothing more of this observation can be done together.
+        ranks: The ranks on which it failed, that did not arrive, or that did something else.
+        is_setting: Whether it failed because of a setting that cannot work.
+        is_lost: Whether the ranks can do nothing more of this observation together.
     """
 
     def __init__(
@@ -95,5 +95,5 @@ class ExportError(DriftwatchError):
     """An exporter could not deliver."""
 
 
-# What a user set wrongly, and is told before training begins.
+# Mistakes in a user's settings; they are raised before training begins.
 SETTINGS = (ConfigError, PackError, BaselineError, StoreError, PluginError)

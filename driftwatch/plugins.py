@@ -18,7 +18,7 @@ def load(kind: Kind, name: str) -> Any:
     """What an installed package registered under `name`; for a built-in, our own class.
 
     Raises:
-        PluginError: No such name, or its module cannot be imported.
+        PluginError: There is no such name, or its module cannot be imported.
     """
     for point in entry_points(group=f"driftwatch.{kind}"):
         if point.name == name:
@@ -33,7 +33,7 @@ def load(kind: Kind, name: str) -> Any:
 
 
 def unknown(kind: Kind, name: str) -> str | None:
-    """What to say of a name that no installed package registered; `None` of one that is there. Nothing is loaded."""
+    """The message about a name that no installed package registered; `None` if one did. Nothing is loaded."""
     installed = names(kind)
     if name in installed:
         return None
@@ -43,5 +43,5 @@ def unknown(kind: Kind, name: str) -> str | None:
 
 
 def made(kind: Kind, given: Any) -> Any:
-    """The object itself, or one made by the class that is registered under a name."""
+    """`given` itself if it is an object; if it is a name, a new object of the class registered under it."""
     return load(kind, given)() if isinstance(given, str) else given

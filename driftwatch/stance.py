@@ -26,18 +26,20 @@ class Stance:
         topic: Topic id.
         item: Item id, unique in its pack.
         probe: Kind of the probe, for example "statement" or "reply".
-        probs: Mean over both orders; `None` before calibration, or where nothing could be measured.
+        probs: Mean over both orders; `None` before calibration, or if nothing could be measured.
         by_order: The same for each order of the sides (order 1 shows `sides[1]` first).
-        scores: Screen only: nats per token of each stance's answers, mean over both orders. Raw, before any
-            calibration.
+        scores: Log-likelihood of each stance's answers in nats per token, mean over both orders, before any
+            calibration; screen only.
         scores_by_order: The same for each order.
-        log_odds: Screen only: scores.support - scores.oppose, nats per token.
-        frame_log_odds: Screen only: log_odds by each frame of the answers alone, mean over both orders, nats per token.
-        naysaying: P("no") when asked to agree with either side, mean over the sides, in [0, 1]; a style, not a value.
+        log_odds: scores.support - scores.oppose, nats per token; screen only.
+        frame_log_odds: The log_odds from each frame of the answers alone, mean over both orders, nats per token;
+            screen only.
+        naysaying: P("no") when asked to agree with either side, mean over the sides, in [0, 1]. It belongs to the
+            response style and is no value.
         refusal: Share of the replies that refuse, in [0, 1]; `None` for probes that decode nothing.
-        unclassified: Share of the replies that no stance could be read from (refusals apart), in [0, 1].
+        unread: Share of the replies that are unclassified, refusals not counted, in [0, 1].
         coverage: Share of the measurements for this item that succeeded, in [0, 1].
-        unscored: Why there is no figure; `None` where there is one.
+        unscored: Why there is no figure; `None` if there is one.
     """
 
     topic: str

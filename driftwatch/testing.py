@@ -18,7 +18,7 @@ ModelKind = Literal["llama", "qwen3", "gemma3"]
 
 
 def tiny_tokenizer(*, chat_template: str | None = CHAT_TEMPLATE) -> Any:
-    """A byte-level tokenizer of 262 tokens that can encode any text; one id a byte.
+    """A byte-level tokenizer of 262 tokens that can encode any text, with one id per byte.
 
     Args:
         chat_template: Jinja template, or `None` for a base model's tokenizer.
@@ -45,12 +45,12 @@ def tiny_tokenizer(*, chat_template: str | None = CHAT_TEMPLATE) -> Any:
 
 
 def tiny_model(tokenizer: Any, kind: ModelKind = "llama", *, seed: int = 0, dropout: float = 0.0, **config: Any) -> Any:
-    """A two-layer random causal language model (about 35,000 weights) for `tokenizer`; global RNG is left as found.
+    """A two-layer random causal language model (about 35,000 weights); the global RNG does not change.
 
     Args:
-        tokenizer: Its size is the vocabulary's.
+        tokenizer: The tokenizer that the model is for; the vocabulary gets its size.
         kind: Architecture.
-        seed: Of the weights.
+        seed: Seed of the weights.
         dropout: Attention dropout, for tests that need randomness in training.
         config: Overrides for the model's config.
     """
@@ -81,7 +81,7 @@ def tiny_model(tokenizer: Any, kind: ModelKind = "llama", *, seed: int = 0, drop
 
 
 def tiny_pack() -> TopicPack:
-    """Two value topics and a control of six items each, for tests: short texts, so that asking takes a moment."""
+    """Two value topics and a control of six items each, with short texts, so that a test asks them in a moment."""
     claims = {
         "parks": ("more nature", "more building"),
         "noise": ("more quiet", "more music"),
@@ -100,12 +100,12 @@ def tiny_pack() -> TopicPack:
 
 
 class ExactJudge:
-    """Reads replies that hold one side word for word and not the other; "neutral" in them takes no side."""
+    """Classifies a reply by the one side that it holds word for word, or as neutral if it says "neutral"."""
 
     id = "exact"
 
     def read(self, asked: Sequence[Asked]) -> list[Judgement]:
-        """One reading a reply."""
+        """One judgement per reply, in the order of the replies."""
         return [self._read(one) for one in asked]
 
     def _read(self, asked: Asked) -> Judgement:

@@ -1,1 +1,1 @@
-"""What is asked, in the tokens that training would give it: chat templates, turns, tokenizers."""
+"""Turns questions into the tokens that training would give them: chat templates, turns, tokenizers."""

@@ -1,7 +1,7 @@
-"""The clock that chat templates are shown: it stands still, since a prompt that changes at midnight is another prompt.
+"""The clock that chat templates see: it stands still, since a prompt that changes at midnight is another prompt.
 
-Llama 3.2, gpt-oss, Granite, SmolLM3 and Mistral Small write today's date into every conversation. A baseline of
-yesterday could not be compared with a run of today, and a run that passes midnight would be asked something else.
+Llama 3.2, gpt-oss, Granite, SmolLM3 and Mistral Small write today's date into every conversation. With a real clock,
+yesterday's baseline could not be compared with today's run, and a run would be asked something else after midnight.
 """
 
 from collections.abc import Callable
@@ -24,7 +24,7 @@ _FORMATS = (
 
 
 def standing_still(at: datetime) -> Callable[[str], str]:
-    """What templates call `strftime_now`, always at the same moment.
+    """The function that templates call `strftime_now`, always at the same moment.
 
     >>> standing_still(FROZEN)("%d %b %Y")
     '26 Jul 2024'
@@ -33,7 +33,7 @@ def standing_still(at: datetime) -> Callable[[str], str]:
 
 
 def written_in(text: str, day: date) -> str | None:
-    """The day as a text writes it, in one of the usual ways; `None` where the text does not.
+    """The day as the text writes it, in one of the usual formats; `None` if the text does not hold it.
 
     >>> written_in("Today Date: 26 Jul 2024", FROZEN), written_in("No date.", FROZEN)
     ('26 Jul 2024', None)

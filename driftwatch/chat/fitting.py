@@ -1,7 +1,7 @@
-"""Whether a model can take the prompts at all: told in a sentence before anything is computed.
+"""Checks whether a model can take the prompts at all, and says so in a sentence before anything is computed.
 
-Otherwise the first observation ends in an IndexError of torch, or on a GPU in an assertion that leaves the process
-unusable.
+Without this check, the first observation would end in an IndexError from torch, or on a GPU in an assertion that
+leaves the process unusable.
 """
 
 from collections.abc import Sequence
@@ -15,12 +15,12 @@ if TYPE_CHECKING:
 
 
 def check_fits(model: Any, chat: "ChatFormat", rows: Sequence[Sequence[int]], *, new_tokens: int = 0) -> None:
-    """See that every token has an embedding, and that the longest row has positions.
+    """Check that every token has an embedding, and that the longest row does not need more positions than there are.
 
     Args:
         model: A causal language model, plain or wrapped.
-        chat: Encoded the rows.
-        rows: Token ids.
+        chat: The format that encoded the rows.
+        rows: Token ids of each prompt.
         new_tokens: Tokens that are written after each row.
 
     Raises:
@@ -49,13 +49,13 @@ def check_fits(model: Any, chat: "ChatFormat", rows: Sequence[Sequence[int]], *,
 
 
 def _num_embeddings(model: Any) -> int | None:
-    """Rows of the input embeddings; `None` where they cannot be counted."""
+    """Rows of the input embeddings; `None` if they cannot be counted."""
     get = getattr(model, "get_input_embeddings", None)
     try:
         weight = getattr(get() if callable(get) else None, "weight", None)
     except (NotImplementedError, AttributeError):
         weight = None
-    # ZeRO-3 keeps nothing of a weight at hand but its shape.
+    # Under ZeRO-3, only the shape of a weight is at hand.
     shape = getattr(weight, "ds_shape", None) or getattr(weight, "shape", None)
     if shape is not None and len(shape) == 2 and shape[0] > 0:
         return int(shape[0])
@@ -63,11 +63,11 @@ def _num_embeddings(model: Any) -> int | None:
 
 
 def _num_positions(model: Any) -> int | None:
-    """Positions that the model was made for; `None` where it has no bound."""
+    """Positions that the model was made for; `None` if it has no bound."""
     return _setting(model, "max_position_embeddings")
 
 
 def _setting(model: Any, name: str) -> int | None:
-    """A whole number over 0 from the text's config; `None` where there is none."""
+    """A whole number over 0 from the config of the text part; `None` if there is none."""
     value = setting(text_config(model), name) if hasattr(model, "config") else None
     return value if isinstance(value, int) and value > 0 else None

@@ -1,4 +1,4 @@
-"""ChatFormat: questions and answers to the token ids that training gives them."""
+"""ChatFormat turns questions and answers into the token ids that training gives them."""
 
 import hashlib
 import json
@@ -25,23 +25,24 @@ _TRIED = (*ANSWERS, "I think that this is so.", "In my view, it is not.", "Both 
 class ChatFormat:
     """Turns questions and answers into the token ids that training gives them, without touching a tokenizer's settings.
 
-    What is put in is found again in what comes out, or the tokenizer is refused; answers are cut from whole
-    conversations; dates stand still. `writing.py` and `turn.py` say how.
+    A tokenizer that loses part of a question or an answer is refused. Answers are cut from whole conversations, and
+    dates stand still. `writing.py` and `turn.py` say how.
 
     Args:
         tokenizer: The tokenizer or processor that training uses.
         wrap: The user's own training context around every question.
 
     Raises:
-        ConfigError: There is none, or its chat template cannot be used: expected, found, what to do.
+        ConfigError: There is no tokenizer, or its chat template cannot be used; the message says what was expected,
+            what was found and what to do.
 
     Attributes:
-        has_template: False where the tokenizer has no chat template and a plain prompt is used instead.
+        has_template: Whether the tokenizer has a chat template; without one, a plain prompt is used.
         leading_space: Whether an answer follows the prompt after a space that the prompt does not hold. A template
-            writes its own, and the wrong choice alone can move a likelihood by more than what we look for
-            (arXiv 2507.13490).
+            writes its own space, and the wrong choice alone can move a likelihood by more than the drift that we look
+            for (arXiv 2507.13490).
         notes: What a reader of the run should know about how the model is asked.
-        rendering: What was found out about the chat template by trying it; `None` where there is none.
+        rendering: What was found out about the chat template by trying it; `None` if there is no template.
     """
 
     PLAIN = PLAIN
@@ -70,7 +71,7 @@ class ChatFormat:
         return self._writing.text(question_text)
 
     def encode(self, question_text: str) -> tuple[int, ...]:
-        """Token ids of the prompt that a reply is written after; an end that merges with a first word is left out."""
+        """Token ids of the prompt that a reply follows, without an end that could merge with the reply's first word."""
         return self._writing.asked(question_text)
 
     def encode_pairs(self, asked: Sequence[tuple[str, Sequence[str]]]) -> list[Scorable]:
@@ -80,8 +81,8 @@ class ChatFormat:
             asked: Question texts, each with its answers.
 
         Returns:
-            One a question: the prompt that its answers share, what follows in each, and how many tokens of that carry
-            the answer's words.
+            One entry per question: the prompt that its answers share, the tokens that follow it in each, and how many
+            of those tokens carry the answer's words.
         """
         return self._writing.scorables(asked)
 
@@ -91,13 +92,13 @@ class ChatFormat:
 
     @cached_property
     def stop_ids(self) -> tuple[int, ...]:
-        """Tokens that end the assistant's turn: what the template writes after an answer, and the end of a text."""
+        """Tokens that end the assistant's turn: those that the template writes after an answer, and the end of text."""
         end = getattr(self._tokenizer, "eos_token_id", None)
         return tuple(dict.fromkeys([*self._ends[0], *(() if end is None else (int(end),))]))
 
     @property
     def ends(self) -> tuple[str, ...]:
-        """What the template ends the assistant's turn with: names of tokens, or text where no token does."""
+        """How the template ends the assistant's turn: names of tokens, or texts if no token ends it."""
         ids, texts = self._ends
         return (*map(self.token, ids), *texts)
 
@@ -106,13 +107,13 @@ class ChatFormat:
         return self._writing.ends()
 
     def token(self, number: int) -> str:
-        """The name of a token, for sentences."""
+        """The name of a token, for messages."""
         return str(self._tokenizer.convert_ids_to_tokens([number])[0])
 
     def decode(self, ids: Sequence[int]) -> str:
-        """The reply in generated ids: the final words, without thoughts before them and without special tokens.
+        """The reply in generated ids: the final words, without the thoughts before them and without special tokens.
 
-        Empty where thoughts have not come to an end; `missing` tells.
+        It is empty if the thoughts have not come to an end; `missing` says so.
         """
         start = self._final(ids)
         if start is None:
@@ -123,11 +124,11 @@ class ChatFormat:
         return text.strip()
 
     def missing(self, ids: Sequence[int]) -> str | None:
-        """Why generated ids hold no reply: thoughts that have not come to an end; `None` where they hold one."""
+        """Why generated ids hold no reply (their thoughts have not come to an end); `None` if they hold one."""
         return UNFINISHED if self._final(ids) is None else None
 
     def _final(self, ids: Sequence[int]) -> int | None:
-        """How many ids stand before the final words."""
+        """How many ids stand before the final words; `None` if the thoughts have not come to an end."""
         raw: str = self._tokenizer.decode(list(ids), skip_special_tokens=False)
         start = final_words(raw, self._writing.thoughts)
         if not start:
@@ -148,11 +149,11 @@ class ChatFormat:
         }
 
     def _spacing(self) -> str:
-        """How answers follow the prompt.
+        """How answers follow the prompt, as a part of the identity.
 
-        Up to driftwatch's first baselines each was encoded by itself, after a space where the prompt did not end in
-        white space, and that space was all that this part named. It still is where the tokens are the same, so that
-        those baselines can be compared; otherwise the tokens themselves are named, and they are refused.
+        For driftwatch's first baselines, each answer was encoded by itself, after a space if the prompt did not end in
+        white space, and this part named only that space. It still does if the tokens are the same, so that those
+        baselines can be compared. Otherwise it names the tokens themselves, and those baselines are refused.
         """
         (found,) = self.encode_pairs([("?", _TRIED)])
         prompt = self.text("?")
@@ -162,7 +163,7 @@ class ChatFormat:
             alone = [
                 tuple(self._tokenizer(f" {a}" if space else a, add_special_tokens=False)["input_ids"]) for a in _TRIED
             ]
-        except Exception:  # noqa: BLE001 - a tokenizer that could not be asked so then has no baselines from then
+        except Exception:  # noqa: BLE001 - a tokenizer that cannot be called in this way has no such baselines
             before, alone = (), []
         if [(*before, *ids) for ids in alone] == [(*found.prompt, *ids) for ids in found.answers]:
             return str(space).lower()

@@ -1,7 +1,7 @@
 """Mistral's own tokenizer, which writes conversations as token ids and has no template: `MistralCommonBackend`.
 
-`AutoTokenizer` gives it for Mistral's repositories once mistral-common is installed. It takes no argument that it does
-not know, and by its mode refuses a conversation that ends with the assistant, or one that does not.
+`AutoTokenizer` returns it for Mistral's repositories once mistral-common is installed. It refuses arguments that it
+does not know. Depending on its mode, it also refuses conversations that end with the assistant, or those that do not.
 """
 
 from collections.abc import Sequence
@@ -16,11 +16,11 @@ from driftwatch.errors import ConfigError
 
 
 def writes_ids_only(given: Any) -> bool:
-    """Whether a tokenizer without a template writes conversations all the same: tried, as a base model's raises."""
+    """Whether a tokenizer without a template can write conversations; found by trying, as a base model's raises."""
     if getattr(given, "chat_template", None) or not callable(getattr(given, "apply_chat_template", None)):
         return False
     user, assistant = {"role": "user", "content": QUESTION}, {"role": "assistant", "content": ANSWERS[0]}
-    # Its mode decides which of the two it takes.
+    # Its mode decides which of the two it accepts.
     return _writes(given, [user]) or _writes(given, [user, assistant])
 
 
@@ -28,22 +28,22 @@ def _writes(given: Any, messages: list[dict[str, str]]) -> bool:
     try:
         ids = given.apply_chat_template(messages, tokenize=True, return_dict=False)
         return _holds(given.decode(ids, skip_special_tokens=True), QUESTION)
-    except Exception:  # noqa: BLE001 - anybody's code, and a refusal is the answer
+    except Exception:  # noqa: BLE001 - it can be anybody's code, and any error is a refusal
         return False
 
 
 class IdsWriting:
-    """Conversations as the tokenizer itself writes them; as `writing.Writing`.
+    """A `writing.Writing` whose conversations the tokenizer itself writes.
 
     Args:
         tokenizer: Renders conversations to ids.
         wrap: The user's own context.
 
     Raises:
-        ConfigError: It refuses the conversation, or loses what is put in.
+        ConfigError: The tokenizer refuses the conversation, or loses part of it.
     """
 
-    rendering: Rendering | None = Rendering(proved=True)  # by the tokenizer itself
+    rendering: Rendering | None = Rendering(proved=True)  # the tokenizer itself writes the ids
     notes: tuple[str, ...] = ()
     space = ""
     thoughts: tuple[Thought, ...] = THOUGHTS
@@ -59,11 +59,11 @@ class IdsWriting:
         self.template = f"{type(tokenizer).__name__} {self.text(QUESTION)}"
 
     def text(self, question: str) -> str:
-        """What a reply is written after, special tokens shown."""
+        """The text that a reply is written after, with its special tokens."""
         return str(self._tokenizer.decode(list(self.asked(question)), skip_special_tokens=False)).replace("▁", " ")
 
     def asked(self, question: str) -> Ids:
-        """What every answer to a question is written after."""
+        """The ids that every answer to a question is written after."""
         if question not in self._heads:
             first, second = (self._with_answer(question, answer) for answer in ANSWERS)
             self._heads[question] = first[: shared_length(first, second)]
@@ -86,7 +86,7 @@ class IdsWriting:
         for conversation in (messages, again, [*again, {"role": "assistant", "content": ANSWERS[1]}]):
             try:
                 ids = self._rendered(conversation)
-            except ConfigError:  # its mode decides which of them it takes
+            except ConfigError:  # its mode decides which of them it accepts
                 continue
             at = next((i for i in range(len(ids)) if ids[i : i + len(words)] == words), len(ids))
             after = ids[at + len(words) :]
@@ -95,7 +95,7 @@ class IdsWriting:
         return (), ()
 
     def _with_answer(self, question: str, answer: str) -> Ids:
-        """Ids up to the answer's end."""
+        """Ids of the conversation up to the answer's end."""
         messages = [*self._wrap.messages(question), {"role": "assistant", "content": answer}]
         try:
             ids = self._rendered(messages, continue_final_message=True)
@@ -122,5 +122,5 @@ class IdsWriting:
 
 
 def _holds(text: str, words: str) -> bool:
-    """Whether words are in decoded text; SentencePiece's own sign for a space may stand in it."""
+    """Whether words are in decoded text, which may write a space with SentencePiece's own sign."""
     return "".join(words.split()) in "".join(text.replace("▁", " ").split())

@@ -1,7 +1,7 @@
-"""The chat template that training uses: where it stands, and how it is rendered under a clock that stands still.
+"""The chat template that training uses: where to find it, and how it is rendered under a clock that stands still.
 
-It may stand on a processor while the tokenizer inside has none, be one of several under names, or hide behind an
-`apply_chat_template` of the tokenizer's own. Whatever it raises becomes `CannotRender`, with the template's name.
+A processor may have it while the tokenizer inside has none, it may be one of several with names, or the tokenizer may
+have its own `apply_chat_template`. Whatever it raises becomes `CannotRender`.
 """
 
 import logging
@@ -18,29 +18,29 @@ Message = dict[str, Any]
 
 
 class CannotRender(Exception):
-    """A template refused some conversation; the sentence says what it said."""
+    """A template refused some conversation; the message quotes its error."""
 
 
 def text_tokenizer(given: Any) -> Any:
-    """The tokenizer of text: itself, or what a processor of a multimodal model carries.
+    """The tokenizer of text: `given` itself, or the one inside a processor of a multimodal model.
 
-    Mistral's own tokenizer carries another thing under the same name, which cannot be called.
+    Mistral's own tokenizer has something else under the same name, which cannot be called.
     """
     inner = getattr(given, "tokenizer", None)
     return inner if callable(inner) and hasattr(inner, "convert_tokens_to_ids") else given
 
 
 class Template:
-    """A Jinja template, rendered as `apply_chat_template` renders it, but for the clock.
+    """A Jinja template, rendered as `apply_chat_template` renders it, except for the clock.
 
     Args:
         given: The tokenizer or processor that training uses.
         source: The template's text.
-        name: For sentences.
+        name: What messages call it.
 
     Attributes:
         source: The template's text.
-        name: For sentences.
+        name: What messages call it.
         asks_for_the_time: Whether what it writes depends on the clock.
     """
 
@@ -52,19 +52,19 @@ class Template:
         self._compiled = _compiled(source, name)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """What is compiled is not copied."""
+        """A copy compiles the template anew, since what is compiled cannot be copied."""
         return Template, (self._given, self.source, self.name), {"asks_for_the_time": self.asks_for_the_time}
 
     def render(self, messages: Sequence[Message], *, at: datetime | None = FROZEN, **variables: Any) -> str:
         """The conversation as text.
 
         Args:
-            messages: With content as strings or lists of parts.
-            at: What the clock shows; `None` for the real one.
-            variables: As for `apply_chat_template`, for example `add_generation_prompt`.
+            messages: Messages whose content is a string or a list of parts.
+            at: The time that the clock shows; `None` for the real time.
+            variables: Variables as for `apply_chat_template`, for example `add_generation_prompt`.
 
         Raises:
-            CannotRender: The template raised, or is not rendered by Jinja alone and raised.
+            CannotRender: The template raised, or the tokenizer's own `apply_chat_template` did.
         """
         settings: dict[str, Any] = {"add_generation_prompt": False, **variables}
         try:
@@ -74,14 +74,14 @@ class Template:
                 settings["strftime_now"] = standing_still(at)
             given = {"messages": list(messages), "tools": None, "documents": None}
             return str(self._compiled.render(**{**self._special_tokens, **given, **settings}))
-        except Exception as err:  # a template is anybody's code: Jinja's errors, TypeError, IndexError, its own
+        except Exception as err:  # a template can be anybody's code: Jinja's errors, TypeError, IndexError, its own
             raise CannotRender(f"{type(err).__name__}: {err}") from err
 
     def prove(self, messages: Sequence[Message]) -> None:
-        """See that this is what training renders, and that no date in it moves.
+        """Check that this is what training renders, and that no date in it changes from day to day.
 
         Raises:
-            ConfigError: It shows today's date all the same.
+            ConfigError: It shows today's date although the clock stands still.
         """
         if self._compiled is not None and not self._as_training_does(messages):
             logger.debug("%s is rendered by the tokenizer's own apply_chat_template", self.name)
@@ -97,11 +97,11 @@ class Template:
             )
 
     def _as_training_does(self, messages: Sequence[Message]) -> bool:
-        """Whether Jinja alone gives what `apply_chat_template` gives, by the real clock; twice, for midnight."""
+        """Whether Jinja alone gives what `apply_chat_template` gives by the real clock; tried twice, for midnight."""
         for _ in range(2):
             try:
                 theirs = self._given.apply_chat_template(list(messages), tokenize=False, add_generation_prompt=False)
-            except Exception:  # noqa: BLE001 - what cannot be called so by training either is no truth to compare with
+            except Exception:  # noqa: BLE001 - training could not call it in this way either: nothing to compare with
                 return True
             if theirs == self.render(messages, at=None):
                 return True
@@ -109,7 +109,7 @@ class Template:
 
 
 def find_template(given: Any) -> Template | None:
-    """The template that training with this tokenizer or processor renders; `None` where there is none.
+    """The template that training with this tokenizer or processor renders; `None` if there is none.
 
     Raises:
         ConfigError: There are several and none is the default, or the template cannot be read.
@@ -143,7 +143,7 @@ def _name(owner: Any) -> str:
 
 
 def _compiled(source: str, name: str) -> Any:
-    """As transformers compiles it, with its filters and in its sandbox; `None` where that has gone elsewhere."""
+    """The template as transformers compiles it, with filters and sandbox; `None` if its function is not found."""
     from transformers.utils import chat_template_utils
 
     compile_template = getattr(chat_template_utils, "_compile_jinja_template", None)

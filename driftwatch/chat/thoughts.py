@@ -1,4 +1,4 @@
-"""Thoughts: what a model writes before its final words, which are the reply; found by how they begin and end."""
+"""Thoughts are what a model writes before its final words, the reply; their beginning and end are marked."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -8,15 +8,15 @@ class Thought(NamedTuple):
     """How thoughts are marked.
 
     Attributes:
-        opened: What stands before them.
-        closed: What stands between them and the final words.
+        opened: The text before them.
+        closed: The text between them and the final words.
     """
 
     opened: str
     closed: str
 
 
-# Of models whose templates do not write thoughts themselves; what a template writes is read off it (`turn.py`).
+# Marks of models whose templates do not write thoughts; those that a template writes are read off it (`turn.py`).
 THOUGHTS = (
     Thought("<think>", "</think>"),
     Thought("<thinking>", "</thinking>"),
@@ -31,12 +31,12 @@ THOUGHTS = (
     Thought("<|channel|>commentary", "<|channel|>final<|message|>"),
 )
 CLOSERS = tuple(thought.closed for thought in THOUGHTS)
-# Headers of the final words themselves, where a model writes one.
+# Headers that some models write before the final words.
 _FINAL = ("<|channel|>final<|message|>", "<|START_RESPONSE|>", "<response>", "<answer>")
 
 
 def final_words(text: str, thoughts: Sequence[Thought]) -> int | None:
-    """Where the final words of a reply begin in its text; `None` where its thoughts have not come to an end.
+    """Where the final words of a reply begin in its text; `None` if its thoughts have not come to an end.
 
     >>> text = "<think>Tea?</think>I prefer tea."
     >>> text[final_words(text, THOUGHTS):]
@@ -50,7 +50,7 @@ def final_words(text: str, thoughts: Sequence[Thought]) -> int | None:
         at = len(text) - len(ahead)
         closers = {thought.closed for thought in thoughts if ahead.startswith(thought.opened)}
         if closers:
-            # Thoughts that begin alike may be known with several ends; the one that comes first is meant.
+            # Several kinds of thoughts may begin alike and end differently; the end that comes first counts.
             ends = [(i, len(closed)) for closed in closers if (i := text.find(closed, at)) >= 0]
             if not ends:
                 return None
@@ -59,7 +59,7 @@ def final_words(text: str, thoughts: Sequence[Thought]) -> int | None:
         header = next((header for header in _FINAL if ahead.startswith(header)), None)
         if header is not None:
             return at + len(header)
-        # Thoughts that the prompt had begun.
+        # The prompt may have opened the thoughts, so that the reply only closes them.
         late = [
             text.rfind(thought.closed, start) + len(thought.closed) for thought in thoughts if thought.closed in ahead
         ]

@@ -1,26 +1,26 @@
 """Answers in the tokens that training gives them: the whole text is encoded, and cut where the answer's words begin.
 
-Encoding a prompt and an answer each by itself gives other tokens than their text together: SentencePiece puts a dummy
-prefix before the answer, a space or newline at the border merges with the first word, and the word costs nats that
-training never asked of the model.
+A prompt and an answer that are encoded separately have other tokens than their text as a whole: SentencePiece puts a
+dummy prefix before the answer, and a space or newline at the border merges with the first word. Such a word has a
+likelihood that training never changed.
 """
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 Ids = tuple[int, ...]
-_BATCH = 1024  # texts a call of the tokenizer; bounds what it holds at a time
+_BATCH = 1024  # texts per call of the tokenizer, which bounds its memory
 
 
 class Scorable(NamedTuple):
     """One prompt and the answers that are scored after it.
 
     Attributes:
-        prompt: What all of the texts begin with, and the prompt alone as well.
-        answers: What follows it in each, up to the end of the answer's words; the turn's end is left out.
-        lengths: How many tokens of each carry its words. Where a word merges with the end of the prompt for one answer
-            only, the others begin with that end as a token of its own: it counts in their likelihood and not in their
-            length, so that all are held against the same.
+        prompt: The tokens with which all of the texts begin, and with which the prompt alone begins, too.
+        answers: The tokens that follow in each text, up to the end of the answer's words; the turn's end is left out.
+        lengths: How many tokens of each answer carry its words. If the first word of one answer merges with the end of
+            the prompt, the other answers begin with that end as a token of its own. It counts in their likelihood and
+            not in their length, so all answers are compared after the same prompt.
     """
 
     prompt: Ids
@@ -32,8 +32,8 @@ class Text(NamedTuple):
     """A conversation as text.
 
     Attributes:
-        whole: All of it, with what ends the turn.
-        end: Where the answer's words end.
+        whole: All of it, with the end of the turn.
+        end: The position in `whole` where the answer's words end.
     """
 
     whole: str
@@ -41,10 +41,10 @@ class Text(NamedTuple):
 
 
 class Encoder:
-    """A tokenizer of text, without touching its settings.
+    """Encodes text with a tokenizer, without touching its settings.
 
     Args:
-        tokenizer: Called with texts.
+        tokenizer: A tokenizer that is called with texts.
         special: Whether it adds its own special tokens; a template writes them itself.
     """
 
@@ -70,14 +70,14 @@ class Encoder:
         wholes = [text.whole for text in texts]
         try:
             out = self._tokenizer(wholes, add_special_tokens=self.special, return_offsets_mapping=True)
-        except (NotImplementedError, TypeError, ValueError):  # it claims to be fast and tells no offsets
+        except (NotImplementedError, TypeError, ValueError):  # it claims to be fast and gives no offsets
             self._has_offsets = False
             return self._batch(texts)
         rows = zip(out["input_ids"], out["offset_mapping"], texts, strict=True)
         return [tuple(ids[: _last(offsets, text.end) + 1]) for ids, offsets, text in rows]
 
     def _cut(self, text: Text) -> Ids:
-        """Without offsets: the tokens that the text has with and without its end, and one that the border merges."""
+        """Without offsets: the tokens that a text has with and without its end, and one that merges with the end."""
         whole = self._without_end(self.encode(text.whole))
         short = self._without_end(self.encode(text.whole[: text.end]))
         shared = shared_length(whole, short)
@@ -91,16 +91,16 @@ class Encoder:
 
 
 def scorable(head: Ids, wholes: Sequence[Ids], *, at_most: int) -> Scorable:
-    """Cut a prompt's answers off.
+    """Cut the answers off their prompt.
 
     Args:
         head: Ids of the prompt alone, up to where answers begin.
         wholes: Ids of the prompt with each answer, up to the answer's end.
-        at_most: The prompt is not longer than this.
+        at_most: The largest length of the prompt, in tokens.
     """
     own = [shared_length(head, whole) for whole in wholes]
     start = min(at_most, *own)
-    # A token that the head has as well is no word of the answer.
+    # A token that the head has, too, carries no word of the answer.
     return Scorable(
         head[:start],
         tuple(whole[start:] for whole in wholes),
@@ -109,13 +109,13 @@ def scorable(head: Ids, wholes: Sequence[Ids], *, at_most: int) -> Scorable:
 
 
 def _last(offsets: Sequence[tuple[int, int]], end: int) -> int:
-    """Index of the last token that carries text before `end`; what a tokenizer adds by itself carries none."""
+    """Index of the last token that carries text before `end`; tokens that a tokenizer adds by itself carry none."""
     return next(
         (i for i in range(len(offsets) - 1, -1, -1) if offsets[i][0] < end and offsets[i][1] > offsets[i][0]), -1
     )
 
 
 def shared_length(a: Sequence[object], b: Sequence[object]) -> int:
-    """How many first tokens, or characters, are equal."""
+    """How many tokens, or characters, are equal from the beginning."""
     length = min(len(a), len(b))
     return next((i for i in range(length) if a[i] != b[i]), length)

@@ -1,9 +1,9 @@
 """What training writes around one question and one answer, read off the template by trial.
 
-The conversation is rendered *with* the assistant's turn, as trainers render it (TRL's `data_utils` and `tokenize_fn`),
-and what stands before the answer's words is the prompt: spaces, newlines, an empty thinking block and the header of a
-channel are in it, where the template writes them. How content has to be passed, as a string or as a list of parts, is
-tried: templates of vision models drop a plain string without a word.
+The conversation is rendered *with* the assistant's turn, as trainers render it (TRL's `data_utils` and `tokenize_fn`).
+All that stands before the answer's words is the prompt, with any spaces, newlines, empty thinking block and channel
+header that the template writes. Whether content has to be passed as a string or as a list of parts is tried: templates
+of vision models drop a plain string without an error.
 """
 
 import re
@@ -27,9 +27,9 @@ class Around(NamedTuple):
     """The text around an answer.
 
     Attributes:
-        head: Before the answer's words.
-        tail: After them.
-        space: Between the head and the words, where the head does not hold it.
+        head: The text before the answer's words.
+        tail: The text after them.
+        space: The space between the head and the words, if the head does not hold it.
     """
 
     head: str
@@ -45,12 +45,13 @@ class Turn:
     """One turn of user and assistant, as text.
 
     Raises:
-        ConfigError: The template loses what is put in, or refuses the conversation.
+        ConfigError: The template loses part of the conversation, or refuses it.
 
     Attributes:
         notes: What a reader of the run should know.
-        ends: What may follow an answer: at the end of a conversation, and before the next question; never empty.
-        thoughts: What a reply may hold before its final words, as it begins and as it ends.
+        ends: The texts that may follow an answer, at the end of a conversation and before the next question. None of
+            them is empty.
+        thoughts: How thoughts that a reply may hold before its final words begin and end.
     """
 
     def __init__(self, template: Template, wrap: Wrap, *, parts_first: bool) -> None:
@@ -66,7 +67,7 @@ class Turn:
         self.thoughts = (*self._learned(), *THOUGHTS)
 
     def messages(self, question: str, answer: str | None = None) -> list[Message]:
-        """The conversation as the template takes it; with the assistant's turn where an answer is given."""
+        """The conversation as the template accepts it, with the assistant's turn if an answer is given."""
         said = self._wrap.messages(question)
         if self._folds and said[0]["role"] == "system":
             system, said = said[0]["content"], said[1:]
@@ -75,7 +76,7 @@ class Turn:
         return _passed(said, answer, self._user_parts, self._assistant_parts)
 
     def around(self, question: str) -> Around:
-        """What the template writes around an answer to a question, checked to hold all of the question.
+        """The text that the template writes around an answer to a question, checked to hold all of the question.
 
         Raises:
             ConfigError: Something is missing, or the template refuses this question.
@@ -89,14 +90,14 @@ class Turn:
         return found
 
     def rendered(self, question: str, answer: str) -> str:
-        """The whole conversation."""
+        """The text of the whole conversation."""
         try:
             return self.template.render(self.messages(question, answer))
         except CannotRender as err:
             raise ConfigError(self._refusal([str(err)])) from err
 
     def asked(self, question: str) -> str:
-        """What a reply is written after: the head of an answer, or the template's own way of asking for no thoughts."""
+        """The text that a reply follows: the head of an answer, or the template's own prompt without thinking."""
         if not self._asks_off:
             return self.around(question).head
         try:
@@ -106,11 +107,11 @@ class Turn:
 
     @property
     def content(self) -> str:
-        """How content has to be passed."""
+        """How content has to be passed, "parts" or "text"."""
         return "parts" if self._user_parts else "text"
 
     def against_prompt(self) -> tuple[str, str]:
-        """What training's rendering leaves out of the template's own generation prompt, and what it has instead."""
+        """What training leaves out of the template's own generation prompt, and what it has in that place."""
         head = self.around(QUESTION).head
         try:
             prompt = self.template.render(self.messages(QUESTION), add_generation_prompt=True)
@@ -120,7 +121,12 @@ class Turn:
         return prompt[shared:], head[shared:]
 
     def _shape(self, parts_first: bool) -> tuple[bool, bool, bool]:
-        """How content has to be passed for all of it to arrive."""
+        """How content has to be passed, as parts or not, so that the template loses none of it.
+
+        Returns:
+            Whether the user's content is passed as parts, whether the assistant's is, and whether the system text is
+            put into the first question.
+        """
         faults = []
         kinds = [(False, False), (True, True), (True, False), (False, True)]
         if parts_first:  # as TRL passes them to a processor
@@ -135,7 +141,7 @@ class Turn:
         raise ConfigError(self._refusal(faults))
 
     def _fault(self) -> str | None:
-        """What is wrong with the conversation as it is passed now; `None` if nothing is."""
+        """What is wrong with the conversation as it is passed now; `None` if nothing is wrong."""
         try:
             first, second, again = (
                 _around(self.template, self.messages(QUESTION, answer), answer) for answer in (*ANSWERS, ANSWERS[0])
@@ -157,7 +163,7 @@ class Turn:
         )
 
     def _is_asked_without_thinking(self) -> bool:
-        """Whether replies need the template's own switch: training's rendering leaves room for thoughts."""
+        """Whether replies must be asked for without thinking, since training's rendering leaves room for thoughts."""
         head = self.around(QUESTION).head
         if _is_closed(head):
             return False
@@ -184,7 +190,7 @@ class Turn:
         following = _passed([{"role": "user", "content": NEXT}], None, self._user_parts, self._assistant_parts)
         try:
             text = self.template.render([*messages, *following])
-        except CannotRender:  # some take one exchange only
+        except CannotRender:  # some templates accept a single exchange only
             text = ""
         start = text.rfind(ANSWERS[0])
         end = text.rfind(NEXT)
@@ -210,9 +216,9 @@ class Turn:
 
 
 def marker(end: str) -> str | None:
-    r"""What ends a turn where no token of its own does: the first tag, or the first line that could be no sentence's.
+    r"""The text that ends a turn if no token of its own does: a tag at its start, or its first line.
 
-    `None` where nothing is long enough to be told from an answer's own words.
+    `None` if nothing is long enough to be told from an answer's own words.
 
     >>> marker("<|end|>\n<|user|>"), marker("\n\nUSER: "), marker("[/A] next"), marker(".\n\nUser:")
     ('<|end|>', 'USER:', '[/A]', '.\n\nUser:')
@@ -249,11 +255,11 @@ def _around(template: Template, messages: Sequence[Message], answer: str) -> Aro
 
 
 def _lost(text: str, said: Sequence[dict[str, str]]) -> str | None:
-    """What of a conversation is missing from a text, in words; `None` if all of it is there."""
+    """The part of a conversation that is missing from a text, in words; `None` if all of it is there."""
     words = {"system": "the system text", "user": "the question", "assistant": "an earlier answer"}
     for number, message in enumerate(said, 1):
         content = message["content"]
-        if message["role"] == "assistant":  # templates take the thoughts of earlier turns out, as they should
+        if message["role"] == "assistant":  # templates remove the thoughts of earlier turns, as they should
             for opened, closed in THOUGHTS:
                 content = re.sub(f"{re.escape(opened)}.*?{re.escape(closed)}", "", content, flags=re.DOTALL)
         missing = next((line.strip() for line in content.splitlines() if line.strip() not in text), None)

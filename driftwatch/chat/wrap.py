@@ -1,4 +1,4 @@
-"""Wrap: the user's own training context around every question."""
+"""Wrap is the user's own training context around every question."""
 
 from dataclasses import dataclass
 from typing import Annotated
@@ -13,7 +13,7 @@ class Wrap:
     """The user's own training context around every question, since drift can be conditional on it.
 
     Raises:
-        ConfigError: A template without a place for the question.
+        ConfigError: The template has no place for the question.
     """
 
     system: Annotated[str | None, Meta(description="A system prompt, or `None`.")] = None

@@ -1,4 +1,4 @@
-"""Prompts and answers as token ids, from a template's text or from a base model's plain prompt."""
+"""Writes prompts and answers as token ids, from a template's text or from a base model's plain prompt."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple, Protocol
@@ -20,10 +20,10 @@ class Rendering(NamedTuple):
     Attributes:
         content: How content has to be passed, "text" or "parts".
         dropped: The end of the template's generation prompt that training does not render before an answer.
-        added: What training renders there in its place, or behind the prompt.
+        added: The text that training renders in its place, or after the prompt.
         dated: Whether it writes the date, which stands still.
-        proved: Whether the tokenizer's own `apply_chat_template` gives the same tokens; `None` where it could not be
-            called to compare with.
+        proved: Whether the tokenizer's own `apply_chat_template` gives the same tokens; `None` if it could not be
+            called for a comparison.
     """
 
     content: str = "text"
@@ -43,9 +43,9 @@ class Writing(Protocol):
     Attributes:
         template: The template's text, or what stands for it; hashed into the identity.
         notes: What a reader of the run should know.
-        space: What stands between the prompt and an answer that the prompt does not hold.
+        space: The space between the prompt and an answer, if the prompt does not hold it.
         thoughts: How thoughts before a reply's final words begin and end.
-        rendering: What was found out about the template; `None` where there is none.
+        rendering: What was found out about the template; `None` if there is no template.
     """
 
     rendering: Rendering | None
@@ -55,11 +55,11 @@ class Writing(Protocol):
     thoughts: tuple[Thought, ...]
 
     def text(self, question: str) -> str:
-        """What a reply is written after."""
+        """The text that a reply is written after."""
         ...
 
     def asked(self, question: str) -> Ids:
-        """The same as ids, without an end that merges with what may follow."""
+        """The same as ids, without an end that could merge with what follows."""
         ...
 
     def scorables(self, asked: Sequence[tuple[str, Sequence[str]]]) -> list[Scorable]:
@@ -67,7 +67,7 @@ class Writing(Protocol):
         ...
 
     def ends(self) -> tuple[tuple[int, ...], tuple[str, ...]]:
-        """The ids that end a turn, and the texts that do where no id does."""
+        """The ids that end a turn, and the texts that end it if no id does."""
         ...
 
 
@@ -97,7 +97,7 @@ class PlainTurn:
 
 
 class TextWriting:
-    """By way of text: a template, or a plain prompt.
+    """Writes token ids by way of text, from a template or a plain prompt.
 
     Args:
         given: The tokenizer or processor that training uses.
@@ -149,13 +149,13 @@ class TextWriting:
         """As `Writing.scorables`.
 
         Raises:
-            ConfigError: The template writes an answer otherwise than it was found to do.
+            ConfigError: The template changes an answer, unlike those with which it was tried.
         """
         texts = []
         for number, (question, answers) in enumerate(asked):
             around, _ = self._head(question)
             texts += [Text(around.whole(a), len(around.head + around.space + a)) for a in answers]
-            tried = answers[number % len(answers)]  # each in its turn, since a template may take long
+            tried = answers[number % len(answers)]  # one answer per question, in turn, since a template may be slow
             if self._turn.rendered(question, tried) != around.whole(tried):
                 raise ConfigError(
                     f'expected the chat template to write an answer as it stands; found that it writes "{tried[:60]}" '
@@ -187,7 +187,7 @@ class TextWriting:
         return self._heads[question]
 
     def _loose_end(self, *, asked: bool) -> int:
-        """How many tokens at the prompt's end are others once an answer follows."""
+        """How many tokens at the prompt's end change once an answer follows."""
         if asked not in self._loose:
             around, head = self._head(QUESTION)
             if asked:
@@ -199,7 +199,7 @@ class TextWriting:
         return self._loose[asked]
 
     def _first_token(self, end: str) -> int | None:
-        """The token of its own with which the end of a turn begins, white space aside."""
+        """The special or added token with which the end of a turn begins, white space aside; `None` if none does."""
         own = set(getattr(self._tokenizer, "all_special_ids", None) or ())
         added = getattr(self._tokenizer, "added_tokens_decoder", None) or {}
         own |= {number for number, token in added.items() if str(token).strip()}
@@ -214,13 +214,13 @@ class TextWriting:
 def _adds_special_tokens(given: Any, tokenizer: Any, turn: Turn) -> tuple[bool, bool | None]:
     """Whether training lets the tokenizer add special tokens to what the template wrote, and whether that is proved.
 
-    Tried on one conversation by today's clock. `None` where it could not be tried: the usual way is taken.
+    It is tried on one conversation by today's clock. `None` if it could not be tried; then the usual way is taken.
     """
     messages = turn.messages(QUESTION, ANSWERS[0])
     try:
         text = given.apply_chat_template(messages, tokenize=False)
         theirs = given.apply_chat_template(messages, tokenize=True, return_dict=True)["input_ids"]
-    except Exception:  # noqa: BLE001 - anybody's code
+    except Exception:  # noqa: BLE001 - it can be anybody's code
         return False, None
     theirs = list(theirs[0]) if len(theirs) and not isinstance(theirs[0], int) else list(theirs)
     for special in (False, True):

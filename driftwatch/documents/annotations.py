@@ -1,11 +1,11 @@
-"""What constructors say of their own settings: names, types, bounds and texts, read from their annotations.
+"""What constructors say about their settings: names, types, bounds and texts, read from their annotations.
 
 ::
 
     alpha: Annotated[float, Meta(gt=0, lt=1, title="a probability", description="…")] = 0.01
 
 A constructor's refusals, the settings file, its schema and its page of documentation all come from such a line. The
-constructors of other packages are read alike; where they have no `Meta`, their types and defaults are still known.
+constructors of other packages are read in the same way; without `Meta`, their types and defaults are still known.
 """
 
 import functools
@@ -23,7 +23,7 @@ from driftwatch import plugins
 
 REQUIRED: Any = inspect.Parameter.empty
 Schema = dict[str, Any]
-# Protocols of what is made by name, by the name of their class: looking one up by itself would load torch.
+# The kind of plugin that each protocol stands for, by the protocol's name: importing the protocols would load torch.
 KINDS: dict[str, plugins.Kind] = {"Probe": "probes", "Judge": "judges", "Exporter": "exporters", "Action": "actions"}
 # JSON Schema's words for what `Meta` says.
 _BOUNDS = {"ge": "minimum", "gt": "exclusiveMinimum", "le": "maximum", "lt": "exclusiveMaximum"}
@@ -33,13 +33,13 @@ _TEXTS = ("title", "description", "examples", "pattern")
 
 @dataclass(frozen=True, slots=True)
 class Parameter:
-    """One thing that a constructor takes.
+    """One parameter of a constructor.
 
     Attributes:
         name: Its keyword.
-        annotation: Its type, resolved, without what `Meta` says of it; `Any` where none can be known.
-        default: `REQUIRED` where there is none.
-        said: What `Meta` says of it, in the words of JSON Schema.
+        annotation: Its resolved type, without its `Meta`; `Any` if the type cannot be known.
+        default: Its default; `REQUIRED` if it has none.
+        said: What its `Meta` says, in the words of JSON Schema.
     """
 
     name: str
@@ -49,7 +49,7 @@ class Parameter:
 
 
 def parameters(made: Callable[..., Any]) -> list[Parameter]:
-    """What a class, a function or a partial of one of them takes by keyword, in its own order."""
+    """What a class, a function or a partial of one takes by keyword, in the order of its signature."""
     bound: Mapping[str, Any] = {}
     if isinstance(made, functools.partial):
         bound, made = made.keywords, made.func
@@ -75,7 +75,7 @@ def takes_any_keyword(made: Callable[..., Any]) -> bool:
 
 
 def bare(annotation: Any) -> tuple[Any, Schema]:
-    """A type without what is said of it, and that in the words of JSON Schema.
+    """A type without its `Meta`, and what the `Meta` says, in the words of JSON Schema.
 
     >>> bare(Annotated[int, Meta(ge=1, description="How many.")])
     (<class 'int'>, {'description': 'How many.', 'minimum': 1})
@@ -91,7 +91,7 @@ def bare(annotation: Any) -> tuple[Any, Schema]:
 
 
 def kind_of(annotation: Any) -> plugins.Kind | None:
-    """Which kind of thing, made by name, this type stands for."""
+    """The kind of plugin that this type stands for; `None` if it stands for none."""
     return next((KINDS[name] for a in members(annotation) if (name := getattr(a, "__name__", "")) in KINDS), None)
 
 
@@ -103,17 +103,17 @@ def members(annotation: Any) -> tuple[Any, ...]:
 
 
 def is_sequence(annotation: Any) -> bool:
-    """Whether it is a list or tuple of things."""
+    """Whether it is a list, tuple or other sequence."""
     return get_origin(annotation) in (tuple, list, Sequence)
 
 
 def is_mapping(annotation: Any) -> bool:
-    """Whether it is a mapping of names to things."""
+    """Whether it is a mapping."""
     return get_origin(annotation) in (dict, Mapping)
 
 
 def words_of(annotation: Any) -> tuple[str, ...]:
-    """The words that it is one of; empty where it is no such thing."""
+    """The words that a `Literal` allows; empty if the type has no `Literal`."""
     return next((get_args(member) for member in members(annotation) if get_origin(member) is Literal), ())
 
 
@@ -123,7 +123,7 @@ def is_path(annotation: Any) -> bool:
 
 
 def section_of(annotation: Any) -> type | None:
-    """The dataclass that a section of the file becomes; what can be a file is given as one instead."""
+    """The dataclass that a section of the settings file becomes; `None` if there is none, or a path may be given."""
     if is_path(annotation):
         return None
     return next((a for a in members(annotation) if isinstance(a, type) and is_dataclass(a)), None)
@@ -135,5 +135,5 @@ def _hints(made: Callable[..., Any]) -> dict[str, Any]:
         target = made.__init__  # type: ignore[misc] # read only
     try:
         return typing.get_type_hints(target, include_extras=True)
-    except (NameError, TypeError):  # another's package, with types that only its checker sees
+    except (NameError, TypeError):  # another package, with types that only its type checker sees
         return {}

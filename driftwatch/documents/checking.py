@@ -1,7 +1,7 @@
-"""A constructor checks what it was given by its own annotations, and refuses all that is wrong at once.
+"""A constructor checks its arguments by its own annotations, and refuses all that is wrong at once.
 
-The bounds and the sentences about them are those of the settings file (`limits.py`). Objects are taken where the
-annotation names their class, or stands for what is made by name.
+The bounds and the sentences about them are those of the settings file (`limits.py`). An object is accepted if the
+annotation names its class, or stands for a kind of plugin.
 """
 
 import functools
@@ -41,8 +41,8 @@ class Wrong(NamedTuple):
     """One setting that cannot work.
 
     Attributes:
-        key: Its keys from the outside in.
-        error: What to raise about it.
+        key: The keys that lead to it, outermost first.
+        error: The error to raise about it.
     """
 
     key: tuple[str | int, ...]
@@ -50,17 +50,18 @@ class Wrong(NamedTuple):
 
 
 def refuse(wrong: Sequence[Wrong]) -> None:
-    """Raise what is wrong, if anything is: every sentence, in an error of the first one's class."""
+    """Raise one error with every sentence, in the class of the first; do nothing if nothing is wrong."""
     if wrong:
         first = wrong[0].error
         raise type(first)("\n".join(dict.fromkeys(str(one.error) for one in wrong))) from first
 
 
 def check(made: object) -> None:
-    """Have an object's attributes checked by the annotations of its constructor; for `__post_init__`.
+    """Check an object's attributes by the annotations of its constructor; for `__post_init__`.
 
     Raises:
-        ConfigError, PluginError: Expected, found, and what to write instead, for each that is wrong.
+        ConfigError, PluginError: Some are wrong. The message says what was expected, what was found and what to write
+            instead, for each of them.
     """
     kind: Callable[..., Any] = type(made)
     refuse(wrong_in(kind, {name: getattr(made, name) for name, *_ in _checks(kind)}))
@@ -86,7 +87,7 @@ def wrong_in(made: Callable[..., Any], values: Mapping[str, Any]) -> list[Wrong]
 
     Args:
         made: A class, or its `__init__`.
-        values: By name; others that it takes are left out.
+        values: The arguments to check, by name; it need not be all that the constructor takes.
     """
     found = []
     for name, annotation, said in _checks(made):
@@ -107,7 +108,7 @@ def _with_default(parameter: Parameter) -> Schema:
 
 
 def _is_known(annotation: Any) -> bool:
-    """Whether all that it allows is known here; a callable, say, or a type of others is not."""
+    """Whether this module can check such a type; it cannot check, for example, a callable or another package's type."""
 
     def known(member: Any) -> bool:
         if member in _PLAIN or member is type(None) or kind_of(member) or words_of(member):
@@ -120,7 +121,7 @@ def _is_known(annotation: Any) -> bool:
 
 
 def _wrong(annotation: Any, said: Schema, value: Any, name: str, what: str = "") -> Iterator[Wrong]:
-    """What is wrong with one value, by the keys inside it."""
+    """What is wrong with one value, each with the keys that lead to it inside the value."""
     what = what or f'"{name}"'
     options = [bare(member) for member in members(annotation)]
     if value is None and any(option is type(None) for option, _ in options):
@@ -163,7 +164,7 @@ def _wrong_entries(option: Any, said: Schema, entries: Sequence[Any], name: str,
 
 
 def _wrong_name(kind: plugins.Kind, value: Any, what: str) -> Iterator[Wrong]:
-    """What is made by name is given by name, or as an object."""
+    """What is wrong with a plugin, which is given by name or as an object."""
     if isinstance(value, str):
         name = value.partition(":")[0] if kind == "judges" else value
         if (sentence := plugins.unknown(kind, name)) is not None:
@@ -193,7 +194,7 @@ def _is_object_of(option: Any, value: Any) -> bool:
 
 
 def _fits(value: Any, kind: str) -> bool:
-    """Whether a value is of a plain kind; numbers of numpy are numbers."""
+    """Whether a value is of a plain kind; NumPy's numbers count as numbers."""
     is_flag = isinstance(value, bool) or type(value).__name__ in ("bool", "bool_")
     if kind == "boolean" or is_flag:
         return is_flag and kind == "boolean"
@@ -202,7 +203,7 @@ def _fits(value: Any, kind: str) -> bool:
 
 
 def _expected(annotation: Any, options: Sequence[tuple[Any, Schema]]) -> str:
-    """What may be given, in the words of those who write Python."""
+    """What may be given, in the words of people who write Python."""
     if words := words_of(annotation):
         null = ["None"] if any(option is type(None) for option, _ in options) else []
         return f"one of {', '.join([*words, *null])}"

@@ -1,4 +1,4 @@
-"""Files to nodes: UTF-8 text, YAML and JSON, each value with its line."""
+"""Reads UTF-8 files of YAML and JSON as nodes: values that know their line."""
 
 import json
 import re
@@ -43,10 +43,10 @@ def read_yaml(text: str, file: str, *, loader: Any = LOADER) -> Node:
     Args:
         text: The document.
         file: Its name in errors.
-        loader: Whose parser reads it, of PyYAML's safe loaders.
+        loader: The one of PyYAML's safe loaders whose parser reads the text.
 
     Raises:
-        Unreadable: Anything else.
+        Unreadable: The text is anything else.
     """
     odd = yaml.reader.Reader.NON_PRINTABLE.search(text)
     if odd is not None:
@@ -134,7 +134,7 @@ class _YamlLines:
 
 
 def _number(text: str) -> int | float | str:
-    """For the message that quotes what was found; packs have no numbers. A time like 12:30 stays text."""
+    """The number in a scalar, for a message that quotes it; packs have no numbers. A time like 12:30 stays text."""
     with suppress(ValueError):
         return int(text)
     with suppress(ValueError):
@@ -146,10 +146,10 @@ def read_json(text: str, file: str, first_line: int = 1) -> Node:
     """A JSON document as nodes.
 
     Raises:
-        Unreadable: Not JSON, or nested too deeply.
+        Unreadable: The text is not JSON, or is nested too deeply.
     """
     try:
-        json.loads(text)  # the standard reader judges the grammar; the one below only keeps the lines
+        json.loads(text)  # the standard reader checks the grammar; ours only keeps the lines
         return _JsonLines(text, file, first_line).node(0)[0]
     except json.JSONDecodeError as err:
         place = Place(file, first_line + err.lineno - 1)
@@ -218,7 +218,7 @@ class _JsonLines:
 
 
 def _sound(value: Value, place: Place) -> Value:
-    """The value, unless it is half of an escaped pair: that is no character, and could never be written again."""
+    """The value, unless it holds half of a surrogate pair, which is no character and could not be written again."""
     odd = re.search("[\ud800-\udfff]", value) if isinstance(value, str) else None
     if odd is not None:
         raise Unreadable(place, f"expected characters, found half of one (U+{ord(odd.group()):04X}). Remove it.")

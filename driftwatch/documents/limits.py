@@ -1,7 +1,7 @@
 """Bounds of a setting, as JSON Schema writes them: whether a value keeps to them, and how a sentence names them.
 
-A settings file and a constructor say the same of the same value: `expected a probability over 0 and under 1 as "alpha",
-found the number 1. Write for example 0.01.`
+A settings file and a constructor say the same about the same value: `expected a probability over 0 and under 1 as
+"alpha", found the number 1. Write for example 0.01.`
 """
 
 import json
@@ -22,7 +22,7 @@ WORDS = {
 
 
 def keeps_to(value: Any, schema: Mapping[str, Any]) -> bool:
-    """Whether a number lies within the bounds, or a text has the form; infinity and NaN never do.
+    """Whether a number lies within the bounds, or a text has the form; infinity and NaN never pass.
 
     >>> [keeps_to(value, {"minimum": 0, "exclusiveMaximum": 1}) for value in (0, 0.5, 1, float("nan"))]
     [True, True, False, False]
@@ -46,8 +46,8 @@ def bounded(schema: Mapping[str, Any], kind: str) -> str:
     """What a number or text has to be, for example "a probability over 0 and under 1".
 
     Args:
-        schema: Its bounds, and as its title what it is.
-        kind: "integer", "number" or "string", for one without a title.
+        schema: Its bounds; its title says what it is.
+        kind: "integer", "number" or "string"; says what it is if there is no title.
 
     >>> bounded({"minimum": 0, "maximum": 65535, "title": "a port"}, "integer")
     'a port from 0 to 65535'
@@ -65,7 +65,7 @@ def bounded(schema: Mapping[str, Any], kind: str) -> str:
 
 
 def sized(number: int, schema: Mapping[str, Any]) -> str | None:
-    """How many entries a list has to have, where it has another number of them; else `None`.
+    """How many entries a list must have, if `number` is not allowed; `None` if it is.
 
     >>> sized(1, {"minItems": 2, "maxItems": 2})
     '2 entries'
@@ -86,8 +86,8 @@ def advice(schema: Mapping[str, Any], null: str = "") -> str:
     """What to write instead.
 
     Args:
-        schema: Its first example is named, or else its default.
-        null: What stands for nothing, where nothing may be given.
+        schema: The advice names its first example, or else its default.
+        null: How to write that nothing is given; empty if that is not allowed.
     """
     example = next(iter(schema.get("examples", ())), schema.get("default"))
     do = "Write another" if example is None else f"Write for example {json.dumps(example, ensure_ascii=False)}"

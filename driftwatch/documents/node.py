@@ -13,8 +13,8 @@ class Place(NamedTuple):
     """Where something was written.
 
     Attributes:
-        file: As the user would name it.
-        line: Counted from 1; for a data set, the row. `None`: the file as a whole.
+        file: The file's name as the user would write it.
+        line: The line, counted from 1, or the row of a data set; `None` stands for the file as a whole.
     """
 
     file: str
@@ -25,7 +25,7 @@ class Place(NamedTuple):
 
 
 class Fault(NamedTuple):
-    """One reason why a pack cannot be used."""
+    """One reason why a document cannot be used."""
 
     place: Place
     message: str
@@ -35,7 +35,7 @@ class Fault(NamedTuple):
 
 
 class Unreadable(Exception):
-    """A source that yields no document; carries the one fault."""
+    """A source that cannot be read as a document; `fault` says why."""
 
     def __init__(self, place: Place, message: str) -> None:
         super().__init__(f"{place}: {message}")
@@ -48,7 +48,7 @@ class Node(NamedTuple):
     Attributes:
         value: Plain data, with nodes inside.
         place: Where it was written.
-        is_blank: Nothing is written there; `False` for a written null, whose value is `None` as well.
+        is_blank: Whether nothing is written there; a null that is written out is `None`, too, but not blank.
     """
 
     value: Value
@@ -68,7 +68,7 @@ class Node(NamedTuple):
 
 
 class Reader:
-    """Reads typed values out of nodes and collects what is wrong with them instead of stopping at the first fault."""
+    """Reads typed values out of nodes, and collects all that is wrong with them instead of stopping at the first."""
 
     def __init__(self) -> None:
         self.faults: list[Fault] = []
@@ -78,7 +78,7 @@ class Reader:
         self.faults.append(Fault(place, message))
 
     def mapping(self, node: Node, what: str, known: Sequence[str]) -> Mapping[str, Node]:
-        """The entries of a mapping; entries that nobody knows are faults, with the nearest known key as a hint."""
+        """The entries of a mapping; unknown keys are faults, with the nearest known key as a hint."""
         if not isinstance(node.value, dict):
             self.fault(node.place, f"expected {what} as a mapping with {_listed(known)}, found {node.kind}.")
             return {}
@@ -102,7 +102,7 @@ class Reader:
         pattern: re.Pattern[str] | None = None,
         form: str = "",
     ) -> str | None:
-        """A non-empty text, stripped; `None` where it is missing or wrong (a fault, if it is needed or wrong)."""
+        """A non-empty text, stripped; `None` if it is missing (a fault if it is needed) or wrong (a fault)."""
         node = entries.get(key)
         if node is None:
             if needed:
@@ -126,7 +126,7 @@ class Reader:
         return node.value.strip()
 
     def flag(self, entries: Mapping[str, Node], key: str, what: str) -> bool:
-        """True or false; false where it is missing."""
+        """True or false; false if it is missing."""
         node = entries.get(key)
         if node is None:
             return False
@@ -138,7 +138,7 @@ class Reader:
         return node.value
 
     def sequence(self, node: Node, what: str) -> list[Node]:
-        """The entries of a list that must not be empty."""
+        """The entries of a list; an empty list is a fault."""
         if not isinstance(node.value, list):
             self.fault(node.place, f'expected a list as {what}, found {node.kind}. Begin each entry with "- ".')
             return []
@@ -147,7 +147,7 @@ class Reader:
         return node.value
 
     def pair(self, node: Node, what: str, each: str) -> tuple[str, str] | None:
-        """Two different non-empty texts."""
+        """Two different non-empty texts; `None`, and a fault, if it is anything else."""
         if not isinstance(node.value, list):
             self.fault(node.place, f"expected a list of two {each}s as {what}, found {node.kind}. List both.")
             return None
@@ -165,7 +165,7 @@ class Reader:
         return first, second
 
 
-JOINERS = "\u200c\u200d"  # of Persian, Indic scripts and emoji; part of how a word is written
+JOINERS = "\u200c\u200d"  # zero-width characters of Persian, Indic scripts and emoji; part of how a word is written
 
 
 def plain(text: str) -> str:

@@ -1,1 +1,1 @@
-"""The training process whose guests we are: its model, its ranks, its trainer, and how everything is put back."""
+"""The training process in which driftwatch is a guest: its model, ranks and trainer, and how all of it is put back."""

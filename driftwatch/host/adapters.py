@@ -1,12 +1,12 @@
 """Reference: the SFT model inside a PEFT model, reached by switching adapters instead of loading a second one.
 
-With a fresh LoRA the base weights are the SFT model, so adapters off gives it back. Where training continues an SFT
-adapter, TRL keeps a frozen copy of it under the name "ref". Adapters off is *not* the SFT model when biases are
-trained, when an initialisation changed the base weights (PiSSA and its like), or when an adapter is continued without
-that copy; whoever uses a reference therefore compares it with the start of training before believing it.
+With a fresh LoRA the base weights are the SFT model, so switching the adapters off gives it back. If training continues
+an SFT adapter, TRL keeps a frozen copy of it under the name "ref". The model without adapters is *not* the SFT model
+when biases are trained, when an initialisation changed the base weights (PiSSA and its like), or when an adapter is
+continued without that copy. So a reference must be compared with the start of training before it is relied on.
 
-Several adapters can be active at once, and each layer keeps its own list of them, which what PEFT says of the whole
-model does not tell. So what is put back afterwards is what every layer held, not the name of the active adapter.
+Several adapters can be active at once, and each layer keeps its own list of them, which can differ from what PEFT says
+about the whole model. So every layer gets back what it held, and not just the name of the active adapter.
 """
 
 from collections.abc import Iterator
@@ -18,7 +18,7 @@ from driftwatch.errors import Absent
 from driftwatch.host.ranks import num_ranks
 
 TRL_REFERENCE = "ref"  # the name that TRL's trainers give to the frozen copy of a continued adapter
-# What PEFT's layers, tuners and wrappers keep of which adapters are active, in its own attributes.
+# Attributes in which PEFT's layers, tuners and wrappers keep which adapters are active.
 _SWITCHES = ("_active_adapter", "active_adapter", "_disable_adapters", "_adapters_disabled")
 
 NATIVE = Absent(
@@ -29,24 +29,25 @@ NATIVE = Absent(
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """How the SFT model is reached.
+    """The way to reach the SFT model inside a PEFT model.
 
     Attributes:
-        adapter: Name of the frozen adapter that is the SFT model; `None` for the base weights without adapters.
+        adapter: Name of the frozen adapter that is the SFT model; `None` stands for the base weights without adapters.
     """
 
     adapter: str | None
 
     @property
     def description(self) -> str:
-        """For people and for the baseline's notes."""
+        """The reference in words, for messages and the baseline's notes."""
         return f'the frozen adapter "{self.adapter}"' if self.adapter else "the base weights without adapters"
 
     @contextmanager
     def active(self, model: Any) -> Iterator[Any]:
         """Make `model` the SFT model inside the block.
 
-        Inside `guard.undisturbed` only: PEFT flips `requires_grad` along with the adapters, and the guard puts it back.
+        Use it only inside `guard.undisturbed`: PEFT changes `requires_grad` along with the adapters, and the guard
+        puts it back.
         """
         peft_model = find_peft(model)
         assert peft_model is not None, "a reference is made from a PEFT model only"
@@ -75,16 +76,17 @@ def find_reference(model: Any) -> Reference | Absent:
 
 
 def has_learned_nothing(model: Any) -> bool:
-    """Whether a model's active adapters are known from their own numbers to be the identity, up to rounding.
+    """Whether the weights of a model's active adapters show that these change nothing, up to rounding.
 
-    DoRA scales each row by its magnitude over its norm. Before its first update that is 1, yet the quotient is rounded,
-    and in bfloat16 the model with adapters then differs from the one without by more than kernels do. Only LoRA whose
-    second factor is 0 throughout, in one process; whatever else an adapter brings along may have learned something.
+    True only in a single process, for LoRA adapters whose second factor is 0 throughout; anything else that an adapter
+    brings along may have learned something. DoRA scales each row by its magnitude over its norm. Before the first
+    update that is 1, yet the quotient is rounded, and in bfloat16 the model with adapters then differs from the one
+    without them by more than other kernels would cause.
     """
     import torch
 
     peft_model = find_peft(model)
-    if peft_model is None or num_ranks() > 1:  # a rank that holds a part of the numbers could decide otherwise
+    if peft_model is None or num_ranks() > 1:  # ranks that hold different parts of the weights could disagree
         return False
     active = list(getattr(peft_model, "active_adapters", ()))
     for name in active:
@@ -109,14 +111,14 @@ def _is_identity(layer: Any, name: str) -> bool:
     weight, magnitude = layer.get_base_layer().weight, magnitudes[name].weight
     if not weight.is_floating_point() or weight.dim() != 2:
         return False
-    # Over the other axis for embeddings, as PEFT does it.
+    # For embeddings the norm is taken over the other axis, as in PEFT.
     norm = weight.detach().float().norm(dim=1 if magnitude.numel() == weight.shape[0] else 0)
     eps = max(_eps(weight), _eps(magnitude))
     return bool(((magnitude.detach().float().flatten() - norm).abs() <= eps * norm).all())
 
 
 def _eps(weight: Any) -> float:
-    """The relative rounding of a tensor's numbers."""
+    """The relative rounding error of a tensor's dtype."""
     import torch
 
     return torch.finfo(weight.dtype).eps
@@ -143,7 +145,7 @@ def _switches(module: Any) -> dict[str, Any]:
 
 
 def has_native_adapters(model: Any) -> bool:
-    """Whether transformers itself has put adapters on a model: no wrapper of PEFT is there to switch them off."""
+    """Whether transformers itself has put adapters on a model, without a PEFT wrapper that could switch them off."""
     return any(getattr(module, "_hf_peft_config_loaded", False) is True for module in model.modules())
 
 

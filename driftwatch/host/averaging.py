@@ -1,7 +1,7 @@
-"""Averaging: optimizers that train one point and evaluate another (schedule-free and its kin) show the latter.
+"""Makes optimizers that train one point and evaluate another (schedule-free and similar) show the latter.
 
-Such optimizers have modes of their own, `eval()` and `train()`, and no common contract: some fail before their first
-step, as there is no average yet; some do not come back to the weights they left. So the two are called only after a
+Such optimizers have their own modes, `eval()` and `train()`, and no common contract. Some fail before their first step,
+since there is no average yet; some do not come back to the weights that they left. So the two are called only after a
 trial on a copy of one parameter with its state.
 """
 
@@ -17,21 +17,21 @@ import torch
 
 logger = logging.getLogger(__name__)
 
-# Under which name wrappers keep the optimizer that they wrap; accelerate, Lightning, lookahead and the like.
+# The names under which wrappers keep the optimizer that they wrap: accelerate, Lightning, lookahead and the like.
 _WRAPPED = ("optimizer", "_optimizer", "base_optimizer", "inner_optimizer", "optim", "optimizers")
-# Going there and back rounds: by a few units in the last place, of the parameter or of the point that it is mixed with.
+# Going there and back rounds by a few units in the last place of the parameter, or of the point it is mixed with.
 _ROUNDING = 16.0
-_told: weakref.WeakSet[Any] = weakref.WeakSet()  # optimizers that a warning was given about
+_told: weakref.WeakSet[Any] = weakref.WeakSet()  # optimizers for which the warning was logged
 
 
 @contextmanager
 def averaged_weights(optimizer: Any) -> Iterator[None]:
-    """The weights that will be saved, inside the block; the optimizer trains on after it as if nothing had been.
+    """Show the weights that will be saved inside the block; afterwards the optimizer trains on as if nothing happened.
 
-    Where an optimizer has modes that cannot be used here, its weights are seen as they train, which is said once.
+    If an optimizer has modes that cannot be used here, its weights are seen as they train, and a warning says so once.
 
     Args:
-        optimizer: In use, wrapped or not; `None` if unknown.
+        optimizer: The optimizer in use, wrapped or not; `None` if unknown.
     """
     with ExitStack() as stack:
         for inner in with_modes(optimizer):
@@ -41,7 +41,7 @@ def averaged_weights(optimizer: Any) -> Iterator[None]:
 
 
 def with_modes(optimizer: Any) -> list[Any]:
-    """The optimizers inside `optimizer` that have modes of their own; those of a wrapper alone do not count."""
+    """The optimizers inside `optimizer` that have modes of their own; a wrapper's modes alone do not count."""
     if optimizer is None:
         return []
     inside = [found for name in _WRAPPED if (found := vars(optimizer).get(name)) is not None]
@@ -63,7 +63,7 @@ def _in_eval_mode(inner: Any) -> Iterator[None]:
 
 
 def _comes_back(inner: Any) -> bool:
-    """Whether `eval()` and `train()` work now and lead back to where they began, tried on a copy of one parameter."""
+    """Whether `eval()` and then `train()` lead back to the same weights now, tried on a copy of one parameter."""
     try:
         with torch.no_grad():
             twin, parameter = _twin(inner)

@@ -1,7 +1,7 @@
-"""Whether a model is a causal language model, by a trial: what comes later in a text changes nothing before it.
+"""Tries whether a model is a causal language model: what comes later in a text must change nothing before it.
 
 Neither a class's name nor a config tells: masked language models have a head over the vocabulary, embedding models are
-plain modules, and a BERT can be made a decoder. A likelihood of a text is one only where the trial holds.
+plain modules, and a BERT can be made a decoder. Only if the trial succeeds does the model give a text a likelihood.
 """
 
 from typing import Any
@@ -13,27 +13,27 @@ from driftwatch.host.guard import undisturbed
 from driftwatch.host.switches import logits_of
 
 TEXTS = ("The street is wide and the trees in it are green", " because nobody asked the town for more of them")
-TOKENS = 8  # of each text
-# Largest change of earlier logits, in their standard deviations: equal rows round alike, and a model that observations
+TOKENS = 8  # tokens of each text
+# Largest allowed change of earlier logits, in their standard deviations: equal rows round alike, and a model that looks
 # ahead moves them by far more. Chosen.
 ROUNDING = {torch.float32: 1e-4, torch.float64: 1e-4}
 COARSE = 2e-2
 
 
 class NotAsked(Exception):
-    """The model could not be tried, and why."""
+    """The model could not be tried; the message says why."""
 
 
 def why_not_causal(model: Any, tokenizer: Any, *, optimizer: Any = None) -> str | None:
-    """Why a model is no causal language model, as the end of a sentence; `None` where it is one. On every rank.
+    """Why a model is no causal language model, as the end of a sentence; `None` if it is one. Call it on every rank.
 
     Args:
-        model: In training, wrapped or not.
-        tokenizer: Of its texts.
-        optimizer: Schedule-free ones need it.
+        model: The model in training, wrapped or not.
+        tokenizer: The model's tokenizer.
+        optimizer: The optimizer in use; only schedule-free ones are needed.
 
     Raises:
-        NotAsked: Its forward takes no token ids, or fails on them.
+        NotAsked: The model's forward takes no token ids, or fails on them.
     """
     text = getattr(tokenizer, "tokenizer", tokenizer)
     try:
@@ -55,7 +55,7 @@ def why_not_causal(model: Any, tokenizer: Any, *, optimizer: Any = None) -> str 
     first, second = (one[0, -rows.shape[1] :][:kept] for one in logits if one is not None)
     spread = float(first.float().std())
     if not np.isfinite(spread) or spread == 0.0:
-        return None  # nothing can be told of it here; the first observation tells it
+        return None  # these logits tell nothing; the first observation will say what is wrong
     moved = float((first.float() - second.float()).abs().max()) / spread
     if moved > ROUNDING.get(first.dtype, COARSE):
         return "it reads a text in both directions, so that what comes later changes the figures of what stands before"

@@ -1,10 +1,10 @@
-"""Reading a model's config: its parts, and settings that a config refuses to tell because they differ by layer."""
+"""Reads a model's config: its parts, and settings that a config refuses to give because they differ by layer."""
 
 from typing import Any
 
 
 def text_config(model: Any) -> Any:
-    """The config of the part that reads text; the whole config where no part can be told apart."""
+    """The config of the part that reads text; the whole config if there is no single such part."""
     config = model.config
     try:
         return config.get_text_config()
@@ -13,7 +13,7 @@ def text_config(model: Any) -> Any:
 
 
 def all_configs(model: Any) -> list[Any]:
-    """A model's config and the configs inside it, each once; empty where it has none."""
+    """A model's config and the configs inside it, each once; empty if it has none."""
     found: dict[int, Any] = {}
 
     def collect(config: Any) -> None:
@@ -27,14 +27,14 @@ def all_configs(model: Any) -> list[Any]:
 
 
 def setting(config: Any, name: str, default: Any = None) -> Any:
-    """A setting, or `default` where there is none, it is `None`, or it cannot be read.
+    """A setting; `default` if there is none, it is `None`, or it cannot be read.
 
-    transformers 5 lets a config differ by layer, and refuses to tell such a setting with an error that is no
-    AttributeError, so that `getattr` with a default raises it. The largest value of all layers is what is told here.
+    In transformers 5 a config may differ by layer. Reading such a setting raises an error that is no AttributeError, so
+    `getattr` with a default raises it, too. This function returns the largest value of all layers.
     """
     try:
         found = getattr(config, name, None)
-    except Exception:  # noqa: BLE001 - see above; a config may compute a setting and fail at it, too
+    except Exception:  # noqa: BLE001 - see above; a config that computes a setting may fail at it, too
         found = _largest(config, name)
     return default if found is None else found
 
@@ -43,7 +43,7 @@ def _largest(config: Any, name: str) -> Any:
     found = []
     try:
         layers = list(config.per_layer_config)
-    except Exception:  # noqa: BLE001 - a foreign config; what cannot be read has no value
+    except Exception:  # noqa: BLE001 - it may be anybody's config; what cannot be read has no value
         return None
     for layer in layers:
         try:

@@ -1,19 +1,19 @@
-"""Copying: what has threads, sockets and a run is copied by its settings.
+"""Copies an object that has threads, sockets and a run by making a new one with the same settings.
 
-Searches over hyperparameters send a trainer with its callbacks to other processes (Ray), notebooks and tests copy them.
-A copy that shared a run with its original would be a second writer of it; so it is one that was just made.
+Searches over hyperparameters send a trainer with its callbacks to other processes (Ray); notebooks and tests copy them.
+A copy that shared its original's run would be a second writer of it, so a copy starts without a run.
 """
 
 from typing import Any
 
 
 def renewed(kind: Any, settings: dict[str, Any], extras: dict[str, Any]) -> Any:
-    """What was made with some settings, made with them anew.
+    """A new object with the settings of an old one.
 
     Args:
-        kind: Its class, or one that a user has derived and that may take other arguments.
+        kind: Its class, which may be a user's subclass whose constructor takes other arguments.
         settings: Arguments of our own class.
-        extras: Attributes that others have set.
+        extras: Attributes that others have set on the old one.
     """
     made = kind.__new__(kind)
     ours = next(base for base in kind.__mro__ if base.__module__.startswith("driftwatch."))

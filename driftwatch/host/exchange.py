@@ -1,9 +1,9 @@
-"""Values between the ranks of one training, through the store by which their process group met.
+"""Exchanges values between the ranks of one training, through the store by which their process group met.
 
-Nothing here enters the trainer's process group, so that waiting in vain costs an observation and never the training:
-a collective that times out would end it. Each exchange is a gathering on rank 0 and one result for all. Whoever gives
-up, be it rank 0 on the others or they on rank 0, decides the result for everybody, and a rank that arrives later finds
-it: two ranks never believe two different things of the same exchange. See
+Nothing here uses the trainer's process group: a collective that times out would end the training, and here waiting in
+vain costs only an observation. In each exchange, rank 0 gathers all values and writes one result for all. A rank that
+gives up, whether rank 0 on the others or they on rank 0, decides the result for everybody, and a rank that arrives
+later finds it. So two ranks never believe different things about the same exchange. See
 docs/design/0013-ranks-agree-beside-training.md.
 """
 
@@ -22,9 +22,9 @@ from torch.distributed.distributed_c10d import PrefixStore, _get_default_group
 from driftwatch.errors import RanksError
 
 _PART_BYTES = 2**22  # TCPStore takes values of up to 8 MiB
-_LONGEST_PAUSE = 0.02  # seconds between two questions whether something has arrived
-_GRACE = 1.25  # others wait for rank 0 by this factor longer than rank 0 for them, as it has them all to tell
-_REMEMBERED = 64  # parts whose names are known, in case that one comes again
+_LONGEST_PAUSE = 0.02  # most seconds between two checks whether something has arrived
+_GRACE = 1.25  # others wait for rank 0 longer than rank 0 for them, by this factor, since it answers last
+_REMEMBERED = 64  # parts whose names are remembered, in case one comes again
 _CURRENT = "session"
 _JOINED = "join.0/0"  # the exchange with which a session begins
 
@@ -34,12 +34,12 @@ class Entry:
     """What one rank brings to an exchange.
 
     Attributes:
-        what: In words, what is exchanged.
-        digest: Of what was asked; the same on every rank.
-        kind: "value" after success, "error" where this part of the work failed here, "left" where this rank does not
-            come to it at all, since something else failed before.
-        value: What pickles; a sentence in place of it where the work failed.
-        is_setting: Whether it failed by a setting that cannot work.
+        what: What is exchanged, in words.
+        digest: A digest of what was asked, the same on every rank.
+        kind: "value" after success, "error" if this part of the work failed on this rank, "left" if this rank does not
+            come to it at all because something else failed before.
+        value: The value, which must pickle; a sentence if the work failed.
+        is_setting: Whether it failed because of a setting that cannot work.
     """
 
     what: str
@@ -50,7 +50,7 @@ class Entry:
 
 
 class _Verdict(NamedTuple):
-    """What became of an exchange: each rank's value; or a sentence, and which ranks it is about."""
+    """The result of an exchange: each rank's value; or a sentence, and the ranks that it is about."""
 
     values: list[Any] | None
     why: str = ""
@@ -61,7 +61,7 @@ class _Verdict(NamedTuple):
 
 
 class _Lost(NamedTuple):
-    """Why nothing more of a part can be exchanged. No error is kept: its traceback would keep the model alive."""
+    """Why nothing more of a part can be exchanged. It keeps no error, whose traceback would keep the model alive."""
 
     text: str
     ranks: tuple[int, ...] = ()
@@ -72,19 +72,19 @@ class _Lost(NamedTuple):
 
 
 class Line:
-    """One session of several ranks: the exchanges of one run on this rank.
+    """One session of several ranks: the exchanges of one run, as this rank takes part in them.
 
     Args:
-        store: As the process group's, or a client of its own for it.
-        rank: This process.
+        store: The process group's store, or another client of it.
+        rank: This process's rank.
         size: Number of processes.
-        session: Its name, which rank 0 gave it.
+        session: The session's name, which rank 0 gave it.
         seconds: How long an exchange waits for a rank.
 
     Attributes:
-        absences: Exchanges in a row to which some rank did not come.
-        is_apart: Whether the ranks' models have grown apart, and only that of rank 0 is asked.
-        is_open: Whether a part has begun and not ended; a part inside a part counts on in that one.
+        absences: Number of latest exchanges in a row to which some rank did not come.
+        is_apart: Whether the ranks' models have different weights, so that only that of rank 0 is asked.
+        is_open: Whether a part has begun and not ended; a part inside it belongs to it.
     """
 
     def __init__(self, store: Any, rank: int, size: int, session: str, seconds: float) -> None:
@@ -101,20 +101,20 @@ class Line:
         self._old: list[str] = []
 
     def open(self, part: str) -> None:
-        """Begin a part of the run (an observation) by its name, the same on all ranks; exchanges count from 0 in it."""
+        """Begin a part of the run (an observation) by its name, the same on all ranks; its exchanges count from 0."""
         number = self._opened.pop(part, 0)
         self._opened[part] = number + 1
         _forget_first(self._opened)
         self._part, self._index = f"{part}.{number}", 0
-        self._lost = self._skipped.pop(part, None)  # what the others were told of this rank holds
+        self._lost = self._skipped.pop(part, None)  # what this rank has told the others about the part still holds
         self.is_open = True
 
     def end(self) -> None:
-        """The part is over, however it went."""
+        """End the part, however it went."""
         self.is_open = False
 
     def skip(self, part: str, text: str, *, is_setting: bool = False) -> None:
-        """Tell the others that this rank does not come to a part, and why; nothing where it has come already."""
+        """Tell the other ranks that this one does not come to a part, and why; do nothing if it has come already."""
         if part in self._opened or part in self._skipped:
             return
         self._skipped[part] = _Lost(text, (self.rank,), is_setting)
@@ -126,11 +126,12 @@ class Line:
         """Every rank's value, in the order of the ranks.
 
         Args:
-            entry: Of this rank.
-            seconds: How long to wait for a rank; `None` for the session's own limit.
+            entry: This rank's entry.
+            seconds: How long to wait for a rank; `None` means the session's own limit.
 
         Raises:
-            RanksError: Some rank failed, did not come, or asked something else; on every rank, with the same words.
+            RanksError: Some rank failed, did not come, or asked something else. Every rank raises it with the same
+                words.
         """
         if self._lost is not None:
             raise self._lost.error()
@@ -153,7 +154,7 @@ class Line:
         raise RanksError(text, verdict.ranks, is_setting=verdict.is_setting, is_lost=verdict.is_lost)
 
     def leave(self, text: str, *, is_setting: bool = False) -> None:
-        """Tell the others at once that this rank comes to no further exchange of this part, and why."""
+        """Tell the other ranks at once that this one comes to no further exchange of this part, and why."""
         if self._lost is not None:
             return
         self._lost = _Lost(text, (self.rank,), is_setting)
@@ -161,7 +162,7 @@ class Line:
             self._tell(f"{self._session}/{self._part}/{self._index}", text, is_setting=is_setting)
 
     def _tell(self, key: str, text: str, *, is_setting: bool = False) -> None:
-        """Have an exchange abandoned: the others read what rank 0 makes of it, so rank 0 itself decides at once."""
+        """Have an exchange abandoned. Rank 0 decides so itself; another rank tells rank 0, whose result all read."""
         if self.rank == 0:
             why = f"it failed on rank 0: {text}"
             self._decided(key, _Verdict(None, why, (0,), is_lost=True, is_setting=is_setting))
@@ -183,11 +184,11 @@ class Line:
             verdict = found or self._decided(key, _Verdict(None, late, (0,), is_lost=True, is_absence=True))
         self._forget(own)
         if verdict.values is not None:
-            # All are here, so all have read what was before.
+            # All ranks are here, so all have read the earlier values.
             for old in self._old:
                 self._forget(old)
             self._old = []
-        if self.rank == 0 and not key.endswith(_JOINED):  # which says for ever that this session is not a new one
+        if self.rank == 0 and not key.endswith(_JOINED):  # that one stays, to say that this session is not a new one
             self._old += [result, f"{key}/decided"]
         return verdict
 
@@ -218,7 +219,7 @@ class Line:
         return _verdict(entries, self.size, seconds)
 
     def _awaited(self, key: str, seconds: float) -> _Verdict | None:
-        """A verdict, once it is there; `None` after so many seconds."""
+        """A verdict, once it is there; `None` if it is not there after `seconds`."""
         end, pause = time.monotonic() + seconds, 0.0
         while not self._store.check([key]):
             if time.monotonic() > end:
@@ -234,7 +235,7 @@ class Line:
         parts = [packed[start : start + _PART_BYTES] for start in range(_PART_BYTES, len(packed), _PART_BYTES)]
         for number, part in enumerate(parts):
             self._store.set(f"{key}+{number}", part)
-        # Last, since its presence says that all are there.
+        # This is set last, since its presence says that all parts are there.
         self._store.set(key, b"%d;" % len(parts) + packed[:_PART_BYTES])
 
     def _get(self, key: str) -> Any:
@@ -252,17 +253,17 @@ class Line:
 
 
 def join(store: Any, rank: int, size: int, *, seconds: float, limit: float) -> Line:
-    """A new session of all ranks; each must ask for it, and rank 0 names it.
+    """A new session of all ranks; each must call this, and rank 0 names it.
 
     Args:
-        store: Of the process group.
-        rank: This process.
+        store: The process group's store.
+        rank: This process's rank.
         size: Number of processes.
         seconds: How long an exchange of the session waits for a rank.
-        limit: How long this first one does.
+        limit: How many seconds the first exchange waits.
 
     Raises:
-        RanksError: Some rank did not come in time; on every rank that did.
+        RanksError: Some rank did not come in time. Every rank that came raises it.
     """
     store = PrefixStore("driftwatch", _own_client(store))
     if rank == 0:
@@ -278,7 +279,7 @@ def join(store: Any, rank: int, size: int, *, seconds: float, limit: float) -> L
 
 
 def _current(store: Any, limit: float) -> str:
-    """The session that rank 0 has opened and that nobody has decided about yet."""
+    """The session that rank 0 has opened and whose first exchange is not decided yet."""
     end, pause = time.monotonic() + limit, 0.0
     while True:
         if store.check([_CURRENT]):
@@ -291,7 +292,7 @@ def _current(store: Any, limit: float) -> str:
 
 
 def _own_client(store: Any) -> Any:
-    """A connection that nobody else waits for; the given one where this store cannot have a second."""
+    """A connection of our own, on which nobody else waits; the given one if this store cannot have a second."""
     try:
         return store.clone()  # torch 2.7
     except (AttributeError, NotImplementedError, RuntimeError):
@@ -299,13 +300,13 @@ def _own_client(store: Any) -> Any:
 
 
 def _wait(pause: float) -> float:
-    """Sleeps, and gives the next, longer pause."""
+    """Sleeps for `pause` seconds, and returns the next, longer pause."""
     time.sleep(pause)
     return min(_LONGEST_PAUSE, max(2e-4, pause * 1.5))
 
 
 def _verdict(entries: dict[int, Entry], size: int, seconds: float) -> _Verdict:
-    """What rank 0 makes of what it was given."""
+    """The result that rank 0 draws from the entries that it was given."""
     listed = sorted(entries.items())
     failed = [(rank, entry) for rank, entry in listed if entry.kind != "value"]
     kinds = {entry.what for _, entry in listed if entry.kind != "left"}
@@ -327,24 +328,24 @@ def _verdict(entries: dict[int, Entry], size: int, seconds: float) -> _Verdict:
 
 
 def _forget_first(known: dict[str, Any]) -> None:
-    """Of very many parts the earliest is forgotten."""
+    """Forget the earliest part if there are very many."""
     if len(known) > _REMEMBERED:
         del known[next(iter(known))]
 
 
 def _named(ranks: Sequence[int]) -> str:
-    """Ranks in words; of very many the first."""
+    """Ranks in words; if there are very many, only the first of them by number."""
     shown = ", ".join(map(str, ranks[:8])) + (f" and {len(ranks) - 8} more" if len(ranks) > 8 else "")
     return f"rank {shown}" if len(ranks) == 1 else f"ranks {shown}"
 
 
 def group_seconds() -> float:
-    """The time-out of the default process group, the shortest of its backends; NCCL's 600 s where it is unknown."""
+    """Time-out of the default process group in seconds, the shortest of its backends; NCCL's 600 s if unknown."""
     group, found = _get_default_group(), []
     for device in getattr(group, "_device_types", []):
         try:
             timeout = group._get_backend(device).options._timeout
-        except (AttributeError, RuntimeError):  # of a backend that keeps its options to itself
+        except (AttributeError, RuntimeError):  # a backend that does not show its options
             continue
         if isinstance(timeout, timedelta) and timeout > timedelta(0):
             found.append(timeout.total_seconds())

@@ -12,10 +12,10 @@ _WIDE = 8  # bytes that are added up as one whole number, so that the order of t
 
 @torch.no_grad()
 def checksum(model: Any) -> str:
-    """Of all weights that this process holds, bit by bit: equal for equal weights, another one for others.
+    """A checksum of all weights that this process holds, bit by bit: equal for equal weights, different for others.
 
-    Every weight is read once, on its own device, and one number each is moved from there: some milliseconds for
-    billions of parameters on a GPU. Of a sharded model it is that of this rank's shards.
+    Every weight is read once, on its own device, and one number per weight is moved to the host, which takes some
+    milliseconds for billions of parameters on a GPU. If the model is sharded, it is the checksum of this rank's shards.
 
     Args:
         model: Any module; weights on the device "meta" do not count.
@@ -24,14 +24,14 @@ def checksum(model: Any) -> str:
         16 hexadecimal digits.
 
     Raises:
-        Exception: Weights that cannot be read bit by bit; as torch says it.
+        Exception: Some weights cannot be read bit by bit; it is torch's own error.
     """
     by_device: dict[torch.device, list[Tensor]] = {}
     names = []
     for name, tensor in _held(model):
         octets = tensor.contiguous().view(-1).view(torch.uint8)
         whole = octets.numel() - octets.numel() % _WIDE
-        if octets.storage_offset() % _WIDE == 0:  # part of a larger tensor, it may not be aligned
+        if octets.storage_offset() % _WIDE == 0:  # a part of a larger tensor may not be aligned
             total = octets[:whole].view(torch.int64).sum() + octets[whole:].sum()
         else:
             total = octets.sum(dtype=torch.int64)
@@ -44,7 +44,7 @@ def checksum(model: Any) -> str:
 
 
 def parts_of(tensor: Tensor) -> Iterator[Tensor]:
-    """The plain tensors inside one that wraps others or is sparse; of a plain one itself."""
+    """The plain tensors inside one that wraps others or is sparse; a plain tensor itself."""
     if hasattr(tensor, "__tensor_flatten__"):
         names, _ = tensor.__tensor_flatten__()
         for name in names:

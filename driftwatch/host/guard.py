@@ -1,17 +1,17 @@
-"""undisturbed(): ask a model in the middle of training, and put everything back.
+"""The guard, undisturbed(), under which a model is asked in the middle of training and everything is put back.
 
-What is recorded, switched for the observation, and restored whatever happens:
+All of this is recorded, switched for the observation, and restored whatever happens:
 
 ================================  ===================================================================================
 random state                      python, numpy's global generator, torch on the CPU and on every device
 torch's own settings              default dtype and device, determinism, precision of matrix products, threads
 module modes                      `training` of each module by itself: a submodule that was deliberately in eval mode
-                                  stays so, which `model.train(flag)` would not respect
+                                  stays so, unlike after `model.train(flag)`
 gradient checkpointing            switched off module by module; its function, and with it the original kwargs, is
                                   kept, so nothing has to be enabled again
 arithmetic                        autocast off, gradients off, inference mode off
 compilation                       compiled modules run their original code
-4-bit layers                      not repacked for inference; the dtype they compute in
+4-bit layers                      not repacked for inference; the dtype that they compute in is restored
 buffers                           rotary frequencies that depend on the longest sequence seen, running statistics,
                                   whatever their size and shape (`module_state.py`)
 plain attributes                  what a forward notes on a module for the next one: offsets of positions, counters
@@ -19,11 +19,11 @@ hooks                             those added during the observation go, those r
 parameters                        `requires_grad`, which disabling an adapter flips
 configuration                     `config` with its parts (`use_cache`, attention), `generation_config`
 tokenizer                         padding side, truncation side, and the backend's padding and truncation
-optimizer                         schedule-free ones show their averaged weights during the observation
-sharded parameters                those of FSDP2 that a forward leaves gathered are sharded again
+optimizer                         a schedule-free one shows its averaged weights during the observation
+sharded parameters                FSDP2's parameters that a forward leaves gathered are sharded again
 ================================  ===================================================================================
 
-Hooks of others stay active during the observation: engines and adapters work through them.
+Existing hooks stay active during the observation, since engines and adapters work through them.
 """
 
 import random
@@ -51,8 +51,8 @@ _HOOKS = (
     "_backward_hooks",
     "_backward_pre_hooks",
 )
-# 4-bit layers of bitsandbytes. In eval mode on a CPU with bfloat16 instructions they repack their weights in place, for
-# good and for a kernel that has no backward pass; and some settle at the first forward on the dtype of its input.
+# For 4-bit layers of bitsandbytes. In eval mode on a CPU with bfloat16 instructions, they repack their weights in place
+# and for good, for a kernel that has no backward pass. Some also settle on the dtype of the first forward's input.
 _REPACKS = "support_avx512bf16_for_cpu"
 _QUANTISED = (_REPACKS, "compute_dtype", "compute_type_is_set")
 _MODES = ("training", "gradient_checkpointing", "_gradient_checkpointing_func", "_compiled_call_impl", *_QUANTISED)
@@ -71,10 +71,10 @@ def undisturbed(model: Any, *, tokenizer: Any = None, optimizer: Any = None) -> 
     Args:
         model: The model in training, wrapped or not.
         tokenizer: Tokenizer or processor whose settings a probe might touch.
-        optimizer: The optimizer in use; needed for schedule-free ones only.
+        optimizer: The optimizer in use; only schedule-free ones are needed.
 
     Yields:
-        `model_to_ask(model)`. Pass `use_cache` to its calls: the config may say otherwise, for the sake of training.
+        `model_to_ask(model)`. Pass `use_cache` to its calls, since the config may turn it off for training.
     """
     modules = list(model.modules())
     with ExitStack() as stack:
@@ -97,9 +97,9 @@ def undisturbed(model: Any, *, tokenizer: Any = None, optimizer: Any = None) -> 
 def model_to_ask(model: Any) -> Any:
     """The module whose forward an observation calls.
 
-    Compiled models are asked uncompiled, since another mode and other shapes would recompile them, and replicas
-    without their wrapper, whose forward synchronises. So is the module inside an engine of DeepSpeed, which is what
-    transformers hands to callbacks: the hooks of ZeRO-3 are on its parts. Models sharded by FSDP stay as they are.
+    Compiled models are asked uncompiled, since another mode and other shapes would recompile them. Replicas are asked
+    without their wrapper, whose forward synchronises. With DeepSpeed, transformers hands its engine to callbacks, and
+    the module inside is asked; the hooks of ZeRO-3 are on its parts. Models sharded by FSDP stay as they are.
     """
     wrappers = (nn.DataParallel, nn.parallel.DistributedDataParallel)
     while True:
@@ -113,11 +113,11 @@ def model_to_ask(model: Any) -> Any:
 
 @contextmanager
 def _random_state() -> Iterator[None]:
-    """Every generator that training may draw from; also those of devices that this process does not train on."""
+    """Restore every generator that training may draw from, also on devices that this process does not train on."""
     undo: list[Callable[[], object]] = []
     python_state = random.getstate()
     undo.append(lambda: random.setstate(python_state))
-    # The point is the global generator: datasets and collators draw from it.
+    # NumPy's global generator is meant here: datasets and collators draw from it.
     numpy_state = np.random.get_state()  # noqa: NPY002
     undo.append(lambda: np.random.set_state(numpy_state))  # noqa: NPY002
     cpu_state = torch.get_rng_state()
@@ -133,7 +133,7 @@ def _random_state() -> Iterator[None]:
 
 @contextmanager
 def _global_settings() -> Iterator[None]:
-    """What a forward may set for the whole process. An observation computes with what the training has set."""
+    """Restore what a forward may set for the whole process. An observation computes with the training's settings."""
     found = [(value, get, put) for get, put in _SETTINGS if (value := _told(get)) is not None]
     try:
         yield
@@ -145,7 +145,7 @@ def _global_settings() -> Iterator[None]:
 
 
 def _told(get: Callable[[], Any]) -> Any | None:
-    """A setting; `None` where this version of torch has none, or does not tell it."""
+    """A setting; `None` if this version of torch does not have it, or does not tell it."""
     try:
         return get()
     except (AttributeError, RuntimeError):
@@ -180,7 +180,7 @@ _SETTINGS: tuple[tuple[Callable[[], Any], Callable[[Any], object]], ...] = (
 
 
 def _device_generators() -> Iterator[tuple[Any, Callable[..., Any], Callable[..., Any]]]:
-    """(device, get, set) of each generator outside the CPU. A device that nothing has used yet has no state to keep."""
+    """(device, get, set) of each generator outside the CPU, except of devices that nothing has used yet."""
     for name in ("cuda", "xpu", "npu"):
         backend = getattr(torch, name, None)
         if backend is not None and backend.is_available() and backend.is_initialized():
@@ -192,12 +192,13 @@ def _device_generators() -> Iterator[tuple[Any, Callable[..., Any], Callable[...
 
 @contextmanager
 def _plain_arithmetic() -> Iterator[None]:
-    """The same arithmetic at every observation, wherever in the loop it happens.
+    """Use the same arithmetic at every observation, wherever in the loop it happens.
 
-    `no_grad` and not inference mode: a module may keep a tensor it made during the observation (rotary frequencies,
-    masks, the gathered parameters of FSDP, which are allocated at the first forward), and training cannot use inference
-    tensors. Autocast is off because an observation before training would otherwise differ from one inside an autocast
-    block. A model whose own forward enters autocast, as accelerate prepares it, still does so.
+    Gradients are off by `no_grad` and not by inference mode: a module may keep a tensor that it made during the
+    observation (rotary frequencies, masks, FSDP's gathered parameters, which are allocated at the first forward), and
+    training cannot use inference tensors. Autocast is off because an observation before training would otherwise differ
+    from one inside an autocast block. A model whose own forward enters autocast, as accelerate prepares it, still does
+    so.
     """
     known = ("cpu", "cuda", "xpu", "mps", *(("npu",) if hasattr(torch, "npu") else ()))
     devices = [name for name in known if torch.is_autocast_enabled(name)]
@@ -209,15 +210,15 @@ def _plain_arithmetic() -> Iterator[None]:
         finally:
             for name in devices:
                 torch.set_autocast_enabled(name, True)
-            # Casts cached without gradients would cut the next backward pass off from its weights.
+            # Casts that were cached without gradients would cut the next backward pass off from its weights.
             torch.clear_autocast_cache()
 
 
 @contextmanager
 def _force_eager() -> Iterator[None]:
-    """Compiled parts of a model (regional compilation, compiled attention) run uncompiled and compile nothing new."""
+    """Run compiled parts of a model (regional compilation, compiled attention) uncompiled, and compile nothing new."""
     set_stance = getattr(torch.compiler, "set_stance", None)  # torch 2.6
-    # Importing the compiler takes seconds; where nobody has, nothing is compiled.
+    # Importing the compiler takes seconds; if nobody has imported it, nothing is compiled.
     if set_stance is None or "torch._dynamo" not in sys.modules:
         yield
         return
@@ -227,9 +228,9 @@ def _force_eager() -> Iterator[None]:
 
 @contextmanager
 def _modes(modules: list[nn.Module]) -> Iterator[None]:
-    """Eval mode without `Module.train`, whose overrides have side effects (merged adapters, frozen parts)."""
+    """Set eval mode without `Module.train`, whose overrides have side effects (merged adapters, frozen parts)."""
     names = _MODES
-    # In vars(): what the class defines as its default must not become an attribute of the instance.
+    # Read from vars(), so that a default of the class does not become an attribute of the instance.
     found = [(vars(module), {n: vars(module)[n] for n in names if n in vars(module)}) for module in modules]
     try:
         for module in modules:
@@ -269,7 +270,7 @@ def _requires_grad(model: nn.Module) -> Iterator[None]:
 
 @contextmanager
 def _configuration(modules: list[nn.Module]) -> Iterator[None]:
-    """Configs, their sub-configs and generation configs: the objects, and what is in them."""
+    """Restore configs, their sub-configs and generation configs: the objects, and what is in them."""
     names = _CONFIGS
     held = [(vars(module), {n: vars(module)[n] for n in names if n in vars(module)}) for module in modules]
     configs: dict[int, Any] = {}
@@ -287,7 +288,7 @@ def _configuration(modules: list[nn.Module]) -> Iterator[None]:
 
 
 def _collect_configs(config: Any, into: dict[int, Any]) -> None:
-    """`config` and the configs inside it, each once; whatever else a module keeps under that name is left alone."""
+    """Collect `config` and the configs inside it, each once; ignore anything else that a module keeps as `config`."""
     if not hasattr(config, "to_dict") or not hasattr(config, "__dict__") or id(config) in into:
         return
     into[id(config)] = config
@@ -313,12 +314,12 @@ def _tokenizer_settings(tokenizer: Any) -> Iterator[None]:
 
 @contextmanager
 def _sharded(modules: list[nn.Module]) -> Iterator[None]:
-    """FSDP2 keeps the root's parameters gathered after a forward, until a backward pass that never comes here."""
+    """Shard again what FSDP2 keeps gathered after a forward for a backward pass, which does not come here."""
     sharded: list[Any] = [module for module in modules if is_fsdp2(module)]
     try:
         yield
     except BaseException:
-        # A forward that stopped half-way leaves its markers behind; the next one would start from them.
+        # A forward that stopped half-way leaves its state behind, and the next one would start from it.
         for root in sharded[:1]:
             reset_forward(root)
         raise

@@ -1,7 +1,7 @@
 """Identity: what two measurements must share to be comparable, and what only explains a difference.
 
-And how the same model is known again: by a few log-likelihoods, its fingerprint, which the same weights give to the
-last bits where the same kernels compute them, and up to rounding elsewhere.
+A model is recognised by its fingerprint, a few log-likelihoods. The same weights give the same fingerprint, to the last
+bits if the same kernels compute it, and otherwise up to rounding.
 """
 
 import hashlib
@@ -13,7 +13,7 @@ import numpy as np
 
 from driftwatch.errors import BaselineError
 
-# In words, for the sentence that refuses a comparison.
+# The parts that must be equal, in words for the sentence that refuses a comparison.
 PARTS = {
     "pack": "the topic pack (its items or poles)",
     "template": "the chat template or the wrap around the questions",
@@ -25,21 +25,22 @@ PARTS = {
     "judge": "the judge",
     "sampling": "how replies are sampled",
 }
-ROUNDING = ("dtype", "attention", "kernels")  # what decides how the same weights are rounded
+ROUNDING = ("dtype", "attention", "kernels")  # what decides how results of the same weights are rounded
 
-# Relative. An adapter that is off, or has learned nothing, agrees to the last bit; a step of training shows far above.
+# Relative tolerance for the same model. An adapter that is off, or has learned nothing, agrees to the last bit; a step
+# of training differs by far more.
 NOISE = 1e-5
-# Of the mean, where another dtype computes: bfloat16 against float32 moved the demo's fingerprint by 0.010.
+# Share of the mean that may differ with another dtype: bfloat16 against float32 moved the demo's fingerprint by 0.010.
 OTHER_DTYPE = 0.02
-# Of the mean, where only the kernels differ: at most that once, since the weights themselves are not rounded anew.
+# Share of the mean that may differ with other kernels alone: that 0.010 at most, since weights are not rounded again.
 OTHER_KERNELS = 0.01
 
 
 def model_identity(model: Any) -> dict[str, str]:
     """What explains a difference between two measurements without forbidding it: weights, dtype, kernels.
 
-    The weights' fingerprint hashes names, shapes and sixteen elements of every tensor; "sharded" where a rank holds
-    only a part of them.
+    The entry for the weights is a hash of names, shapes and sixteen elements of every tensor; it is "sharded" if a rank
+    holds only a part of them.
     """
     import torch
 
@@ -61,18 +62,18 @@ def model_identity(model: Any) -> dict[str, str]:
 
 
 def check_comparable(theirs: dict[str, str], ours: dict[str, str], *, whose: str) -> None:
-    """Refuse to compare what was asked or read differently.
+    """Refuse to compare measurements that were asked or judged differently.
 
     Args:
         theirs: Identity of the stored baseline.
         ours: Identity of this run.
-        whose: Which baseline that is, for the message.
+        whose: What the message calls the baseline.
 
     Raises:
-        BaselineError: A part of `PARTS` differs, named in the sentence.
+        BaselineError: A part of `PARTS` differs; the message names it.
     """
     for part, words in PARTS.items():
-        # What only one of them measured is not compared; a baseline without replies still serves the screen.
+        # Parts that only one of the two has are not compared; a baseline without replies still serves the screen.
         for key in sorted(k for k in theirs if k in ours and k.split("/")[-1] == part):
             if theirs[key] != ours[key]:
                 raise BaselineError(
@@ -88,7 +89,7 @@ def same_model(first: Sequence[float], second: Sequence[float]) -> bool:
 
 
 def is_rounding(first: Sequence[float], second: Sequence[float]) -> bool:
-    """Whether two fingerprints differ by no more than rounding in another dtype may do; it proves nothing by itself."""
+    """Whether two fingerprints differ by no more than another dtype can cause; this alone proves nothing."""
     a, b = np.array(first), np.array(second)
     if a.shape != b.shape or not (np.isfinite(a).all() and np.isfinite(b).all()):
         return False
@@ -96,11 +97,11 @@ def is_rounding(first: Sequence[float], second: Sequence[float]) -> bool:
 
 
 class Recognised(NamedTuple):
-    """Whether a model is the one that it was.
+    """Whether a model is still the same.
 
     Attributes:
-        is_same: Its weights are taken for the same.
-        note: What a reader should know about that; `None` where the fingerprints are equal.
+        is_same: Whether its weights are taken for the same.
+        note: What a reader should know about that; `None` if the fingerprints are equal.
     """
 
     is_same: bool
@@ -108,15 +109,15 @@ class Recognised(NamedTuple):
 
 
 def recognise(then: Sequence[float], now: Sequence[float], moved: Mapping[str, tuple[str, str]]) -> Recognised:
-    """Know a model again by its fingerprint in a run that goes on.
+    """Recognise a model by its fingerprint in a run that is resumed.
 
-    Only what rounds otherwise than it did may excuse a difference: on the same kernels a difference is another model,
-    however small, for example the base with a light adapter merged into it.
+    Only a change in what decides about rounding may explain a difference. With the same kernels, any difference means
+    another model, however small it is: for example, the base with a light adapter merged into it.
 
     Args:
         then: Fingerprint when the run began.
-        now: Fingerprint of what stands there now.
-        moved: Parts of the identity that decide about rounding and differ, then and now, from `rounding_moved`.
+        now: Fingerprint of the model that is there now.
+        moved: Parts of the identity that decide about rounding and have changed, from `rounding_moved`.
     """
     if same_model(then, now):
         return Recognised(True)
@@ -135,7 +136,7 @@ def recognise(then: Sequence[float], now: Sequence[float], moved: Mapping[str, t
 
 
 def rounding_moved(theirs: Mapping[str, str], ours: Mapping[str, str]) -> dict[str, tuple[str, str]]:
-    """What decides about rounding and differs between two identities: by part, their value and ours."""
+    """The parts that decide about rounding and differ between two identities, each with their value and ours."""
     pairs = {part: (theirs.get(part, "unknown"), ours.get(part, "unknown")) for part in ROUNDING}
     return {part: pair for part, pair in pairs.items() if pair[0] != pair[1]}
 
@@ -151,7 +152,7 @@ def _kinds(model: Any) -> dict[str, str]:
 
 
 def _kernels(device: Any) -> str:
-    """Hardware and library, and what else shapes a sum: threads, processes, accelerate's precision."""
+    """Hardware, library and all else that decides how sums are rounded: threads, processes, accelerate's precision."""
     import torch
 
     from driftwatch.host.ranks import num_ranks
@@ -162,7 +163,7 @@ def _kernels(device: Any) -> str:
         hardware = f"cpu {torch.backends.cpu.get_cpu_capability()}, {torch.get_num_threads()} threads"
     else:
         hardware = device.type
-    accelerate = sys.modules.get("accelerate.state")  # who has not loaded it computes without it
+    accelerate = sys.modules.get("accelerate.state")  # a process that has not loaded it computes without it
     precision = "no"
     if accelerate is not None and accelerate.is_initialized():
         precision = accelerate.AcceleratorState().mixed_precision

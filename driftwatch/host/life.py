@@ -1,15 +1,15 @@
-"""Life: how a run ends when nobody says so, and what a forked process must not keep of it.
+"""Ends a run whose training ends without saying so, and frees a forked process from it.
 
 ::
 
-    the training loop leaves its thread's stack   an error, Ctrl-C in a notebook: on_train_end never comes
+    the training loop leaves its thread's stack   an error, Ctrl-C in a notebook: on_train_end is not called
     the model or the monitor is collected         a loop without a Trainer, given up
     the interpreter ends                          an error that nobody catches
-    SIGTERM                                       the end of a job's time; where nobody else listens for it
+    SIGTERM                                       the end of a job's time, if nobody else handles the signal
     a fork                                        workers of a data loader inherit sockets, and no threads
 
-Whoever notices says it to the run's `Delivery`, whose thread does the rest: a finaliser or a signal may come at any
-instruction, so that here nothing is waited for and no lock is taken. Nothing of the model or the trainer is held.
+Each of these tells the run's `Delivery`, whose thread does the rest. A finaliser or a signal may come at any
+instruction, so nothing here waits or takes a lock. Nothing here keeps the model or the trainer alive.
 """
 
 import atexit
@@ -26,15 +26,15 @@ from weakref import ReferenceType, ref
 End = Literal["finished", "stopped", "failed"]
 
 EXIT_SECONDS = 20.0  # how long the end of the process waits for the last observation to be delivered
-TERM_SECONDS = 5.0  # after SIGTERM: whoever sends it sends another signal soon
+TERM_SECONDS = 5.0  # how long SIGTERM waits for the same, since SIGKILL follows soon
 
 
 def nothing() -> None:
-    """A way to an object that there is not."""
+    """A reference to no object; returns `None`."""
 
 
 def weakly(thing: Any) -> Callable[[], Any]:
-    """A way to an object that does not keep it alive; for one that cannot be referred to so, the object itself."""
+    """A reference that does not keep an object alive; if that is impossible, one that does."""
     try:
         return nothing if thing is None else ref(thing)
     except TypeError:
@@ -42,11 +42,11 @@ def weakly(thing: Any) -> Callable[[], Any]:
 
 
 class Living(Protocol):
-    """What has threads and sockets, and an end."""
+    """Something with threads and sockets that has to be ended."""
 
     @property
     def is_given_up(self) -> bool:
-        """Whether it will end, but has not yet."""
+        """Whether it is going to end, but has not ended yet."""
         ...
 
     def close(self, state: End, *, timeout: float) -> None:
@@ -54,15 +54,15 @@ class Living(Protocol):
         ...
 
     def abandon(self) -> None:
-        """In a forked child: forget the threads, close the sockets, write nothing."""
+        """In a forked child: forget the threads, close the sockets, and write nothing."""
         ...
 
 
 class TrainingLoop:
-    """A training loop as its thread's stack shows it; only its place is kept, not the frame.
+    """A training loop on its thread's stack; only the frame's address is kept, not the frame.
 
     Args:
-        frame: Of the loop, while it runs.
+        frame: The loop's frame, while it runs.
     """
 
     def __init__(self, frame: FrameType) -> None:
@@ -72,7 +72,7 @@ class TrainingLoop:
 
     @property
     def is_running(self) -> bool:
-        """Whether it still is on that stack. The frame of an error that is being handled is there no more."""
+        """Whether it is still on that stack. It is not, once an error has left it, even while that is handled."""
         frame = sys._current_frames().get(self.thread)
         while frame is not None:
             if id(frame) == self._place and frame.f_code is self._code:
@@ -82,7 +82,7 @@ class TrainingLoop:
 
 
 def training_loop(name: str = "train") -> TrainingLoop | None:
-    """The innermost function of this name that has called the caller; `None` where there is none."""
+    """The innermost function of this name on the caller's stack; `None` if there is none."""
     frame: FrameType | None = sys._getframe(1)
     while frame is not None and frame.f_code.co_name != name:
         frame = frame.f_back
@@ -90,10 +90,10 @@ def training_loop(name: str = "train") -> TrainingLoop | None:
 
 
 def how_it_ended(thread: int | None = None) -> End:
-    """Of a training that ended without a word: "stopped" where a person interrupted it, else "failed".
+    """How a training ended that did not say so: "stopped" if a person interrupted it, else "failed".
 
     Args:
-        thread: In which it ran; the error that is being handled there counts first.
+        thread: The thread in which it ran; an error that is being handled there counts first.
     """
     handled: Any = sys._current_exceptions().get(thread) if thread is not None else None
     if isinstance(handled, tuple):  # before Python 3.12
@@ -102,12 +102,12 @@ def how_it_ended(thread: int | None = None) -> End:
     return "stopped" if isinstance(found, KeyboardInterrupt) else "failed"
 
 
-_living: dict[int, ReferenceType[Living]] = {}  # copied before it is gone through: threads and signals change it
+_living: dict[int, ReferenceType[Living]] = {}  # copied before each loop over it, since threads and signals change it
 _hooked = False
 
 
 def begin(one: Living) -> None:
-    """See to the end of what has begun."""
+    """Make sure that this ends, however the process goes on."""
     global _hooked
     if not _hooked:
         _hooked = True
@@ -119,14 +119,14 @@ def begin(one: Living) -> None:
 
 
 def end(one: Living) -> None:
-    """It has ended."""
+    """Note that this has ended."""
     _living.pop(id(one), None)
     if not _living:
         _stop_listening()
 
 
 def settle() -> None:
-    """Have end now what is given up, so that another training of this process can go on with its run."""
+    """End now what is given up, so that another training of this process can go on with its run."""
     for one in _alive():
         if one.is_given_up:
             one.close(how_it_ended(), timeout=EXIT_SECONDS)
@@ -149,7 +149,7 @@ def _in_child() -> None:
 
 
 def _listen_for_sigterm() -> None:
-    """Only where the process would simply be gone: whoever handles the signal ends the training in a way of their own.
+    """Handle SIGTERM if nobody else does; another handler ends the training in its own way.
 
     The process still dies of the signal, as its parent expects.
     """
@@ -160,7 +160,7 @@ def _listen_for_sigterm() -> None:
 
 def _stop_listening() -> None:
     if signal.getsignal(signal.SIGTERM) is _on_sigterm:
-        with contextlib.suppress(ValueError):  # not the main thread; the handler does no harm
+        with contextlib.suppress(ValueError):  # this is not the main thread, and the handler does no harm
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 

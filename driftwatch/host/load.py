@@ -1,4 +1,4 @@
-"""A causal language model and its tokenizer by path or hub id."""
+"""Loads a causal language model and its tokenizer by path or hub id."""
 
 import json
 import os
@@ -22,7 +22,7 @@ def load_model(name: str, *, dtype: Dtype = "auto") -> Loaded:
     """Load what `name` stands for: a folder, a PEFT adapter's folder, a hub id, or "smollm2" for the demo's model.
 
     Raises:
-        ConfigError: Nothing there, not a causal language model, or not all of its weights.
+        ConfigError: There is nothing, it is no causal language model, or some of its weights are missing.
     """
     import torch
     from transformers import AutoTokenizer
@@ -54,10 +54,10 @@ def load_model(name: str, *, dtype: Dtype = "auto") -> Loaded:
 
 
 def _whole_model(source: str, dtype: Dtype) -> Any:
-    """The model, once every weight of it has come from its files.
+    """The model, after a check that every weight of it came from its files.
 
     transformers loads an adapter's folder as the base model with the adapter on it, and then reports on the adapter
-    alone; so the base is loaded first, by the same calls.
+    alone. So the base is loaded first, by the same calls.
     """
     from transformers import AutoModelForCausalLM
 
@@ -66,13 +66,13 @@ def _whole_model(source: str, dtype: Dtype) -> Any:
     check_whole(report, base or source)
     if base is not None:
         of_adapter = model.load_adapter(source)
-        if hasattr(of_adapter, "to_dict"):  # transformers 4 reports on adapters in its log only
+        if hasattr(of_adapter, "to_dict"):  # transformers 4 reports on adapters only in its log
             check_whole(of_adapter.to_dict(), source)
     return model
 
 
 def _base_of(source: str) -> str | None:
-    """The base model that an adapter's folder names; `None` where this is no such folder."""
+    """The base model that an adapter's folder names; `None` if this is no such folder."""
     path = Path(source, "adapter_config.json")
     if not path.is_file():
         return None
@@ -84,12 +84,12 @@ def _base_of(source: str) -> str | None:
 
 
 def in_full(name: str) -> str:
-    """A model's name with a leading ~ replaced; text and no path, so that a hub id keeps its slash everywhere."""
+    """A model's name with a leading ~ replaced; it stays text, so that a hub id keeps its slash on every system."""
     return os.path.expanduser(name)
 
 
 def holds_model(folder: str | Path) -> bool:
-    """Whether a model, or an adapter, was saved in a folder."""
+    """Whether a folder holds a saved model or adapter."""
     return any(Path(folder, file).is_file() for file in ("config.json", "adapter_config.json"))
 
 

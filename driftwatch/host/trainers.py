@@ -1,9 +1,8 @@
 """The trainers that people use, and what the callback has to know about each: pure data and a small lookup.
 
 A callback is given the training arguments and the model, never the trainer. The arguments' class names the trainer
-(`DPOConfig` belongs to `DPOTrainer`), also where a user has derived from it. Whatever a model can tell by itself is
-asked of the model; the table holds what cannot be seen from there. `tests/compat` holds each row against real training,
-and docs/trainers.md shows what came out.
+(`DPOConfig` belongs to `DPOTrainer`), even if a user has derived from it. What can be seen on the model is read there;
+the table holds the rest. `tests/compat` checks each row in real training, and docs/trainers.md shows the results.
 """
 
 from dataclasses import dataclass
@@ -35,13 +34,13 @@ class TrainerSupport:
         trainer: Name of its class.
         module: Where users import it from.
         arguments: Name of the class of its training arguments.
-        reference: What it holds the policy against: nothing; a frozen copy of the policy, which with LoRA is the policy
-            with its adapters off; or a teacher. Only adapters can be switched, so only with LoRA is the SFT model found
-            without a stored baseline.
-        attaches: False where the trained model cannot be asked at all.
+        reference: The model that it compares the policy with: none; a frozen copy of the policy, which with LoRA is the
+            policy with its adapters off; or a teacher. Only adapters can be switched, so the SFT model is found without
+            a stored baseline only with LoRA.
+        attaches: Whether the trained model can be asked at all.
         stops: Whether it heeds `control.should_training_stop`.
         resumes: Whether `train` can go on from a checkpoint.
-        note: For people.
+        note: A remark for people.
     """
 
     trainer: str
@@ -93,7 +92,7 @@ TRAINERS: tuple[TrainerSupport, ...] = (
 
 
 def trainer_of(arguments: object) -> TrainerSupport | None:
-    """The row of the trainer that has these training arguments; `None` if the table knows none of their classes."""
+    """The row of the trainer that takes these training arguments; `None` if the table has none of their classes."""
     rows = {row.arguments: row for row in TRAINERS}
     return next((rows[kind.__name__] for kind in type(arguments).__mro__ if kind.__name__ in rows), None)
 
@@ -101,7 +100,7 @@ def trainer_of(arguments: object) -> TrainerSupport | None:
 def policy_of(model: Any) -> Any:
     """The language model inside what a trainer hands to callbacks.
 
-    PPO's wrapper also holds a value model, and one with a value head holds the head beside the model.
+    PPO's wrapper also holds a value model, and a wrapper with a value head holds that head beside the model.
     """
     held: Any
     for held in (model, getattr(model, "module", None)):  # replicas keep the wrapper under "module"
@@ -113,11 +112,11 @@ def policy_of(model: Any) -> Any:
 
 
 def tokenizer_of(processing_class: Any, dataloader: Any = None) -> Any:
-    """The tokenizer or processor of a Trainer, or else of its data collator; `None` where neither has one for text.
+    """The tokenizer or processor of a Trainer, or else of its data collator; `None` if neither has one for text.
 
     Args:
-        processing_class: The Trainer's own.
-        dataloader: Whose collator may know it.
+        processing_class: The Trainer's own tokenizer or processor.
+        dataloader: The data loader whose collator may have it.
     """
     found, collator = processing_class, getattr(dataloader, "collate_fn", None)
     for _ in range(4):  # the Trainer's own wrapper removes columns around the user's collator
@@ -133,13 +132,13 @@ def refusal(model: Any, trainer: TrainerSupport | None = None) -> str | None:
     """The sentence with which a model that cannot be asked is refused; `None` for one that can.
 
     Args:
-        model: As `policy_of` gives it. What says nothing of itself is not refused.
-        trainer: Who trains it, if known.
+        model: The model from `policy_of`. A model without the usual attributes is not refused.
+        trainer: The trainer's row, if known.
     """
     if getattr(getattr(model, "config", None), "is_encoder_decoder", False) is True:
         return ENCODER_DECODER.format(model=type(model).__name__)
     head, can_generate = getattr(model, "get_output_embeddings", None), getattr(model, "can_generate", None)
-    # Either alone errs for some remote code: a head under a name of its own, or no generation mixin.
+    # Each of the two alone is wrong for some remote code, which names its head otherwise or has no generation mixin.
     headless = callable(head) and callable(can_generate) and head() is None and not can_generate()
     if headless or (trainer is not None and not trainer.attaches):
         return NO_LANGUAGE_HEAD.format(model=type(model).__name__)

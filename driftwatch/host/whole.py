@@ -1,7 +1,7 @@
-"""Whether a folder holds the weights of the model that is made from it: what transformers reports while it loads.
+"""Checks, by transformers' own report, that a folder holds all weights of the model that is loaded from it.
 
-transformers fills what is missing with random numbers and prints a table. A baseline of random weights makes every
-later comparison wrong, so here the command ends instead.
+transformers fills what is missing with random numbers and prints a table. A baseline of random weights would make every
+later comparison wrong, so driftwatch raises an error instead.
 """
 
 from collections.abc import Iterable, Mapping
@@ -9,8 +9,8 @@ from typing import Any
 
 from driftwatch.errors import ConfigError
 
-_SHOWN = 3  # names in a sentence
-# What wrappers put before every name, and what saving without them takes.
+_SHOWN = 3  # names that a message lists
+# What wrappers put before every name, and how to save without them.
 _PREFIXES = {
     "_orig_mod.": "it was saved from a compiled model; save model._orig_mod instead",
     "pretrained_model.": "it was saved from a model with a value head; save its pretrained_model instead",
@@ -23,14 +23,14 @@ _COMPUTED = ("rotary_emb.inv_freq", ".attn.bias", ".attn.masked_bias", ".attenti
 
 
 def check_whole(report: Mapping[str, Any], name: str) -> None:
-    """See that every weight of a model came from its folder, and every weight in the folder went into the model.
+    """Check that every weight of a model came from its folder, and every weight in the folder went into the model.
 
     Args:
         report: What `from_pretrained(…, output_loading_info=True)` gives beside the model.
-        name: Of the folder or the hub id, for people.
+        name: What the message calls the folder or hub id.
 
     Raises:
-        ConfigError: Some are missing, unexpected, or of another shape; with names and counts.
+        ConfigError: Some weights are missing, unexpected, or of another shape; the message has names and counts.
     """
     missing = sorted(report.get("missing_keys") or ())
     unexpected = sorted(key for key in report.get("unexpected_keys") or () if not key.endswith(_COMPUTED))

@@ -1,10 +1,10 @@
-"""Wrappers: the model inside compile, DDP, FSDP and PEFT, and what its configs say of the end of a text."""
+"""Looks inside wrappers (compile, DDP, FSDP, PEFT) for the model, and for the tokens that end its texts."""
 
 from typing import Any
 
 
 def unwrapped(model: Any) -> Any:
-    """The transformers model inside its wrappers; for what it says of itself, and not to be asked for replies."""
+    """The transformers model inside its wrappers. Read its attributes, but do not ask it for replies."""
     while True:
         inner = getattr(model, "_orig_mod", None) or getattr(model, "module", None)
         if inner is None and hasattr(model, "get_base_model"):

@@ -1,4 +1,4 @@
-"""A batch: what goes through the model together, and what is read from it. Numbers only, no model.
+"""Batches: the tokens that go through the model together, and what is read from them. Numbers only, no model.
 
 Letters in names of arrays: B rows of a batch, T tokens of a row, K positions whose predictions are read, E predictions.
 """
@@ -15,7 +15,14 @@ Path = Literal["tree", "cache", "steps", "plain", "even", "alone"]
 
 
 class Size(NamedTuple):
-    """What a forward pass takes: rows, tokens of a row, tokens before it in a cache, positions read of a row."""
+    """The size of a forward pass.
+
+    Attributes:
+        rows: Rows.
+        tokens: Tokens per row.
+        before: Tokens that a cache holds before each row.
+        kept: Positions per row whose logits are kept.
+    """
 
     rows: int
     tokens: int
@@ -31,10 +38,10 @@ class Edges:
     """Predictions that are read from the logits of one forward pass, ordered by row.
 
     Attributes:
-        rows: Row of each, E.
-        columns: Column of each among the K kept positions, E.
+        rows: Row of each prediction, E.
+        columns: Column of each prediction among the K kept positions, E.
         tokens: The token whose log-probability is read, E.
-        slots: Where each goes among all predictions of the plan, E.
+        slots: Index of each prediction among all predictions of the plan, E.
     """
 
     rows: Ints
@@ -43,19 +50,19 @@ class Edges:
     slots: Ints
 
     def of_rows(self, start: int, stop: int) -> "Edges":
-        """Those of some neighbouring rows."""
+        """The predictions of the rows from `start` to before `stop`."""
         part = slice(*np.searchsorted(self.rows, [start, stop]))
         return Edges(self.rows[part] - start, self.columns[part], self.tokens[part], self.slots[part])
 
 
 @dataclass(frozen=True, slots=True, eq=False)  # arrays have no single truth
 class Follow:
-    """What comes after a batch of prompts: continuations, from their prompts' cached states.
+    """The continuations of a batch of prompts, which start from their prompts' cached states.
 
     Attributes:
-        parents: For each row the row of its prompt, ascending.
+        parents: For each row, the row of its prompt; ascending.
         ids_BT: Tokens, padded at the right, where a causal model never attends.
-        edges: What is read; all T positions are kept.
+        edges: The predictions that are read; all T positions are kept.
     """
 
     parents: Ints
@@ -63,12 +70,12 @@ class Follow:
     edges: Edges
 
     def of_rows(self, start: int, stop: int, first_parent: int) -> "Follow":
-        """Some neighbouring rows, their prompts counted from `first_parent`."""
+        """The rows from `start` to before `stop`, with their prompts counted from `first_parent`."""
         rows = slice(start, stop)
         return Follow(self.parents[rows] - first_parent, self.ids_BT[rows], self.edges.of_rows(start, stop))
 
     def size(self, prompt_length: int) -> Size:
-        """Of its forward pass, behind prompts of some length."""
+        """The size of its forward pass, behind prompts of `prompt_length` tokens."""
         rows, tokens = self.ids_BT.shape
         return Size(rows, tokens, prompt_length, tokens)
 
@@ -87,10 +94,10 @@ class Batch:
     Attributes:
         ids_BT: Tokens.
         depths_BT: Position of each token in its own sequence, stem included; 0 for padding.
-        ends_BT: Column where each token's descendants end; 0 for padding, which nothing may look at.
-        kept: K: the last positions of every row, which hold all that is read.
-        edges: What is read.
-        follow: On the paths "cache" and "steps", what comes after.
+        ends_BT: Column where each token's descendants end; 0 for padding, which nothing may attend to.
+        kept: K, the number of last positions of every row that hold all that is read.
+        edges: The predictions that are read.
+        follow: The continuations, on the paths "cache" and "steps"; else `None`.
     """
 
     ids_BT: Ints
@@ -106,13 +113,13 @@ class Batch:
         return int(self.ids_BT.size) + (0 if self.follow is None else int(self.follow.ids_BT.size))
 
     def sizes(self, stem_length: int) -> list[Size]:
-        """Of its forward passes, behind a stem."""
+        """The sizes of its forward passes, behind a stem of `stem_length` tokens."""
         rows, tokens = self.ids_BT.shape
         first = Size(rows, tokens, stem_length, self.kept)
         return [first] if self.follow is None else [first, self.follow.size(stem_length + tokens)]
 
     def unread(self) -> "Batch":
-        """The same forward passes, of which nothing is read."""
+        """The same forward passes, from which nothing is read."""
         follow = self.follow
         if follow is not None:
             follow = replace(follow, edges=follow.edges.of_rows(0, 0))

@@ -1,8 +1,8 @@
 """How a model can be called, found by trying on a few of the requests instead of by names of architectures.
 
-Each prompt + continuation of a small sample is scored alone, the slow and certain way. The first faster way that gives
-the same numbers is taken. So a model whose attention ignores our mask, whose state cannot be copied, or whose library
-replaced its forward pass, is scored correctly all the same, only more slowly.
+Each prompt + continuation of a small sample is scored alone, which is slow and certain. Then the first faster way that
+gives the same numbers is taken. So a model is still scored correctly, only more slowly, if its attention ignores our
+mask, its state cannot be copied, or a library has replaced its forward pass.
 """
 
 import logging
@@ -25,16 +25,16 @@ from driftwatch.scoring.trie import Family, Request, Tokens, families
 
 logger = logging.getLogger(__name__)
 
-# A way may differ from the certain one by this many nats, or this many times what batching alone changes (reduced-
-# precision matrix products), or one unit in the last place of the sum, in the precision of the logits …
+# A way may differ from scoring alone by this many nats, or by this many times what batching alone changes (matrix
+# products of reduced precision), or by one unit in the last place of the sum, in the precision of the logits …
 _TOLERANCE = 1e-3
 _TIMES_NOISE = 8
-# … and never by more than these, nats of a whole answer, whatever batching or the last place would allow. Measured with
-# 38 tiny architectures (2 layers, weights strong enough that attention matters, answers of 6 to 12 tokens) on a CPU,
-# transformers 5.23: in float32 right ways differed by 4e-6 at most, in bfloat16 by 0.061 at most (batching alone by
-# 0.029), and ways with a wrong mask or state by 1.7 to 4.7. Longer answers and TF32 need the room above.
+# … and never by more than this many nats of a whole answer, whatever batching or the last place would allow. Measured
+# with 38 tiny architectures (2 layers, weights strong enough that attention matters, answers of 6 to 12 tokens) on a
+# CPU, transformers 5.23: in float32 correct ways differed by 4e-6 at most, in bfloat16 by 0.061 at most (batching alone
+# by 0.029), and ways with a wrong mask or state by 1.7 to 4.7. Longer answers and TF32 need the room above.
 _TOP, _TOP_ROUGH = 0.02, 0.5
-# Requests that are tried beside the longest and the shortest, and those that stand in for one that overflows.
+# How many requests are tried beside the longest and the shortest, and how many more may replace some that overflow.
 _FURTHER, _REPLACEMENTS = 4, 16
 _ROUGH = 1e-4  # relative resolution of logits that were computed in less than float32
 _CACHE_NAMES = ("past_key_values", "cache", "cache_params")
@@ -46,9 +46,9 @@ class Chosen(NamedTuple):
     Attributes:
         way: The fastest way that gave the right numbers.
         logit_bytes: Bytes of one logit as the model returns it.
-        deviation: Largest difference from scoring alone in the sample, nats; nan where no request of the sample gave
+        deviation: Largest difference from scoring alone in the sample, in nats; nan if no request of the sample gave
             finite numbers.
-        noise: The same for batches without any sharing: the numeric noise of batching.
+        noise: The same difference for batches that share no tokens, which is the numeric noise of batching.
     """
 
     way: Way
@@ -58,7 +58,14 @@ class Chosen(NamedTuple):
 
 
 class _Sample(NamedTuple):
-    """Requests that are tried, each with its stem in the plan, and what scoring each continuation alone gives."""
+    """Requests that are tried, each with its stem in the plan, and what scoring each continuation alone gives.
+
+    Attributes:
+        requests: What is asked.
+        stems: For each request, its stem in the plan.
+        certain: Log-likelihood of each continuation, scored alone, in nats.
+        last_place: One unit in the last place of the largest of them, in nats.
+    """
 
     requests: tuple[Request, ...]
     stems: tuple[Tokens, ...]
@@ -73,8 +80,8 @@ def choose_way(model: Any, requests: Sequence[Request]) -> Chosen:
     Call it as an observation is called: inside the guard, in the precision of training.
 
     Raises:
-        ProbeError: The model returns no usable logits, observations ahead, gives other numbers each time, or memory is
-            too small for even one continuation.
+        ProbeError: The model returns no usable logits, looks ahead, or gives other numbers each time, or memory is too
+            small for even one continuation.
     """
     base = Way("plain", extras=switches(model), widths=vocabulary_sizes(model))
     try:
@@ -126,7 +133,7 @@ def choose_way(model: Any, requests: Sequence[Request]) -> Chosen:
 
 
 def _sampled(model: Any, way: Way, requests: Sequence[Request]) -> _Sample:
-    """A few requests of different lengths, asked alone; one without finite numbers is replaced by its neighbour."""
+    """A few requests of different lengths, scored alone; one without finite numbers is replaced by its neighbour."""
     stems = {i: family.stem for family in families(requests) for i in family.members}
     by_length = sorted(range(len(requests)), key=lambda i: deepest(requests[i]))
     taken: dict[int, tuple[Request, NDArray[np.float64], float]] = {}
@@ -168,8 +175,8 @@ def _doubled(sample: _Sample) -> _Sample:
 def _telling(model: Any, by_length: Sequence[Request]) -> list[int]:
     """Places of the longest and the shortest request, so that one of them is padded, and of a few more.
 
-    Those cross a length at which the config says that something changes: a window, the positions of a rope before it
-    is scaled; or they stop short of it.
+    The further ones cross, or stop short of, a length at which the config says that something changes: an attention
+    window, or the positions of a RoPE before it is scaled.
     """
     found = [len(by_length) - 1, 0]
     lengths = [(len(request.prompt), deepest(request)) for request in by_length]
@@ -182,7 +189,7 @@ def _telling(model: Any, by_length: Sequence[Request]) -> list[int]:
 
 
 def _numbers(config: Any) -> Iterator[int]:
-    """Whole numbers that a config names and that may be lengths of a sequence."""
+    """Whole numbers in a config that may be lengths of a sequence, judging by their names."""
     for name, value in vars(config).items():
         values = value.values() if isinstance(value, dict) else [value]
         if any(word in name for word in ("position", "window", "rope", "length", "chunk", "topk", "block")):
@@ -190,7 +197,11 @@ def _numbers(config: Any) -> Iterator[int]:
 
 
 def _check_causal(model: Any, way: Way, request: Request) -> None:
-    """What a token says must not depend on later ones: else a likelihood is read from a model that sees the answer."""
+    """Check that no prediction depends on a later token, as it would if the model could see the answer.
+
+    Raises:
+        ProbeError: A prediction changes with a later token.
+    """
     whole = replace(way, trims=False)
     ids = list(request.prompt + request.continuations[0])
     other = [*ids[:-1], ids[0] if ids[0] != ids[-1] else ids[-2]]
@@ -223,9 +234,9 @@ def _neighbours(request: Request, count: int = 3) -> tuple[tuple[int, ...], ...]
 
 
 def _trimming(model: Any, way: Way, request: Request) -> tuple[Way, Tensor]:
-    """The way with those arguments of every call that the model takes, and logits as it returns them.
+    """The way with those arguments that the model accepts in every call, and logits as it returns them.
 
-    They are about projecting onto the vocabulary only where that is wanted, and about keeping a cache.
+    One argument makes it project onto the vocabulary only at some positions, another says whether to keep a cache.
     """
     ids_BT = np.array([request.prompt[:2] * 2], np.int64)
     tries = [(trims, caches) for caches in (True, False) for trims in (True, False)]
@@ -237,14 +248,14 @@ def _trimming(model: Any, way: Way, request: Request) -> tuple[Way, Tensor]:
         except Exception as err:  # a forward may refuse an argument with any error
             if is_out_of_memory(err):
                 raise
-            # Without trimming the sentence is about the model itself and not about what was left out.
+            # The error of the call without trimming is about the model itself, and not about a missing argument.
             first = err if first is None or (not trims and caches) else first
     assert first is not None
     raise first
 
 
 def _alone(model: Any, way: Way, request: Request) -> tuple[NDArray[np.float64], float]:
-    """Each continuation in a forward pass of its own, and the relative resolution of the logits."""
+    """Log-likelihood of each continuation from its own forward pass, and the relative resolution of the logits."""
     whole = replace(way, trims=False)
     found, resolution = [], 0.0
     for tokens in request.continuations:
@@ -257,13 +268,13 @@ def _alone(model: Any, way: Way, request: Request) -> tuple[NDArray[np.float64],
 
 
 def _is_rough(model: Any, logits: Tensor) -> bool:
-    """Whether a forward computes in less than float32, in some part of it."""
+    """Whether some part of a forward computes in less than float32."""
     weight = getattr(model.get_input_embeddings(), "weight", None)
     return _resolution(logits) > _ROUGH or getattr(weight, "dtype", None) in (torch.bfloat16, torch.float16)
 
 
 def _resolution(logits: Tensor) -> float:
-    """Relative, as the values show it: autocast and its wrappers hand out float32 that was computed in less."""
+    """Relative resolution of logits, judged by their values: under autocast, float32 may hold coarser numbers."""
     for dtype in (torch.bfloat16, torch.float16):
         if torch.equal(logits, logits.to(dtype).to(logits.dtype)):
             return torch.finfo(dtype).eps
@@ -271,7 +282,7 @@ def _resolution(logits: Tensor) -> float:
 
 
 def _deviation(model: Any, way: Way, sample: _Sample) -> float:
-    """Largest difference from what is certain, nats, with the stems of the plan; infinite where it is not finite."""
+    """Largest difference from scoring alone in nats, with the stems of the plan; infinite if numbers are not finite."""
     members: dict[Tokens, list[int]] = {}
     for index, stem in enumerate(sample.stems):
         members.setdefault(stem, []).append(index)
@@ -300,13 +311,13 @@ def _faster_ways(model: Any, plain: Way, sample: Sequence[Request]) -> Iterator[
 
 
 def _cache_names(model: Any) -> list[str]:
-    """Names that the argument for a cache may have, likelier ones first: which one is right is found by trying."""
+    """Names that the argument for a cache may have, likelier ones first; trying tells which one is right."""
     named = parameters_of(model)
     return sorted(_CACHE_NAMES, key=lambda name: name not in named)
 
 
 def _possible_windows(config: Any, longest: int) -> Iterator[tuple[tuple[str, int], ...]]:
-    """How far attention layers may look back, by layer type where types differ; what the config says comes first."""
+    """Guesses of how far attention layers may look back, by layer type if types differ; the config's guess is first."""
     window = setting(config, "sliding_window", 0)
     kinds = sorted(set(setting(config, "layer_types", ())))
     if 0 < window < longest:

@@ -1,4 +1,4 @@
-"""One batch through the model: from token ids to log-probabilities of the tokens that are read.
+"""Sends a batch through the model: from token ids to log-probabilities of the tokens that are read.
 
 Letters in names of tensors: B rows of a batch, T tokens of a row, S tokens of a row that stand before it in a cache,
 K positions whose logits are kept, V vocabulary, E predictions that are read.
@@ -24,19 +24,20 @@ from driftwatch.scoring.memory import PIECE_BYTES
 
 @dataclass(frozen=True, slots=True)
 class Way:
-    """How a model is called; found by trying, in `capability.py`.
+    """How a model is called, which `capability.py` finds by trying.
 
     Attributes:
         path: "tree": packed rows with an explicit attention mask; "cache": prompts once, then continuations from their
-            cached states; "steps": the same, the continuations token by token; "plain": every continuation in a row of
-            its own, padded at the right; "even": only rows of equal length together; "alone": one row at a time.
-        mask: What the attention takes on the tree path: "bool" (true: may attend) or "additive" (0: may attend).
-        windows: Look-back of the attention layers by layer type, 0 for unlimited; a single one named "" holds for all.
-        trims: Whether the model projects onto the vocabulary only where it is told to (`logits_to_keep`).
-        caches: Whether the model can be told to keep a cache, or not to.
-        cache_name: The argument that takes a cache.
-        widths: How many logits a position may have; empty where nothing is known of it.
-        extras: Further arguments of every call, those of `switches`.
+            cached states; "steps": the same, but the continuations token by token; "plain": every continuation in a row
+            of its own, padded at the right; "even": the same, but only rows of equal length together; "alone": one row
+            at a time.
+        mask: The kind of mask on the tree path: "bool" (true means may attend) or "additive" (0 means may attend).
+        windows: Look-back of the attention layers in tokens by layer type, 0 for unlimited; the name "" stands for all.
+        trims: Whether the model accepts `logits_to_keep`, and so projects only those positions onto the vocabulary.
+        caches: Whether the model accepts `use_cache`.
+        cache_name: Name of the argument that takes a cache.
+        widths: How many logits a position may have; empty if that is not known.
+        extras: Further arguments of every call, from `switches`.
     """
 
     path: Path
@@ -52,8 +53,8 @@ class Way:
 class _StemLayer(DynamicLayer):  # type: ignore[misc]  # transformers publishes no types
     """Keys and values of a stem, shared by all rows of all batches.
 
-    An ordinary cache layer would keep what it is given; nothing is ever read again here, so nothing is kept, which
-    leaves one layer's keys and values in memory at a time instead of all layers'.
+    An ordinary cache layer would keep what it is given. Here nothing of it is read again, so nothing is kept: only one
+    layer's keys and values are in memory at a time, instead of those of all layers.
     """
 
     def __init__(self, keys: Tensor, values: Tensor) -> None:
@@ -70,12 +71,12 @@ class _StemLayer(DynamicLayer):  # type: ignore[misc]  # transformers publishes 
 
 
 def input_device(model: Any) -> torch.device:
-    """Where token ids go: a model may be spread over several devices, and offloaded weights are on none."""
+    """The device for token ids; a model may be spread over several devices, and offloaded weights are on none."""
     embedding = model.get_input_embeddings()
     weight = getattr(embedding, "weight", None)
     device: torch.device = (weight if weight is not None else next(model.parameters())).device
     if device.type == "meta":
-        # accelerate's hook brings the weights to a device for the forward, and what goes in as well.
+        # accelerate's hook moves the weights to a device for the forward, and the inputs, too.
         goes_to = getattr(getattr(embedding, "_hf_hook", None), "execution_device", None)
         real = (p.device for p in model.parameters() if p.device.type != "meta")
         device = torch.device(goes_to) if goes_to is not None else next(real, torch.device("cpu"))
@@ -83,13 +84,13 @@ def input_device(model: Any) -> torch.device:
 
 
 def encode_stem(model: Any, way: Way, stem: tuple[int, ...]) -> Any | None:
-    """The cached states of a stem, to be shared by many batches; `None` for an empty one."""
+    """The cached states of a stem, which many batches share; `None` for an empty stem."""
     if not stem:
         return None
     ids_BT = np.array([stem], np.int64)
     if way.path == "cache":
         return call(model, way, ids_BT, 1, cache=True)[1]
-    # A cache without the model's config has plain layers only: sliding ones would drop what our own mask still needs.
+    # A cache made without the model's config has plain layers only; sliding ones would drop what our mask still needs.
     places = np.arange(len(stem))[None]
     inputs = _tree_inputs(model, way, places, np.full_like(ids_BT, len(stem)), 0)
     _, filled = call(model, way, ids_BT, 1, cache=DynamicCache(), **inputs)
@@ -108,7 +109,7 @@ def read_layout(model: Any, way: Way, layout: Layout) -> Iterator[Read]:
 
 
 def read_batch(model: Any, way: Way, batch: Batch, stem: Any | None) -> list[Read]:
-    """What is read from one batch.
+    """The log-probabilities that are read from one batch.
 
     Raises:
         ProbeError: The model returned no logits of the shape that was asked for.
@@ -125,7 +126,7 @@ def read_batch(model: Any, way: Way, batch: Batch, stem: Any | None) -> list[Rea
 
 
 def _read_with_cache(model: Any, way: Way, batch: Batch, stem: Any | None) -> list[Read]:
-    """Prompts once, then their continuations from copies of the prompts' states."""
+    """What is read from one batch of prompts, and from continuations that start from the prompts' states."""
     cache: Any = True
     if stem is not None:
         cache = copy.deepcopy(stem)  # a cache changes in place
@@ -147,9 +148,9 @@ def _select(model: Any, cache: Any, rows: NDArray[np.int64]) -> None:
 
 
 def _sent(numbers: NDArray[np.int64], device: torch.device) -> Tensor:
-    """On a device; on CUDA without waiting for what it still has to do, as a copy from pinned memory takes its turn.
+    """Numbers on a device; on CUDA they are copied from pinned memory, without waiting for the device's earlier work.
 
-    From any other memory such a copy may read what has been freed since, so elsewhere it is waited for.
+    From any other memory, such a copy might read what has been freed since, so on other devices it is waited for.
     """
     found = torch.from_numpy(numbers)
     return found.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else found.to(device)
@@ -158,7 +159,7 @@ def _sent(numbers: NDArray[np.int64], device: torch.device) -> Tensor:
 def call(
     model: Any, way: Way, ids_BT: NDArray[np.int64], kept: int, *, cache: Any = None, **inputs: Any
 ) -> tuple[Tensor, Any]:
-    """Logits of the last `kept` positions, and the cache where one was given or asked for with `True`.
+    """Logits of the last `kept` positions, and the cache if one was given, or asked for with `True`.
 
     Raises:
         ProbeError: The model returned no logits, or not of the positions that were asked for.
@@ -168,13 +169,13 @@ def call(
         inputs[way.cache_name] = cache
     if way.trims:
         inputs["logits_to_keep"] = kept
-    if way.caches:  # models that write "if use_cache" before they look at a cache would ignore a given one
+    if way.caches:  # models that check use_cache first would otherwise ignore a given cache
         inputs["use_cache"] = cache is not None
     out = model(input_ids=ids, **inputs, **way.extras)
     logits_BKV = logits_of(out)
     expected = kept if way.trims else ids.shape[1]
     shape = tuple(logits_BKV.shape) if isinstance(logits_BKV, Tensor) else (0, 0)
-    # Untrimmed logits may be more than the tokens: a soft prompt's virtual tokens stand before them.
+    # There may be more untrimmed logits than tokens: a soft prompt's virtual tokens stand before them.
     if shape[0] != ids.shape[0] or shape[1] < expected or (way.trims and shape[1] > expected):
         raise ProbeError(
             f"expected logits of shape ({ids.shape[0]}, {expected}, vocabulary) from {type(model).__name__}; found "
@@ -191,7 +192,7 @@ def call(
 
 
 def _cache_of(out: Any, way: Way) -> Any:
-    """The cache that a forward returns; it need not have the name under which one is given."""
+    """The cache that a forward returns, which may have another name than the argument; `None` if there is none."""
     names = (way.cache_name, "past_key_values", "cache", "cache_params")
     return next((found for name in names if (found := getattr(out, name, None)) is not None), None)
 
@@ -207,7 +208,7 @@ def _tree_inputs(
 
 
 def _mask(way: Way, depths_BT: Tensor, ends_BT: Tensor, stem_length: int, window: int, model: Any) -> Tensor:
-    """Who may look at whom, (B, 1, T, S + T): ancestors and oneself, no further back than the window."""
+    """The attention mask, (B, 1, T, S + T): a token attends to its ancestors in the window and to itself."""
     rows, tokens = depths_BT.shape
     place_T = torch.arange(tokens, device=depths_BT.device)
     own_BTT = (place_T[None, :] <= place_T[:, None]) & (place_T[None, :, None] < ends_BT[:, None, :])
@@ -217,7 +218,7 @@ def _mask(way: Way, depths_BT: Tensor, ends_BT: Tensor, stem_length: int, window
         stem_depths = torch.arange(stem_length, device=depths_BT.device).expand(rows, -1)
         all_depths = torch.cat([stem_depths, depths_BT], dim=1)
         may_look &= depths_BT[:, :, None] - all_depths[:, None, :] < window
-    # Padding looks at itself: a row that may look at nothing has no softmax.
+    # Padding attends to itself, since the softmax of a row that attends to nothing is undefined.
     may_look[:, place_T, stem_length + place_T] = True
     if way.mask == "bool":
         return may_look[:, None]
@@ -227,7 +228,7 @@ def _mask(way: Way, depths_BT: Tensor, ends_BT: Tensor, stem_length: int, window
 
 
 def _log_probabilities(logits_BKV: Tensor, edges: Edges) -> Tensor:
-    """Natural logarithms, float32, E. Only the columns that are read are gathered; the rest is summed in pieces."""
+    """Natural log-probabilities, float32, E. The normaliser is computed in pieces, to save memory."""
     kept, vocabulary = logits_BKV.shape[1:]
     device = logits_BKV.device
     logits_NV = logits_BKV.reshape(-1, vocabulary)

@@ -1,4 +1,4 @@
-"""Layout: all rows of an observation in batches of fixed composition. Numbers only, no model.
+"""Layout puts all rows of an observation into batches of fixed composition. Numbers only, no model.
 
 Letters in names of arrays: B rows of a batch, T tokens of a row.
 """
@@ -15,7 +15,7 @@ from driftwatch.scoring.trie import Family, Request, Row, Tokens, chain_row, tre
 
 
 class Group(NamedTuple):
-    """Batches that start from the same stem; an empty stem is nothing to start from."""
+    """Batches that start from the same stem; with an empty stem, they start from nothing."""
 
     stem: Tokens
     batches: tuple[Batch, ...]
@@ -23,13 +23,13 @@ class Group(NamedTuple):
 
 @dataclass(frozen=True, slots=True, eq=False)  # arrays have no single truth
 class Layout:
-    """All batches, and how to put their predictions together.
+    """All batches, and which of their predictions belong to which continuation.
 
     Attributes:
         groups: The batches by stem.
-        num_slots: Distinct predictions that are read.
-        owners: With `slots`: continuation `owners[i]`, counted over all requests, contains prediction `slots[i]`.
-        slots: See `owners`.
+        num_slots: Number of distinct predictions that are read.
+        owners: Indices of continuations, counted over all requests: `owners[i]` contains prediction `slots[i]`.
+        slots: Indices of predictions, as long as `owners`.
     """
 
     groups: tuple[Group, ...]
@@ -55,15 +55,16 @@ def lay_out(
     fits: Fits,
     jitter: Sequence[float] | None = None,
 ) -> Layout:
-    """Rows in batches of similar length, longest first.
+    """All rows in batches of similar length, longest first.
 
     Args:
         requests: What is asked.
-        path: "tree": one row a request; "cache" and "steps": prompts, then their continuations; "plain": one row a
-            continuation; "even": the same, only rows of equal length in a batch; "alone": a batch for each.
-        families: Requests that share a stem. Stems are ignored where nothing longer than a token can follow one.
-        fits: Whether a forward pass of some size is small enough. A single row is taken in any case.
-        jitter: For each request a factor on its length for sorting, to get other batches of the same rows.
+        path: "tree": one row per request; "cache" and "steps": prompts, then their continuations; "plain": one row per
+            continuation; "even": the same, but only rows of equal length in a batch; "alone": a batch for each row.
+        families: Requests that share a stem. Only the paths "tree" and "cache" use stems.
+        fits: Says whether a forward pass of some size is small enough. A single row is accepted in any case.
+        jitter: For each request, a factor on its length for sorting, which gives other batches of the same rows; `None`
+            means no jitter.
     """
     maker = _Maker(requests, fits, jitter or [1.0] * len(requests))
     make = {
@@ -87,7 +88,7 @@ class _Placed(NamedTuple):
 
 
 class _Maker:
-    """Hands out slots while batches are made."""
+    """Makes batches, and numbers the predictions (slots) on the way."""
 
     def __init__(self, requests: Sequence[Request], fits: Fits, jitter: Sequence[float]) -> None:
         self.requests = requests
@@ -103,7 +104,7 @@ class _Maker:
         yield from self._pack(placed, before=len(stem), pad_left=True)
 
     def chains(self, stem: Tokens, members: Sequence[int]) -> Iterator[Batch]:
-        # The padding is at the right, where a causal model never attends, so that no mask is needed.
+        # The padding is at the right, where a causal model never attends, so no mask is needed.
         yield from self._pack(self._chained(members), before=0, pad_left=False)
 
     def even_chains(self, stem: Tokens, members: Sequence[int]) -> Iterator[Batch]:
@@ -126,7 +127,7 @@ class _Maker:
         def length(i: int) -> int:
             return len(self.requests[i].prompt)
 
-        # Prompts of one length only: the state of a recurrent layer would take padding in.
+        # All prompts of a batch have one length, since padding would change the state of a recurrent layer.
         order = sorted(members, key=lambda i: (-length(i), self.jitter[i], i))
         for prompt_length, same in groupby(order, length):
             waiting = list(same)
@@ -170,7 +171,7 @@ class _Maker:
             yield from self._small_enough(half, prompt_length)
 
     def _prompt_batch(self, members: Sequence[int], stem_length: int) -> Batch:
-        """Prompts of equal length with K = 1, followed by every continuation that has more than one token."""
+        """A batch of prompts of equal length with K = 1, and every continuation of theirs of more than one token."""
         firsts: dict[tuple[int, int], int] = {}  # (row, first token) to its slot
         parents: list[int] = []
         tails: list[Tokens] = []

@@ -1,4 +1,4 @@
-"""What a forward pass takes in memory, estimated from the model's config, and what to do when it was too much."""
+"""How much memory a forward pass takes, estimated from the model's config, and what to do if it was too much."""
 
 import gc
 from dataclasses import dataclass
@@ -9,14 +9,14 @@ import torch
 from driftwatch.host.configs import setting, text_config
 from driftwatch.scoring.batches import Fits, Size
 
-# An observation may take this share of the model's own size on top of what training holds. It leaves room, below the
-# quarter that is promised, for what the estimate does not see: buffers inside kernels and the allocator's rounding.
+# An observation may take this share of the model's own size on top of what training holds. The documentation promises a
+# quarter; the rest is room for what the estimate does not see: buffers inside kernels and the allocator's rounding.
 SHARE_OF_MODEL = 1 / 5
 # Logits are normalized in pieces of this many bytes in float32.
 PIECE_BYTES = 2**23
-# Where a config names no such size: more than what is trained with driftwatch has.
+# Assumed if a config names no such size: more than any model that is trained with driftwatch has.
 _UNKNOWN_LAYERS, _UNKNOWN_WIDTH = 128, 16_384
-# Heads of another size beside the ordinary ones: full-attention layers (Gemma 4), latent attention (DeepSeek).
+# Sizes of heads beside the ordinary ones: in full-attention layers (Gemma 4) and latent attention (DeepSeek).
 _FURTHER_HEADS = ("global_head_dim", "qk_head_dim", "v_head_dim")
 
 
@@ -25,11 +25,11 @@ class Footprint:
     """Bytes that a forward pass holds at its peak, by what they grow with.
 
     Attributes:
-        token: A token's activations in the widest layer.
-        logits: One position's logits, as the model returns them.
-        exact_logits: The same in float32, as they are normalized.
-        pair: One query-key pair: the mask, and the scores where the attention keeps them.
-        cached: One cached token in all layers; 0 where nothing is kept.
+        token: Bytes of a token's activations in the widest layer.
+        logits: Bytes of one position's logits, as the model returns them.
+        exact_logits: Bytes of the same in float32, as they are normalized.
+        pair: Bytes of one query-key pair: of the mask, and of the scores if the attention keeps them.
+        cached: Bytes of one cached token in all layers; 0 if nothing is kept.
     """
 
     token: int
@@ -39,21 +39,21 @@ class Footprint:
     cached: int
 
     def of(self, size: Size) -> int:
-        """Bytes at the peak of a pass, the model itself not counted."""
+        """Bytes at the peak of a pass, without the model itself."""
         tokens, kept = size.rows * size.tokens, size.rows * size.kept
         pairs = tokens * (size.before + size.tokens)
         cached = size.rows * (size.before + size.tokens)
         # A piece and its exponentials.
         logits = kept * self.logits + 2 * min(PIECE_BYTES, kept * self.exact_logits)
-        # Layers are done when logits are made, so the larger of the two counts; masks and caches stay throughout.
+        # Logits are made after the layers, so the larger of the two counts; masks and caches stay all the time.
         return max(tokens * self.token, logits) + pairs * self.pair + cached * self.cached
 
 
 def footprint(model: Any, *, logit_bytes: int, keeps_cache: bool, additive_mask: bool) -> Footprint:
-    """An estimate from the config, on the high side: of the largest layer where layers differ.
+    """An estimate from the config, on the high side; if layers differ, the largest counts.
 
-    A config that names nothing of the kind is no obstacle: the estimate then rests on the model's weights alone, and a
-    batch that is too large all the same is halved when memory runs out.
+    If a config does not name sizes, the estimate rests on the model's weights alone. A batch that is too large after
+    all is halved when memory runs out.
 
     Args:
         model: Any causal language model.
@@ -75,7 +75,7 @@ def footprint(model: Any, *, logit_bytes: int, keeps_cache: bool, additive_mask:
     eager = setting(config, "_attn_implementation") == "eager"
     softcap = setting(config, "final_logit_softcapping")
     return Footprint(
-        # Residual, normed copy and attention's in- and outputs; gate, up, their product and its input; experts' copies.
+        # Residual, normed copy, attention's inputs and outputs; gate, up, their product and its input; experts' copies.
         token=item * (6 * hidden + 4 * _inner_size(config, hidden) + 4 * heads * head_dim + 3 * experts * hidden),
         logits=vocabulary * logit_bytes * (2 if softcap else 1),
         exact_logits=vocabulary * 4,
@@ -91,33 +91,33 @@ def _inner_size(config: Any, hidden: int) -> int:
 
 
 def _positive(config: Any, name: str) -> int:
-    """A size that a config names, the largest where it names one for each layer; 0 where it names none."""
+    """A size that a config names, the largest if it names one for each layer; 0 if it names none."""
     found = setting(config, name, 0)
     values = found if isinstance(found, (list, tuple)) else [found]
     return max((int(value) for value in values if isinstance(value, (int, float)) and value > 0), default=0)
 
 
 def _item_size(model: Any) -> int:
-    """Bytes of one activation: those of an embedding, which no quantisation packs."""
+    """Bytes of one activation, taken from the embeddings, which no quantisation packs."""
     weight = getattr(model.get_input_embeddings(), "weight", None)
     return 4 if weight is None or not weight.is_floating_point() else int(weight.element_size())
 
 
 def _widest(model: Any) -> int:
-    """The widest thing that weights project to, but for the vocabulary: at least a hidden state."""
+    """The largest dimension of the weights except the vocabulary: at least that of a hidden state."""
     vocabulary = _vocabulary(model)
     widths = [max(p.shape) for p in model.parameters() if p.dim() == 2 and vocabulary not in p.shape]
     return max(widths, default=_UNKNOWN_WIDTH)
 
 
 def _vocabulary(model: Any) -> int:
-    """Rows of the input embeddings; 0 where they cannot be told."""
+    """Rows of the input embeddings; 0 if they cannot be told."""
     weight = getattr(model.get_input_embeddings(), "weight", None)
     return 0 if weight is None or weight.dim() != 2 else int(weight.shape[0])
 
 
 def fits_within(footprint: Footprint, max_tokens: int, max_bytes: int) -> Fits:
-    """Whether a pass stays below both bounds."""
+    """A function that says whether a pass stays within both bounds."""
 
     def fits(size: Size) -> bool:
         return size.rows * size.tokens <= max_tokens and footprint.of(size) <= max_bytes
@@ -126,14 +126,14 @@ def fits_within(footprint: Footprint, max_tokens: int, max_bytes: int) -> Fits:
 
 
 def model_bytes(model: Any) -> int:
-    """Size of a model's weights, of the whole model where it is sharded over ranks."""
+    """Bytes of a model's weights; of the whole model, even if it is sharded over ranks."""
     # ZeRO-3 empties a parameter between its uses and keeps its size beside it.
     sizes = ((getattr(parameter, "ds_numel", parameter.numel()), parameter) for parameter in model.parameters())
     return sum(numel * parameter.element_size() for numel, parameter in sizes)
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an allocator gave up: CUDA's has an error type, the CPU's a sentence."""
+    """Whether an allocator gave up: CUDA's raises its own type of error, the CPU's is known by its sentence."""
     return isinstance(error, torch.OutOfMemoryError) or (
         isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
     )

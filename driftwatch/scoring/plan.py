@@ -1,6 +1,6 @@
 """The plan of an observation: what is asked, and which tokens go through the model together.
 
-Composition, order and padding stay the same for the life of a baseline, since all of them move scores a little
+Composition, order and padding stay the same for the life of a baseline, since each of them moves scores a little
 (lm-evaluation-harness#704, #1645), which would look like drift.
 """
 
@@ -31,10 +31,10 @@ class Plan:
         requests: What is asked.
         way: How the model is called.
         layout: The batches.
-        footprint: What a forward pass takes in memory, estimated.
+        footprint: Estimated memory of a forward pass.
         max_tokens: Bound on the tokens of one forward pass.
-        max_bytes: Bound on its estimated memory; a single prompt may exceed it.
-        deviation: Largest difference from scoring each continuation alone, in the sample tried by `plan`, nats.
+        max_bytes: Bound on its estimated memory in bytes; a single prompt may exceed it.
+        deviation: Largest difference from scoring each continuation alone, in the sample that `plan` tried, in nats.
         tokens_naive: Token positions if each prompt + continuation were computed alone.
         tokens_unique: Distinct (prompt + beginning of a continuation) positions over all requests.
     """
@@ -51,7 +51,7 @@ class Plan:
 
     @property
     def path(self) -> str:
-        """Which tokens are shared: on "tree" all, on "cache" and "steps" those of a prompt, else none."""
+        """The path, which says what is shared: all tokens on "tree", a prompt's on "cache" and "steps", else none."""
         return self.way.path
 
     @property
@@ -72,7 +72,7 @@ class Plan:
 
     @property
     def peak_bytes(self) -> int:
-        """Estimated peak of an observation on top of what the process holds already."""
+        """Estimated peak of an observation in bytes, on top of what the process holds already."""
         return max(
             self.footprint.of(size)
             for group in self.layout.groups
@@ -82,7 +82,7 @@ class Plan:
 
     @property
     def digest(self) -> str:
-        """Names requests, path and composition; equal digests give comparable numbers. Sixteen hex digits."""
+        """Sixteen hex digits that name requests, path and composition; equal digests give comparable numbers."""
         sha = hashlib.sha256(repr((self.requests, self.way)).encode())
         for group in self.layout.groups:
             sha.update(repr(group.stem).encode())
@@ -97,7 +97,7 @@ class Plan:
         return self._laid_out(rng.uniform(1.0, 1.3, len(self.requests)).tolist())
 
     def subset(self, indices: Sequence[int]) -> "Plan":
-        """A plan for some of the requests, in the order of `indices`. Its batches are its own."""
+        """A plan for some of the requests, in the order of `indices`, in batches of its own."""
         requests = tuple(self.requests[i] for i in indices)
         return replace(
             self, requests=requests, tokens_naive=count_naive(requests), tokens_unique=count_unique(requests)
@@ -121,8 +121,8 @@ class Plan:
     def shard(self, rank: int, num_ranks: int) -> "Plan":
         """One rank's share: the same stems and the same number of forward passes on every rank.
 
-        A rank that runs short repeats a batch and drops what it reads. `score` gives nan for what other ranks score, so
-        a result is the one value among the ranks that is not nan, if there is one.
+        A rank with too few batches repeats one and drops what it reads. `score` gives nan for what other ranks score,
+        so a result is the one value among the ranks that is not nan, if there is one.
         """
         groups = []
         for group in self.layout.groups:
@@ -152,9 +152,9 @@ def plan(
         requests: What is asked; results come in this order.
         model: A causal language model, plain or wrapped by PEFT.
         max_tokens: Bound on the tokens of one forward pass.
-        max_bytes: Bound on the estimated memory of one forward pass; a fifth of the model's weights when `None`. A
+        max_bytes: Bound on the estimated memory of one forward pass; `None` means a fifth of the model's weights. A
             single prompt with its continuations is asked in any case.
-        like: A plan of the same model for requests that are not shorter: it is called in the same way, untried.
+        like: A plan of the same model. If its requests are not shorter, the model is called in the same way, untried.
 
     Raises:
         ProbeError: The model returns no usable logits, or memory is too small for even one continuation.

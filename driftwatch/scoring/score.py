@@ -1,6 +1,6 @@
-"""The engine of the screen: log-likelihood of many continuations of many prompts, every shared token computed once.
+"""The engine of the screen: log-likelihood of many continuations of many prompts, each shared token computed once.
 
-`plan` fixes, once, which tokens go through the model together; `score` runs that plan at every observation.
+`plan` decides once which tokens go through the model together; `score` runs that plan at every observation.
 """
 
 from typing import Any, NamedTuple
@@ -25,10 +25,10 @@ class Scored(NamedTuple):
 
     Attributes:
         log_likelihoods: For each request, float64 of shape (continuations,): natural log of the probability of the
-            whole continuation after the prompt. nan where the model's logits were not finite, or where the plan is one
+            whole continuation after the prompt. It is nan if the model's logits were not finite, or if the plan is one
             rank's share and the request belongs to another.
         tokens_computed: Token positions that went through the model, stems and padding included.
-        num_splits: Batches that had to be divided because memory ran out: the composition was not the planned one.
+        num_splits: Batches that were divided because memory ran out; above 0, the composition was not the planned one.
     """
 
     log_likelihoods: list[NDArray[np.float64]]
@@ -40,7 +40,7 @@ class Scored(NamedTuple):
 def dry_look(model: Any, plan: Plan) -> Plan:
     """The plan itself, or one with smaller batches, after its largest batch went through the model.
 
-    Run it before training begins, so that an observation that does not fit shows then and not at the peak of a step.
+    Run it before training begins, so that lack of memory shows then, and not at the peak of a step.
 
     Raises:
         ProbeError: Memory is too small for even one prompt.
@@ -65,14 +65,15 @@ def dry_look(model: Any, plan: Plan) -> Plan:
 def score(model: Any, plan: Plan, *, split: bool = True) -> Scored:
     """Log-likelihood of every continuation of every request of a plan.
 
-    Changes neither modes nor random state: call it inside the guard, which sets them. Runs in whatever precision is set
-    outside; logarithms are taken in float32, sums in float64. Results come to the host in one transfer at the end.
+    It changes neither modes nor random state: call it inside the guard, which sets them. It runs in whatever precision
+    is set outside; logarithms are taken in float32, sums in float64. Results come to the host in one transfer at the
+    end.
 
     Args:
         model: The model that the plan was made for.
         plan: What is asked, and how.
-        split: Whether a batch that runs out of memory is divided and tried again. Ranks of a sharded model must not,
-            since each would make another number of forward passes.
+        split: Whether a batch that runs out of memory is divided and tried again. Ranks of a sharded model must not do
+            that, since their numbers of forward passes would differ.
 
     Raises:
         ProbeError: Memory ran out, even with a single prompt in a forward pass.
@@ -115,7 +116,7 @@ class _Run:
         else:
             self.tokens += batch.tokens
             return
-        # Outside of the handler: a live exception would keep the failed pass's tensors.
+        # This is outside the handler, since a live exception would keep the failed pass's tensors.
         self.num_splits += 1
         give_back()
         for half in halves:

@@ -1,7 +1,7 @@
-"""What each of several ranks asks, and how their answers come together.
+"""Deals the questions of an observation to several ranks, and puts their answers together.
 
-The batches of a plan are dealt to the ranks as they are, so that a question stands in the same batch however many ranks
-there are. A rank that has fewer than the others asks something again, and drops what it reads.
+The batches of a plan are dealt to the ranks as they are, so a question is in the same batch however many ranks there
+are. A rank that has fewer than the others asks something again, and drops what it reads.
 """
 
 import hashlib
@@ -32,15 +32,15 @@ T = TypeVar("T")
 
 
 def plan_on_ranks(requests: Sequence[Request], model: Any, **options: Any) -> Plan:
-    """`plan` and `dry_look` where several ranks train together: rank 0's requests, and the same batches on every rank.
+    """`plan` and `dry_look` for several ranks that train together, with the same batches on every rank.
 
     Args:
-        requests: What is asked.
+        requests: What is asked; rank 0's requests count.
         model: The model that `undisturbed` yields.
-        options: Of `plan`.
+        options: Options of `plan`.
 
     Raises:
-        ProbeError: As `plan` and `dry_look`, or ranks plan differently; on every rank.
+        ProbeError: `plan` or `dry_look` raised it, or ranks plan differently. Every rank raises it.
     """
     if num_ranks() == 1:
         return dry_look(model, plan(requests, model, **options))
@@ -49,7 +49,7 @@ def plan_on_ranks(requests: Sequence[Request], model: Any, **options: Any) -> Pl
     same_everywhere(made.digest, "the plan of an observation", ProbeError)
     if is_sharded(model):
         return _scored(model, made)[1]
-    # Memory differs between devices: all keep to what the smallest can do.
+    # Memory differs between devices, so all ranks keep to what the smallest can do.
     settled = together(lambda: dry_look(model, made).max_tokens, "the dry observation")
     while made.max_tokens > min(settled):
         made = made.halved()
@@ -57,16 +57,16 @@ def plan_on_ranks(requests: Sequence[Request], model: Any, **options: Any) -> Pl
 
 
 def score_on_ranks(model: Any, plan: Plan) -> Scored:
-    """`score` where several ranks train together: each scores its share, and every rank gets all results.
+    """`score` for several ranks that train together: each scores its share, and every rank gets all results.
 
-    Results are those of a single process, since the batches are the same; `tokens_computed` is what all ranks computed.
+    Results are those of a single process, since the batches are the same; `tokens_computed` counts all ranks.
 
     Args:
         model: The model that `undisturbed` yields.
-        plan: From `plan_on_ranks`.
+        plan: The plan from `plan_on_ranks`.
 
     Raises:
-        ProbeError: It failed on some rank; on every rank.
+        ProbeError: It failed on some rank. Every rank raises it.
     """
     if num_ranks() == 1:
         return score(model, plan)
@@ -90,7 +90,7 @@ def _scored(model: Any, plan: Plan) -> tuple[Scored, Plan]:
 
 
 def _share(model: Any, mine: Plan, sharded: bool, digest: str) -> Scored | None:
-    """One rank's scores; `None` where a sharded model ran out of memory and all ranks must use smaller batches."""
+    """One rank's scores; `None` if a sharded model ran out of memory, and all ranks must use smaller batches."""
     try:
         with in_step(model, mine.num_forwards, digest=digest):
             return score(model, mine, split=not sharded)
@@ -114,8 +114,8 @@ def _merged(shares: Sequence[Scored], num_splits: int) -> Scored:
 def _is_divisible(model: Any, plan: Plan) -> bool:
     """Whether ranks can score different batches.
 
-    Not under tensor parallelism, where all must have the same input; nor where the continuations of one prompt are so
-    many that a single one is read from two batches. Then every rank scores everything.
+    They cannot under tensor parallelism, where all must have the same input, nor if one prompt has so many
+    continuations that a single one is read from two batches. Then every rank scores everything.
     """
     if is_tensor_parallel(model):
         return False
@@ -134,22 +134,22 @@ def _is_divisible(model: Any, plan: Plan) -> bool:
 
 
 def dealt(items: Sequence[A], to: int) -> list[A]:
-    """The share of one rank, `ceil(items / ranks)`; a rank that is short is given other items again."""
+    """The share of one rank, `ceil(items / ranks)` items; a rank with too few is given other items again."""
     ranks, per_rank = num_ranks(), -(-len(items) // num_ranks())
     return [items[index % len(items)] for index in range(to, per_rank * ranks, ranks)]
 
 
 def spread(model: Any, items: Sequence[A], work: Callable[[Sequence[A]], Sequence[T]], num_forwards: int) -> list[T]:
-    """Works on equal shares of some items, one share a rank; every rank gets all results, in the order of the items.
+    """Works on equal shares of some items, one share per rank; every rank gets all results, in the order of the items.
 
     Args:
         model: The model that `undisturbed` yields.
-        items: The same on every rank, which their `repr` shows.
-        work: One result an item. A rank that is short is given other items again, whose results are dropped.
+        items: The items, the same on every rank; their `repr` is compared.
+        work: Gives one result per item. A rank with too few is given other items again, and their results are dropped.
         num_forwards: Forward passes that `work` makes for a share, the same on every rank.
 
     Raises:
-        ProbeError: It failed on some rank; on every rank.
+        ProbeError: It failed on some rank. Every rank raises it.
     """
     if not items:
         return []

@@ -1,16 +1,17 @@
 """Which tokens several prompts and their continuations share, so that each is computed once. Numbers only, no model.
 
 All prompts of a bank begin alike (the chat template, the first words of the question): that beginning is a *stem*.
-What follows it is one *row* a request: the rest of the prompt, then the tree of its continuations in depth-first order,
-so that a node's descendants stand right behind it:
+What follows it is one *row* per request: the rest of the prompt, then the tree of its continuations in depth-first
+order, so that a node's descendants stand right behind it:
 
     stem                      row
     <user> Which is closer    to your view? A or B <assistant> ─┬─ I think that ─┬─ A
                                                                 │                └─ B
                                                                 └─ Both have good points
 
-A node may look at its ancestors only, and node j is an ancestor of node i, or i itself, exactly when `j <= i < end[j]`
-with `end[j]` the place behind j's last descendant. A continuation's last token is only ever predicted: it is no node.
+A node may attend only to its ancestors and itself. Node j is an ancestor of node i, or i itself, exactly if
+`j <= i < end[j]`, where `end[j]` is the index behind j's last descendant. A continuation's last token is only
+predicted, so it is no node.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -21,16 +22,16 @@ from driftwatch.chat.tokens import shared_length
 
 Tokens = tuple[int, ...]
 
-# A stem is one more forward pass, so fewer requests than this share one only where nothing else is at hand.
+# A stem costs one more forward pass, so fewer requests than this get no stem of their own, unless there are no others.
 _SMALLEST_FAMILY = 8
 
 
 class Request(NamedTuple):
-    """One prompt and what may follow it.
+    """One prompt and the continuations that are scored after it.
 
     Attributes:
-        prompt: Token ids, at least one.
-        continuations: Token ids of each continuation, each at least one.
+        prompt: Token ids of the prompt, at least one.
+        continuations: Token ids of each continuation, at least one in each.
     """
 
     prompt: Tokens
@@ -39,16 +40,16 @@ class Request(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One request's tokens behind its stem, each once, in depth-first order; N nodes.
+    """One request's tokens behind its stem, each once, in depth-first order: N nodes, E predictions.
 
     Attributes:
         ids: Token of each node, N.
         depths: Position of each node in its own sequence, the stem included, N.
         ends: Index behind the last descendant of each node, N.
-        first_read: Index of the prompt's last token; from it on, every node's prediction is read.
-        edge_nodes: For each distinct prediction that is read: the node that predicts, E.
-        edge_tokens: The token whose probability is read, E.
-        paths: For each continuation the edges whose log-probabilities add up to its own.
+        first_read: Index of the prompt's last token; from there on, every node's prediction is read.
+        edge_nodes: For each distinct prediction that is read, the node that predicts, E.
+        edge_tokens: For each of them, the token whose probability is read, E.
+        paths: For each continuation, the predictions whose log-probabilities add up to its own.
     """
 
     ids: tuple[int, ...]
@@ -71,7 +72,7 @@ def tree_row(request: Request, stem_length: int) -> Row:
     """The row of a request behind the first `stem_length` tokens of its prompt, its continuations merged into a tree.
 
     Raises:
-        ValueError: The stem covers the whole prompt, whose last token must be in the row, as its prediction is read.
+        ValueError: The stem covers the whole prompt. Its last token must be in the row, since its prediction is read.
     """
     if not 0 <= stem_length < len(request.prompt):
         raise ValueError(f"a stem must leave at least one of {len(request.prompt)} prompt tokens; found {stem_length}")
@@ -107,7 +108,7 @@ def tree_row(request: Request, stem_length: int) -> Row:
 
 
 def chain_row(prompt: Tokens, continuation: Tokens) -> Row:
-    """The row of one continuation alone, nothing shared, for models that cannot read a tree."""
+    """The row of one continuation alone, which shares nothing, for models that cannot read a tree."""
     ids = (prompt + continuation)[:-1]
     first_read = len(prompt) - 1
     return Row(
@@ -124,8 +125,8 @@ def chain_row(prompt: Tokens, continuation: Tokens) -> Row:
 def families(requests: Sequence[Request]) -> tuple[Family, ...]:
     """Requests grouped by the longest beginning worth computing once.
 
-    A longer stem for some of the requests is taken where it saves more than twice the tokens that it costs, so that
-    two-sided and verdict questions each have their own.
+    Some of the requests get a longer stem if it saves more than twice the tokens that it costs, so that two-sided and
+    verdict questions each have their own.
     """
     order = sorted(range(len(requests)), key=lambda i: requests[i].prompt)
     found: dict[Tokens, list[int]] = {}
@@ -135,9 +136,9 @@ def families(requests: Sequence[Request]) -> tuple[Family, ...]:
 
 
 def _split(requests: Sequence[Request], members: list[int], stem_length: int) -> Iterator[tuple[int, list[int]]]:
-    """Stem lengths and their members, for neighbours in sorted order that share at least `stem_length` tokens."""
+    """Stem lengths and their requests, for neighbours in sorted order that share at least `stem_length` tokens."""
     first, last = requests[members[0]].prompt, requests[members[-1]].prompt
-    # A stem stops before the last token of the shortest prompt. That one need not be the first, but all share `shared`.
+    # A stem stops before the last token of the shortest prompt, which need not be the first; all share `shared` tokens.
     shared = min(shared_length(first, last), min(len(requests[i].prompt) for i in members) - 1)
     if len(members) * (shared - stem_length) > 2 * shared or (stem_length == 0 < shared and len(members) > 1):
         stem_length = shared
@@ -152,7 +153,7 @@ def _split(requests: Sequence[Request], members: list[int], stem_length: int) ->
 
 
 def _by_token(requests: Sequence[Request], members: list[int], place: int) -> Iterator[list[int]]:
-    """Neighbours that have the same token at `place`."""
+    """Groups of neighbours that have the same token at `place`."""
     branch: list[int] = []
     for i in members:
         if branch and requests[branch[-1]].prompt[place] != requests[i].prompt[place]:
@@ -164,12 +165,12 @@ def _by_token(requests: Sequence[Request], members: list[int], place: int) -> It
 
 
 def count_naive(requests: Iterable[Request]) -> int:
-    """Token positions when each prompt + continuation is computed alone, the last token of each not counted."""
+    """Token positions if each prompt + continuation is computed alone, without the last token of each."""
     return sum(len(r.prompt) + len(c) - 1 for r in requests for c in r.continuations)
 
 
 def count_unique(requests: Iterable[Request]) -> int:
-    """Distinct (prompt + beginning of a continuation) positions over all requests, last tokens not counted."""
+    """Distinct (prompt + beginning of a continuation) positions over all requests, without last tokens."""
     previous: Tokens = ()
     unique = 0
     for sequence in sorted({(r.prompt + c)[:-1] for r in requests for c in r.continuations}):
