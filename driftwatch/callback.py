@@ -96,8 +96,9 @@ class DriftCallback(TrainerCallback, ExportableState):  # type: ignore[misc] # t
             which leads to "_driftwatch" there: the Trainer's upload to the Hub leaves that out.
         exporters: Where figures go: by name, each with options where it needs them.
         actions: What to do about a specific alert, by name: "save" or "stop". Nothing by default.
-        seed: Of everything that is drawn; `None` derives it from the run's own id, so that another training draws other
-            questions and does not repeat a false alarm. Kept with the run; a resumed run goes on with its own.
+        seed: Seed of everything that is drawn; `None` derives it from the run's own id, so that another training draws
+            other questions and does not repeat a false alarm. It is kept with the run, and a resumed run goes on with
+            it.
         on_error: "warn" keeps training whatever happens to an observation; "raise" is for tests.
 
     Raises:

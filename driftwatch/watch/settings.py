@@ -94,7 +94,7 @@ class RunSettings(msgspec.Struct, frozen=True, kw_only=True):
     tolerance: Annotated[
         Share | Mapping[str, Share],
         Meta(
-            description="Drift that is tolerated, as a change of a stance's share; an alert may be "
+            description="Drift that is tolerated, as a change of a stance's share; an alert beyond it is "
             '"beyond_tolerance". One number, or a number by topic, with "default" for the others. A resumed run takes '
             "no other.",
         ),
@@ -134,9 +134,9 @@ class RunSettings(msgspec.Struct, frozen=True, kw_only=True):
         Meta(
             ge=0,
             examples=[7],
-            description="Of everything that is drawn; `None` derives it from the run's own id, so that another "
-            "training draws other questions and does not repeat a false alarm. Kept with the run; a resumed run goes "
-            "on with its own.",
+            description="Seed of everything that is drawn; `None` derives it from the run's own id, so that another "
+            "training draws other questions and does not repeat a false alarm. It is kept with the run, and a resumed "
+            "run goes on with it.",
         ),
     ] = None
     on_error: Annotated[
