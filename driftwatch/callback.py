@@ -157,7 +157,7 @@ class DriftCallback(TrainerCallback, ExportableState):  # type: ignore[misc] # t
         self._trainer: Callable[[], Any] = nothing
         self._arguments: Callable[[], Any] = nothing  # the arguments of the trainer that it was given to
         self._training: Callable[[], Any] = nothing  # the state of the training that it is in
-        self._origin: str | None = None  # the folder that its checkpoint names
+        self._origin: str | None = None  # the run folder that its checkpoint names
         self._asked_to_stop: int | None = None
         self._weights = Weights()
         self._goes_on = False  # whether the same training begins again
@@ -173,7 +173,7 @@ class DriftCallback(TrainerCallback, ExportableState):  # type: ignore[misc] # t
         self._late = LateStart()
         self._added: tuple[str, ...] = ()  # a note for readers, if the callback was added to a training under way
         self._is_off = False
-        self._resumed: Checkpoint | None = None  # where this training goes on from in a run
+        self._resumed: Checkpoint | None = None  # the place in an earlier run from which this training goes on
         self._schedule = schedule or Schedule()
         DriftCallback._made[1 + max(DriftCallback._made, default=0)] = self
         self._own = frozenset(vars(self)) | {"_own"}
@@ -404,7 +404,7 @@ class DriftCallback(TrainerCallback, ExportableState):  # type: ignore[misc] # t
     def on_epoch_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
-        """Make room for our entry in the checkpoint that may follow; then as `on_evaluate`."""
+        """Make room for our entry in the checkpoint that may follow; then do as `on_evaluate`."""
         step = state.global_step
         self._guarded(step, lambda: self._in_epoch_end(args, state, control, **kwargs), f"last-{step}")
 
@@ -423,7 +423,7 @@ class DriftCallback(TrainerCallback, ExportableState):  # type: ignore[misc] # t
         )
 
     def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
-        """As `on_evaluate`."""
+        """Do the same as `on_evaluate`."""
         self._guarded(
             state.global_step,
             lambda: self._see_the_last_weights(args, state, control, kwargs.get("model")),
@@ -431,7 +431,7 @@ class DriftCallback(TrainerCallback, ExportableState):  # type: ignore[misc] # t
         )
 
     def on_log(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
-        """As `on_evaluate`: the Trainer's log at the end of training may come before it loads the best checkpoint."""
+        """Do as `on_evaluate`, since the Trainer's last log may come before it loads the best checkpoint."""
         self._guarded(
             state.global_step,
             lambda: self._see_the_last_weights(args, state, control, kwargs.get("model"), kwargs.get("logs")),

@@ -12,7 +12,7 @@
     ├── PluginError        a name that no installed package provides
     ├── ProbeError         the model could not be asked
     │   └── RanksError     ranks could not agree, or one of them failed; every rank raises it
-    ├── JudgeError         a reply could not be read
+    ├── JudgeError         a judge failed, or replies for it cannot be used
     └── ExportError        an exporter could not deliver
 
 Every message says what was expected, what was found and what to do. If something may be missing without an error, an
@@ -88,7 +88,7 @@ class RanksError(ProbeError):
 
 
 class JudgeError(DriftwatchError):
-    """A reply could not be read."""
+    """A judge failed, or replies that were labelled for it cannot be used."""
 
 
 class ExportError(DriftwatchError):

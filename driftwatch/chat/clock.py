@@ -7,7 +7,7 @@ yesterday's baseline could not be compared with today's run, and a run would be 
 from collections.abc import Callable
 from datetime import date, datetime
 
-# The day that Llama 3.1's own template falls back to, which trainings of it have seen more often than any other.
+# The day that Llama 3.1's own template falls back to, so its trainings have seen this day more often than any other.
 FROZEN = datetime(2024, 7, 26, 12, 0, 0)  # noqa: DTZ001 - templates are shown a moment without a zone
 OTHER = datetime(2031, 11, 5, 21, 30, 30)  # noqa: DTZ001 - the same; tells whether a template asks for the time at all
 _FORMATS = (

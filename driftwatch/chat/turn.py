@@ -59,7 +59,7 @@ class Turn:
         self._wrap = wrap
         self._user_parts, self._assistant_parts, self._folds = self._shape(parts_first)
         template.prove(self.messages(QUESTION, ANSWERS[0]))
-        if (fault := self._fault()) is not None:  # as the tokenizer itself renders it
+        if (fault := self._fault()) is not None:  # checked again, as `prove` may have chosen the tokenizer's rendering
             raise ConfigError(self._refusal([fault]))
         self._asks_off = self._is_asked_without_thinking()
         self.notes = tuple(self._notes())

@@ -135,18 +135,18 @@ class TextWriting:
         self._loose: dict[bool, int] = {}
 
     def text(self, question: str) -> str:
-        """As `Writing.text`."""
+        """See `Writing.text`."""
         return self._turn.asked(question)
 
     def asked(self, question: str) -> Ids:
-        """As `Writing.asked`."""
+        """See `Writing.asked`."""
         if question not in self._asked:
             ids = self._encoder.encode(self._turn.asked(question))
             self._asked[question] = ids[: len(ids) - self._loose_end(asked=True)]
         return self._asked[question]
 
     def scorables(self, asked: Sequence[tuple[str, Sequence[str]]]) -> list[Scorable]:
-        """As `Writing.scorables`.
+        """See `Writing.scorables`.
 
         Raises:
             ConfigError: The template changes an answer, unlike those with which it was tried.
@@ -170,7 +170,7 @@ class TextWriting:
         return found
 
     def ends(self) -> tuple[tuple[int, ...], tuple[str, ...]]:
-        """As `Writing.ends`."""
+        """See `Writing.ends`."""
         ids: list[int] = []
         texts: list[str] = []
         for end in self._turn.ends:

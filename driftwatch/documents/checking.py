@@ -31,7 +31,7 @@ from driftwatch.errors import ConfigError, DriftwatchError, PluginError
 P = ParamSpec("P")
 T = TypeVar("T")
 
-_MAX_SHOWN = 80  # characters of a value that is not what was expected
+_MAX_SHOWN = 80  # characters of a wrong value that a message shows
 _PLAIN: dict[Any, str] = {str: "string", Path: "string", int: "integer", float: "number", bool: "boolean"}
 _WORDS = {**limits.WORDS, "boolean": "True or False", "string": "text"}
 _DATA = (bool, numbers.Number, str, bytes, Mapping, list, tuple, set, frozenset)
@@ -74,7 +74,7 @@ def checked(init: Callable[P, T]) -> Callable[P, T]:
     def call(*args: P.args, **kwargs: P.kwargs) -> T:
         try:
             given = inspect.signature(init).bind(*args, **kwargs).arguments
-        except TypeError:  # too many arguments, or too few, which the call itself says better
+        except TypeError:  # too many arguments or too few; the call itself raises a better error
             return init(*args, **kwargs)
         refuse(wrong_in(init, given))
         return init(*args, **kwargs)

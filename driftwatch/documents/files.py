@@ -154,7 +154,7 @@ def read_json(text: str, file: str, first_line: int = 1) -> Node:
     except json.JSONDecodeError as err:
         place = Place(file, first_line + err.lineno - 1)
         raise Unreadable(place, f"expected JSON, found: {err.msg}. Correct it.") from err
-    except ValueError as err:  # a number of thousands of digits
+    except ValueError as err:  # Python refuses a number with thousands of digits
         raise Unreadable(Place(file), f"expected JSON, found: {err}. Correct it.") from err
     except RecursionError as err:
         raise Unreadable(Place(file), "expected a few levels of nesting, found too many. Flatten it.") from err

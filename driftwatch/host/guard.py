@@ -166,7 +166,7 @@ def _set_cudnn(flags: tuple[bool, bool, bool]) -> None:
 
 
 def _set_default_device(device: torch.device) -> None:
-    torch.set_default_device(None if device.type == "cpu" else device)  # None is the CPU, and costs nothing a call
+    torch.set_default_device(None if device.type == "cpu" else device)  # None means the CPU, and costs nothing per call
 
 
 _SETTINGS: tuple[tuple[Callable[[], Any], Callable[[Any], object]], ...] = (

@@ -58,7 +58,7 @@ class Weights:
         left_at, left = self._trained_on if self.has_trained_on(step) else self._asked
         if left_at == step and left and (now := known(model)):
             return left != now
-        # A sharded parameter gets another place at each use, so its mark tells nothing.
+        # A sharded parameter gets another place at each use, so its mark tells nothing and only a checksum would.
         return bool(self._mark) and self._mark != mark_of(model) and not is_sharded(model)
 
     def leave(self, model: Any, run: str, step: int) -> None:

@@ -23,10 +23,10 @@ from torch.utils.weak import WeakTensorKeyDictionary
 from driftwatch.errors import ProbeError
 from driftwatch.host.sharding import is_fsdp2
 
-# Copied at every observation: tensors of up to so many elements each (rotary frequencies have a few hundred,
+# Tensors of up to this many elements are copied at every observation (rotary frequencies have a few hundred,
 # BatchNorm's statistics a few thousand) …
 SMALL = 65_536
-# … and of the larger ones, smallest first, up to this share of the model's weights: masks, tables of positions.
+# … and so are larger ones, smallest first, up to this share of the model's weights: masks, tables of positions.
 _SHARE_OF_MODEL = 1 / 64
 # Share of the host's free memory that the copies of the first observation may take.
 _SHARE_OF_HOST = 1 / 4
@@ -215,7 +215,7 @@ def _steady(tensor: Tensor) -> str:
 
 
 class _Kept:
-    """One tensor: its shape and storage, how often it was written into, and a copy where there is one."""
+    """One tensor: its shape and storage, how often it was written into, and a copy if there is one."""
 
     def __init__(self, tensor: Tensor, copy: Tensor | None) -> None:
         self.tensor, self.copy = tensor, copy

@@ -14,7 +14,7 @@ from driftwatch.scoring.batches import Fits, Size
 SHARE_OF_MODEL = 1 / 5
 # Logits are normalized in pieces of this many bytes in float32.
 PIECE_BYTES = 2**23
-# Assumed if a config names no such size: more than any model that is trained with driftwatch has.
+# Assumed if a config names no such size: larger than in models that are trained with driftwatch.
 _UNKNOWN_LAYERS, _UNKNOWN_WIDTH = 128, 16_384
 # Sizes of heads beside the ordinary ones: in full-attention layers (Gemma 4) and latent attention (DeepSeek).
 _FURTHER_HEADS = ("global_head_dim", "qk_head_dim", "v_head_dim")
@@ -43,7 +43,7 @@ class Footprint:
         tokens, kept = size.rows * size.tokens, size.rows * size.kept
         pairs = tokens * (size.before + size.tokens)
         cached = size.rows * (size.before + size.tokens)
-        # A piece and its exponentials.
+        # All logits as returned, and one piece of them in float32 with its exponentials.
         logits = kept * self.logits + 2 * min(PIECE_BYTES, kept * self.exact_logits)
         # Logits are made after the layers, so the larger of the two counts; masks and caches stay all the time.
         return max(tokens * self.token, logits) + pairs * self.pair + cached * self.cached

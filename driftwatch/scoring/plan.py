@@ -19,7 +19,7 @@ from driftwatch.scoring.layout import Group, Layout, lay_out
 from driftwatch.scoring.memory import SHARE_OF_MODEL, Footprint, fits_within, footprint, model_bytes
 from driftwatch.scoring.trie import Request, count_naive, count_unique, families
 
-# Enough to keep a large accelerator busy; on smaller models the memory bound is reached first.
+# Enough to keep a large accelerator busy; with smaller models the memory bound is reached first.
 MAX_TOKENS = 8192
 
 
