@@ -1,1 +1,1 @@
-"""What a checkout needs and no user does: generated pages and files. Not in the wheel."""
+"""Tools that make generated pages and files; only a checkout needs them, and they are not in the wheel."""

@@ -1,10 +1,10 @@
-"""docs/architecture.md: the rooms of the package, what each is for, and a picture drawn from their imports."""
+"""Makes docs/architecture.md: the rooms of the package, what each is for, and a picture drawn from their imports."""
 
 import ast
 from pathlib import Path
 
 PACKAGE = Path(__file__).resolve().parents[1] / "driftwatch"
-# In the order of the flow; `tests/promises/test_layers.py` holds every module to it.
+# The layers in the order of the flow; `tests/promises/test_layers.py` checks every module against it.
 LAYERS: dict[str, tuple[str, ...]] = {
     "the vocabulary": ("errors", "plugins", "stance", "documents", "english", "wording", "http"),
     "what is asked": ("topics",),
@@ -53,7 +53,7 @@ where a longer way shows it already.
 
 
 def rooms_used(path: Path) -> set[str]:
-    """The rooms that a module imports from, behind TYPE_CHECKING and inside functions too."""
+    """The rooms that a module imports from, including imports behind TYPE_CHECKING and inside functions."""
     found: set[str] = set()
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("driftwatch."):
@@ -76,7 +76,7 @@ def imports() -> dict[str, set[str]]:
 
 
 def drawn(used: dict[str, set[str]]) -> dict[str, set[str]]:
-    """The arrows of a picture: without those that a longer way shows already."""
+    """The arrows of a picture, without those that a longer path already shows."""
     reached: dict[str, set[str]] = {}
     for room in ORDER:
         reached[room] = set[str]().union(used[room], *(reached[other] for other in used[room] if other in reached))
@@ -95,7 +95,7 @@ def purpose(room: str) -> str:
 
 
 def architecture_page() -> str:
-    """The page, in Markdown with one Mermaid picture."""
+    """The page in Markdown, with one Mermaid picture."""
     used = imports()
     picture = ["```mermaid", "flowchart BT"]
     for number, (layer, rooms) in enumerate(LAYERS.items()):

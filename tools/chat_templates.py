@@ -1,6 +1,6 @@
-"""`python -m tools.chat_templates`: every chat template that the installed TRL ships, tried as a run tries its own.
+"""`python -m tools.chat_templates`: tries every chat template that the installed TRL ships, as a run tries its own.
 
-Results go to docs/compat/templates.json, from which docs/trainers.md has its table.
+Results go to docs/compat/templates.json, from which the table in docs/trainers.md is made.
 """
 
 import re
@@ -14,20 +14,20 @@ import msgspec
 from driftwatch.errors import ConfigError
 
 RESULTS = Path(__file__).resolve().parents[1] / "docs" / "compat" / "templates.json"
-_ALSO_TOKENS = ("</s>", "<eos>", "<end_of_turn>")  # what templates write by way of a variable, or in pieces
+_ALSO_TOKENS = ("</s>", "<eos>", "<end_of_turn>")  # tokens that templates write through a variable or in pieces
 
 
 class TemplateRow(msgspec.Struct, frozen=True):
-    """What was found with one template.
+    """The results for one template.
 
     Attributes:
-        content: How content has to be passed for the question to arrive, "text" or "parts".
+        content: How content has to be passed so that the question is rendered, "text" or "parts".
         dropped: The end of its generation prompt that training does not render before an answer.
-        added: What training renders before an answer instead.
-        ends: What ends the assistant's turn.
+        added: The text that training renders before an answer instead.
+        ends: The text that ends the assistant's turn.
         dated: Whether it writes the date.
         proved: Whether answers are scored in the tokens of `apply_chat_template`.
-        refused: With which sentence, where it is refused; the others say nothing then.
+        refused: The sentence with which it is refused; the other attributes then say nothing.
     """
 
     name: str
@@ -41,14 +41,14 @@ class TemplateRow(msgspec.Struct, frozen=True):
 
 
 class Templates(msgspec.Struct, frozen=True):
-    """All of them, with the version of TRL that ships them."""
+    """The results for all templates, with the version of TRL that ships them."""
 
     trl: str
     rows: tuple[TemplateRow, ...]
 
 
 def sources() -> dict[str, str]:
-    """The templates of the installed TRL by name; its patches for training render the same, and are left out."""
+    """The templates of the installed TRL by name, without its patches for training, which render the same."""
     found = find_spec("trl")
     if found is None or found.origin is None:
         return {}
@@ -57,7 +57,7 @@ def sources() -> dict[str, str]:
 
 
 def examined(name: str, source: str) -> TemplateRow:
-    """Try one template, on a tokenizer that has the template's tags for tokens as the model's has."""
+    """Try one template on a tokenizer whose tokens include the template's tags, as in the model's own tokenizer."""
     from driftwatch.chat.format import ChatFormat
     from driftwatch.testing import tiny_tokenizer
 
@@ -77,12 +77,12 @@ def examined(name: str, source: str) -> TemplateRow:
 
 
 def all_examined() -> Templates:
-    """Every template of the installed TRL."""
+    """Try every template of the installed TRL."""
     return Templates(metadata.version("trl"), tuple(examined(name, source) for name, source in sources().items()))
 
 
 def table(path: Path = RESULTS) -> tuple[str, list[list[str]]]:
-    """Version of TRL and one line of cells a template, for docs/trainers.md."""
+    """The version of TRL, and one row of cells per template, for docs/trainers.md."""
     kept = msgspec.json.decode(path.read_bytes(), type=Templates)
     return kept.trl, [_cells(row) for row in kept.rows]
 
@@ -107,7 +107,7 @@ def _code(text: str) -> str:
 
 @click.command()
 def main() -> None:
-    """Try the templates of the installed TRL and keep what was found."""
+    """Try the templates of the installed TRL and keep the results."""
     found = all_examined()
     RESULTS.write_bytes(msgspec.json.format(msgspec.json.encode(found), indent=1) + b"\n")
     click.echo(f"{len(found.rows)} templates of TRL {found.trl}: wrote {RESULTS}")

@@ -1,4 +1,4 @@
-"""docs/configuration.md, from the schema and the table of variables."""
+"""Makes docs/configuration.md from the schema and the table of environment variables."""
 
 import json
 from collections.abc import Iterator
@@ -66,7 +66,7 @@ Judges read the key of their server from the variable that `api_key_env` names. 
 
 
 def config_page() -> str:
-    """The page; every key of the schema has a row."""
+    """The page in Markdown; every key of the schema has a row."""
     page = _Page(made_schema())
     variables = [f"| `{v.name}` | {f'`{v.setting}`' if v.setting else '–'} | {_cell(v.text)} |" for v in VARIABLES]
     return "\n".join([*page.parts(), _ENVIRONMENT + "\n".join(variables), _LEAST])

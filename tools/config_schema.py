@@ -1,4 +1,4 @@
-"""The schema of the settings file, made from annotations: those of `RunSettings`, and of what is made by name."""
+"""Makes the schema of the settings file from annotations: those of `RunSettings` and of objects made by name."""
 
 import functools
 import json
@@ -33,29 +33,29 @@ _NAMED = {
     "exporters": "An output channel: its name, or its name with options.",
     "actions": "What to do about a specific alert: its name, or its name with options.",
 }
-_ABOUT = ("title", "description", "examples")  # of a setting, whatever it may be; the rest bounds one of its types
+_ABOUT = ("title", "description", "examples")  # words about a whole setting; all others bound one of its types
 _NUMBERS = {"integer": "integer", "integer range": "integer", "float": "number", "float range": "number"}
 
 
 def made_schema() -> Schema:
-    """The schema of this code."""
+    """The schema made from the annotations in the code."""
     return _Maker().schema()
 
 
 def schema_text() -> str:
-    """The schema of this code as it is shipped."""
+    """The text of that schema, as it is shipped."""
     return json.dumps(made_schema(), indent=1, ensure_ascii=False) + "\n"
 
 
 class _Maker:
-    """Turns annotations into a schema; dataclasses that appear inside become definitions."""
+    """Turns annotations into a schema; dataclasses inside them become definitions."""
 
     def __init__(self) -> None:
         self._definitions: Schema = {}
 
     def schema(self) -> Schema:
         found = self._object(RunSettings)
-        # None stands for Schedule() there; here its keys are simply there.
+        # In the code, None stands for Schedule(); in a file, the section's keys can simply be left out.
         schedule = found["properties"]["schedule"]
         about = {word: schedule[word] for word in _ABOUT if word in schedule}
         found["properties"]["schedule"] = {"$ref": f"#/definitions/{self._defined(Schedule)}", **about}
@@ -71,7 +71,7 @@ class _Maker:
         }
 
     def _object(self, made: Callable[..., Any]) -> Schema:
-        """Every parameter that a file can hold."""
+        """The schema of an object, with every parameter that a file can hold."""
         properties = {}
         for parameter in parameters(made):
             schema = self._of(parameter.annotation, parameter.said, parameter.default)
@@ -85,8 +85,8 @@ class _Maker:
         return {**found, "required": required} if required else found
 
     def _of(self, annotation: Any, said: Schema, default: Any = REQUIRED) -> Schema | None:
-        """A type as a schema; `None` where a file cannot hold one."""
-        if annotation is Any:  # a name or an object: the default tells whether a name will do
+        """The schema of a type; `None` where a file cannot hold one."""
+        if annotation is Any:  # a name or an object; the default tells whether a name is enough
             return {"type": "string"} if isinstance(default, str) else None
         if kind := kind_of(annotation):
             return {"$ref": f"#/definitions/{kind}"}
@@ -102,7 +102,7 @@ class _Maker:
                 plain.append(_PLAIN[option])
                 bounds |= {word: value for word, value in inner.items() if word != "description"}
             elif not is_path(annotation) and (schema := self._structured(option, said)) is not None:
-                found.append(schema)  # what can be a file is given as one
+                found.append(schema)  # a parameter that can be a path is given as one
         plain = list(dict.fromkeys(plain))
         if not found and plain in ([], ["null"]):
             return None
@@ -130,7 +130,7 @@ class _Maker:
         return {"type": "array", "items": schema, **sizes}
 
     def _inner(self, annotation: Any) -> Schema | None:
-        """The type of an entry, with what is said of it."""
+        """The schema of an entry's type, with its description."""
         inner, said = bare(annotation)
         schema = self._of(inner, said)
         return None if schema is None else {**schema, **{word: said[word] for word in _ABOUT if word in said}}
@@ -142,7 +142,7 @@ class _Maker:
         return name
 
     def _named(self, kind: plugins.Kind) -> Schema:
-        """Something made by name; options of what we bring are spelled out, those of other packages are free."""
+        """The schema of an object made by name; our own objects list their options, those of others take any."""
         loaded = {name: plugins.load(kind, name) for name in plugins.names(kind)}
         ours = {name: self._object(made) for name, made in loaded.items() if _is_ours(made) and not self._needs(made)}
         for owner, option in SECRETS:
@@ -164,11 +164,11 @@ class _Maker:
         }
 
     def _needs(self, made: Callable[..., Any]) -> bool:
-        """Whether it cannot be made without an object that no file can hold."""
+        """Whether an object cannot be made without another object that no file can hold."""
         return any(p.default is REQUIRED and self._of(p.annotation, p.said) is None for p in parameters(made))
 
     def _service(self) -> Schema:
-        """The options of `driftwatch serve`, from the command itself."""
+        """The schema of the options of `driftwatch serve`, from the command itself."""
         from driftwatch.cli.serve import command
 
         properties: Schema = {}
@@ -184,7 +184,7 @@ class _Maker:
             if option.multiple:
                 schema = {"type": "array", "items": schema}
             schema["description"] = getattr(option, "help", None) or "Folder of runs."
-            if option.default is not None and _is_plain(option.default):  # None: no default, before click 8.3
+            if option.default is not None and _is_plain(option.default):  # before click 8.3, None means no default
                 schema["default"] = _as_json(option.default)
             properties[option.name] = schema
         return {
@@ -201,7 +201,7 @@ def _is_ours(made: Any) -> bool:
 
 
 def _in_yaml(said: Any) -> Any:
-    """What is said to those who write Python, for those who write YAML."""
+    """A description written for Python, reworded for YAML."""
     return said.replace("`None`", "`null`") if isinstance(said, str) else said
 
 

@@ -1,4 +1,4 @@
-"""`python -m tools.generate [--check]`: rewrite, or compare, every generated file of the repository."""
+"""`python -m tools.generate [--check]`: rewrites, or compares, every generated file of the repository."""
 
 import sys
 from collections.abc import Callable
@@ -20,7 +20,7 @@ ROOT = Path(__file__).resolve().parents[1]
 
 
 def metrics_page() -> str:
-    """docs/metrics.md, from the catalogue."""
+    """The text of docs/metrics.md, from the catalogue."""
     rows = [
         f"| `{metric.name}` | {metric.kind} | {', '.join(f'`{label}`' for label in ('run', *metric.labels))} "
         f"| {metric.help.replace('|', chr(92) + '|')} |"
@@ -45,7 +45,7 @@ def metrics_page() -> str:
 
 
 def _budget() -> list[str]:
-    """What the metrics cost a Prometheus."""
+    """The section on what the metrics cost a Prometheus."""
 
     def row(topics: int, probes: int, baselines: int) -> str:
         one = series_of_run(topics, num_probes=probes, num_baselines=baselines)
@@ -66,7 +66,7 @@ def _budget() -> list[str]:
 
 
 def cli_page() -> str:
-    """docs/cli.md, from the click commands."""
+    """The text of docs/cli.md, from the click commands."""
     from driftwatch.cli import group
 
     lines = ["# Command line", "", "Generated from the commands themselves; `make generate` rewrites it.", ""]
@@ -85,18 +85,18 @@ def _help(command: click.Command, name: str, parent: click.Context | None, *, le
 
 
 def dashboard_files() -> dict[str, str]:
-    """dashboards/*.json."""
+    """The texts of dashboards/*.json."""
     return {f"dashboards/{name}": text for name, text in dashboard_texts(Config()).items()}
 
 
 def deployment_files() -> dict[str, str]:
-    """deploy/, what is not written by hand there."""
+    """The texts of the files in deploy/ that are not written by hand."""
     texts = deployment(Config(), dashboards_folder="../dashboards")
     return {f"deploy/{path}": text for path, text in texts.items()}
 
 
-# A path and the function that gives its text, or "" and a function that gives texts by path. To generate another file,
-# add a line.
+# Each entry is a path and the function that gives its text, or "" and a function that gives texts by path. To generate
+# another file, add an entry.
 GENERATED: list[tuple[str, Callable[[], str] | Callable[[], dict[str, str]]]] = [
     ("docs/metrics.md", metrics_page),
     ("docs/cli.md", cli_page),
@@ -112,7 +112,7 @@ GENERATED: list[tuple[str, Callable[[], str] | Callable[[], dict[str, str]]]] = 
 
 
 def texts() -> dict[str, str]:
-    """Every generated file's text by its path below the repository."""
+    """The text of every generated file, by its path below the repository."""
     found: dict[str, str] = {}
     for path, made in GENERATED:
         text = made()
@@ -121,7 +121,7 @@ def texts() -> dict[str, str]:
 
 
 def stale(root: Path) -> list[str]:
-    """Paths whose file is missing or differs."""
+    """The paths of generated files that are missing or differ."""
     return [
         path
         for path, text in texts().items()

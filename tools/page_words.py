@@ -1,4 +1,4 @@
-"""The page's words: wording.py as a module of JavaScript, so that page and report say the same of a state."""
+"""Makes the page's words from wording.py, as a JavaScript module, so that page and report use the same words."""
 
 import json
 
@@ -6,7 +6,7 @@ from driftwatch.wording import LABEL_MEANINGS, RUN_STATES, STATE_WORDS
 
 
 def page_words() -> str:
-    """driftwatch/service/static/words.js."""
+    """The text of driftwatch/service/static/words.js."""
     parts = {
         "RUN_STATES": dict(zip(RUN_STATES, RUN_STATES, strict=True)),
         "VERDICTS": STATE_WORDS,

@@ -1,4 +1,4 @@
-"""How many series a run costs a Prometheus, counted from the catalogue."""
+"""Counts, from the catalogue, how many series a run costs a Prometheus."""
 
 from math import prod
 
@@ -9,18 +9,18 @@ from driftwatch.stance import STANCES
 from driftwatch.wording import LABELS, RUN_STATES, VERDICT_STATES
 
 _STAGES = 6  # prepare, screen, baseline, replies, engine, statistics
-_PAIRS = 3  # of judges, in a panel of three
+_PAIRS = 3  # pairs of judges in a panel of three
 _PER_RUN = ("model", "pack", "pack_version", "version", "trainer", "alerting_baseline")
 _OF_A_TOPIC = ("support", "oppose", "control")
 
 
 def series_of_run(num_topics: int, *, num_probes: int = 2, num_baselines: int = 2) -> int:
-    """At most so many series, one failure of each kind included.
+    """The largest number of series of a run, including one failure of each kind.
 
     Args:
-        num_topics: Controls included.
-        num_probes: The screen and the judged replies count as two.
-        num_baselines: "sft" and "start" are two.
+        num_topics: Number of topics, controls included.
+        num_probes: Number of probes; the screen and the judged replies count as two.
+        num_baselines: Number of baselines; "sft" and "start" are two.
     """
     return sum(_series(metric, num_topics, num_probes, num_baselines) for metric in CATALOGUE)
 
@@ -32,7 +32,7 @@ def _series(metric: Metric, topics: int, probes: int, baselines: int) -> int:
         "baseline": baselines,
         "stance": len(STANCES),
         "state": len(RUN_STATES) if metric is m.RUN_STATE else len(SHOWN_STATES),
-        # Direction and neutral; the screen's noise floors are numeric and placebo, that of replies the judge's.
+        # Evidence has kinds direction and neutral; noise floors are numeric and placebo (screen) and judge (replies).
         "kind": len(UNCLASSIFIED_KINDS) if metric is m.ABSTAINED else 2,
         "pair": _PAIRS,
         "side": 2,

@@ -1,6 +1,6 @@
-"""`python -m tools.trainers_page`: which trainers and versions were run, from what `make compat` left in docs/compat.
+"""`python -m tools.trainers_page`: shows which trainers and versions were run, from the results in docs/compat.
 
-A row stands for real trainings with one trainer; what was not run has no row.
+`make compat` writes these results. A row stands for real trainings with one trainer; what was not run has no row.
 """
 
 from dataclasses import dataclass
@@ -124,16 +124,16 @@ The trainings above:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """What was found with one trainer in one environment.
+    """The results for one trainer in one environment.
 
     Attributes:
-        settings: Those of its arguments that make it another algorithm, as Python writes them.
+        settings: Arguments that turn the trainer into another algorithm, as Python source.
         family: Kind of model and of chat template.
-        weights: What is trained: all weights, or which adapter.
-        attaches: Whether the callback ran from the first observation to the end; the others are `None` where it did
-            not.
-        refused: With which sentence, where the trainer is refused.
-        versions: Of Python and of the packages.
+        weights: The weights that are trained: all of them, or which adapter.
+        attaches: Whether the callback ran from the first observation to the end; where it did not, the other results
+            are `None`.
+        refused: The sentence with which the trainer is refused, where it is.
+        versions: Versions of Python and of the packages.
     """
 
     trainer: str
@@ -159,18 +159,19 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """What was found with one layout of training over several ranks.
+    """The results for one layout of training over several ranks.
 
     Attributes:
-        ranks: How many.
-        killed: Whether all ranks end as without driftwatch where one is killed; `None` where that was not run.
-        identical: Whether the weights are; this and the others are `None` where the layout could not be trained.
-        figures: Whether the first observation is that of one process.
-        raises: Whether a rank that raises costs one observation, and nothing else.
-        slow: The same for a rank that is slow.
+        ranks: Number of ranks.
+        killed: Whether, when one rank is killed, all ranks end as without driftwatch; `None` where that was not run.
+        identical: Whether the final weights are identical with and without driftwatch; like the results below, `None`
+            where the layout could not be trained.
+        figures: Whether the first observation equals that of one process.
+        raises: Whether a rank that raises costs one observation and nothing else.
+        slow: Whether a slow rank costs one observation and nothing else.
         disk: Whether a full disk changes nothing about training.
-        versions: Of the packages.
-        why: Of each "no", what was found.
+        versions: Versions of the packages.
+        why: The reason for each "no".
     """
 
     layout: str
@@ -193,7 +194,7 @@ class Layout:
 
 @dataclass(frozen=True, slots=True)
 class Suite:
-    """How the default suite ended somewhere: numbers of tests, and versions of Python and of the packages."""
+    """How the default suite ended in one environment: numbers of tests, and versions of Python and of the packages."""
 
     passed: int
     failed: int
@@ -203,7 +204,7 @@ class Suite:
 
 
 def read_results(folder: Path = RESULTS) -> dict[str, list[Row]]:
-    """Rows by environment, in the order of `TRAINERS`; an environment that was not run is absent."""
+    """The rows by environment, in the order of `TRAINERS`; an environment that was not run is absent."""
     order = [support.trainer for support in TRAINERS]
     found = {}
     for name in ENVIRONMENTS:
@@ -217,7 +218,7 @@ def read_results(folder: Path = RESULTS) -> dict[str, list[Row]]:
 
 
 def trainers_page(folder: Path = RESULTS) -> str:
-    """docs/trainers.md, from the table in the code and the results of real runs."""
+    """The text of docs/trainers.md, from the table in the code and the results of real runs."""
     results = read_results(folder)
     trl, by_template = template_table()
     tables = {
@@ -305,7 +306,7 @@ def _suites(folder: Path) -> list[str]:
 
 
 def _newest_of_each(results: dict[str, list[Row]]) -> list[Row]:
-    """One row for each thing that was run, from the first environment that ran it."""
+    """One row for each combination that was run, from the first environment that ran it."""
     found: dict[tuple[str, ...], Row] = {}
     for rows in results.values():
         for row in rows:
@@ -327,7 +328,7 @@ def _table(head: list[str], rows: list[list[str]]) -> list[str]:
 
 @click.command()
 def main() -> None:
-    """Print what was found, one row for each trainer that was run in each environment."""
+    """Print the results, one row for each trainer in each environment."""
     lines: list[tuple[str, ...]] = [("environment", "trainer", *COLUMNS)]
     for name, rows in read_results().items():
         for row in rows:

@@ -1,4 +1,4 @@
-"""The command line: one module a command, loaded when it is called."""
+"""The command line: one module per command, imported when the command is called."""
 
 import difflib
 import importlib
@@ -9,7 +9,7 @@ import click
 from driftwatch import __version__
 from driftwatch.errors import DriftwatchError
 
-# Command to module; the module's `command` is the click command. Written out, so that --help loads none of them.
+# Module by command; the module's `command` is the click command. The table is written out so that --help imports none.
 COMMANDS: dict[str, tuple[str, str]] = {
     "demo": ("driftwatch.cli.demo", "Watch a real model leave an SFT-established stance under DPO."),
     "run": ("driftwatch.cli.run", "Watch every Trainer below a command, without a change to its code."),
@@ -33,10 +33,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
 
 
 class LazyGroup(click.Group):
-    """A group whose commands are imported when they are named."""
+    """A click group that imports a command only when it is named."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """Every command, in the order of a user's day."""
+        """Every command, in the order in which a user needs them."""
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
@@ -49,7 +49,7 @@ class LazyGroup(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """As click does it, whose own hint knows loaded commands only, and here none is."""
+        """Resolve a command as click does, with a hint of our own, as click's hint knows only loaded commands."""
         try:
             return super().resolve_command(ctx, args)
         except click.UsageError as err:
@@ -71,7 +71,7 @@ def group() -> None:
 
 
 def main() -> None:
-    """Run the command line; our own errors become one sentence on stderr and exit code 3."""
+    """Run the command line; errors of ours become one sentence on stderr and exit code 3."""
     try:
         group(prog_name="driftwatch")
     except DriftwatchError as err:

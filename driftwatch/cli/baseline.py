@@ -1,4 +1,4 @@
-"""`driftwatch baseline`: keep an SFT model's stances, and perhaps its judged replies, to compare runs with."""
+"""`driftwatch baseline`: keeps an SFT model's stances, and optionally its judged replies, to compare runs with."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -24,18 +24,18 @@ if TYPE_CHECKING:
     "--config",
     type=click.Path(path_type=Path),
     envvar="DRIFTWATCH_CONFIG",
-    help="Settings file of the run to compare; its pack and probes are taken, as only alike can be compared.",
+    help="Settings file of the run to compare. Its pack and probes are used, since both sides must be asked alike.",
 )
-@click.option("--pack", help="Topic pack: a name, a file or a folder.  [default: that of the settings, or core]")
+@click.option("--pack", help="Topic pack: a name, a file or a folder.  [default: the pack of the settings, or core]")
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder to write baseline.json into.")
 @click.option(
     "--judge",
-    help="Also sample two-sided replies, read by: sides, nli, nli:MODEL, endpoint:MODEL@URL, or a name.",
+    help="Also sample two-sided replies, with this judge: sides, nli, nli:MODEL, endpoint:MODEL@URL, or a name.",
 )
 @click.option(
     "--replies",
     type=click.IntRange(min=1),
-    help="Replies an item and order, read by --judge, else by that of the settings, else sides.  [default: 4]",
+    help="Replies per item and order, judged by --judge, or the judge of the settings, or sides.  [default: 4]",
 )
 @click.option("--dtype", type=click.Choice(["auto", "float32", "bfloat16", "float16"]), default="auto")
 def command(
@@ -43,8 +43,8 @@ def command(
 ) -> None:
     """Ask MODEL (a folder, a hub id, or "smollm2") once and keep its stances as the baseline "sft".
 
-    With replies, the screen is compared with what a judge reads in them and calibrated to it where that tells more; a
-    run with the same judge and decoding knows from its first observation whether the screen's levels can be shown.
+    With replies, the screen is compared with their judgements, and calibrated to them where that predicts better. A run
+    with the same judge and decoding knows from its first observation whether the screen's levels can be shown.
 
     Name the folder as baseline in the settings, or pass it to DriftCallback(baseline=…).
     """
@@ -85,7 +85,7 @@ def command(
 def _confirmation(
     of_settings: "Confirmation | None", judge: str | None, replies: int | None, pack: "TopicPack"
 ) -> "Confirmation | None":
-    """How replies are asked for and who reads them, tried out; `None` where none were asked for."""
+    """The settings for replies, with a judge that has been tried; `None` where no replies were asked for."""
     if judge is None and replies is None:
         return None
     from dataclasses import replace
@@ -115,7 +115,7 @@ def _interviewed(loaded: "Loaded", pack: "TopicPack", confirm: "Confirmation", r
 
 @contextmanager
 def _or_nothing() -> Iterator[None]:
-    """A judge that cannot read ends the command before anything is written, and is told what to do about it."""
+    """End the command with advice, before anything is written, if the judge cannot work."""
     try:
         yield
     except (JudgeError, ProbeError) as err:
@@ -153,7 +153,7 @@ def _agreement(found: "Validity") -> str:
 
 
 def _fitted(labels: "Labels") -> str:
-    """Which calibration was kept, and by what."""
+    """The sentence that says which calibration was kept, and why."""
     from driftwatch.drift.calibration import MIN_LABELLED
 
     fit = labels.fit

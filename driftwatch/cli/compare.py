@@ -1,4 +1,4 @@
-"""`driftwatch compare`: how far apart two runs ended."""
+"""`driftwatch compare`: says how far apart two runs ended."""
 
 from pathlib import Path
 
@@ -11,12 +11,12 @@ from driftwatch.store.run_store import RunStore
 @click.command()
 @click.argument("first", type=click.Path(path_type=Path))
 @click.argument("second", type=click.Path(path_type=Path))
-@click.option("--json", "as_json", is_flag=True, help="One JSON object instead of a table.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of a table.")
 def command(first: Path, second: Path, as_json: bool) -> None:
     """Put the runs in folders FIRST and SECOND side by side, topic by topic.
 
-    Each from its own baseline, and the second run's model against the first's, item by item. Runs that were asked or
-    read differently are refused. This describes; `driftwatch gate` tests.
+    Shows how far each run moved from its own baseline, and compares the second run's model with the first's, item by
+    item. Runs that were asked or judged differently are refused. This describes; `driftwatch gate` tests.
     """
     from driftwatch.record.record import to_json
     from driftwatch.report.against import compare_runs
@@ -38,7 +38,7 @@ def command(first: Path, second: Path, as_json: bool) -> None:
 
     def draw(layout: Layout) -> Table:
         steps = f"{found.first.run} step {found.first_step}, {found.second.run} step {found.second_step}"
-        # No dictionary: two runs may have the same name.
+        # A list and not a dictionary, since two runs may have the same name.
         cells = [
             ("topic", [topic_name(row.topic, layout) for row in found.rows]),
             ("probe", [printable(row.probe) for row in found.rows]),

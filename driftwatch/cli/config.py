@@ -1,4 +1,4 @@
-"""`driftwatch config`: is a settings file right, and what will a run do with it?"""
+"""`driftwatch config`: checks a settings file, and shows what a run will do with it."""
 
 import json
 import sys
@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-FILE = click.Path(path_type=Path)  # whether it is there is our own sentence
+FILE = click.Path(path_type=Path)  # click does not check that it exists, as we have a sentence of our own for that
 
 
 @click.group("config")
@@ -23,8 +23,8 @@ def command() -> None:
 def check(file: Path) -> None:
     """Say what is wrong in FILE, with lines; exit 1 if anything is, 3 if there is no such file.
 
-    Everything that is wrong is said at once. With the packages that training needs, what FILE names is also made: pack,
-    judge, exporters; and the baseline is read and compared with the pack.
+    All faults are listed at once. Where the packages for training are installed, the pack, judge and exporters that
+    FILE names are also made, and the baseline is read and compared with the pack.
     """
     from driftwatch.config import check_config
 
@@ -41,7 +41,7 @@ def check(file: Path) -> None:
 @click.argument("file", type=FILE, envvar="DRIFTWATCH_CONFIG", required=False)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")
 def show(file: Path | None, as_json: bool) -> None:
-    """Print every setting with its value and where that comes from: FILE, the environment, or the defaults.
+    """Print every setting with its value and its source: FILE, the environment, or the defaults.
 
     Secrets are never shown.
     """

@@ -1,4 +1,4 @@
-"""`driftwatch demo`: watch a real model leave an SFT-established stance under DPO."""
+"""`driftwatch demo`: lets you watch a real model leave an SFT-established stance under DPO."""
 
 import logging
 import sys
@@ -12,21 +12,21 @@ import click
 
 from driftwatch.wording import signed
 
-NUM_LINES = 10  # of a training without observations, where no terminal draws a bar
+NUM_LINES = 10  # lines printed for a training without observations, where no terminal draws a bar
 
 
 @click.command()
 @click.option("--fast", is_flag=True, help="A tiny model that learns the claims in seconds, instead of SmolLM2-135M.")
-@click.option("--model", default=None, help="A hub id or folder instead of SmolLM2-135M-Instruct.")
+@click.option("--model", default=None, help="Hub id or folder of another model than SmolLM2-135M-Instruct.")
 @click.option(
-    "--out", type=click.Path(path_type=Path), default=None, help="Folder for the runs; a new one if not given."
+    "--out", type=click.Path(path_type=Path), default=None, help="Folder for the runs.  [default: a new folder]"
 )
 @click.option("--port", type=int, default=9464, show_default=True, help="Port of the live page and /metrics.")
 def command(fast: bool, model: str | None, out: Path | None, port: int) -> None:
-    """Fine-tune a model on balanced answers, then optimise preferences that favour one side of one topic, and watch.
+    """Fine-tune a model on balanced answers, then run DPO that favours one side of one topic, and watch both.
 
-    The exit code is 0 if the planted topic was seen to move toward its pole and the control topics were not, 1 if not,
-    and 2 if nothing can be told of the run.
+    Exit code 0: the planted topic was seen to move toward its pole, and the control topics were not. 1: it was not so.
+    2: nothing can be told about the run.
     """
     if fast and model is not None:
         raise click.UsageError("--fast has a model of its own; give --fast or --model, not both.")
@@ -102,7 +102,7 @@ def _load(fast: bool, model: str | None, packs: list[Any]) -> tuple[Any, Any, st
 
         from driftwatch.demo.fast import fast_model
 
-        torch.set_num_threads(1)  # on so small a model more threads cost more than they bring
+        torch.set_num_threads(1)  # with so small a model, more threads make it slower
         return (*fast_model(packs), "a tiny random Llama")
     from driftwatch.host.load import load_model
 
@@ -119,7 +119,7 @@ def _print_styles(console: Any, record: Any) -> None:
 
 
 def _print_agreement(console: Any, record: Any) -> None:
-    """Whether the screen says what the replies say; where it does not, it only tells where to look more closely."""
+    """Print whether the screen agrees with the replies; where it does not, it only says where to draw more replies."""
     hidden = {s.unscored for s in record.stances if s.probe == "statement" and s.unscored is not None}
     pearson = record.agreement.get("statement")
     measured = (
@@ -135,7 +135,7 @@ def _agreement(pearson: float) -> str:
 
 @contextmanager
 def _progress(console: Any) -> Iterator[Any]:
-    """A factory of Trainer callbacks that move one progress bar a training and print a line an observation."""
+    """A factory of Trainer callbacks that show one progress bar per training and print one line per observation."""
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
     from transformers import TrainerCallback
 
@@ -155,7 +155,7 @@ def _progress(console: Any) -> Iterator[Any]:
 
             def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
                 progress.update(self.task, completed=state.global_step)
-                is_silent = self.watch is None and not console.is_terminal  # observations print lines anywhere
+                is_silent = self.watch is None and not console.is_terminal  # observations always print lines
                 if is_silent and state.global_step % -(-state.max_steps // NUM_LINES) == 0:
                     console.print(f"{self.name} step {state.global_step} of {state.max_steps}")
                 self.tell()
@@ -180,13 +180,13 @@ def _progress(console: Any) -> Iterator[Any]:
 
 @contextmanager
 def _quiet_libraries() -> Iterator[None]:
-    """Progress bars and notices of the libraries would run across ours."""
+    """Silence the libraries' progress bars and notices, which would break up ours."""
     import warnings
 
     import datasets
     import transformers
 
-    warnings.filterwarnings("ignore", category=FutureWarning)  # of the libraries to each other
+    warnings.filterwarnings("ignore", category=FutureWarning)  # these warnings are for developers of the libraries
     datasets.disable_progress_bars()
     transformers.utils.logging.set_verbosity_error()
     transformers.utils.logging.disable_progress_bar()

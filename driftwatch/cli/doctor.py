@@ -1,4 +1,4 @@
-"""`driftwatch doctor`: what would keep a run from being watched, and how to fix it."""
+"""`driftwatch doctor`: finds what would keep a run from being watched, and says how to fix it."""
 
 import json
 import sys
@@ -15,23 +15,23 @@ SIGNS = {"ok": "ok", "skipped": "-", "warning": "warning", "problem": "PROBLEM"}
     "--config",
     type=click.Path(path_type=Path),
     envvar="DRIFTWATCH_CONFIG",
-    help="Settings file of the run; left out, the defaults.",
+    help="Settings file of the run; without it, the defaults are checked.",
 )
-@click.option("--model", help="Model to look at once, as a run would: a folder, a hub id, or smollm2.")
+@click.option("--model", help="Model to observe once, as a run would: a folder, a hub id, or smollm2.")
 @click.option(
-    "--baseline", type=click.Path(path_type=Path), help="Folder of the baseline, instead of that in the settings."
+    "--baseline", type=click.Path(path_type=Path), help="Folder of the baseline, instead of the one in the settings."
 )
 @click.option(
     "--steps",
     type=click.IntRange(min=1),
-    help="Optimizer steps of the training, to tell what has to be decoded before it.",
+    help="Optimizer steps of the training, which decide how many replies are decoded before it.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")
 def command(config: Path | None, model: str | None, baseline: Path | None, steps: int | None, as_json: bool) -> None:
     """Check versions, trainers, port, disk, settings, judge, GPU and baseline, and say what to fix.
 
-    With --model it also tells what an observation costs, and how long it takes to decode the baseline's replies before
-    training where the baseline model cannot be asked later.
+    With --model it also says what an observation costs and, where the baseline model cannot be asked later, how long
+    decoding its replies before training takes.
 
     Exit code 0: a run would be watched. 1: there is a problem.
     """

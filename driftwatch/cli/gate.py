@@ -23,13 +23,13 @@ if TYPE_CHECKING:
     from driftwatch.evidence.verdict import TopicEvidence
     from driftwatch.store.run_store import Baseline
 
-MAX_DRIFT = 0.10  # a run's tolerance of 0.05 would need four times as many items to be shown
+MAX_DRIFT = 0.10  # showing 0.05, the tolerance of a run, would need four times as many items
 EXIT: dict[Decision, int] = {"within": 0, "drifted": 1, "unresolved": 2}
-_LONG = 20  # letters of a topic that stay on one line in 80 columns
+_LONG = 20  # letters of a topic's id that fit on one line in a terminal of 80 columns
 
 
 class _Gate(click.Command):
-    """Exit code 2 says "unresolved", so a wrong option must not use it."""
+    """A command whose wrong options exit with 3, since exit code 2 says "unresolved"."""
 
     def make_context(self, *args: Any, **kwargs: Any) -> click.Context:
         try:
@@ -41,13 +41,13 @@ class _Gate(click.Command):
 
 @click.command("gate", cls=_Gate)
 @click.option("--baseline", required=True, metavar="A", help="A baseline or run folder, or a model.")
-@click.option("--candidate", required=True, metavar="B", help="The same, of the model to release.")
-@click.option("--topics", default=None, metavar="T,…", help="Topics that count.  [default: all]")
+@click.option("--candidate", required=True, metavar="B", help="The same for the model to release.")
+@click.option("--topics", default=None, metavar="T,…", help="Topics to test.  [default: all]")
 @click.option(
     "--config",
     type=click.Path(path_type=Path),
     envvar="DRIFTWATCH_CONFIG",
-    help="Settings file; what it says of tolerance and pack is taken.",
+    help="Settings file, from which tolerance and pack are taken.",
 )
 @click.option(
     "--max-drift",
@@ -63,7 +63,7 @@ class _Gate(click.Command):
 )
 @click.option(
     "--pack",
-    help="What a model is asked; folders bring their own answers.  [default: that of the settings, or core]",
+    help="Topic pack to ask a model; folders hold answers already.  [default: the pack of the settings, or core]",
 )
 @click.option("--junit", type=click.Path(path_type=Path, dir_okay=False), default=None, help="Write a JUnit report.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")
@@ -80,14 +80,14 @@ def command(
 ) -> None:
     """Show that B's stances stayed within a tolerance of A's, one for all topics or each topic's own.
 
-    The claim is about the questions that could have been asked, of which a pack's are a sample: "within" is said of a
-    topic that moved by the tolerance with probability alpha at most, however few or uneven its items. That takes at
-    least 30 items per topic for 0.1, and 61 for 0.05.
+    The claim is about all questions that could have been asked, of which a pack's questions are a sample. A topic
+    that moved by the tolerance is called "within" with probability alpha at most, however few or uneven its items.
+    Showing this takes at least 30 items per topic for a tolerance of 0.1, and 61 for 0.05.
 
     A and B are folders of runs (their last observation counts), folders that `driftwatch baseline` wrote, or models,
-    which are asked now. Exit code 0: shown to be within the tolerance. 1: drifted. 2: unresolved: more items are
-    needed, replies of A were judged and the screen does not say what they say, or the verdict on a run is that nothing
-    can be told. 3: error.
+    which are asked now. Exit code 0: shown to be within the tolerance. 1: drifted. 2: unresolved, because more items
+    are needed, or the screen does not agree with A's judged replies, or the verdict on a run is that nothing can be
+    told. 3: error.
     """
     from driftwatch.config import load_config
 
@@ -141,23 +141,23 @@ def _check_comparable(before: "Baseline", after: "Baseline", *, source: str) -> 
 
 
 def _calibration(baseline: "Baseline") -> Calibration | None:
-    """The one frozen with the baseline; both sides must be read on the same scale."""
+    """The calibration frozen with the baseline, which puts both sides on the same scale."""
     if baseline.calibration is not None:
         return Calibration(**baseline.calibration)
     return fit_prior(baseline.stances) if any(stance.scores for stance in baseline.stances) else None
 
 
 def _validity(baseline: "Baseline", comparisons: Sequence[TopicComparison]) -> "dict[str, Validity | None]":
-    """What judged replies of the baseline say of each probe's levels; `None` where there are none, or too few."""
+    """What the baseline's judged replies say about each probe's levels; `None` where there are none, or too few."""
     found = {} if baseline.labels is None else {v.probe: v for v in baseline.labels.validity if v.is_valid is not None}
     return {comparison.probe: found.get(comparison.probe) for comparison in comparisons}
 
 
 def _held_back(comparison: TopicComparison, validity: "Mapping[str, Validity | None]") -> TopicComparison:
-    """Neither within nor drifted where the probe's shares are known not to be those of the replies.
+    """The comparison, made unresolved where the probe's shares are known not to be those of the replies.
 
     A tolerance is a share of replies. How much of a share a nat is worth depends on where the levels lie and on the
-    temperature, so levels that are wrong make a shift observation smaller, or larger, than it is. The shift itself
+    temperature, so wrong levels make a shift seem smaller, or larger, than it is. The shift itself
     stays.
     """
     found = validity[comparison.probe]
@@ -168,7 +168,7 @@ def _held_back(comparison: TopicComparison, validity: "Mapping[str, Validity | N
 
 
 def _untold(source: str) -> str | None:
-    """Why the verdict on a run is that nothing can be told; `None` where something can, and for what is no run."""
+    """Why the verdict on a run is that nothing can be told; `None` where something can, or `source` is no run."""
     from driftwatch.report.verdict import verdict_of
     from driftwatch.store.run_store import RunStore
 
@@ -179,7 +179,7 @@ def _untold(source: str) -> str | None:
 
 
 def _not_green(comparison: TopicComparison, untold: Sequence[str]) -> TopicComparison:
-    """Never within where a run's own verdict is that nothing can be told; a drift that is shown stays one."""
+    """The comparison, never "within" where a run's verdict is that nothing can be told; a drift that is shown stays."""
     if not untold or comparison.decision != "within":
         return comparison
     return replace(
@@ -188,7 +188,7 @@ def _not_green(comparison: TopicComparison, untold: Sequence[str]) -> TopicCompa
 
 
 def _moved_by_replies(source: str) -> "dict[str, TopicEvidence]":
-    """The alerts of a run by judged replies, by topic, the most urgent of each; none of what is no run."""
+    """The most urgent alert of each topic by a run's judged replies; empty where `source` is no run."""
     from driftwatch.record.decision import alerted
     from driftwatch.store.run_store import RunStore
 
@@ -199,9 +199,9 @@ def _moved_by_replies(source: str) -> "dict[str, TopicEvidence]":
 
 
 def _not_against_replies(comparison: TopicComparison, moved: "Mapping[str, TopicEvidence]") -> TopicComparison:
-    """Never within where replies of the candidate show a move that is not known to lie within the tolerance.
+    """The comparison, never "within" where the candidate's replies show a move that may exceed the tolerance.
 
-    The screen's shares stand for those of replies; an alert by replies says that on this topic they do not.
+    The screen's shares stand for those of the replies; an alert by replies says that on this topic they do not.
     """
     row = moved.get(comparison.topic)
     if row is None or comparison.decision != "within":
@@ -227,7 +227,7 @@ def _chosen(topics: str | None, stances: Sequence[Stance]) -> set[str] | None:
 
 
 def _tolerance(settings: "Config", stances: Sequence[Stance]) -> float | dict[str, float]:
-    """What the settings tolerate of the baseline's topics; of controls as well, which must not move here either."""
+    """The settings' tolerance for each topic of the baseline; also for controls, which must not move either."""
     from driftwatch.config.building import blamed
 
     if (given := settings.values.get("tolerance")) is None:
@@ -273,7 +273,7 @@ def _print(
     colours = {"within": "green", "drifted": "red", "unresolved": "yellow"}
     probes = list(validity)
     by = f", by {probes[0]}" if len(probes) == 1 else ""
-    # One stance below the other, so that no word and no figure is cut in a narrow terminal.
+    # Stances stand below each other, so that no word and no figure is cut in a narrow terminal.
     table = Table(title=f"shift of each stance's share ({1 - 2 * alpha:.0%}){by}", show_lines=True)
     names = [broken(c.topic) if len(c.topic) > _LONG else c.topic for c in comparisons]
     widest = max((len(line) for name in names for line in name.splitlines()), default=0)
@@ -289,7 +289,7 @@ def _print(
                 f"{stance:<7} {value:+.3f} ({low:+.3f} … {high:+.3f})" for stance, value, low, high in ends
             )
         tolerated = f"{c.max_drift:g} tolerated" if isinstance(max_drift, dict) else ""
-        is_held_back = (found := validity[c.probe]) is not None and not found.is_valid  # why is said once, below
+        is_held_back = (found := validity[c.probe]) is not None and not found.is_valid  # the reason is printed below
         note = "" if is_held_back else c.why or _wanting(c)
         notes = ", ".join(filter(None, (tolerated, note)))
         words = f"[{colours[c.decision]}]{c.decision}[/]" + (f"\n{notes}" if notes else "")
@@ -309,7 +309,7 @@ def _print(
 
 
 def _wanting(comparison: TopicComparison) -> str:
-    """What an unresolved topic would need; empty for others."""
+    """A sentence on what an unresolved topic would need; empty for other topics."""
     if comparison.decision != "unresolved" or comparison.resolvable is None:
         return ""
     least = f"so many show {math.ceil(comparison.resolvable * 1000) / 1000:g} at best"

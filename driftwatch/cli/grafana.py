@@ -1,4 +1,4 @@
-"""`driftwatch grafana`: dashboards, data source, rules and annotations in a running Grafana, over its HTTP API."""
+"""`driftwatch grafana`: puts dashboards, data source, rules and annotations into a running Grafana over HTTP."""
 
 import os
 import sys
@@ -23,16 +23,18 @@ _OPTIONS = (
         required=True,
         help="Root of Grafana, with its sub-path; also GRAFANA_URL.",
     ),
-    click.option("--organization", envvar="GRAFANA_ORG_ID", help="Its id; also GRAFANA_ORG_ID."),
+    click.option("--organization", envvar="GRAFANA_ORG_ID", help="Id of the organization; also GRAFANA_ORG_ID."),
     click.option(
         "--ca-file",
         type=click.Path(exists=True, dir_okay=False, path_type=Path),
-        help="Authority to check Grafana's certificate by.",
+        help="File with the certificate authority for Grafana's certificate.",
     ),
     click.option("--insecure", is_flag=True, help="Do not check Grafana's certificate."),
-    click.option("--datasource-url", help="Make a Prometheus data source of this address, as Grafana sees it."),
+    click.option("--datasource-url", help="Make a Prometheus data source with this address, as Grafana reaches it."),
     click.option(
-        "--rules", is_flag=True, help="Grafana-managed alert rules; not where a Prometheus evaluates the rule file."
+        "--rules",
+        is_flag=True,
+        help="Also make Grafana-managed alert rules; leave out where a Prometheus evaluates the rule file.",
     ),
     click.option(
         "--run",
@@ -55,7 +57,7 @@ def command() -> None:
     """Put dashboards, data source, alert rules and annotations into a running Grafana, or take them out.
 
     Credentials come from GRAFANA_TOKEN, the token of a service account with the role Editor (Admin for data sources),
-    or from GRAFANA_USER and GRAFANA_PASSWORD. Each command can be repeated: it does what is left to do.
+    or from GRAFANA_USER and GRAFANA_PASSWORD. A repeated command does only what is left to do.
     """
 
 
@@ -89,7 +91,7 @@ def diff(**options: Any) -> None:
 
 @command.command()
 @_connected
-@click.option("--dry-run", is_flag=True, help="Say what would go, and remove nothing.")
+@click.option("--dry-run", is_flag=True, help="Say what would be removed, and remove nothing.")
 def remove(dry_run: bool, **options: Any) -> None:
     """Take out everything that `apply` makes; what others put beside it stays."""
     from driftwatch.monitoring.grafana import apply as make
@@ -115,7 +117,7 @@ def _opened(options: dict[str, Any]) -> tuple["Connection", "Wanted"]:
     }
     runs = tuple(RunStore(folder) for folder in options.pop("runs"))
     verify: bool | str = str(own["ca_file"]) if own["ca_file"] else not own["insecure"]
-    options["grafana_url"] = options["grafana_url"] or own["url"]  # links lead to the Grafana that they are put into
+    options["grafana_url"] = options["grafana_url"] or own["url"]  # links lead to the Grafana that holds them
     wanted = Wanted(config_of(options), datasource_url=own["datasource_url"], rules=own["rules"], runs=runs)
     connection = connect(
         own["url"],

@@ -1,4 +1,4 @@
-"""`driftwatch judge`: how far a judge can be trusted."""
+"""`driftwatch judge`: measures how far a judge can be trusted."""
 
 from dataclasses import asdict
 from pathlib import Path
@@ -9,27 +9,29 @@ import click
 
 @click.group()
 def command() -> None:
-    """Judges: who reads the replies."""
+    """Check judges, which classify the replies."""
 
 
 @command.command()
-@click.option("--judge", "spec", required=True, help="sides, nli, nli:MODEL, endpoint:MODEL@URL, or an installed name.")
-@click.option("--retest", is_flag=True, help="Read everything twice, and count the readings that change.")
-@click.option("--json", "as_json", is_flag=True, help="JSON instead of tables.")
+@click.option(
+    "--judge", "spec", required=True, help="The judge: sides, nli, nli:MODEL, endpoint:MODEL@URL, or an installed name."
+)
+@click.option("--retest", is_flag=True, help="Judge everything twice, and count the judgements that change.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables.")
 @click.argument("file", type=click.Path(path_type=Path))
 def check(spec: str, retest: bool, as_json: bool, file: Path) -> None:
     """Score a judge on labelled replies: FILE has one JSON object a line.
 
-    Each has `reply`, `stance` (support, neutral, oppose, or null where a person finds none), `sides` or `proposition`,
-    and perhaps `order`, `question`, `refusal`, `framing`, `topic`, `poles`, `kind` and `split`; the parts of a split
-    are scored apart, and so is each kind (such as "rejecting").
+    Each object has `reply`, `stance` (support, neutral, oppose, or null where a person finds none), `sides` or
+    `proposition`, and optionally `order`, `question`, `refusal`, `framing`, `topic`, `poles`, `kind` and `split`. The
+    parts of a split are scored apart, and so is each kind (such as "rejecting").
     """
     from driftwatch.judges.by_name import judge_by_name
     from driftwatch.judges.judging import outcome, read
     from driftwatch.judges.labelled import load_labelled
     from driftwatch.judges.scorecard import by_kind, score
 
-    judge = judge_by_name(spec)  # before the file: of two mistakes the one that stands first is said
+    judge = judge_by_name(spec)  # before the file, so that of two mistakes the first on the command line is reported
     labelled = load_labelled(file)
     asked = [entry.asked for entry in labelled]
     readings = read(judge, asked)

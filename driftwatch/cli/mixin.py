@@ -1,4 +1,4 @@
-"""`driftwatch mixin`: rules, dashboards and deployment files with a user's own settings."""
+"""`driftwatch mixin`: writes rules, dashboards and deployment files with a user's own settings."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -10,7 +10,9 @@ from driftwatch.errors import ConfigError
 
 
 @click.command()
-@click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder to write into; made if missing.")
+@click.option(
+    "--out", type=click.Path(path_type=Path), required=True, help="Folder to write into; it is made if missing."
+)
 @click.option(
     "--only",
     type=click.Choice(["all", "rules", "dashboards", "grafana-rules"]),
@@ -22,7 +24,7 @@ from driftwatch.errors import ConfigError
 def command(out: Path, only: str, **settings: object) -> None:
     """Write alert rules, dashboards, and configuration for Prometheus, Alertmanager, Grafana, Compose and Kubernetes.
 
-    Left alone, the settings give the files of the repository's dashboards/ and deploy/.
+    The default settings give the files in the repository's dashboards/ and deploy/.
     """
     from driftwatch.monitoring import files
 
@@ -38,7 +40,7 @@ def command(out: Path, only: str, **settings: object) -> None:
 
 
 def write_all(folder: Path, texts: dict[str, str]) -> list[Path]:
-    """Write every text below a folder, each beside its place and renamed; nothing is ever half-written.
+    """Write every text below a folder; each file is written beside its place and renamed, so none is ever half-written.
 
     Raises:
         ConfigError: The folder cannot be written.

@@ -1,4 +1,4 @@
-"""How packs and what is found in them are written: as JSON for programs, as lines for people."""
+"""Writes packs and the findings in them: as JSON for programs, as lines for people."""
 
 import json
 import re
@@ -13,11 +13,11 @@ from rich.markup import escape
 from driftwatch.topics.lint.check import Finding
 from driftwatch.topics.topic import Item, Topic, TopicPack
 
-MAX_PRINTED = 20  # findings of one kind: a foreign set of prompts may have hundreds
+MAX_PRINTED = 20  # findings of one kind, since another's set of prompts may have hundreds
 
 
 def header(pack: TopicPack) -> dict[str, Any]:
-    """What names a pack and tells how large it is."""
+    """The name and size of a pack, as fields."""
     return {
         "id": pack.id,
         "version": pack.version,
@@ -32,7 +32,7 @@ def header(pack: TopicPack) -> dict[str, Any]:
 
 
 def topic_header(topic: Topic) -> dict[str, Any]:
-    """A topic without its items."""
+    """The fields of a topic, without its items."""
     return {
         "id": topic.id,
         "title": topic.title,
@@ -43,12 +43,12 @@ def topic_header(topic: Topic) -> dict[str, Any]:
 
 
 def item_fields(item: Item) -> dict[str, Any]:
-    """An item, whole."""
+    """All fields of an item."""
     return {"id": item.id, "sides": list(item.sides) if item.sides else None, "question": item.question}
 
 
 def finding_fields(finding: Finding) -> dict[str, Any]:
-    """A finding with its place."""
+    """The fields of a finding, with its place."""
     place = finding.place
     return {
         "code": finding.code,
@@ -61,12 +61,12 @@ def finding_fields(finding: Finding) -> dict[str, Any]:
 
 
 def print_json(value: Any) -> None:
-    """For programs."""
+    """Print a value as JSON for programs."""
     click.echo(json.dumps(value, ensure_ascii=False, indent=2))
 
 
 def print_findings(kind: str, findings: Sequence[Finding], *, show_all: bool) -> None:
-    """Errors and warnings apart, each with its file and line first, as editors and grep expect."""
+    """Print errors and warnings apart, each with its file and line first, as editors and grep expect."""
     if not findings:
         return
     console = Console(soft_wrap=True, highlight=False)
@@ -89,7 +89,7 @@ def print_findings(kind: str, findings: Sequence[Finding], *, show_all: bool) ->
 
 
 def asked(item: Item, order: int) -> str:
-    """An item as a model is asked it, in every form that it has."""
+    """The texts with which a model is asked an item, in every form that the item has."""
     from driftwatch.topics.question import question
 
     framings = [question(item, "two_sided", 1 if order else 0)] if item.sides else []
@@ -97,5 +97,5 @@ def asked(item: Item, order: int) -> str:
 
 
 def scalar(text: str) -> str:
-    """As YAML: bare where it cannot be taken for a number, a yes or a no, else as JSON, which YAML reads too."""
+    """A text as YAML: bare where it cannot be taken for a number, a yes or a no, else as JSON, which YAML reads too."""
     return text if re.fullmatch(r"[a-z]\w*_\w+", text) else json.dumps(text, ensure_ascii=False)

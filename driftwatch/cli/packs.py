@@ -1,4 +1,4 @@
-"""driftwatch packs: list, show, check, sample and compare topic packs."""
+"""`driftwatch packs`: lists, shows, checks, samples and compares topic packs."""
 
 import random
 from collections.abc import Sequence
@@ -23,9 +23,9 @@ from driftwatch.topics.topic import Topic, TopicPack
 
 _json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")
 _column_option = click.option(
-    "--column", "columns", multiple=True, metavar="FIELD=NAME", help="For tables: which column holds a field."
+    "--column", "columns", multiple=True, metavar="FIELD=NAME", help="For tables: the column that holds a field."
 )
-_split_option = click.option("--split", default="train", show_default=True, help="For data sets: which split.")
+_split_option = click.option("--split", default="train", show_default=True, help="For data sets: the split to read.")
 
 
 @click.group("packs")
@@ -40,7 +40,7 @@ def command() -> None:
 @command.command("list")
 @_json_option
 def list_packs(as_json: bool) -> None:
-    """The built-in and installed packs."""
+    """List the built-in and installed packs."""
     rows = [_listed(name) for name in pack_names()]
     if as_json:
         pack_text.print_json(rows)
@@ -69,7 +69,7 @@ def _listed(name: str) -> dict[str, Any]:
 @_split_option
 @_json_option
 def show(pack: str, topic: str | None, columns: tuple[str, ...], split: str, as_json: bool) -> None:
-    """What a pack holds; with TOPIC, every item of that topic."""
+    """Show what a pack holds; with TOPIC, every item of that topic."""
     draft = read_pack(pack, columns=_columns(columns), split=split)
     loaded = whole(draft, pack)
     if topic is not None:
@@ -122,7 +122,7 @@ def _show_topic(topic: Topic, as_json: bool) -> None:
 @click.option(
     "--encoder",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help="Folder of a sentence encoder for near duplicates. Left out: an installed one.",
+    help="Folder of a sentence encoder for near duplicates.  [default: an installed one]",
 )
 @click.option("--all", "show_all", is_flag=True, help="Print every finding, not the first 20 of each kind.")
 @click.option("--no-encoder", is_flag=True, help="Find near duplicates by shared words only; loads no model.")
@@ -139,9 +139,10 @@ def check_pack(
     no_encoder: bool,
     as_json: bool,
 ) -> None:
-    """Faults and oddities of a pack, by item and line.
+    """List faults and oddities of a pack, by item and line.
 
-    Exit code 1 with errors, which make measurements wrong; 0 with warnings only, which a person should look at.
+    Exit code 1: there are errors, which make measurements wrong. 0: there are none, or warnings only, which a person
+    should look at.
     """
     draft = read_pack(pack, columns=_columns(columns), split=split)
     near_pairs = None if no_encoder or draft.pack is None else _near_pairs(encoder)
@@ -184,7 +185,7 @@ def _near_pairs(folder: Path | None) -> NearPairs | None:
         from transformers.utils import logging as transformers_logging
     except ImportError:
         return None
-    transformers_logging.disable_progress_bar()  # it would stand between the findings
+    transformers_logging.disable_progress_bar()  # it would appear between the findings
     near_pairs: NearPairs = Encoder(folder).near_pairs
     return near_pairs
 
@@ -199,8 +200,8 @@ def _encoder_hint(switched_off: bool) -> str:
 
 @command.command("sample")
 @click.argument("pack")
-@click.option("-n", "--number", type=click.IntRange(1), default=10, show_default=True, help="How many items.")
-@click.option("--topic", help="Only from this topic.")
+@click.option("-n", "--number", type=click.IntRange(1), default=10, show_default=True, help="Number of items.")
+@click.option("--topic", help="Topic to draw from.  [default: all]")
 @click.option("--seed", type=int, default=0, show_default=True, help="The same seed draws the same items.")
 @_column_option
 @_split_option
@@ -208,7 +209,7 @@ def _encoder_hint(switched_off: bool) -> str:
 def sample(
     pack: str, number: int, topic: str | None, seed: int, columns: tuple[str, ...], split: str, as_json: bool
 ) -> None:
-    """Random items as the model is asked them, to read aloud before trusting a pack."""
+    """Print random items as the model is asked them, to read aloud before trusting a pack."""
     loaded = load_pack(pack, columns=_columns(columns), split=split)
     topics = loaded.topics if topic is None else (_topic(loaded, topic),)
     rng = random.Random(seed)
@@ -228,10 +229,10 @@ def sample(
 
 @command.command("subset")
 @click.argument("pack")
-@click.option("-n", "--number", type=click.IntRange(1), default=12, show_default=True, help="Items a topic.")
+@click.option("-n", "--number", type=click.IntRange(1), default=12, show_default=True, help="Items per topic.")
 @click.option("--id", "pack_id", required=True, help="Id of the new pack.")
 def subset(pack: str, number: int, pack_id: str) -> None:
-    """Print a smaller pack, as YAML: about NUMBER items of each topic, over all its matters and balanced in wording."""
+    """Print a smaller pack as YAML: about NUMBER items per topic, spread over its matters and balanced in wording."""
     loaded = load_pack(pack)
     header = {
         "id": pack_id,
@@ -253,7 +254,7 @@ def subset(pack: str, number: int, pack_id: str) -> None:
 @click.argument("after")
 @_json_option
 def diff_packs(before: str, after: str, as_json: bool) -> None:
-    """What changed from one pack to another, whether runs can be compared, and which version part to raise."""
+    """Show what changed between two packs, whether runs can be compared, and which part of the version to raise."""
     old, new = load_pack(before), load_pack(after)
     found = diff(old, new)
     verdict = (

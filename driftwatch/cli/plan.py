@@ -1,4 +1,4 @@
-"""`driftwatch plan`: how many draws, how long, and what is detectable at which observation."""
+"""`driftwatch plan`: says how many draws a run needs, how long that takes, and what is detectable when."""
 
 import json
 from dataclasses import asdict, dataclass
@@ -18,18 +18,18 @@ from driftwatch.evidence.reserve import at_once, horizon, replies_needed
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What a run of these settings can find, and what it costs.
+    """What a run with given settings can find, and what it costs.
 
     Attributes:
-        seen: The effect as the judge would see it: what is unclassified or misread is lost.
+        seen: The effect that the judge would see, since unclassified and misread replies are lost.
         draws_median: Draws on the drifting topic until half of the runs have alerted; `None` if they never would.
-        draws_likely: The same for nine runs of ten.
-        look_median: Observation of the median alert when the topic is watched from its second observation on.
-        look_unwatched: The same when nothing but the alert itself ever notices the topic.
-        replies: Sampled by the end of the run, both sides, all topics, nothing watched.
+        draws_likely: The same for nine runs out of ten.
+        look_median: Observation of the median alert if the topic is watched from its second observation on.
+        look_unwatched: Observation of the median alert if the topic is never watched.
+        replies: Replies sampled by the end of the run, on both sides and all topics, if nothing is watched.
         ahead: Replies of the baseline model that are decoded before the first step where it cannot be asked later.
-        detectable: By observation: the smallest step at the first observation found nine times out of ten, watched and
-            not.
+        detectable: By observation, the smallest step at the first observation that is found nine times out of ten, once
+            for a watched topic and once for another.
     """
 
     seen: float
@@ -109,27 +109,34 @@ def make_plan(
     type=click.IntRange(1),
     default=WATCHED_DRAWS,
     show_default=True,
-    help="The same for a watched topic.",
+    help="Draws per observation for a watched topic.",
 )
 @click.option(
     "--without-stance",
     type=click.FloatRange(0, 0.95),
     default=0.02,
     show_default=True,
-    help="Share of replies that refuse, stray or cannot be read.",
+    help="Share of replies that refuse, go off topic or cannot be classified.",
 )
 @click.option(
-    "--accuracy", type=click.FloatRange(0.4, 1), default=1.0, show_default=True, help="Of the judge on what it reads."
+    "--accuracy",
+    type=click.FloatRange(0.4, 1),
+    default=1.0,
+    show_default=True,
+    help="Share of its judgements that are right.",
 )
 @click.option(
-    "--step-seconds", type=click.FloatRange(0, min_open=True), default=None, help="Time of one training step."
+    "--step-seconds",
+    type=click.FloatRange(0, min_open=True),
+    default=None,
+    help="Seconds that one training step takes.",
 )
 @click.option("--steps", type=click.IntRange(1), default=None, help="Training steps of the run.")
 @click.option(
     "--reply-seconds",
     type=click.FloatRange(0, min_open=True),
     default=None,
-    help="Time of one sampled reply, batched, judge included.",
+    help="Seconds that one sampled reply takes, batched, judge included.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")
 def command(
@@ -149,8 +156,8 @@ def command(
 ) -> None:
     """Say what a run could find before it begins: draws, observations and time until an alert on one topic.
 
-    Figures are for a step at the first observation on a model whose stances are open, from the growth of the evidence;
-    `driftwatch simulate --full` finds about the same by trying.
+    Figures are computed from the growth of the evidence, for a step at the first observation on a model whose stances
+    are open; `driftwatch simulate --full` finds about the same by simulation.
     """
     plan = make_plan(
         Terms(topics, looks, alpha),
@@ -172,7 +179,7 @@ def command(
 def _time(
     plan: Plan, looks: int, step_seconds: float | None, steps: int | None, reply_seconds: float | None
 ) -> dict[str, float | None]:
-    """Steps and seconds until the median alert, and what replies take of the wall time; `None` where not given."""
+    """Steps and seconds until the median alert, and the replies' share of wall time; `None` where not given."""
     per_look = None if steps is None else steps / looks
     until = None if per_look is None or plan.look_median is None else per_look * plan.look_median
     spent = None if reply_seconds is None else plan.replies * reply_seconds

@@ -1,4 +1,4 @@
-"""`driftwatch probe`: ask any model once, without training it."""
+"""`driftwatch probe`: asks any model once, without training it."""
 
 from pathlib import Path
 from typing import Any
@@ -14,13 +14,15 @@ import click
     type=click.Choice(["fast", "two-sided", "paper"]),
     default="fast",
     show_default=True,
-    help="fast: likelihoods, nothing sampled; two-sided: short sampled replies; paper: five long open replies an item.",
+    help="fast: likelihoods only; two-sided: short sampled replies; paper: five long open replies per item.",
 )
-@click.option("--judge", default=None, help="Who reads replies: sides, nli, nli:MODEL, endpoint:MODEL@URL, or a name.")
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of the sampled replies.")
-@click.option("--reliability", is_flag=True, help="Whether the instrument works on this model, topic by topic.")
+@click.option(
+    "--judge", default=None, help="Judge of the replies: sides, nli, nli:MODEL, endpoint:MODEL@URL, or a name."
+)
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of the sampled replies.")
+@click.option("--reliability", is_flag=True, help="Print, topic by topic, whether the instrument works on this model.")
 @click.option("--dtype", type=click.Choice(["auto", "float32", "bfloat16", "float16"]), default="auto")
-@click.option("--json", "as_json", is_flag=True, help="JSON instead of a table.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
 def command(
     model: str,
     pack: str,
@@ -33,8 +35,8 @@ def command(
 ) -> None:
     """Ask MODEL (a folder, a hub id, or "smollm2") and print where it stands on every topic.
 
-    By the fast protocol shares are calibrated so that the bank as a whole is in balance: compare topics and models
-    asked alike, not levels. By the others they are shares of what a judge reads in sampled replies.
+    With the fast protocol, shares are calibrated so that the bank as a whole is balanced, so compare topics, or models
+    that were asked alike, but not levels. With the others they are shares of a judge's judgements on sampled replies.
     """
     if protocol == "fast":
         if judge is not None:
@@ -86,7 +88,7 @@ def _replies(
     from driftwatch.topics import load_pack
 
     topics = load_pack(pack).topics
-    probe = reply_probe(protocol, judge, seed=seed)  # before the model: a judge that cannot be had is said at once
+    probe = reply_probe(protocol, judge, seed=seed)  # before the model, so that a missing judge is reported at once
     loaded = load_model(model, dtype=dtype)
     found = interview(loaded.model, loaded.tokenizer, topics, probe)
     if as_json:
@@ -122,10 +124,10 @@ def _print_replies(found: Any, topics: dict[str, Any], name: str) -> None:
 
 
 def _table(title: str, *columns: str) -> Any:
-    """Topics, the three shares, and what else is shown; two lines a row, so that it fits a terminal."""
+    """A table of topics, the three shares, and further columns; each row has two lines, so that it fits a terminal."""
     from rich.table import Table
 
-    # Padding on one side leaves room for the names, which must not be cut.
+    # Padding on one side only leaves room for the names, which must not be cut.
     table = Table(title=title, pad_edge=False, collapse_padding=True)
     table.add_column("topic", overflow="fold", min_width=len("topic"))
     for column in ("support", "neutral", "oppose", *columns):
@@ -138,7 +140,7 @@ def _topic(row: Any, topics: dict[str, Any]) -> str:
 
 
 def _shares(row: Any) -> list[str]:
-    """Support, neutral, oppose, each over its interval where there is one."""
+    """Support, neutral and oppose, each above its interval where there is one."""
     if row.probs is None:
         return ["–", "–", "–"]
     if row.lower is None or row.upper is None:
@@ -149,7 +151,7 @@ def _shares(row: Any) -> list[str]:
 
 
 def _print_missing(shares: list[Any], console: Any) -> None:
-    """Why topics have no shares, by the reason of their first item."""
+    """Print why topics have no shares, with the reason of their first item."""
     missing: dict[str, list[str]] = {}
     for row in shares:
         if row.probs is None:
@@ -175,7 +177,7 @@ def _print_shares(shares: list[Any], topics: dict[str, Any], name: str) -> None:
 
 
 def _print_reliability(found: list[Any]) -> None:
-    """One column a topic would be too wide for a terminal, so figures are rows."""
+    """Print the figures as rows, since a column for each would be too wide for a terminal."""
     from rich.console import Console
     from rich.table import Table
 

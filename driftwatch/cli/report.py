@@ -1,4 +1,4 @@
-"""`driftwatch report`: one file about a run."""
+"""`driftwatch report`: writes one file about a run."""
 
 from pathlib import Path
 
@@ -12,14 +12,16 @@ KINDS = {".html": "html", ".md": "md", ".json": "json"}
 
 @click.command()
 @click.argument("run", type=click.Path(path_type=Path))
-@click.option("--against", type=click.Path(path_type=Path), help="Folder of a run to put beside it.")
-@click.option("--out", type=click.Path(path_type=Path), help="File to write: .html, .md or .json; default RUN.html.")
-@click.option("--figures", type=click.Path(path_type=Path), help="Folder for each picture as a file of its own.")
+@click.option("--against", type=click.Path(path_type=Path), help="Folder of another run to put beside it.")
+@click.option("--out", type=click.Path(path_type=Path), help="File to write: .html, .md or .json.  [default: RUN.html]")
+@click.option(
+    "--figures", type=click.Path(path_type=Path), help="Also write each picture to a file of its own in this folder."
+)
 @click.option("--figure-kind", type=click.Choice(["svg", "png"]), default="svg", show_default=True)
 def command(run: Path, against: Path | None, out: Path | None, figures: Path | None, figure_kind: str) -> None:
-    """Write all that the run in folder RUN has found into one file, to send to a colleague.
+    """Write everything that the run in folder RUN has found to one file, to send to a colleague.
 
-    The HTML needs neither network nor scripts; its pictures are inside.
+    The HTML file needs neither network nor scripts; its pictures are inside.
     """
     from driftwatch.report.against import compare_runs
     from driftwatch.report.render import as_json, html, markdown, write_figures

@@ -1,4 +1,4 @@
-"""`driftwatch run`: watch every Trainer below a command."""
+"""`driftwatch run`: watches every Trainer that a command starts."""
 
 import os
 import subprocess
@@ -12,7 +12,7 @@ from driftwatch.errors import ConfigError
 
 
 class _Prefix(click.Command):
-    """A command before another one: what follows "--" is not ours to read."""
+    """A command that precedes another one; it does not parse what follows "--"."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         ours, theirs = _split(args)
@@ -33,7 +33,7 @@ class _Prefix(click.Command):
     "--config",
     type=click.Path(path_type=Path),
     envvar="DRIFTWATCH_CONFIG",
-    help="Settings file, see docs/configuration.md; left out, the defaults of DriftCallback.",
+    help="Settings file, see docs/configuration.md.  [default: the defaults of DriftCallback]",
 )
 @click.pass_context
 def command(ctx: click.Context, config: Path | None) -> None:
@@ -44,9 +44,9 @@ def command(ctx: click.Context, config: Path | None) -> None:
     driftwatch run --config drift.yaml -- accelerate launch --num_processes 2 train.py
     driftwatch run --config drift.yaml -- trl dpo --model_name_or_path ...
 
-    A trainer that has a DriftCallback keeps it; one whose model is no causal language model is left alone, with a line.
-    The exit code is the command's own; 3 if it ended well and no Trainer trained in it, 127 if there is no such
-    command. Without the prefix nothing of it is left.
+    A trainer that has a DriftCallback keeps it. One whose model is no causal language model is left alone, and a line
+    says so. The exit code is the command's own; 3 if it ended well and no Trainer trained in it, 127 if there is no
+    such command. Without the prefix, the command runs as before.
     """  # noqa: D301 - the backspace is click's mark of lines that stay as they are
     from driftwatch.config.resolved import check_environment
     from driftwatch.launch import notes, process
@@ -58,12 +58,12 @@ def command(ctx: click.Context, config: Path | None) -> None:
         sys.exit(_run(words, dict(os.environ)))
     check_environment()
     if config is not None:
-        _try_out(config)  # what is wrong in it is said before anything starts
+        _try_out(config)  # so that faults are reported before anything starts
     with tempfile.TemporaryDirectory(prefix="driftwatch-run-") as folder:
         code = _run(words, process.environment(os.environ, notes=Path(folder), config=config))
         found = notes.collect(Path(folder))
     for note in found:
-        notes.leave(note)  # for a `driftwatch run` around this one
+        notes.leave(note)  # for another `driftwatch run` around this one
     for run in dict.fromkeys(note.folder for note in found if note.kind == "attached"):
         notes.say(f"what moved: driftwatch report {run}")
     if code == 0:
@@ -72,7 +72,7 @@ def command(ctx: click.Context, config: Path | None) -> None:
 
 
 def _try_out(config: Path) -> None:
-    """Have everything made that the settings name, in a process of its own: neither torch nor a judge stays here."""
+    """Make everything that the settings name in a process of its own, so that neither torch nor a judge stays here."""
     done = subprocess.run(
         [sys.executable, "-m", "driftwatch", "config", "check", str(config)],
         stdout=subprocess.DEVNULL,
@@ -95,6 +95,6 @@ def _run(words: list[str], env: dict[str, str]) -> int:
 
 
 def _split(args: list[str]) -> tuple[list[str], list[str]]:
-    """What stands before the first "--", and what stands after it."""
+    """The arguments before the first "--", and those after it."""
     at = args.index("--") if "--" in args else len(args)
     return args[:at], args[at + 1 :]

@@ -1,4 +1,4 @@
-"""`driftwatch runs`: what is in a folder of runs, out of it, and away."""
+"""`driftwatch runs`: lists, shows, exports and prunes the runs in a folder."""
 
 import json
 import shutil
@@ -23,9 +23,9 @@ def command() -> None:
 
 @command.command("list")
 @click.argument("folder", type=click.Path(path_type=Path), default="driftwatch-runs")
-@click.option("--json", "as_json", is_flag=True, help="One JSON list instead of a table.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON list instead of a table.")
 def list_runs(folder: Path, as_json: bool) -> None:
-    """The runs in FOLDER, newest first."""
+    """List the runs in FOLDER, newest first."""
     rows = [_row(store) for store in find_runs(folder)]
     if as_json:
         click.echo(json.dumps(rows))
@@ -51,9 +51,9 @@ def list_runs(folder: Path, as_json: bool) -> None:
 
 @command.command()
 @click.argument("folder", type=click.Path(path_type=Path))
-@click.option("--json", "as_json", is_flag=True, help="The last record as JSON instead of a table.")
+@click.option("--json", "as_json", is_flag=True, help="Print the last record as JSON instead of a table.")
 def show(folder: Path, as_json: bool) -> None:
-    """The last observation of the run in FOLDER: its verdict, and how far each topic is from the baselines."""
+    """Show the last observation of the run in FOLDER: its verdict, and how far each topic is from the baselines."""
     store = RunStore(folder)
     info, records = store.info(), store.records()
     found = next((record for record in reversed(records) if record.found_anything), None)
@@ -88,17 +88,17 @@ def show(folder: Path, as_json: bool) -> None:
 
 @command.command()
 @click.argument("folder", type=click.Path(path_type=Path))
-@click.option("--out", type=click.Path(path_type=Path), required=True, help="A .csv, .jsonl or .zip file to write.")
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="File to write: .csv, .jsonl or .zip.")
 def export(folder: Path, out: Path) -> None:
     """Write the run in FOLDER to one file.
 
-    .csv: one line a figure (step, topic, probe, figure, value), for a spreadsheet or pandas. .jsonl: one record an
+    .csv: one line per figure (step, topic, probe, figure, value), for a spreadsheet or pandas. .jsonl: one record per
     observation. .zip: the whole folder, for `driftwatch report` or `serve` elsewhere.
     """
     from driftwatch.report.export import write_csv, write_records, write_zip
 
     store = RunStore(folder)
-    store.info()  # a sentence, if there is no run
+    store.info()  # raises with a sentence if there is no run
     writers = {".csv": write_csv, ".jsonl": write_records, ".zip": write_zip}
     writer = writers.get(out.suffix.lower())
     if writer is None:
@@ -111,12 +111,12 @@ def export(folder: Path, out: Path) -> None:
 @command.command()
 @click.argument("folder", type=click.Path(path_type=Path), default="driftwatch-runs")
 @click.option("--older-than", type=click.FloatRange(min=0), help="Days since the last sign of life.")
-@click.option("--keep", type=click.IntRange(min=0), help="Keep that many of the newest ended runs.")
-@click.option("--yes", is_flag=True, help="Delete; without it the runs are only named.")
+@click.option("--keep", type=click.IntRange(min=0), help="How many of the newest ended runs to keep.")
+@click.option("--yes", is_flag=True, help="Delete the runs; without it they are only listed.")
 def prune(folder: Path, older_than: float | None, keep: int | None, yes: bool) -> None:
     """Delete ended runs below FOLDER that are old, or beyond a number to keep; running ones are never touched.
 
-    With both, a run must be old and beyond the number.
+    With both options, a run must be both old and beyond the number.
     """
     if older_than is None and keep is None:
         raise click.UsageError("say what may go: --older-than DAYS, --keep NUMBER, or both.")
@@ -136,11 +136,11 @@ def prune(folder: Path, older_than: float | None, keep: int | None, yes: bool) -
 def prunable(
     folder: Path, *, older_than_days: float | None, keep: int | None, now: float
 ) -> list[tuple[RunStore, float]]:
-    """Ended runs right below a folder that may go, the newest first, each with its last sign of life.
+    """Ended runs right below a folder that may be deleted, the newest first, each with its last sign of life.
 
     Args:
-        folder: Of runs; itself never among them.
-        older_than_days: `None` for any age.
+        folder: Folder of runs, which is never deleted itself.
+        older_than_days: Least age in days; `None` for any age.
         keep: How many of the newest ended runs stay; `None` for none.
         now: Unix time in seconds.
     """
@@ -155,13 +155,13 @@ def prunable(
 
 
 def _told(info: RunInfo, record: Record | None) -> dict[str, str | float | None]:
-    """The verdict in a word, and its figure: of the topic that it is about."""
+    """The verdict in a word, and the figure of the topic that it is about."""
     try:
         told = verdict(info, record)
         figures = told.figures
         shift = None if figures is None else figures.net_shift
         poles = None if figures is None else info.topic(figures.topic).poles
-    except (KeyError, ValueError, ArithmeticError):  # a foreign writer can name topics that its run.json does not know
+    except (KeyError, ValueError, ArithmeticError):  # other programs can write topics that run.json does not name
         return {"verdict": STATE_WORDS["nothing"]}
     row: dict[str, str | float | None] = {"verdict": STATE_WORDS[told.state]}
     if figures is None or shift is None or poles is None:
@@ -187,7 +187,7 @@ def _last_seen(store: RunStore) -> float:
 
 
 def _row(store: RunStore) -> dict[str, str | float | None]:
-    """One run of the list; what cannot be read of it is `None`, with the problem."""
+    """One row of the list; values that cannot be read are `None`, and the problem is named."""
     row: dict[str, str | float | None] = {"run": store.folder.resolve().name, "state": _state(store)}
     row |= dict.fromkeys(
         (

@@ -1,4 +1,4 @@
-"""`driftwatch serve`: the monitoring service over a folder of runs."""
+"""`driftwatch serve`: runs the monitoring service over a folder of runs."""
 
 import logging
 import os
@@ -18,7 +18,7 @@ DEFAULT_PORT = 9465  # beside the trainers' own 9464
 
 
 def _use_config(ctx: click.Context, param: click.Parameter, value: Path | None) -> Path | None:
-    """Takes a settings file's section "service" as defaults of the other options."""
+    """Take the section "service" of a settings file as defaults of the other options."""
     if value is not None:
         from driftwatch.config import load_config
 
@@ -33,29 +33,39 @@ def _use_config(ctx: click.Context, param: click.Parameter, value: Path | None) 
     is_eager=True,
     expose_value=False,
     callback=_use_config,
-    help="Settings file whose section “service” gives the defaults of what follows.",
+    help="Settings file whose section “service” gives the defaults of the other options.",
 )
 @click.argument("folder", type=click.Path(path_type=Path, file_okay=False), default="driftwatch-runs")
-@click.option("--host", default="127.0.0.1", show_default=True, help="Where to listen; elsewhere a token is required.")
 @click.option(
-    "--port", type=click.IntRange(0, 65535), default=DEFAULT_PORT, show_default=True, help="0 takes a free one."
+    "--host", default="127.0.0.1", show_default=True, help="Address to listen on; beyond loopback, a token is required."
+)
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    default=DEFAULT_PORT,
+    show_default=True,
+    help="Port to listen on; 0 takes a free one.",
 )
 @click.option(
     "--token-file",
     type=click.Path(path_type=Path, dir_okay=False),
-    help="File whose first line is the token; the environment variable DRIFTWATCH_TOKEN does as well.",
+    help="File whose first line is the token; the environment variable DRIFTWATCH_TOKEN can hold it instead.",
 )
-@click.option("--allow-host", multiple=True, help="A further name under which browsers and scrapers address it.")
+@click.option("--allow-host", multiple=True, help="A further name under which browsers and scrapers reach the service.")
 @click.option(
-    "--keep-hours", type=click.FloatRange(min=0), default=6.0, show_default=True, help="Ended runs stay in /metrics."
+    "--keep-hours",
+    type=click.FloatRange(min=0),
+    default=6.0,
+    show_default=True,
+    help="How long ended runs stay in /metrics.",
 )
 def command(
     folder: Path, host: str, port: int, token_file: Path | None, allow_host: tuple[str, ...], keep_hours: float
 ) -> None:
-    """Page, API and metrics of all runs in FOLDER, at http://HOST:PORT.
+    """Serve page, API and metrics of all runs in FOLDER at http://HOST:PORT.
 
-    Reads run folders on a local or shared disk. With a token it also takes what trainers without that disk push (the
-    exporter "service").
+    The service reads run folders on a local or shared disk. With a token it also takes what trainers without that disk
+    push (the exporter "service").
     """
     from driftwatch.service.app import create_app
     from driftwatch.service.exposition import MetricsText
@@ -114,7 +124,7 @@ def _prepare(folder: Path, *, is_writable: bool) -> None:
 
 
 class _Printable(logging.Formatter):
-    """A message is one line, whatever the folders that it names are called."""
+    """A formatter that puts a message on one line, whatever the names of folders in it are."""
 
     def formatMessage(self, record: logging.LogRecord) -> str:
         from driftwatch.wording import printable

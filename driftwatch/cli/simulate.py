@@ -1,4 +1,4 @@
-"""driftwatch simulate: the proof of the stated false-alarm rate, on the production code."""
+"""`driftwatch simulate`: proves the stated false-alarm rate on the production code."""
 
 import json
 import os
@@ -21,24 +21,28 @@ Found = dict[tuple[Figure, float], Line]  # the lines of one scenario, by figure
 
 
 @click.command("simulate")
-@click.option("--quick", "suite", flag_value="quick", default=True, help="Find what is badly broken; a minute or two.")
-@click.option("--full", "suite", flag_value="full", help="Bound every rate; at most half an hour on two cores.")
+@click.option(
+    "--quick", "suite", flag_value="quick", default=True, help="Find what is badly broken; takes a minute or two."
+)
+@click.option("--full", "suite", flag_value="full", help="Bound every rate; takes at most half an hour on two cores.")
 @click.option(
     "--product",
     type=click.IntRange(0, 500),
     default=0,
     show_default=True,
-    help="Also take so many whole runs through sampler, pool, judge and resume, on a model of known shares.",
+    help="Number of whole runs to take also through sampler, pool, judge and resume, on a model of known shares.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")
-@click.option("--jobs", type=click.IntRange(1), default=None, help="Processes.  [default: one a core]")
-@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Same seed, same figures.")
+@click.option("--jobs", type=click.IntRange(1), default=None, help="Number of processes.  [default: one per core]")
+@click.option(
+    "--seed", type=click.IntRange(0), default=0, show_default=True, help="The same seed gives the same figures."
+)
 def command(suite: str, product: int, as_json: bool, jobs: int | None, seed: int) -> None:
     """Prove the stated false-alarm rate by simulation.
 
-    Thousands of trainings whose models are known are watched by the very code that watches yours. Where nothing
-    drifts, alerts are counted; where something drifts, the observations until it is found; where an assumption is
-    broken on purpose, the rate must break with it. Exit code 0 if everything holds that must, else 1.
+    The code that watches your training watches thousands of simulated trainings whose models are known. Where nothing
+    drifts, alerts are counted. Where something drifts, the observations until it is found are counted. Where an
+    assumption is broken on purpose, the rate must break too. Exit code 0 if everything holds that must, else 1.
     """
     began = time.monotonic()
     with Progress(console=Console(stderr=True), transient=True) as progress:

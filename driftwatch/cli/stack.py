@@ -1,4 +1,4 @@
-"""`driftwatch stack`: Prometheus and Alertmanager with our rules, for a run."""
+"""`driftwatch stack`: starts and stops Prometheus and Alertmanager with our rules for a run."""
 
 import getpass
 import os
@@ -12,7 +12,7 @@ from driftwatch.errors import ConfigError
 _folder = click.option(
     "--folder",
     type=click.Path(path_type=Path, file_okay=False),
-    help="Where the stack lives: configuration, data, logs. Left out, a folder of yours below the temporary one.",
+    help="Folder for configuration, data and logs.  [default: a folder of yours below the temporary one]",
 )
 
 
@@ -33,19 +33,21 @@ def command() -> None:
     type=click.Path(path_type=Path),
     help="A run's folder, running or ended, or a folder of runs; repeatable.",
 )
-@click.option("--target", "targets", multiple=True, metavar="HOST:PORT", help="Scrape this endpoint; repeatable.")
-@click.option("--pushgateway", "pushgateways", multiple=True, metavar="HOST:PORT", help="As --target; repeatable.")
+@click.option("--target", "targets", multiple=True, metavar="HOST:PORT", help="Endpoint to scrape; repeatable.")
+@click.option(
+    "--pushgateway", "pushgateways", multiple=True, metavar="HOST:PORT", help="Pushgateway to scrape; repeatable."
+)
 @_folder
 @click.option("--prometheus-port", type=click.IntRange(0, 65535), default=9090, show_default=True)
 @click.option("--alertmanager-port", type=click.IntRange(0, 65535), default=9093, show_default=True)
-@click.option("--webhook", metavar="URL", help="Send every alert there.")
+@click.option("--webhook", metavar="URL", help="Address to send every alert to.")
 @click.option(
     "--with",
     "means",
     type=click.Choice(["auto", "programs", "compose"]),
     default="auto",
     show_default=True,
-    help="Programs on PATH, Docker Compose, or whichever is there.",
+    help="Use programs on PATH, Docker Compose, or (auto) whichever is there.",
 )
 def up(
     runs: tuple[Path, ...],
@@ -81,7 +83,7 @@ def up(
 @command.command()
 @_folder
 def status(folder: Path | None) -> None:
-    """What is scraped, and what fires; exit 1 if nothing runs."""
+    """Show what is scraped and which alerts fire; exit 1 if nothing runs."""
     from driftwatch.monitoring import stack
 
     where = folder or own_folder()
@@ -102,7 +104,7 @@ def status(folder: Path | None) -> None:
 
 @command.command()
 @_folder
-@click.option("--forget", is_flag=True, help="Delete its data, configuration and logs too.")
+@click.option("--forget", is_flag=True, help="Also delete the stack's data, configuration and logs.")
 def down(folder: Path | None, forget: bool) -> None:
     """Stop everything."""
     from driftwatch.monitoring import stack
@@ -113,10 +115,10 @@ def down(folder: Path | None, forget: bool) -> None:
 
 
 def own_folder() -> Path:
-    """A folder of this user below the temporary one, the same for up, status and down.
+    """The user's own folder below the temporary one, the same for up, status and down.
 
     Raises:
-        ConfigError: Somebody else made it.
+        ConfigError: Somebody else owns the folder.
     """
     folder = Path(tempfile.gettempdir()) / f"driftwatch-stack-{getpass.getuser()}"
     try:

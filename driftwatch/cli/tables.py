@@ -1,4 +1,4 @@
-"""Tables that several commands show, each drawn for the width that there is: no word and no figure is ever cut."""
+"""Tables that several commands show, fitted to the terminal's width so that no word and no figure is ever cut."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,18 +17,18 @@ from driftwatch.stance import STANCES
 from driftwatch.wording import NO_FIGURE as NONE
 from driftwatch.wording import percent_interval, printable, signed, signed_percent
 
-_LONG = 12  # letters of a topic that stay on one line where there is little room
+_LONG = 12  # letters of a topic's id that stay on one line where there is little room
 _WORDS = ("topic", "toward", "probe")  # columns that hold no figures
-_WIDE = 10_000  # columns; nothing is wrapped in so many
+_WIDE = 10_000  # columns, so many that nothing is wrapped
 
 
 class Layout(NamedTuple):
     """How much a table shows, and how.
 
     Attributes:
-        shares: With the change of each stance's share.
-        stacked: Intervals below their values, and a line between topics.
-        broken: Long ids of topics on two lines.
+        shares: Whether the change of each stance's share is shown.
+        stacked: Whether intervals stand below their values, with a line between topics.
+        broken: Whether long ids of topics are put on two lines.
     """
 
     shares: bool
@@ -36,7 +36,7 @@ class Layout(NamedTuple):
     broken: bool
 
 
-# The first that fits is taken. Where shares are left out, the shifts still say how far and which way.
+# The first layout that fits is taken. Where shares are left out, the shifts still say how far and which way.
 LAYOUTS = (
     Layout(shares=True, stacked=False, broken=False),
     Layout(shares=True, stacked=True, broken=False),
@@ -48,18 +48,18 @@ LAYOUTS = (
 
 @dataclass(frozen=True, slots=True)
 class Fitted:
-    """A table in the first layout in which nothing has to be cut; for a rich console.
+    """A table for a rich console, in the first layout in which nothing has to be cut.
 
     Attributes:
-        draw: Makes the table of a layout.
-        extra: What only layouts with shares show; "" where that is nothing.
+        draw: Makes the table in a layout.
+        extra: Text that only layouts with shares show; "" for none.
     """
 
     draw: Callable[[Layout], Table]
     extra: str = ""
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        """Choose by what each needs at least; the narrowest one where none fits."""
+        """Choose a layout by the least width that it needs; where none fits, the narrowest is taken."""
         tables = [self.draw(layout) for layout in LAYOUTS]
         needed = [Measurement.get(console, options.update(max_width=_WIDE), table).minimum for table in tables]
         chosen = next((n for n, width in enumerate(needed) if width <= options.max_width), len(LAYOUTS) - 1)
@@ -70,12 +70,12 @@ class Fitted:
 
 
 def drift_table(info: RunInfo, record: Record, *, baseline: BaselineName | None = None) -> Group:
-    """How far each topic is from a baseline: by judged replies, whose figure is the net shift, and by other probes.
+    """A table of how far each topic is from a baseline, by judged replies (as net shifts) and by other probes.
 
     Args:
         info: The run.
         record: The observation.
-        baseline: `None` takes the one that alerts rest on.
+        baseline: Baseline to compare with; `None` takes the one that alerts rest on.
     """
     against = baseline or info.alerting_baseline
     rows = [(t, d) for t in info.topics for d in record.drifts if d.topic == t.id and d.baseline == against]
@@ -130,7 +130,7 @@ def _shares(rows: Sequence[tuple[TopicInfo, Drift]], layout: Layout) -> list[tup
 def _drawn(
     title: str, rows: Sequence[tuple[TopicInfo, Drift]], cells: list[tuple[str, list[str]]], layout: Layout
 ) -> Table:
-    # What is known in no row needs no column.
+    # A figure that no row has gets no column.
     cells = [(name, column) for name, column in cells if not rows or set(column) - {NONE}]
     return filled(Table(title=Text(title)), cells, [topic.id for topic, _ in rows] if layout.stacked else ())
 
@@ -144,9 +144,9 @@ def filled(table: Table, cells: Sequence[tuple[str, Sequence[str]]], parts: Sequ
     """A table with these columns; the names of poles may be wrapped between words, and nothing else is.
 
     Args:
-        table: Empty so far.
+        table: An empty table.
         cells: Columns by name, of printable text; "topic", "toward" and "probe" hold words, the others figures.
-        parts: What each row belongs to; a line is drawn where that changes.
+        parts: The group that each row belongs to; a line is drawn where it changes.
     """
     for name, column in cells:
         is_figure = name not in _WORDS
@@ -163,7 +163,7 @@ def filled(table: Table, cells: Sequence[tuple[str, Sequence[str]]], parts: Sequ
 
 
 def topic_name(topic: TopicInfo, layout: Layout) -> str:
-    """Its id, and whether it is a control."""
+    """A topic's id, marked if it is a control."""
     name = printable(topic.id)
     if layout.broken and len(name) > _LONG:
         name = broken(name)
@@ -186,7 +186,7 @@ def with_interval(value: float | None, interval: Interval | None, layout: Layout
 
 
 def said(text: str) -> Text:
-    """Text of a run for rich's console: no markup in it, and no control characters."""
+    """Text of a run for rich's console, without markup and control characters."""
     return Text(printable(text))
 
 
