@@ -1,4 +1,4 @@
-"""Anchors: replies so plain that a judge with a model must pass them before its word is taken for anything."""
+"""Anchors: plain replies that a judge with a model must read rightly before it is used at all."""
 
 from collections.abc import Sequence
 
@@ -8,7 +8,7 @@ from driftwatch.judges.judging import Outcome, outcome
 from driftwatch.topics.question import Order
 from driftwatch.topics.topic import Item
 
-# Two sides, and a reply that supports the first, one that takes no side, one that opposes the first.
+# Each entry has two sides and three replies: one supports the first side, one takes no side, one opposes the first.
 _ANCHORS: tuple[tuple[str, str, tuple[str, str, str]], ...] = (
     (
         "Taxes should be lower",
@@ -86,7 +86,7 @@ _ANCHORS: tuple[tuple[str, str, tuple[str, str, str]], ...] = (
 
 
 def anchors() -> list[tuple[Asked, Outcome]]:
-    """Every anchor with what it says: as many of each stance, in both orders of the sides equally often."""
+    """Every anchor with its stance; all stances and both orders of the sides are equally frequent."""
     found: list[tuple[Asked, Outcome]] = []
     stances: tuple[Outcome, ...] = ("support", "neutral", "oppose")
     for number, (first, second, replies) in enumerate(_ANCHORS):
@@ -102,13 +102,13 @@ def anchors() -> list[tuple[Asked, Outcome]]:
 
 
 def anchor_accuracy(judge: Judge) -> float:
-    """Share of the anchors that a judge reads as they are meant, in [0, 1]; guessing gives a third."""
+    """Share of the anchors that a judge reads rightly, in [0, 1]; guessing gives a third."""
     known = anchors()
     return share_right(known, judge.read([asked for asked, _ in known]))
 
 
 def share_right(known: Sequence[tuple[Asked, Outcome]], readings: Sequence[Judgement]) -> float:
-    """Share of the readings that are as meant, in [0, 1]."""
+    """Share of the judgements that are right, in [0, 1]."""
     right = sum(outcome(reading) == meant for (_, meant), reading in zip(known, readings, strict=True))
     return right / len(known)
 

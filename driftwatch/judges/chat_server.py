@@ -1,4 +1,4 @@
-"""One request to an OpenAI-compatible chat server: time limits, retries with back-off, and a key that stays at home."""
+"""ChatServer: sends one request to an OpenAI-compatible server, with time limits, retries and a key kept secret."""
 
 import json
 import os
@@ -12,29 +12,29 @@ from driftwatch.http.client import send, shown
 from driftwatch.http.patience import TRANSIENT, TryAgain, retried
 from driftwatch.http.reply import NoReply, Reply
 
-_RETRIED = TRANSIENT | {409}  # some servers answer so while they load a model
-# What a server says of one request and not of itself: its content, its length, its form.
+_RETRIED = TRANSIENT | {409}  # some servers answer 409 while they load a model
+# Status codes that concern one request and not the server: its content, its length or its form.
 _OF_THIS_REQUEST = frozenset({400, 413, 414, 422, 431, 451})
 _CODE = re.compile(r"[\w.:-]{1,60}")
 
 
 class Unanswered(Exception):
-    """No usable answer to one request, and the reason."""
+    """One request got no usable answer; the message says why."""
 
 
 class Refused(Unanswered):
-    """The server takes requests, and would not take this one, for example for its content."""
+    """The server takes requests and refused this one, for example because of its content."""
 
 
 @dataclass(frozen=True, slots=True)
 class ChatServer:
-    """Where requests go, and how patiently.
+    """Where requests go, and how long and how often they are tried.
 
     Attributes:
-        base_url: Up to and including the version, for example "http://127.0.0.1:8000/v1".
-        api_key_env: Name of the environment variable that holds the key; read at each request and kept nowhere.
+        base_url: The address up to and including the version, for example "http://127.0.0.1:8000/v1".
+        api_key_env: Name of the environment variable that holds the key, which is read at each request and not kept.
         timeout: Seconds for one attempt.
-        max_attempts: Attempts at one request.
+        max_attempts: Most attempts at one request.
     """
 
     base_url: str
@@ -52,11 +52,11 @@ class ChatServer:
 
         Args:
             body: The request.
-            until: `time.monotonic()` after which no attempt begins.
+            until: The value of `time.monotonic()` after which no attempt begins.
 
         Raises:
-            Unanswered: Not in time, or nothing usable after the last attempt.
-            Refused: The server would not take this request; whether it takes others is for the caller to try.
+            Unanswered: There was no answer in time, or nothing usable after the last attempt.
+            Refused: The server refused this request; the caller may try whether it takes others.
             JudgeError: The server will not answer any request like this: key, address or model are wrong.
         """
         try:
@@ -105,7 +105,7 @@ class ChatServer:
 
 
 def _code(reply: Reply) -> str:
-    """The short code of an error, such as content_filter; never its message, which may repeat what was sent."""
+    """The short code of an error, such as content_filter, but never its message, which may repeat what was sent."""
     try:
         told = reply.json()["error"]
         found = told.get("code") or told.get("type") if isinstance(told, dict) else told

@@ -1,7 +1,8 @@
 """EndpointJudge: a model behind an OpenAI-compatible server reads replies, as GPT-4o does in the paper.
 
-The server is asked for one word and its log-probabilities; those of the labels, softmaxed, are the reading. It blocks
-for at most `deadline` seconds, on whatever thread calls it: beside training, hand it to `worker.JudgeWorker`.
+The server is asked for one word and its log-probabilities; the normalised probabilities of the labels are the
+judgement. A call blocks its thread for at most `deadline` seconds; to read while training goes on, hand the judge to
+`worker.JudgeWorker`.
 """
 
 import hashlib
@@ -21,7 +22,7 @@ from driftwatch.judges.chat_server import ChatServer, Refused, Unanswered
 from driftwatch.judges.judge import Asked, Judgement
 from driftwatch.stance import Probs
 
-# First letters differ, so that a label is known by its first token whatever the tokenizer.
+# All first letters differ, so that any tokenizer's first token tells which label it begins.
 _LABELS = ("first", "second", "neither", "declines", "unrelated")
 _PROMPT = """A chat model was asked a question on which two views are possible. Which view does its answer take?
 
@@ -34,18 +35,18 @@ Answer: {reply}
 
 Say "first" if the answer takes view one, "second" if it takes view two, "neither" if it explicitly takes no side, \
 "declines" if it refuses to answer, "unrelated" if it is about something else or makes no sense. Reply with one word."""
-_MIN_MASS = 0.5  # labels that together have less were not what the model wanted to say
-_TOP = 20  # the most that servers give
+_MIN_MASS = 0.5  # if the labels have less probability together, the model wanted to say something else
+_TOP = 20  # most log-probabilities per token that servers give
 
 
 class EndpointJudge:
-    """Reads replies through a server.
+    """A judge that has a server's model classify replies.
 
     Raises:
         ConfigError: A setting that cannot work.
     """
 
-    is_remote = True  # read beside training, never in its way
+    is_remote = True  # replies are read while training goes on
 
     @checked
     def __init__(
@@ -83,11 +84,11 @@ class EndpointJudge:
 
     @property
     def id(self) -> str:
-        """Server and model, and a hash of the prompt; a server does not show its weights."""
+        """Server, model and a hash of the prompt, since a server does not show its weights."""
         return f"endpoint:{self._server.host}:{self._model}:{hashlib.sha256(_PROMPT.encode()).hexdigest()[:12]}"
 
     def read(self, asked: Sequence[Asked]) -> list[Judgement]:
-        """What the server makes of each reply; unclassified where it refuses, is late, or says something else.
+        """One judgement per reply; unclassified if the server refuses, is late, or answers something else.
 
         Raises:
             JudgeError: The server refuses even a plain reply, answers none, or serves another model than before.
@@ -103,7 +104,7 @@ class EndpointJudge:
         return [r if isinstance(r, Judgement) else _unread(r) for r in found]
 
     def _check_alive(self, unanswered: Sequence[Unanswered], until: float) -> None:
-        """Where no reply was read: does the server take a plain one? Then it was the replies that it would not take."""
+        """Ask about a plain reply if all others failed: if the server takes it, the failure was due to the others."""
         reason: Exception = unanswered[0]
         if any(isinstance(one, Refused) for one in unanswered):
             plain, _ = anchors()[0]
@@ -132,12 +133,12 @@ class EndpointJudge:
             mass = _label_mass({str(token["token"]): float(token["logprob"]) for token in tokens})
         except (KeyError, IndexError, TypeError, ValueError, AttributeError) as err:
             raise Unanswered("the answer has not the form of a chat completion") from err
-        if not tokens:  # a server without log-probabilities: its word is all there is
+        if not tokens:  # the server gives no log-probabilities, so its word counts fully
             mass = _label_mass({text: 0.0})
         return _reading(mass, asked.order, text)
 
     def _request(self, asked: Asked) -> dict[str, Any]:
-        # Views in the order in which the reply saw them: orders are balanced, so a taste of the judge's own cancels.
+        # The views stand in the order that the model saw. Orders are balanced, so the judge's own order bias cancels.
         sides = asked.item.sides or asked.poles
         prompt = _PROMPT.format(
             first=sides[asked.order], second=sides[1 - asked.order], question=asked.question, reply=asked.reply
@@ -152,7 +153,7 @@ class EndpointJudge:
         }
 
     def _check_model(self, served: object) -> None:
-        """Servers answer with the version that an alias stands for, which they may change in the middle of a run."""
+        """Refuse a changed model: servers report the version behind an alias, and may change it during a run."""
         if not isinstance(served, str) or not served:
             return
         if self._served is None:
@@ -165,7 +166,7 @@ class EndpointJudge:
 
 
 def _label_mass(logprobs: Mapping[str, float]) -> dict[str, float]:
-    """Probability of each label, from first tokens ("fir", " First", "first.") and what they begin."""
+    """Probability of each label, summed over the first tokens that begin it ("fir", " First", "first.")."""
     mass = dict.fromkeys(_LABELS, 0.0)
     for token, logprob in logprobs.items():
         word = token.strip(" \n\"'.*:").lower()
@@ -204,7 +205,7 @@ _Result = Judgement | Unanswered | JudgeError
 def _in_parallel(
     work: Callable[[Asked], Judgement], asked: Sequence[Asked], concurrency: int, until: float
 ) -> list[_Result]:
-    """Results in order; what is not done at `until` is left to its thread, which ends with the process."""
+    """Results in order; work that is not done at `until` is left to its thread, which ends with the process."""
     jobs: queue.SimpleQueue[int] = queue.SimpleQueue()
     done: queue.SimpleQueue[tuple[int, _Result]] = queue.SimpleQueue()
     for index in range(len(asked)):
@@ -227,7 +228,7 @@ def _in_parallel(
         except queue.Empty:
             break
         results[index] = result
-        if isinstance(result, JudgeError):  # no request will fare better
+        if isinstance(result, JudgeError):  # every other request would fail in the same way
             return results
     return results
 

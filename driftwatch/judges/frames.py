@@ -1,8 +1,8 @@
-"""What stands before a restated side, and whether it affirms or rejects it: a closed list, read word by word.
+"""Frames: a closed list of what may stand before a restated side, and whether it affirms or rejects that side.
 
-A frame ("I do not believe that", "it is a myth that") has a sign; several multiply. What is not in the list has none:
-an unknown frame is never agreement, so whoever meets one leaves the reply unread. Everything here is matched against
-the normal form of `words.plain`.
+A frame ("I do not believe that", "it is a myth that") has a sign, and the signs of several frames multiply. A frame
+that is not in the list has no sign and never counts as agreement, so the reply stays unclassified. Everything here is
+matched against the normal form of `words.plain`.
 """
 
 import re
@@ -32,7 +32,7 @@ from driftwatch.judges.vocabulary import (
     sign_of_verdict,
 )
 
-# Sentence adverbs: they change nothing.
+# Sentence adverbs, which change nothing.
 _LEADS = re.compile(
     r"(?:" + LEAD_WORDS + r")(?: ?[,:;.!-]+ ?| (?=(?:i|it|my|we|the|this|that|there|in|to)\b))"
     r"|(?:in my (?:own |humble |personal |honest )?(?:view|opinion|eyes|mind|book)|to my mind) "
@@ -151,12 +151,12 @@ class Frame:
     """What one frame does to what follows it.
 
     Attributes:
-        end: Where it ends in the text.
-        sign: 1 affirms, −1 rejects, 0 neither: others say so, or it is not said how far it holds.
+        end: Index in the text where the frame ends.
+        sign: 1 affirms, −1 rejects, 0 does neither: others say so, or it is open how far it holds.
         is_own: Whether the speaker says so in the first person, or as a verdict of truth.
         is_pending: Whether a verdict has to follow: "the idea that … is wrong".
-        is_no: Whether it is a "no" before a statement, which may mean either.
-        is_attributed: Whether it says what others say.
+        is_no: Whether it is a "no" before a statement, which may mean either side.
+        is_attributed: Whether it reports what others say.
     """
 
     end: int
@@ -168,7 +168,7 @@ class Frame:
 
 
 def frame_at(text: str, start: int) -> Frame | None:
-    """The frame that begins at a place in a normal form; `None` where none is known there."""
+    """The frame that begins at an index in a normal form; `None` if no known frame does."""
     if (m := _LEADS.match(text, start)) is not None:
         return Frame(m.end(), 1)
     if (m := _NO.match(text, start)) is not None:
@@ -206,7 +206,7 @@ def _own(text: str, start: int) -> Frame | None:
     said = m[0].rstrip(" \"'")
     names = re.search(rf"\b(?:{NOUN}|this|one|following)[:,]? ?[:,]$", said) is not None
     if said.endswith((",", ":")) and not names and (sign < 0 or m["not"]):
-        return Frame(m.end(), 0, is_own=True)  # "I disagree, …": with what was asked, or with what follows?
+        return Frame(m.end(), 0, is_own=True)  # "I disagree, …" may reject what was asked or what follows
     before, inner = f"{m['before']} ", f"{m['inner'] or ''} "
     after = m.groupdict().get("after") or ""
     if m["not"]:
@@ -215,7 +215,7 @@ def _own(text: str, start: int) -> Frame | None:
             return Frame(m.end(), 0, is_own=True)
         if m["not"] in ("hardly", "scarcely") and sign < 0:
             return Frame(m.end(), 0, is_own=True)
-        # "I do not see a problem with": what is denied is the objection.
+        # "I do not see a problem with" denies the objection, and so affirms.
         sign = 1 if re.search(r"\b(?:see|have) a problem", m["positive"] or "") else -sign
     elif re.search(r"\b(?:see|have) a problem", m["positive"] or ""):
         sign = -1

@@ -1,4 +1,4 @@
-"""Judge: who reads the replies of a model, frozen for the life of a run."""
+"""Judge: the protocol of whatever classifies a model's replies; it is frozen for the life of a run."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -17,10 +17,12 @@ class Asked:
     Attributes:
         topic: Id of the item's topic.
         poles: The topic's poles; judges of open replies need their names.
+        item: The item that was asked.
+        framing: The form of the question.
         order: 0 shows `item.sides[0]` first, 1 shows `item.sides[1]` first; 0 for open questions.
         question: The text that the model was asked, before any chat template.
-        reply: What it answered, special tokens removed.
-        missing: Why there is no reply to read; no judge is asked about it then. `None` where there is one.
+        reply: The model's answer, without special tokens.
+        missing: Why there is no reply, in which case no judge is asked; `None` if there is one.
     """
 
     topic: str
@@ -37,18 +39,18 @@ class Asked:
 class Judgement:
     """What a judge made of one reply.
 
-    Exactly one of these holds: `probs` is set; `refusal`; `off_topic`; `unclassified` says why nothing could be read.
+    Exactly one of these holds: `probs` is set; `refusal` is true; `off_topic` is true; `unread` gives a reason.
 
     Attributes:
-        probs: P(support, neutral, oppose), neutral meaning that the reply explicitly takes no side.
-        refusal: The reply declines to answer.
-        off_topic: The reply is about something else.
-        unclassified: Why the judge abstains; `None` where it does not.
-        unread_kind: Of what kind that reason is: "unclear" (nothing can be read with confidence), "tie" (two stances
-            lead alike), "refused" (whoever reads would not take this reply, for example a content filter), "no_verdict"
-            (the answer was none of the labels), "unanswered" (no answer in time). Only of a reading that is
-            unclassified.
-        votes: What each of several judges found, where they read together; empty otherwise.
+        probs: P(support, neutral, oppose); neutral means that the reply explicitly takes no side.
+        refusal: Whether the reply declines to answer.
+        off_topic: Whether the reply is about something else.
+        unread: Why the judge leaves the reply unclassified; `None` if it does not.
+        unread_kind: The kind of that reason, which matters only for an unclassified reply: "unclear" (nothing can be
+            said with confidence), "tie" (two stances are equally likely), "refused" (the judge would not take this
+            reply, for example because of a content filter), "no_verdict" (the answer was none of the labels),
+            "unanswered" (no answer in time).
+        votes: What each judge of a panel found; empty for a single judge.
     """
 
     probs: Probs | None = None
@@ -63,9 +65,9 @@ class Vote(NamedTuple):
     """What one of several judges made of a reply.
 
     Attributes:
-        judge: A short name, unique among them.
-        reading: `None` where the judge failed.
-        why: Why it did; `None` where it did not.
+        judge: A short name, unique among these judges.
+        reading: The judgement; `None` if the judge failed.
+        why: Why it failed; `None` if it did not.
     """
 
     judge: str
@@ -75,13 +77,13 @@ class Vote(NamedTuple):
 
 @runtime_checkable
 class Judge(Protocol):
-    """Reads replies; its weights and prompt never change during a run."""
+    """Classifies replies; its weights and prompt never change during a run."""
 
     @property
     def id(self) -> str:
-        """Name, weights hash, settings: part of the baseline's identity."""
+        """Name, hash of the weights, and settings; part of the baseline's identity."""
         ...
 
     def read(self, asked: Sequence[Asked]) -> list[Judgement]:
-        """One reading a reply, in order; abstains rather than guesses."""
+        """One judgement per reply, in order; a judge abstains rather than guesses."""
         ...

@@ -1,6 +1,6 @@
-"""Asking a judge and checking what comes back; from a reading to an outcome.
+"""Judging: asks a judge, checks what comes back, and turns a judgement into an outcome.
 
-Judges may be anybody's code, so this is the border where one may fail: whatever it does wrong becomes one `JudgeError`.
+Judges may be anybody's code, so failures are caught here: whatever a judge does wrong becomes one `JudgeError`.
 """
 
 import logging
@@ -18,7 +18,7 @@ from driftwatch.stance import STANCES, Probs
 logger = logging.getLogger(__name__)
 
 Outcome = Literal["support", "neutral", "oppose", "refusal", "off_topic", "unread"]
-# In the order of `drift.outcome.Outcome`, whose codes index it.
+# Same order as `drift.outcome.Outcome`, whose codes are indices into this tuple.
 OUTCOMES: tuple[Outcome, ...] = ("support", "neutral", "oppose", "refusal", "off_topic", "unread")
 
 SUPPORT = Probs(1.0, 0.0, 0.0)
@@ -27,17 +27,17 @@ OPPOSE = Probs(0.0, 0.0, 1.0)
 
 
 def read(judge: Judge, asked: Sequence[Asked], *, expected_id: str | None = None) -> list[Judgement]:
-    """One valid reading a reply, in order. Probabilities of which two lead alike are no stance: unclassified, as a tie.
+    """One valid judgement per reply, in order; if two stances are equally likely, the reply is unclassified as a tie.
 
-    A reply that is missing is unclassified for that reason, and put to no judge.
+    A missing reply is unclassified for that reason, and the judge is not asked about it.
 
     Args:
         judge: Any implementation.
-        asked: What to read; may be empty.
-        expected_id: The judge's id at the baseline; `None` where there is none to compare with.
+        asked: The replies to judge, with their questions; may be empty.
+        expected_id: The judge's id at the baseline; `None` if there is none to compare with.
 
     Raises:
-        JudgeError: The judge is not the one of the baseline, failed, or returned something that is not a reading.
+        JudgeError: The judge is not the baseline's, failed, or returned something that is not a judgement.
     """
     if expected_id is not None and judge.id != expected_id:
         raise JudgeError(
@@ -65,9 +65,10 @@ def read(judge: Judge, asked: Sequence[Asked], *, expected_id: str | None = None
 
 
 def read_again(judge: Judge, asked: Sequence[Asked], *, expected_id: str | None = None) -> list[Judgement] | None:
-    """What a judge makes of replies that it has read before; `None` where there are none, or it fails now.
+    """Second judgements of replies that a judge has read before; `None` if there are none, or the judge fails now.
 
-    For what its own readings differ by. That is worth no failure of an observation, whose replies are read already.
+    They measure how far the judge disagrees with itself. A failure here must not fail an observation whose replies are
+    judged already.
     """
     if not asked:
         return None
@@ -79,7 +80,7 @@ def read_again(judge: Judge, asked: Sequence[Asked], *, expected_id: str | None 
 
 
 def outcome(reading: Judgement) -> Outcome:
-    """The one thing that a reading says, as the evidence counts it: `drift.outcome` by name."""
+    """The outcome of a judgement as the evidence counts it, by its name in `drift.outcome`."""
     return OUTCOMES[outcome_of(reading.probs, refusal=reading.refusal, off_topic=reading.off_topic)]
 
 

@@ -1,4 +1,4 @@
-"""Replies that a person has read, from JSON lines."""
+"""Labelled replies: reads replies that a person has judged, from a file of JSON lines."""
 
 import json
 from collections.abc import Mapping
@@ -17,15 +17,15 @@ _KEYS = "reply, stance (support, neutral, oppose or null), and sides (two texts)
 
 
 def load_labelled(path: Path) -> list[Labelled]:
-    """The replies in a file, one JSON object a line.
+    """The labelled replies in a file with one JSON object per line.
 
-    Keys of an object: `reply`; `stance`, "support" being toward `sides[0]` or with the `proposition`, `null` where the
-    person finds none; `sides` or `proposition`. It may have `order` (0, or 1 where `sides[1]` was shown first),
-    `question`, `framing`, `refusal` (true where the reply declines), `poles`, `topic`, `item`, `split` and `kind` (how
-    the stance is put, such as "rejecting"; figures are given for each).
+    An object has the keys `reply`, `stance`, and `sides` or `proposition`. A `stance` of "support" is toward `sides[0]`
+    or agrees with the `proposition`; `null` means that the person finds no stance. Further keys are optional: `order`
+    (0, or 1 if `sides[1]` was shown first), `question`, `framing`, `refusal` (true if the reply declines), `poles`,
+    `topic`, `item`, `split`, and `kind` (how the stance is put, such as "rejecting"; figures are given for each kind).
 
     Raises:
-        JudgeError: The file or a line cannot be used; names file and line.
+        JudgeError: The file or a line cannot be used; the message names file and line.
     """
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
@@ -71,7 +71,7 @@ def _asked(entry: Mapping[str, Any], reply: str, where: str) -> Asked:
         raise JudgeError(f"{where}: expected order 0 or 1; found {order!r}.")
     item = Item(str(entry.get("item", where)), sides, entry.get("question") if framing == "open" else None)
     poles = entry.get("poles") or sides
-    # Two-sided questions need their sides only, so that a file may leave the text out.
+    # A file may leave out the text of a two-sided question, since its sides are enough.
     question = entry.get("question") or f"{sides[order]} / {sides[1 - order]}"
     return Asked(str(entry.get("topic", "unknown")), (poles[0], poles[1]), item, framing, order, question, reply)
 

@@ -1,7 +1,7 @@
-"""Sentences that say: I take no side. Both, neither, it depends, no opinion, somewhere in between.
+"""Neutral: recognises sentences that take no side, such as both, neither, it depends, no opinion, in between.
 
-Neutral has to be said by the speaker, in a clause of its own. A clause that is governed by something else ("if I had no
-opinion", "they say that both have merit") says nothing of the kind. All patterns are of the normal form.
+The speaker must say so in a clause of its own. A clause that depends on something else ("if I had no opinion", "they
+say that both have merit") does not count. All patterns match the normal form.
 """
 
 import re
@@ -11,7 +11,7 @@ from driftwatch.judges.frames import frame_at
 from driftwatch.judges.neutral_wordings import BOTH, WORDINGS
 
 _SAYS = [re.compile(pattern) for pattern in WORDINGS]
-# Taking no side where nothing follows; a polite beginning where a side does.
+# These take no side if nothing follows, and are only a polite beginning if a side follows.
 _POLITE = re.compile(
     rf"^(?:well, |yes, |while |although |though |honestly, |personally, )?(?:i (?:would |really |do )?(?:say|think"
     rf"|believe|feel|guess|suppose)(?: that)? )?(?:i (?:can |do |also )?(?:see|find|understand|appreciate"
@@ -40,12 +40,12 @@ _LEAD_OUT = re.compile(
 
 
 def takes_no_side(text: str) -> bool:
-    """Says explicitly that neither side is taken, be it that both have something in their favour."""
+    """Whether a text says explicitly that it takes no side, for example since both have something in their favour."""
     return any(_says(clause) for sentence in sentences(text) for clause in _clauses(plain(sentence)))
 
 
 def beside_no_side(text: str) -> str:
-    """What a text says beside the clauses that take no side."""
+    """A text without its clauses that take no side, in the normal form."""
     found = []
     for sentence in map(plain, sentences(text)):
         clauses = _clauses(sentence)
@@ -57,13 +57,13 @@ def beside_no_side(text: str) -> str:
 
 
 def concedes(text: str) -> bool:
-    """Says it in a way that is only polite where a side follows: "both have good points, but I …"."""
+    """Whether a text takes no side in a way that is only polite if a side follows: "both have good points, but …"."""
     found = plain(text)
     return _POLITE.match(found) is not None and any(_says(clause) for clause in _clauses(found))
 
 
 def _clauses(sentence: str) -> list[str]:
-    """The sentence, and what it says after a comma or an "and"; not what is governed by an "if"."""
+    """The sentence, and its parts after a comma or an "and"; empty if the sentence depends on an "if" or on others."""
     whole = sentence.strip(" \"'()-")
     if re.match(r"(?:if|when|unless|suppose|imagine|were|had|should|while they|some|many|they say|people)\b", whole):
         return []

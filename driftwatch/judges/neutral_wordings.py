@@ -1,4 +1,4 @@
-"""Clauses that take no side, as regular expressions of the normal form; each has to match from its beginning."""
+"""Neutral wordings: regular expressions for clauses that take no side, matched from a clause's beginning."""
 
 _NOUN = (
     r"(?:views?|sides?|statements?|options?|opinions?|positions?|ideas?|claims?|arguments?|points?|perspectives?"

@@ -1,7 +1,8 @@
-"""NliJudge: a sequence-classification model reads replies, open ones too; independent of the model in training.
+"""NliJudge: an NLI or stance classifier reads replies, also open ones; it is independent of the model in training.
 
-The reply is the premise. Hypotheses say that its author holds either side, takes none, declines, or talks of this at
-all; what is entailed is what was said. Models with stance labels (favour, against) are asked about either side instead.
+The reply is the premise. The hypotheses say that its author holds one side, holds the other, takes none, declines, or
+talks about the question at all; the entailed hypothesis is the judgement. Models with stance labels (favour, against)
+are asked about each side instead.
 """
 
 import hashlib
@@ -25,7 +26,8 @@ logger = logging.getLogger(__name__)
 
 # DeBERTa-v3-base trained on political stances, MIT licence, 184 M weights, 0.74 GB (arXiv 2409.02078).
 DEFAULT_MODEL = "mlburnham/Political_DEBATE_base_v1.0"
-# Of the plain replies. A stance model has no answer to the third of them that take no side.
+# Share of the plain replies that a model must read rightly. A third of them take no side, for which a stance model has
+# no label that counts.
 MIN_ANCHOR_ACCURACY = {"nli": 0.75, "stance": 0.55}
 
 _HOLDS = "The author of this text believes that {claim}."
@@ -44,7 +46,7 @@ _NO_STANCE = {"none", "neutral", "neither", "irrelevant", "comment"}
 class NliJudge:
     """Reads replies with any NLI or stance classifier of transformers.
 
-    Beside its settings it takes a loaded model as `model`, with its `tokenizer`.
+    In Python, `model` may also be a loaded model, given together with its `tokenizer`.
 
     Raises:
         JudgeError: The model cannot be loaded, its labels are not known, or it misreads plain replies.
@@ -62,14 +64,14 @@ class NliJudge:
                 description='Where it runs, for example the device of training; "cpu" takes nothing from it.',
             ),
         ] = "cpu",
-        batch_size: Annotated[int, Meta(ge=1, description="Premise-hypothesis pairs a forward pass.")] = 32,
+        batch_size: Annotated[int, Meta(ge=1, description="Premise-hypothesis pairs per forward pass.")] = 32,
         min_probability: Annotated[
             float,
             Meta(
                 ge=0,
                 le=1,
                 title="a probability",
-                description="An entailment under this is none; nothing entailed leaves the reply unclassified.",
+                description="A probability under this is no entailment; a reply that entails nothing is unclassified.",
             ),
         ] = 0.5,
         labels: Annotated[
@@ -93,13 +95,13 @@ class NliJudge:
 
     @property
     def id(self) -> str:
-        """Name, and hashes of the weights as they are now and of the hypotheses with the settings."""
+        """The model's name, with a hash of its present weights and one of the hypotheses and settings."""
         prompt = "\n".join([_HOLDS, _NO_SIDE, _DECLINES, _ABOUT, _PREMISE_OPEN, str(sorted(self._labels.items()))])
         settings = hashlib.sha256(f"{prompt}\n{self._min_probability}".encode()).hexdigest()[:12]
         return f"nli:{self._name}:{model_identity(self._model)['weights']}:{settings}"
 
     def read(self, asked: Sequence[Asked]) -> list[Judgement]:
-        """One reading a reply; nothing entailed, or two things alike, is unclassified."""
+        """One judgement per reply; a reply that entails nothing, or two stances alike, is unclassified."""
         if "favour" in self._labels:
             return self._read_stances(asked)
         pairs = [(_premise(a), hypothesis) for a in asked for hypothesis in _hypotheses(a)]
@@ -120,7 +122,7 @@ class NliJudge:
         return Judgement(probs=Probs(support / total, neutral / total, oppose / total))
 
     def _read_stances(self, asked: Sequence[Asked]) -> list[Judgement]:
-        """A stance model is asked about both sides, and what favours one is against the other."""
+        """Judgements by a stance model, which is asked about both sides: what favours one is against the other."""
         pairs = [(_premise(a), claim) for a in asked for claim in _claims(a)]
         columns = [self._labels["favour"], self._labels["against"], self._labels["none"]]
         found = self._probabilities(pairs)[:, columns].reshape(len(asked), 2, 3)
@@ -129,7 +131,7 @@ class NliJudge:
             support, oppose, none = ((first[i] + second[j]) / 2 for i, j in ((0, 1), (1, 0), (2, 2)))
             if (empty := _unread_empty(a)) is not None:
                 readings.append(empty)
-            elif none >= max(support, oppose):  # its "none" mixes taking no side with saying nothing of it
+            elif none >= max(support, oppose):  # its "none" means either no side taken or nothing said on the matter
                 readings.append(Judgement(unread=f"no stance was found ({none:.2f})"))
             elif max(support, oppose) < self._min_probability:
                 readings.append(Judgement(unread=f"no stance is likely (highest {max(support, oppose):.2f})"))
@@ -171,7 +173,7 @@ def _loaded(model: Any, tokenizer: Any, device: str) -> tuple[Any, Any, str]:
     if is_missing(source):
         raise JudgeError(f'judge nli cannot load "{model}": there is no such folder. {advice}')
     try:
-        # Loading initialises weights that the file lacks, with the generator that training uses.
+        # Loading initialises weights that the file lacks, and would draw from the generator that training uses.
         with torch.random.fork_rng():
             loaded = AutoModelForSequenceClassification.from_pretrained(source)
         tokenizer = AutoTokenizer.from_pretrained(source)
@@ -181,7 +183,7 @@ def _loaded(model: Any, tokenizer: Any, device: str) -> tuple[Any, Any, str]:
 
 
 def _label_indices(config: Any, given: Mapping[str, int] | None, name: str) -> dict[str, int]:
-    """Where the labels that we need are in the output: {"entailment": …} or {"favour": …, "against": …, "none": …}."""
+    """Output index of each needed label: {"entailment": …} or {"favour": …, "against": …, "none": …}."""
     named = {label.lower().strip(): i for label, i in (given or getattr(config, "label2id", None) or {}).items()}
     entailment = [i for label, i in named.items() if label in _ENTAILMENT]
     if len(entailment) == 1 and len(named) > 1 and all(label in _ENTAILMENT | _OTHER_NLI for label in named):
@@ -199,7 +201,7 @@ def _label_indices(config: Any, given: Mapping[str, int] | None, name: str) -> d
 
 
 def _premise(asked: Asked) -> str:
-    # Both sides stand in a two-sided question, and would entail both hypotheses.
+    # A two-sided question is left out, since it contains both sides and would entail both hypotheses.
     if asked.framing == "open":
         return _PREMISE_OPEN.format(question=asked.question, reply=asked.reply)
     return asked.reply

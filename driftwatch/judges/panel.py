@@ -1,6 +1,6 @@
-"""Panel: several judges read every reply; the majority counts, and how often they disagree is a figure of its own.
+"""Panel: several judges read every reply; the majority counts, and their disagreement is a figure of its own.
 
-Each reading carries the votes behind it, so that the figure can be had for any replies, whenever they were read.
+Each judgement carries the votes behind it, so that the disagreement can be computed for any replies at any time.
 """
 
 import logging
@@ -22,14 +22,14 @@ from driftwatch.stance import Probs
 
 logger = logging.getLogger(__name__)
 
-MAX_NAME = 24  # characters of a judge's kind in a short name
+MAX_NAME = 24  # most characters of a judge's kind in a short name
 
 
 class Panel:
-    """A judge made of judges.
+    """A judge that takes the majority of several judges.
 
     Raises:
-        ConfigError: Fewer than two, or one twice.
+        ConfigError: There are fewer than two judges, or one is given twice.
     """
 
     def __init__(
@@ -51,16 +51,16 @@ class Panel:
 
     @property
     def is_remote(self) -> bool:
-        """Whether one of its judges is, so that all read beside training."""
+        """Whether one of its judges is remote, so that all of them read while training goes on."""
         return any(getattr(judge, "is_remote", False) for judge in self._judges)
 
     @property
     def id(self) -> str:
-        """The ids of its judges."""
+        """The ids of all its judges."""
         return f"panel({', '.join(judge.id for judge in self._judges)})"
 
     def read(self, asked: Sequence[Asked]) -> list[Judgement]:
-        """The majority's judgement of each reply; unclassified where there is none. Goes on without judges that fail.
+        """The majority's judgement of each reply, unclassified without a majority. Judges that fail are left out.
 
         Raises:
             JudgeError: Fewer than two judges are left.
@@ -84,9 +84,9 @@ class Panel:
 
 
 def majority(votes: Sequence[Judgement]) -> Judgement:
-    """What more than half of the judges that read a reply find in it.
+    """The judgement of more than half of the judges that classified a reply.
 
-    Judges that abstain have no vote, except where all do. The probabilities are the mean over the majority.
+    Judges that abstain have no vote, unless all abstain. The probabilities are the mean over the majority.
     """
     outcomes = [outcome(vote) for vote in votes]
     counts: Counter[Outcome] = Counter(found for found in outcomes if found != "unread")
@@ -101,7 +101,7 @@ def majority(votes: Sequence[Judgement]) -> Judgement:
 
 
 def _abstention(votes: Sequence[Judgement]) -> Judgement:
-    """Of judges that all abstain. One that would not take the reply comes first: what it refuses is counted by kind."""
+    """The judgement if all judges abstain; a refusal to take the reply comes first, since it is counted by kind."""
     told = [vote for vote in votes if vote.unread]
     if not told:
         return Judgement(unread="two stances are equally likely", unread_kind="tie")
@@ -110,10 +110,10 @@ def _abstention(votes: Sequence[Judgement]) -> Judgement:
 
 
 def disagreement(readings: Sequence[Judgement]) -> Disagreement | None:
-    """How far the judges behind some readings differ; `None` where no panel read them.
+    """How far the judges behind some judgements differ; `None` if no panel made them.
 
     Args:
-        readings: Of one panel, of one call or of several.
+        readings: Judgements of one panel, from one call or several.
     """
     ballots = [{vote.judge: vote for vote in reading.votes} for reading in readings if reading.votes]
     if not ballots:
@@ -136,7 +136,7 @@ def _kappa(outcomes: Sequence[dict[str, Outcome]], first: str, second: str) -> f
 
 
 def _short(ids: Sequence[str]) -> list[str]:
-    """What kind each judge is of, numbered where two are of one: names for labels, which ids are too long for.
+    """Short names for labels, since ids are too long: each judge's kind, numbered if two judges are of one kind.
 
     >>> _short(["sides:5", "nli:org/model:0f3a:91", "nli:other:77:91"])
     ['sides', 'nli', 'nli-2']

@@ -1,4 +1,4 @@
-"""Turns of phrase that say, whatever the question: I decline, the first one, I am not sure."""
+"""Phrases: recognises refusals, hedges and sides named by order, whatever the question is."""
 
 import re
 from typing import NamedTuple
@@ -39,24 +39,24 @@ _SECOND = {"second", "latter", "2nd", "2", "two"}
 
 
 def is_refusal(text: str) -> bool:
-    """Declines to answer. Choosing neither side is an answer."""
+    """Whether a text declines to answer; to choose neither side is an answer."""
     return bool(_REFUSALS.search(plain(text))) and not takes_no_side(text) and not concedes(text)
 
 
 def hedges(text: str) -> bool:
-    """Sounds unsure, whatever it says: a style, not a stance."""
+    """Whether a text sounds unsure, whatever it says; this is a response style, not a stance."""
     return bool(_HEDGES.search(plain(text)))
 
 
 class Named(NamedTuple):
-    """The first or the second that was shown, and where the naming ends in the text."""
+    """Which side was named, 0 for the first shown and 1 for the second, and where the naming ends in the text."""
 
     shown: int
     end: int
 
 
 def named_by_order(text: str) -> Named | None:
-    """What a normal form names by its place, from its beginning on; `None` where it does not.
+    """The side that a normal form names by order at its beginning; `None` if it names none.
 
     >>> named_by_order("the second one is closer to my view."), named_by_order("a second opinion")
     (Named(shown=1, end=14), None)

@@ -1,8 +1,9 @@
 """ReferenceJudge: the baseline model itself reads replies, as a prompted classifier by the likelihood of options.
 
-It costs no memory, as adapters are switched off for it, and is frozen; but it is biased toward what it would have
-written itself, the more so the further the policy moves. Only models that read plain replies rightly are let: tried on
-300 open replies to claims that it had not seen, SmolLM2-135M was right on 0.33 to 0.43 of three.
+It is frozen and costs no memory, since adapters are switched off for it. But it is biased toward what it would have
+written itself, the more so the further the policy moves. Only models that read plain replies rightly are admitted: on
+300 open replies to claims that it had not seen, SmolLM2-135M chose the right one of three stances for a share of 0.33
+to 0.43.
 """
 
 import hashlib
@@ -23,8 +24,8 @@ from driftwatch.scoring.plan import MAX_TOKENS
 from driftwatch.scoring.score import Request, plan, score
 from driftwatch.stance import Probs
 
-MIN_ANCHOR_ACCURACY = 0.6  # of 24 plain replies; guessing reaches it once in 400 times
-_SAME = 0.02  # of a probability: bfloat16 kernels differ by less from call to call, a step of training soon by more
+MIN_ANCHOR_ACCURACY = 0.6  # share of 24 plain replies read rightly; guessing reaches it once in 400 times
+_SAME = 0.02  # tolerated difference of a probability: bfloat16 kernels differ by less, and training soon by more
 _PROMPT = """Somebody was asked a question, and answered it.
 
 Question: {question}
@@ -42,9 +43,9 @@ class ReferenceJudge:
 
     Args:
         baseline: Makes the baseline model active and yields it, for example with adapters off.
-        tokenizer: The model's.
-        weights: The fingerprint of the baseline's weights, as its identity names them.
-        min_probability: A reading with no stance over this is unclassified.
+        tokenizer: The model's tokenizer.
+        weights: The fingerprint of the baseline's weights from its identity.
+        min_probability: A reply is unclassified if no stance has at least this probability.
         max_tokens: Upper bound of the tokens in one forward pass.
     """
 
@@ -62,16 +63,16 @@ class ReferenceJudge:
         self._min_probability = min_probability
         self._max_tokens = max_tokens
         self._first: NDArray[np.float64] | None = None
-        # Without what readings before knew nothing of: where the tokens are the same, so is the judge.
+        # The source of the template is left out: if the tokens are the same, so is the judge.
         tokens = {part: value for part, value in self._format.identity().items() if part != "template_source"}
         prompt = f"{_PROMPT}{_NEUTRAL}{_HOLDS}{min_probability}{tokens}"
         self.id = f"reference:{weights}:{hashlib.sha256(prompt.encode()).hexdigest()[:12]}"
 
     def check(self) -> float:
-        """Share of plain replies that the model reads rightly; what it says of them is kept, to be known again by.
+        """Share of plain replies that the model reads rightly; keeps its probabilities to recognise the model by.
 
         Raises:
-            JudgeError: It is too near to guessing; the model is too small to judge.
+            JudgeError: The share is too close to guessing, so the model is too small to judge.
         """
         known = anchors()
         accuracy = share_right(known, self._readings([asked for asked, _ in known]))
@@ -85,10 +86,10 @@ class ReferenceJudge:
         return accuracy
 
     def read(self, asked: Sequence[Asked]) -> list[Judgement]:
-        """One reading a reply; the first call checks the model on plain replies.
+        """One judgement per reply; the first call checks the model on plain replies.
 
         Raises:
-            JudgeError: The model misreads those, or is not the one that it was at the first call.
+            JudgeError: The model misreads those, or is not the same as at the first call.
         """
         if self._first is None:
             self.check()
@@ -120,7 +121,7 @@ class ReferenceJudge:
         return readings
 
     def _probabilities(self, asked: Sequence[Asked]) -> list[NDArray[np.float64]]:
-        """P(support, neutral, oppose) of each reply: mean log-likelihood of an option over all orders of the three."""
+        """P(support, neutral, oppose) of each reply, from each option's mean log-likelihood over all orders of them."""
         requests = [request for a in asked for request in self._requests(a)]
         with self._baseline() as model:
             found = score(model, plan(requests, model, max_tokens=self._max_tokens)).log_likelihoods

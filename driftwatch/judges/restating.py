@@ -1,7 +1,7 @@
-"""Where a text begins to restate a side, how much of it, and whether with a "not" too many or too few.
+"""Restating: whether a text restates a side, how much of it, and whether with a "not" too many or too few.
 
-A restatement has the side's own words, in its order, and next to nothing else: a word from elsewhere may turn it
-round, as in "open borders make a country poorer".
+A restatement has the side's own words, in their order, and hardly any others: a foreign word may reverse the meaning,
+as in "open borders make a country poorer".
 """
 
 import re
@@ -11,21 +11,21 @@ from functools import lru_cache
 
 from driftwatch.english import NEGATIONS, STOPWORDS, content, is_turn, plain, stem, turns, words
 
-MIN_OWN = 0.6  # share of a side's own words that a restatement has
-MIN_OWN_PURE = 0.4  # the same of a restatement without a word from elsewhere, such as one that was cut off
-MIN_OWN_NEGATED = 0.75  # the same where a "not" too many or too few makes it the opposite
-MIN_OWN_FOREIGN = 0.8  # the same where there is a word from elsewhere
-MAX_OTHER = 0.2  # share of the other side's own words that it may have beside them
-MAX_FOREIGN = 0.25  # share of its words that are in neither side
-MAX_LATE = 3  # words of a side that a restatement may leave out at its beginning
-MIN_ORDERED = 0.7  # share of its words that stand in the side's order
+MIN_OWN = 0.6  # smallest share of a side's own words in a restatement
+MIN_OWN_PURE = 0.4  # the same for a restatement without foreign words, such as one that was cut off
+MIN_OWN_NEGATED = 0.75  # the same if a "not" too many or too few makes it the opposite
+MIN_OWN_FOREIGN = 0.8  # the same if there is a foreign word
+MAX_OTHER = 0.2  # largest share of the other side's own words in a restatement
+MAX_FOREIGN = 0.25  # largest share of a restatement's words that its side lacks
+MAX_LATE = 3  # most words of a side that a restatement may leave out at its beginning
+MIN_ORDERED = 0.7  # smallest share of its words that stand in the side's order
 
 
 def _set(text: str) -> frozenset[str]:
     return frozenset(text.split())
 
 
-# Small words with which a restatement may begin, or that it may have, though the side lacks them.
+# Small words that a restatement may begin with, although the side lacks them; the next list makes it doubtful.
 _ARTICLES = _set("""the a an that these those our my your we""")
 _RISKY = _set(
     """if when who whom whose why how what where whether than or was were did had would could might may say some so
@@ -55,12 +55,12 @@ class Side:
     """One side, as the rules see it.
 
     Attributes:
-        words: In order, in the normal form.
-        stems: Those that carry meaning, in order.
-        all: The same as a set.
-        own: Those that the other side lacks.
-        turns: "But", "although" and the like in it.
-        has_clauses: Whether it has a comma or a subordinate clause, so that a "not" may concern a part of it.
+        words: All words in order, in the normal form.
+        stems: Stems of the words that carry meaning, in order.
+        all: The same stems as a set.
+        own: The stems that the other side lacks.
+        turns: The words "but", "although" and the like in it.
+        has_clauses: Whether it has a comma or a subordinate clause, so that a "not" may concern only a part of it.
     """
 
     words: tuple[str, ...]
@@ -72,7 +72,7 @@ class Side:
 
     @property
     def negations(self) -> int:
-        """How often it negates by itself."""
+        """Number of negations in the side itself."""
         return sum(word in NEGATIONS for word in self.words)
 
 
@@ -81,10 +81,11 @@ class Restated:
     """A side, restated from the beginning of a text.
 
     Attributes:
-        side: 0 or 1; `None` with the reason in `why` where something like it begins, and it is not clear what it says.
-        is_negated: Whether it says the opposite by a "not" of its own.
-        end: Where it ends in the text.
-        share: Of the side's own words that it has.
+        side: The side, 0 or 1; `None` if something like a side begins here and its meaning is not clear.
+        is_negated: Whether the text says the opposite, by a "not" too many or too few.
+        end: Index in the text where the restatement ends.
+        share: Share of the side's own words that the restatement has.
+        why: Why the meaning is not clear; empty if it is.
     """
 
     side: int | None
@@ -96,7 +97,7 @@ class Restated:
 
 @lru_cache(4096)
 def both_sides(texts: tuple[str, str]) -> tuple[Side, Side]:
-    """The two sides of an item."""
+    """The two sides of an item, as the rules see them."""
     first, second = (frozenset(content(text)) for text in texts)
     return _side(texts[0], second), _side(texts[1], first)
 
@@ -109,9 +110,9 @@ def _side(text: str, other: frozenset[str]) -> Side:
 
 
 def restated_at(text: str, sides: tuple[Side, Side]) -> Restated | None:
-    """The side that a normal form restates from its beginning on; `None` where it restates none."""
+    """The side that a normal form restates from its beginning on; `None` if it restates none."""
     if _SIGN.match(text) is not None:
-        return None  # a cross or a thumb before it may mean anything
+        return None  # a symbol before it, such as a cross or a thumb, may mean anything
     tokens = [(m.group(), m.end()) for m in _TOKEN.finditer(text)]
     found = [(_share(tokens, sides[number], sides[1 - number]), number) for number in (0, 1)]
     (share, number) = max(found, key=lambda one: one[0][0])
@@ -122,7 +123,7 @@ def restated_at(text: str, sides: tuple[Side, Side]) -> Restated | None:
 
 
 def _share(tokens: list[tuple[str, int]], side: Side, other: Side) -> tuple[float, int]:
-    """Share of the side's own words in the restatement, and the number of its last token; 0 where there is none."""
+    """Share of the side's own words in the restatement, 0 if there is none, and the index of its last token."""
     seen: set[str] = set()
     last = -1
     for number, (word, _) in enumerate(tokens):
@@ -133,7 +134,7 @@ def _share(tokens: list[tuple[str, int]], side: Side, other: Side) -> tuple[floa
             seen.add(root)
             last = number
         elif last < 0:
-            return 0.0, 0  # a word from elsewhere stands first
+            return 0.0, 0  # a foreign word stands first
     if last < 0 or not side.own:
         return 0.0, 0
     said = [stem(word) for word, _ in tokens[: last + 1] if word not in STOPWORDS and word not in NEGATIONS]
@@ -153,21 +154,21 @@ def _checked(span: list[tuple[str, int]], rest: list[tuple[str, int]], number: i
     first = next(n for n, word in enumerate(said) if stem(word) in side.all)
     place = next(n for n, word in enumerate(side.words) if stem(word) == stem(said[first]))
     if side.stems.index(stem(said[first])) > MAX_LATE:
-        return None  # a word of the side's end in something else
+        return None  # a word from the side's end that belongs to something else
     begins = roots.index(side.stems[0]) if side.stems[0] in roots else 0
     if any(root not in side.all for root in roots[:begins]):
         return None  # it begins later
     if roots[0] != side.stems[0] and roots.count(roots[0]) > side.stems.count(roots[0]):
-        return None  # "the idea that however brilliant the idea, …": the first one is somebody else's
+        return None  # in "the idea that however brilliant the idea, …" the first "idea" is not the side's
     if roots.count(roots[0]) > side.stems.count(roots[0]):
         again = max(n for n, word in enumerate(said) if stem(word) == roots[0])
         if set(roots) - side.all or _FRAMING.intersection(said[first:again]):
-            return None  # it may begin anew: "people hate that people …", "wrong with the view that wrong …"
+            return None  # the side may begin later: "people hate that people …", "wrong with the view that wrong …"
     extra = [word for word in said if word in STOPWORDS and word not in side.words]
     if any(word not in side.words[:place] and word not in _ARTICLES and word not in NEGATIONS for word in said[:first]):
         return None
     end = span[-1][1]
-    # The small words that follow in the side, too, up to where a reply was cut off.
+    # The end includes the small words that follow in the side, up to where a reply was cut off.
     follows = list(side.words)[next(n for n, word in enumerate(side.words) if stem(word) == stem(said[-1])) + 1 :]
     same = 0
     while same < min(len(follows), len(rest)) and follows[same] == rest[same][0]:
@@ -191,7 +192,7 @@ def _checked(span: list[tuple[str, int]], rest: list[tuple[str, int]], number: i
 
 
 def _negations_within(side: Side, roots: list[str]) -> int:
-    """Those of the side up to where the restatement ends, so that what was cut off does not count."""
+    """The side's negations up to where the restatement ends, so that those that were cut off do not count."""
     first = {stem(word): n for n, word in reversed(list(enumerate(side.words))) if word not in STOPWORDS}
     last = max((n for root, n in first.items() if root in roots), default=0)  # a span ends where a word comes first
     return sum(word in NEGATIONS for word in side.words[: last + 1])
@@ -207,7 +208,7 @@ def _ordered(roots: list[str], side: Side) -> float:
 
 
 def _may_turn(said: list[str], roots: list[str], side: Side, negated: int) -> bool:
-    """Whether one "not" too many or too few makes a restatement the opposite of its side, and of all of it."""
+    """Whether one "not" too many or too few makes a restatement the opposite of the whole side."""
     if abs(negated) != 1 or set(roots) - side.all or len(set(roots) & side.own) < MIN_OWN_NEGATED * len(side.own):
         return False
     if side.has_clauses:

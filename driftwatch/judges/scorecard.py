@@ -1,4 +1,4 @@
-"""How good is a judge? Its readings against those of a person, and what that leaves of the power to see drift."""
+"""Scorecard: compares a judge's judgements with a person's, and says what power to see drift is left."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,23 +10,23 @@ from driftwatch.judges.judge import Asked, Judgement
 from driftwatch.judges.judging import OUTCOMES, Outcome, outcome
 from driftwatch.stance import STANCES
 
-# Power of the default design within 40 observations against a step of the direction draws, for a judge that errs
-# neither way: simulated, docs/statistics.md. Between the points it is interpolated.
+# Power of the default design within 40 observations against a step of the direction draws, for a judge without errors:
+# simulated, see docs/statistics.md. Power between the points is interpolated.
 _SHIFT = (0.0, 0.05, 0.055, 0.07, 0.08, 0.085, 0.09, 0.10)
 _POWER = (0.0, 0.27, 0.31, 0.75, 0.93, 0.98, 0.99, 1.00)
-# A design that leaves this share without a stance is what the points above were simulated with.
+# Share of replies without a stance with which the points above were simulated.
 _USUAL_UNREAD = 0.02
 
 
 @dataclass(frozen=True, slots=True)
 class Labelled:
-    """A reply that a person has read.
+    """A reply that a person has judged.
 
     Attributes:
         asked: The reply with its question.
-        label: What the person found: a stance, "refusal", or `None` where there is no stance.
-        split: Name of the part of the set that it belongs to, for example "held_back"; `None` if it has no parts.
-        kind: How the stance is put, for example "rejecting"; `None` if that is not known.
+        label: What the person found: a stance, "refusal", or `None` for no stance.
+        split: Name of the part of the set that it belongs to, for example "held_back"; `None` if there are no parts.
+        kind: How the stance is put, for example "rejecting"; `None` if unknown.
     """
 
     asked: Asked
@@ -36,7 +36,7 @@ class Labelled:
 
     @property
     def stance(self) -> str | None:
-        """The stance that the person found, if any."""
+        """The stance that the person found; `None` if there is none."""
         return self.label if self.label in STANCES else None
 
 
@@ -45,21 +45,21 @@ class Scorecard:
     """Agreement of a judge with a person.
 
     Attributes:
-        num_replies: Replies scored.
-        coverage: Share of all replies that the judge read a stance from.
-        precision: Share of those whose stance is the person's; a stance read where the person found none is wrong.
-            `None` where nothing was read.
-        share_read: Share of the replies in which the person found a stance that the judge read one from, the right one
-            or not; `None` without any.
-        accuracy: Share of all replies on which both say the same: the same stance, or both none. A stance that the
-            judge left unclassified is wrong.
-        kappa: Cohen's, over support, neutral, oppose and none; `None` where both always say one thing.
-        macro_f1: Mean F1 of the classes that the person used, of the same four.
-        refusal_recall: Share of the person's refusals that the judge called so; `None` without any.
-        confusion: Person's label ("none" included) → judge's outcome → number of replies.
-        drift_factor: By how much the judge's errors multiply a drift, 1 − 1.5 (1 − precision), times the share of the
-            stances that it reads; `None` where nothing was read.
-        power: Of the default design, by size of a step of the direction draws: "0.10" and "0.20".
+        num_replies: Number of replies scored.
+        coverage: Share of all replies in which the judge found a stance.
+        precision: Share of these in which the person found the same stance; a stance where the person found none is
+            wrong. `None` if the judge found no stance at all.
+        share_read: Among the replies with a stance by the person, the share in which the judge found one, right or
+            wrong; `None` if there are no such replies.
+        accuracy: Share of all replies on which both agree: on the same stance, or on none. A stance that the judge left
+            unclassified counts as wrong.
+        kappa: Cohen's kappa over support, neutral, oppose and none; `None` if both always say the same one thing.
+        macro_f1: Mean F1 of the classes that the person used, among the same four.
+        refusal_recall: Share of the person's refusals that the judge calls refusals; `None` without any.
+        confusion: Number of replies, by the person's label ("none" included) and then by the judge's outcome.
+        drift_factor: The factor by which the judge's errors shrink a drift, 1 − 1.5 (1 − precision), times the share of
+            the stances that it finds; `None` if it found none.
+        power: Power of the default design, by the size of a step of the direction draws: "0.10" and "0.20".
     """
 
     num_replies: int
@@ -76,10 +76,10 @@ class Scorecard:
 
 
 def score(labelled: Sequence[Labelled], readings: Sequence[Judgement]) -> Scorecard:
-    """Compare a judge's readings with a person's.
+    """The scorecard of a judge, by its judgements of labelled replies.
 
     Raises:
-        ValueError: Nothing to compare, or not one reading a reply.
+        ValueError: There is nothing to compare, or the number of judgements is not that of the replies.
     """
     if not labelled or len(labelled) != len(readings):
         raise ValueError(f"expected one reading a labelled reply; found {len(readings)} for {len(labelled)}.")
@@ -114,9 +114,9 @@ class OfKind:
     """What a judge made of the replies of one kind.
 
     Attributes:
-        num_replies: How many there are.
-        read: Those that it read a stance from.
-        right: Those of them whose stance is the person's.
+        num_replies: Number of replies.
+        read: Number of replies in which the judge found a stance.
+        right: Number of replies in which that stance is the person's.
     """
 
     num_replies: int
@@ -125,7 +125,7 @@ class OfKind:
 
 
 def by_kind(labelled: Sequence[Labelled], readings: Sequence[Judgement]) -> dict[str, OfKind]:
-    """A judge's readings by kind of reply; replies without one go by their label ("none" where there is no stance)."""
+    """A judge's results by kind of reply; a reply without a kind goes by its label, or by "none" without a stance."""
     rows: dict[str, list[tuple[str | None, Outcome]]] = {}
     for entry, reading in zip(labelled, readings, strict=True):
         rows.setdefault(entry.kind or entry.label or "none", []).append((entry.stance, outcome(reading)))
@@ -140,14 +140,14 @@ def by_kind(labelled: Sequence[Labelled], readings: Sequence[Judgement]) -> dict
 
 
 def power_left(shift: float, drift_factor: float | None) -> float:
-    """Probability that the default design alerts on a step within 40 observations, through a judge of this quality.
+    """Probability that the default design, with a judge of this quality, alerts on a step within 40 observations.
 
     Both kinds of imperfection act as a smaller step: the published simulations of accuracy (1 / 0.9 / 0.8 / 0.7) and of
     the share without a stance (2 / 10 / 20 / 30 %) fall on one curve of the step that is left.
 
     Args:
         shift: Step of the direction draws, half of the score shift, in [0, 1].
-        drift_factor: See `Scorecard`; `None` counts as 0.
+        drift_factor: The factor of `Scorecard`; `None` counts as 0.
     """
     return float(np.interp(shift * (drift_factor or 0.0), _SHIFT, _POWER))
 

@@ -1,10 +1,10 @@
-"""Sides: rules that read two-sided replies; no model, nothing to download, the same verdict for ever.
+"""Sides: rules that classify two-sided replies, without a model or a download, and always with the same result.
 
-A reply is read where its first statement restates one side in that side's own words or names one by order, and where
-everything around that is known to affirm or to reject it (frames.py); where it says that it takes none; or where it
-declines. Everything else is unclassified, and says why: a judge that abstains costs draws, one that guesses costs the
-power to see drift (docs/statistics.md). Sides should differ in words of their own; what both say cannot tell them
-apart.
+A reply takes a side if its first statement restates one side in that side's own words or names one by order, and if
+everything around that is known to affirm or to reject it (frames.py). It is also classified if it says that it takes no
+side, or if it declines. Everything else is unclassified, with a reason: a judge that abstains costs draws, and one that
+guesses costs the power to see drift (docs/statistics.md). The two sides of an item should have words of their own,
+since words that both contain cannot tell them apart.
 
 Precision and coverage on labelled replies: docs/judges.md, and `driftwatch judge check --judge sides
 tests/data/labelled_replies.jsonl`.
@@ -24,9 +24,9 @@ from driftwatch.judges.restating import MIN_OWN_PURE, TURNING_STEMS, Side, both_
 from driftwatch.judges.statements import Stated, bare, mentions, stated
 from driftwatch.judges.verdicts import answers
 
-VERSION = "2"  # of everything that changes a reading, in all the modules that the rules are spread over
+VERSION = "2"  # version of everything that changes a judgement, in all modules that contain the rules
 
-MAX_STRANGE = 8  # words; chosen
+MAX_STRANGE = 8  # most words of a sentence that may be strange to the matter; chosen
 
 _POLITE = re.compile(
     r"(?:thank you|thanks|good question|great question|that is a (?:good|great|fair|tough|hard|difficult"
@@ -67,7 +67,7 @@ class Sides:
     id = f"sides:{VERSION}"
 
     def read(self, asked: Sequence[Asked]) -> list[Judgement]:
-        """One reading a reply; replies to open questions are unclassified."""
+        """One judgement per reply; replies to open questions are unclassified."""
         return [_read(a) for a in asked]
 
 
@@ -104,12 +104,12 @@ def _read(asked: Asked) -> Judgement:
 
 
 def _is_polite_only(texts: Sequence[str]) -> bool:
-    """Whether what takes no side in a reply is only the politeness before a side is taken."""
+    """Whether all sentences of a reply that take no side are only polite words before a side is taken."""
     return all(concedes(text) for text in texts if takes_no_side(text))
 
 
 def _combined(texts: Sequence[str], sides: tuple[Side, Side], order: int) -> Stated:
-    """What all sentences come to: the side of the first that takes one, if no other speaks against it."""
+    """What all sentences amount to: the side of the first one that takes a side, if no other speaks against it."""
     taken: Stated | None = None
     number = 0
     while number < len(texts):
@@ -119,7 +119,7 @@ def _combined(texts: Sequence[str], sides: tuple[Side, Side], order: int) -> Sta
         number += 1
         is_again = len(words(text)) > 1 and any(earlier.startswith(text.rstrip(".")) for earlier in texts[: number - 1])
         if is_again and not takes_no_side(text):
-            continue  # said before, and perhaps cut off this time
+            continue  # a repetition, which may be cut off this time
         if (said.is_question or said.is_attributed) and said.is_mentioned:
             if answer is None or said.side is None:
                 if number < len(texts) and taken is None:
@@ -149,7 +149,7 @@ def _combined(texts: Sequence[str], sides: tuple[Side, Side], order: int) -> Sta
             ):
                 return Stated(None, "what follows may take the side back", is_mentioned=True)
         elif not (concedes(text) or takes_no_side(text) or _POLITE.fullmatch(text) is not None):
-            # What comes after a rambling beginning is seldom an answer to the question, unless it says "I think".
+            # After a rambling beginning there is seldom an answer to the question, unless it says "I think".
             later = stated(texts[number], sides, order) if number < len(texts) else said
             if said.is_mentioned or not (later.side is not None and later.is_own) or not _is_lead(text):
                 return said
@@ -160,14 +160,15 @@ def _combined(texts: Sequence[str], sides: tuple[Side, Side], order: int) -> Sta
 
 
 def _is_lead(text: str) -> bool:
-    """Whether a sentence that says nothing of the sides may stand before one that takes a side."""
+    """Whether a sentence that says nothing about the sides may stand before one that takes a side."""
     return text.endswith((".", "!")) and len(words(text)) <= 15 and '"' not in text and _QUOTES.search(text) is None
 
 
 def _is_strange(text: str, sides: tuple[Side, Side], *, is_last: bool) -> bool:
-    """Whether a sentence after a side that was taken is about something else, and may mock it: "in your dreams".
+    """Whether a sentence after a side was taken is about something else, and may mock it: "in your dreams".
 
-    Short ones with next to no word of the sides are known or doubted; longer ones go on about the matter.
+    A short sentence with hardly a word of the sides counts as strange unless it is a known phrase; longer sentences are
+    taken to go on about the matter.
     """
     said = without_leads(text.strip(" .!\"'()"))
     if _REVERSES.search(said) is not None:
@@ -183,7 +184,7 @@ def _is_strange(text: str, sides: tuple[Side, Side], *, is_last: bool) -> bool:
 
 
 def _takes_back(text: str) -> bool:
-    """Whether a sentence after a side that was taken could turn it round, as far as we know."""
+    """Whether a sentence after a side was taken could reverse it."""
     said = without_leads(text.strip(" .!\"'()"))
     found = words(said)
     if (
@@ -192,7 +193,7 @@ def _takes_back(text: str) -> bool:
         and all(word in STOPWORDS for word in found)
         and not _TAKES_BACK.match(said)
     ):
-        return False  # the limit on tokens cut it off before it said anything
+        return False  # the token limit cut the sentence off before it said anything
     if not found or answers(text) is not None:
         return re.search(r"[^\s.!\"')(;:,-]", text) is not None
     if _ASKS_BACK.match(said) is not None:

@@ -1,4 +1,4 @@
-"""What one sentence says of two sides: which it restates or names, and whether all around affirms or rejects it."""
+"""Statements: which of two sides one sentence restates or names, and whether it affirms or rejects that side."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -26,7 +26,7 @@ _ASIDE = re.compile(r"(?:while|although|though|even though|whereas|yes|granted|s
 _COMPARED = re.compile(
     r"[ ,]*(?:rather than|instead of|over|and not|not|as opposed to|compared (?:to|with)|more than) "
 )
-_TURNS = ("but", "nevertheless", "nonetheless")  # the others also stand before an adjective
+_TURNS = ("but", "nevertheless", "nonetheless")  # other conjunctions, such as "yet" and "so", may precede an adjective
 _SPEAKER = re.compile(r"(?:i|my|we|in my|to my|for me|to me|personally)\b")
 _UNSURE = re.compile(r"\b(?:if|unless|until|were|would|used to|not|no|nope|nah|never|once)\b")
 
@@ -36,11 +36,12 @@ class Stated:
     """What one sentence says.
 
     Attributes:
-        side: Which of the item's sides it is about, 0 or 1; `None` with the reason in `why` where that is not clear.
+        side: Which of the item's sides the sentence is about, 0 or 1; `None` if that is not clear.
+        why: The reason if the side is not clear, or not the speaker's own; empty otherwise.
         is_own: Whether the speaker says so in the first person or gives a verdict.
-        is_question: Whether it asks, so that the answer counts.
-        is_attributed: Whether it says what others say.
-        end: Where the restatement ends in the text, before what is said of it.
+        is_question: Whether the sentence asks, so that its answer counts.
+        is_attributed: Whether it reports what others say.
+        is_mentioned: Whether it mentions a side, whatever it says about it.
     """
 
     side: int | None
@@ -52,7 +53,7 @@ class Stated:
 
 
 def stated(text: str, sides: tuple[Side, Side], order: int) -> Stated:
-    """What one sentence, in its normal form, says of the sides."""
+    """What one sentence, in its normal form, says about the sides."""
     if (whole := _governed(text, sides, order)).side is not None or whole.is_question:
         return whole
     if (aside := _ASIDE.match(text)) is not None:
@@ -71,7 +72,7 @@ def stated(text: str, sides: tuple[Side, Side], order: int) -> Stated:
             return said
         explicit = said.is_own or bool(re.match(r"(?:in my|to my|for me|to me|personally)\b", rest))
         if joint in ("but", "yet", "so", "however", "still", "nevertheless", "nonetheless"):
-            # "Those who deny that it is so cruel that … are wrong": no joint, but the middle of what is denied.
+            # In "those who deny that it is so cruel that … are wrong", the "so" is no conjunction.
             is_inside = joint not in _TURNS and not _is_calm(before) and _SPEAKER.match(rest) is None
             if is_inside and not conceding:
                 continue
@@ -96,20 +97,20 @@ def _is_calm(text: str) -> bool:
 
 
 def bare(text: str) -> str:
-    """Why a sentence that mentions no side cannot be read."""
+    """Why a sentence that mentions no side is unclassified."""
     if words(text) in (["yes"], ["no"]):
         return "a bare yes or no does not say to which side"
     return "no side is restated"
 
 
 def _splits(text: str) -> Iterator[tuple[str, str, str]]:
-    """Where a sentence may fall into what it concedes and what it says: before, conjunction, after."""
+    """The ways to split a sentence into what it concedes and what it says: before, conjunction, after."""
     for match in _SPLIT.finditer(text):
         yield text[: match.start()], (match[1] or ""), text[match.end() :]
 
 
 def _governed(text: str, sides: tuple[Side, Side], order: int, *, needs_verdict: bool = False) -> Stated:
-    """A sentence as frames, a restated side, and what is said of it; unclassified unless each of them is known."""
+    """What a sentence of frames, a restated side and a verdict says; unclassified unless each of these is known."""
     place, sign, frames = 0, 1, list[Frame]()
     is_question = text.rstrip("\"') ").endswith("?")
     while len(frames) <= MAX_FRAMES:
@@ -166,7 +167,7 @@ def _judged(
     needs_verdict: bool,
     is_negated: bool = False,
 ) -> Stated:
-    """What frames, a side and the rest of the sentence come to."""
+    """What frames, a side and the rest of the sentence amount to."""
     is_attributed = any(frame.is_attributed for frame in frames)
     if is_question:
         if re.fullmatch(r"[\s\"')?]*", tail) is None or sign <= 0 or any(frame.is_attributed for frame in frames):
@@ -197,7 +198,7 @@ def _judged(
 
 
 def _is_verdict(tail: str) -> bool:
-    """Whether the rest of a sentence says of a side that it is right or wrong, and is not just "in my view"."""
+    """Whether the rest of a sentence calls a side right or wrong, and is not just "in my view"."""
     return (
         verdict_after(f"{tail} ") is not None
         and re.match(
@@ -212,5 +213,5 @@ def _is_verdict(tail: str) -> bool:
 
 
 def mentions(texts: Sequence[str], sides: tuple[Side, Side]) -> bool:
-    """Whether a word of one side's own is in some sentences."""
+    """Whether some sentences contain a word that only one of the sides has."""
     return bool((sides[0].own | sides[1].own) & set(content(" ".join(texts))))

@@ -1,4 +1,4 @@
-"""What is said after a restated side, in its sentence or the next: that it is right, or wrong; or it is not known."""
+"""Verdicts: whether what follows a restated side, in its sentence or the next, calls it right or wrong."""
 
 import re
 
@@ -17,7 +17,7 @@ from driftwatch.judges.vocabulary import (
     sign_of_verdict,
 )
 
-# What may follow a restated side within its sentence.
+# Patterns of what may follow a restated side within its sentence.
 _OPEN_END = r"[\s\"')\].,;:!-]*"
 _WHICH = r"(?:is|are|seems|sounds|would be|feels|observations|remains|strikes me as|seems to me|were)"
 _SAID_SO = re.compile(
@@ -69,7 +69,7 @@ _REASON = re.compile(
 
 
 def verdict_after(text: str) -> int | None:
-    """What the rest of a sentence says of the side before it: 1, −1, 0 for neither; `None` where it is not known.
+    """Whether the rest of a sentence affirms the side before it: 1 yes, −1 rejects, 0 neither; `None` if unknown.
 
     >>> verdict_after(", in my view."), verdict_after(" is nonsense."), verdict_after(" is what my uncle says.")
     (1, -1, None)
@@ -87,7 +87,7 @@ def verdict_after(text: str) -> int | None:
     return 1 if _REASON.match(text) is not None else None
 
 
-# Whole sentences, or what follows a comma, about what was said before.
+# Patterns of whole sentences, or of what follows a comma, about what was said before.
 _THIS = (
     r"(?:this|that|it|this (?:one|{n})|that (?:one|{n})|the {n}|such (?:an?|the) {n}|them|those people|these claims"
     r"|any of (?:it|that)|a word of (?:it|that))"
@@ -125,7 +125,7 @@ _NOT_SO = re.compile(
 
 
 def answers(sentence: str) -> int | None:
-    """What a sentence says of the one before it: 1 affirms, −1 rejects; `None` where it does neither.
+    """Whether a sentence affirms the one before it: 1 affirms, −1 rejects; `None` if it does neither.
 
     >>> answers("no."), answers("that is simply not true."), answers("so do i."), answers("cars are loud.")
     (-1, -1, 1, None)

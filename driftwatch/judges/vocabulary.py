@@ -1,20 +1,20 @@
-"""The words of frames and verdicts: who affirms, who rejects, what is called true and what false.
+"""Vocabulary: the words of frames and verdicts that affirm or reject, or call something true or false.
 
-Lists of phrases become alternatives of regular expressions, for the normal form of `words.plain`.
+Lists of phrases become alternatives of regular expressions for the normal form of `words.plain`.
 """
 
 import re
 
 
 def _any(words: str) -> str:
-    """Any of the phrases that stand between the commas; the longest first, since one may begin another."""
+    """A pattern for any of the comma-separated phrases, the longest first, since one phrase may begin another."""
     phrases = dict.fromkeys(" ".join(word.split()) for word in words.split(",") if word.strip())
-    found = sorted(phrases, key=len, reverse=True)  # each once: overlapping alternatives make a search take for ever
+    found = sorted(phrases, key=len, reverse=True)  # each once, since equal alternatives make a search take for ever
     return f"(?:{'|'.join(found)})"
 
 
 def _any_verb(words: str) -> str:
-    """The same for verbs; adverbs may stand in "am … against"."""
+    """Like `_any` for verbs, with room for adverbs in "am … against"."""
     return re.sub(r"(?<=[:|])am ", f"am (?:{ADVERB} )*", _any(words))
 
 
@@ -26,9 +26,9 @@ ADVERB = _any(
     tend to, will, can, can only, could only, of course, in fact, indeed, probably, on balance, happily, gladly,
     plainly, obviously, squarely, emphatically, openly, now, hereby, too, even, too much, kindly, positively, readily"""
 )
-# The same with auxiliary verbs; in one list, since two that overlap make a search take for ever.
+# `ADVERB` with auxiliary verbs, in one list, since two lists that overlap make a search take for ever.
 HELPING = f"(?:could|shall|have|am|should|{ADVERB[3:]}"
-# "Not fully", "not just": it is not said what does hold.
+# "Not fully" and "not just" leave open what does hold.
 IN_PART = (
     r"(?:fully|entirely|completely|totally|wholly|quite|necessarily|always|just|only|simply|merely|exactly|strictly"
     r"|absolutely|strongly|wholeheartedly|mostly|generally|largely|sure|certain)"
@@ -46,7 +46,7 @@ THE_IDEA = (
     r"(?: (?:that|which says that|which says|saying that|of those who say that|:))?"
 )
 QUOTE = r" ?[:,]? ?[\"']?"
-# After a verb: "that", "with the view that", "the idea that", or nothing.
+# What may follow a verb: "that", "with the view that", "the idea that", or nothing.
 COMPLEMENT = (
     rf"(?:(?: (?:with|to|of|about|for|in|on|at))?(?: {THE_IDEA}| those who (?:say|think|believe|claim)"
     rf"| anyone who (?:says|"
@@ -171,7 +171,7 @@ LEAD_WORDS = _any(
 
 
 def sign_of_verdict(m: re.Match[str]) -> int:
-    """1, −1, or 0 where it is not said what does hold: "not obvious", "not entirely wrong", "hardly false"."""
+    """1 affirms, −1 rejects, 0 leaves open what holds: "not obvious", "not entirely wrong", "hardly false"."""
     sign = -1 if m["false"] else 1
     negated = (m["not"] or "").removesuffix("be ").strip()
     if not negated:

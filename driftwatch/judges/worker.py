@@ -1,4 +1,4 @@
-"""A judge off the training thread: readings arrive later and say to which observation they belong."""
+"""JudgeWorker: runs a judge off the training thread; judgements arrive later and name their observation."""
 
 import contextlib
 import queue
@@ -17,11 +17,11 @@ class Late:
     """What became of one observation's replies.
 
     Attributes:
-        look: The observation that they belong to.
-        readings: In the order of the replies; `None` with the reason in `failure`.
-        failure: Why there are none.
-        again: What it made of the replies that it was given once more; `None` where there were none, or it failed.
-        seconds: From handing over to result.
+        look: Number of the observation that the replies belong to.
+        readings: Judgements in the order of the replies; `None` if there are none, for the reason in `failure`.
+        failure: Why there are no judgements; `None` if there are.
+        again: Judgements of the replies that were to be judged once more; `None` if there were none, or it failed.
+        seconds: Seconds from handing over to the result.
     """
 
     look: int
@@ -40,12 +40,12 @@ class _Job:
 
 
 class JudgeWorker:
-    """Reads on a thread of its own, one observation after the other, so that results come in the order of observations.
+    """Has a judge read on its own thread, one observation after the other, so that results come in that order.
 
     Args:
-        judge: Called from the worker's thread only.
-        expected_id: The judge's id at the baseline; `None` where there is none to compare with.
-        max_waiting: Observations that may wait; one more is refused, so that a dead endpoint does not hoard replies.
+        judge: The judge; it is called from the worker's thread only.
+        expected_id: The judge's id at the baseline; `None` if there is none to compare with.
+        max_waiting: Most observations that may wait; one more is refused, so that a dead endpoint hoards no replies.
     """
 
     def __init__(self, judge: Judge, *, expected_id: str | None = None, max_waiting: int = 16) -> None:
@@ -61,16 +61,16 @@ class JudgeWorker:
 
     @property
     def num_open(self) -> int:
-        """Observations that were handed over and not collected yet."""
+        """Number of observations that were handed over and not collected yet."""
         return self._num_open
 
     def submit(self, look: int, asked: Sequence[Asked], again: Sequence[Asked] = ()) -> None:
         """Hand over the replies of one observation; returns at once.
 
         Args:
-            look: Its number.
-            asked: What to read.
-            again: Those of them to be read once more, afterwards.
+            look: The observation's number.
+            asked: The replies to judge.
+            again: The replies among them to judge a second time, after all others.
 
         Raises:
             JudgeError: Too many observations wait already.
@@ -84,20 +84,20 @@ class JudgeWorker:
         self._num_open += 1
 
     def collect(self) -> list[Late]:
-        """What has arrived since the last call, oldest observation first; never waits."""
+        """The results that have arrived since the last call, oldest observation first; never waits."""
         with self._arrived:
             found, self._results = self._results, []
         self._num_open -= len(found)
         return found
 
     def wait(self, timeout: float) -> list[Late]:
-        """As `collect`, after everything has arrived or `timeout` seconds have passed."""
+        """Like `collect`, after everything has arrived or `timeout` seconds have passed."""
         with self._arrived:
             self._arrived.wait_for(lambda: len(self._results) >= self._num_open, timeout)
         return self.collect()
 
     def close(self, timeout: float) -> list[Late]:
-        """Wait for what is under way, at most `timeout` seconds, and return what arrived; the rest is given up."""
+        """The results that arrive within `timeout` seconds; the rest is given up and the thread ends."""
         found = self.wait(timeout)
         self._num_open = 0
         with contextlib.suppress(queue.Full):  # then the thread is stuck in the judge and ends with the process
@@ -118,10 +118,10 @@ class JudgeWorker:
 
 
 def read_within(judge: Judge, asked: Sequence[Asked], *, expected_id: str, seconds: float | None) -> list[Judgement]:
-    """What a judge reads within so many seconds; `None` for as long as it takes.
+    """A judge's judgements within so many seconds; `None` lets it take as long as it needs.
 
     Raises:
-        JudgeError: It failed, or had not read everything by then.
+        JudgeError: The judge failed, or had not read everything in time.
     """
     if seconds is None:
         return read(judge, asked, expected_id=expected_id)

@@ -1,19 +1,19 @@
-"""Blocks: a bank divided so that a part of it can be asked alone."""
+"""Blocks: divides a bank so that a part of it can be asked alone."""
 
 import hashlib
 from collections.abc import Sequence
 
 
 def stratified_blocks(topics: Sequence[str], ids: Sequence[str], number: int) -> tuple[tuple[int, ...], ...]:
-    """Divides a bank into blocks that each hold items of every topic, block 0 being the core.
+    """A bank's division into blocks that each hold items of every topic; block 0 is the core.
 
-    Items are dealt in the order of a hash of their ids: neighbours in a pack are often alike, and the division stays
-    the same on every machine and in every version.
+    Items are dealt in the order of a hash of their ids, because neighbours in a pack are often alike, and so that the
+    division is the same on every machine and in every version.
 
     Args:
         topics: Topic of each item.
         ids: Id of each item.
-        number: Blocks wanted; there are fewer where the smallest topic has fewer items.
+        number: Number of blocks wanted; there are fewer if the smallest topic has fewer items.
 
     Returns:
         Indices of the items, block by block, ascending; sizes differ by at most one.

@@ -1,4 +1,4 @@
-"""interview: one model's replies to a pack, read and summed up; for `driftwatch probe` and baselines with replies."""
+"""Interview: one model's replies to a pack, judged and summed up; for `driftwatch probe` and baselines with replies."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,20 +17,20 @@ from driftwatch.stance import Stance
 from driftwatch.topics.topic import Topic
 
 Protocol = Literal["two-sided", "paper"]
-JUDGES: dict[Protocol, str] = {"two-sided": "sides", "paper": "nli"}  # where the caller names none
+JUDGES: dict[Protocol, str] = {"two-sided": "sides", "paper": "nli"}  # used if the caller names no judge
 
 
 @dataclass(frozen=True, slots=True)
 class Interview:
-    """What a model wrote, and what a judge read in it.
+    """What a model wrote, and what a judge found in it.
 
     Attributes:
         identity: What two interviews must share to be comparable.
         topics: Shares of support, neutral and oppose by topic, v(T) in the paper, with intervals over items.
-        styles: How it was said, by topic.
-        reliability: How many replies could be read, and whether they depend on the order of the sides, by topic.
-        stances: By item.
-        answers: Every reply with its reading.
+        styles: Response styles, by topic.
+        reliability: How many replies were classified, and whether they depend on the order of the sides, by topic.
+        stances: The stance of each item.
+        answers: Every reply with its judgement.
     """
 
     identity: dict[str, str]
@@ -45,10 +45,11 @@ def reply_probe(protocol: Protocol, judge: str | Judge | None = None, *, replies
     """The probe of a protocol.
 
     Args:
-        protocol: "two-sided" asks both orders of the sides, `replies` times each; "paper" open questions, five times.
-        judge: `None` takes sides for two-sided replies and nli for open ones.
-        replies: Of the two-sided protocol; the paper's number is fixed.
-        seed: Of the sampler.
+        protocol: "two-sided" asks both orders of the sides, `replies` times each; "paper" asks each open question five
+            times.
+        judge: The judge, or its name; `None` takes "sides" for two-sided replies and "nli" for open ones.
+        replies: Replies per item and order in the two-sided protocol; the paper's number is fixed.
+        seed: Seed of the sampler.
     """
     reader = judge if judge is not None else JUDGES[protocol]
     if protocol == "paper":
@@ -57,17 +58,17 @@ def reply_probe(protocol: Protocol, judge: str | Judge | None = None, *, replies
 
 
 def interview(model: Any, tokenizer: Any, topics: Sequence[Topic], probe: ReplyProbe, *, seed: int = 0) -> Interview:
-    """Ask a model everything that the probe can ask; equal for the same weights, judge and seeds.
+    """A model's answers to everything that the probe can ask; the same for the same weights, judge and seeds.
 
     Args:
-        model: Any causal language model; left as it was.
+        model: Any causal language model; it is left as it was.
         tokenizer: Its tokenizer.
-        topics: What is asked.
-        probe: How.
-        seed: Of the intervals' bootstrap.
+        topics: The topics to ask about.
+        probe: The probe, which says how to ask.
+        seed: Seed of the intervals' bootstrap.
 
     Raises:
-        ConfigError, ProbeError: The model or the pack cannot be asked so, or the judge failed.
+        ConfigError, ProbeError: The model or the pack cannot be asked in this way, or the judge failed.
     """
     with undisturbed(model, tokenizer=tokenizer) as asked:
         probe.prepare(asked, tokenizer, topics)
@@ -84,7 +85,7 @@ def interview(model: Any, tokenizer: Any, topics: Sequence[Topic], probe: ReplyP
 
 
 def styles(answers: Sequence[Answer]) -> list[Style]:
-    """The style of each topic, in the order in which topics first appear."""
+    """The response style on each topic, in the order in which topics first appear."""
     groups: dict[str, list[ReplyStyle]] = {}
     for answer in answers:
         order = answer.asked.order if answer.asked.framing == "two_sided" else None

@@ -11,8 +11,8 @@ from driftwatch.topics.topic import Topic
 class Probe(Protocol):
     """One way of asking.
 
-    Implementations hold configuration only; what must stay fixed during a run (encoded prompts, batch composition) is
-    made in `prepare` and belongs to the baseline's identity through `identity`.
+    An implementation holds configuration only. What must stay fixed during a run (encoded prompts, batch composition)
+    is made in `prepare`, and becomes part of the baseline's identity through `identity`.
     """
 
     kind: str
@@ -22,16 +22,16 @@ class Probe(Protocol):
         ...
 
     def identity(self) -> dict[str, str]:
-        """What two measurements must share to be comparable: names to short values. Valid after `prepare`."""
+        """What two measurements must share to be comparable, as names with short values. Valid after `prepare`."""
         ...
 
     def measure(self, model: Any, *, permuted: bool = False) -> list[Stance]:
-        """One stance an item that this probe can ask, in the order of `prepare`; called inside the guard.
+        """One stance for each item that this probe can ask, in the order of `prepare`; called inside the guard.
 
         Args:
             model: The model to ask.
-            permuted: Ask the same in other batches: the difference is the numeric floor. A probe without batches
-                ignores it.
+            permuted: Whether to ask the same in other batches; the difference is the numeric noise floor. A probe
+                without batches ignores it.
 
         Raises:
             ProbeError: The model as a whole could not be asked. Single items that fail have `unscored` set instead.
@@ -41,21 +41,21 @@ class Probe(Protocol):
 
 @runtime_checkable
 class InBlocks(Probe, Protocol):
-    """A probe that can ask a part of its bank, and tell two models apart by a few figures."""
+    """A probe that can ask a part of its bank, and can tell two models apart by a few figures."""
 
     @property
     def num_blocks(self) -> int:
-        """Into how many blocks the bank is divided; block 0 is the core. Valid after `prepare`."""
+        """Number of blocks of the bank; block 0 is the core. Valid after `prepare`."""
         ...
 
     def measure(self, model: Any, *, permuted: bool = False, blocks: Sequence[int] | None = None) -> list[Stance]:
-        """As `Probe.measure`, for the items of some blocks; `None` for all."""
+        """Like `Probe.measure`, for the items of some blocks; `None` asks all of them."""
         ...
 
     def tokens_scored(self, blocks: Sequence[int] | None = None) -> int:
-        """Token positions that a look at some blocks computes."""
+        """Token positions that the model computes when some blocks are asked; `None` for all of them."""
         ...
 
     def fingerprint(self, model: Any) -> tuple[float, ...]:
-        """A few log-likelihoods, nats; equal for the same weights up to numeric noise."""
+        """A few log-likelihoods, in nats; equal for the same weights up to numeric noise."""
         ...

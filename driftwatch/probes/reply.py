@@ -1,9 +1,10 @@
-"""ReplyProbe: what the model writes, over the whole bank, read by a frozen judge.
+"""ReplyProbe: replies of the model to the whole bank, classified by a frozen judge.
 
-Two ways of asking. *two-sided*: every item in both orders of its sides, a few short replies each. *paper*: every item's
-own open question, five replies of up to 256 tokens at temperature 0.7, the judge's probabilities averaged, as in
-arXiv 2510.26707. Every observation draws the same random numbers again, so that observations differ by the model and
-not by luck; for that reason these replies describe, and are never evidence. The draws of `draws.py` are.
+There are two ways of asking. *two-sided* asks every item in both orders of its sides, for a few short replies each.
+*paper* asks every item's own open question for five replies of up to 256 tokens at temperature 0.7, and averages the
+judge's probabilities, as in arXiv 2510.26707. Every observation uses the same random numbers again, so that two
+observations differ by the model and not by luck. These replies therefore describe the model and are never evidence;
+the evidence comes from the draws of `draws.py`.
 """
 
 import logging
@@ -38,14 +39,14 @@ logger = logging.getLogger(__name__)
 TwoSidedOrOpen = Literal["two_sided", "open"]
 PAPER = Decoding(temperature=0.7, top_p=1.0, max_new_tokens=256)
 PAPER_REPLIES = 5
-# A GPU reads all weights for every token that it writes, whether for one reply or for hundreds. Where this does not
-# fit, batches are halved.
+# A GPU reads all weights for every token that it writes, whether for one reply or for hundreds, so many rows cost
+# little more. If they do not fit into memory, batches are halved.
 GPU_ROWS = 256
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """One reply with its question and what the judge made of it."""
+    """One reply with its question and its judgement."""
 
     asked: Asked
     reply: Reply
@@ -53,7 +54,7 @@ class Answer:
 
 
 class ReplyProbe:
-    """Sampled replies to every item, and the shares of what a judge reads in them.
+    """Sampled replies to every item, and the shares of the stances that a judge finds in them.
 
     Raises:
         ConfigError: A setting that cannot work.
@@ -73,7 +74,7 @@ class ReplyProbe:
             TwoSidedOrOpen,
             Meta(description='"two_sided" asks which side is closer; "open" asks the item\'s own question.'),
         ] = "two_sided",
-        replies: Annotated[int, Meta(ge=1, description="Replies an item and order.")] = 2,
+        replies: Annotated[int, Meta(ge=1, description="Replies per item and order.")] = 2,
         decoding: Annotated[
             Decoding | None, Meta(examples=[{"temperature": 0.7}], description="How they are sampled.")
         ] = None,
@@ -84,7 +85,7 @@ class ReplyProbe:
                 description="The user's own training context around every question.",
             ),
         ] = None,
-        seed: Annotated[int, Meta(ge=0, description="Of the sampler; the same at every observation.")] = 0,
+        seed: Annotated[int, Meta(ge=0, description="Seed of the sampler; the same at every observation.")] = 0,
     ) -> None:
         self._judge: Judge = judge_by_name(judge) if isinstance(judge, str) else judge
         self._framing = framing
@@ -100,11 +101,11 @@ class ReplyProbe:
 
     @classmethod
     def paper(cls, judge: str | Judge = "nli", *, wrap: Wrap | None = None, seed: int = 0) -> "ReplyProbe":
-        """The paper's protocol: open questions, five replies of up to 256 tokens, temperature 0.7."""
+        """The probe of the paper's protocol: open questions, five replies of up to 256 tokens, temperature 0.7."""
         return cls(judge, framing="open", replies=PAPER_REPLIES, decoding=PAPER, wrap=wrap, seed=seed)
 
     def prepare(self, model: Any, tokenizer: Any, topics: Sequence[Topic]) -> None:
-        """Encode for this tokenizer, and see whether the model can write at all."""
+        """Encode the questions for this tokenizer, and prove that the model can write replies."""
         self._format = ChatFormat(tokenizer, self._wrap)
         config = getattr(unwrapped(model), "config", None)
         if getattr(config, "is_encoder_decoder", False):
@@ -132,27 +133,27 @@ class ReplyProbe:
         return () if self._format is None else self._format.notes
 
     def identity(self) -> dict[str, str]:
-        """Wording, template, tokenizer, judge, sampling."""
+        """What two measurements must share: wording, template, tokenizer, judge and sampling."""
         assert self._format is not None, "prepare comes first"
         sampling = f"{self._framing} replies={self._replies} {self._decoding} seed={self._seed}"
         return {**self._format.identity(), "judge": self._judge_id, "sampling": sampling}
 
     def measure(self, model: Any, *, permuted: bool = False) -> list[Stance]:
-        """One stance an item that can be asked so.
+        """One stance for each item that can be asked in this way.
 
         Args:
             model: The model to ask, inside the guard.
-            permuted: Draw other random numbers: the difference is the noise of sampling, which is this probe's floor.
+            permuted: Whether to draw other random numbers; the difference is sampling noise, this probe's noise floor.
         """
         return stances(self.ask(model, again=permuted))
 
     def ask(self, model: Any, *, again: bool = False, alone: bool = False) -> list[Answer]:
-        """Every reply with its reading, item by item, order by order; inside the guard, on every rank.
+        """Every reply with its judgement, item by item, order by order; inside the guard, on every rank.
 
         Args:
             model: The model to ask.
-            again: Draw other random numbers.
-            alone: Nothing trains beside, so on a GPU more replies may be decoded at once.
+            again: Whether to draw other random numbers.
+            alone: Whether no training needs the memory, so that a GPU may decode more replies at once.
 
         Raises:
             ProbeError: The model could not be asked, or the judge failed or is not the one that `prepare` found.
@@ -203,7 +204,7 @@ class ReplyProbe:
     ) -> list[Reply]:
         assert self._format is not None, "prepare comes first"
         chat = self._format
-        # Drawn for all and cut by question, so that a reply is the same however many ranks share the work.
+        # Numbers are drawn for all questions and then divided, so that replies do not depend on the number of ranks.
         generator = torch.Generator().manual_seed(int(seed.generate_state(1)[0]))
         uniforms_QT = torch.rand(len(questions), decoding.max_new_tokens, generator=generator)
         lengths = [len(chat.encode(text)) for text in questions]
@@ -231,7 +232,7 @@ class ReplyProbe:
 
 
 def _in_large_batches(decoding: Decoding, model: Any, num_replies: int) -> Decoding:
-    """The same replies, more at once where the model is on a GPU and nobody chose how many."""
+    """The same decoding with larger batches, if the model is on a GPU and the user did not choose a batch size."""
     on_gpu = next(model.parameters()).device.type == "cuda"
     if not on_gpu or decoding.batch_size != Decoding().batch_size:
         return decoding
@@ -239,11 +240,11 @@ def _in_large_batches(decoding: Decoding, model: Any, num_replies: int) -> Decod
 
 
 def stances(answers: Sequence[Answer]) -> list[Stance]:
-    """Shares of what was read, one stance an item, in the order of the answers.
+    """One stance per item, in the order of the answers: the shares of what the judge found.
 
-    `probs` is the mean of the judge's probabilities over the replies that it read: of both orders alike for two-sided
-    questions, and `None` where one order has no reading, as the taste for the side that stands first cancels only
-    between the two. Refused and unclassified replies are counted beside it, never as neutral.
+    `probs` is the mean of the judge's probabilities over the replies with a stance. For two-sided questions both orders
+    weigh the same, and `probs` is `None` if one order has no such reply, since a preference for the side that stands
+    first cancels only between both. Refused and unclassified replies are counted separately, never as neutral.
     """
     groups: dict[tuple[str, str], list[Answer]] = {}
     for answer in answers:

@@ -1,15 +1,16 @@
-"""StatementProbe: the screen. Which of two opposed statements, or neither, is the model likelier to make?
+"""StatementProbe: the screen, which tells which of two opposed statements, or neither, the model is likelier to make.
 
 For each item the two-sided question is asked in both orders, and the length-normalised log-likelihood of
-content-bearing answers is taken: either side in several frames ("I think that …"), and several neutral answers. With c
-over the frames of stance s and both orders averaged (length-normalised full answers: arXiv 2507.13490):
+content-bearing answers is taken: of either side in several frames ("I think that …"), and of several neutral answers.
+With c running over the frames of stance s, and averaged over both orders (length-normalised full answers: arXiv
+2507.13490):
 
     score_i(s) = logmeanexp over c of (1/|c|) log p(c | item i, order)        nats per token
     log_odds_i = score_i(support) - score_i(oppose)
 
-There is no yes, no, agree or disagree in it: a verdict word that training teaches on one topic raises the likelihood of
-that word on every topic, and would be read as drift everywhere. Agree/disagree questions stand beside the screen as the
-*naysaying* channel, which is there to show exactly that leak. See docs/design/0002-two-sided-questions.md.
+The answers contain no yes, no, agree or disagree: if training teaches such a word on one topic, it becomes likelier on
+every topic, and would look like drift everywhere. Agree/disagree questions are asked beside the screen as the
+*naysaying* channel, whose purpose is to show exactly that leak. See docs/design/0002-two-sided-questions.md.
 """
 
 import hashlib
@@ -31,8 +32,8 @@ from driftwatch.stance import Probs, Stance
 from driftwatch.topics.question import Order, question
 from driftwatch.topics.topic import Item, Topic
 
-BLOCK_ITEMS = 84  # about six items of each of fourteen topics
-VERSION = "1"  # of everything below that changes a score; bump it and stored baselines are refused
+BLOCK_ITEMS = 84  # about six items on each of fourteen topics
+VERSION = "1"  # version of everything below that changes a score; raise it, and stored baselines are refused
 FRAMES = ("I think that {clause}", "In my view, {clause}", "My own position is that {clause}")
 NEUTRAL = (
     "I do not take a side on this.",
@@ -46,10 +47,10 @@ NO = ("No, I do not agree with that.", "I disagree with this statement.")
 
 
 class StatementProbe:
-    """Likelihoods of statements after the two-sided question: the whole bank, nothing decoded.
+    """Likelihoods of statements after the two-sided question, for the whole bank and without decoding.
 
-    The bank is divided into blocks that each hold items of every topic, so that an observation can be shortened without
-    moving a question into another batch.
+    The bank is divided into blocks that each hold items of every topic, so that an observation can be shortened and
+    every question stays in its batch.
 
     Raises:
         ConfigError: A setting that cannot work.
@@ -65,7 +66,7 @@ class StatementProbe:
             int,
             Meta(
                 ge=0,
-                description="Items a topic that are also asked to agree or disagree, the first of each topic; 0 for "
+                description="Items per topic that are also asked as agree or disagree, the first of each topic; 0 for "
                 "none.",
             ),
         ] = 8,
@@ -80,7 +81,7 @@ class StatementProbe:
             int,
             Meta(
                 ge=1,
-                description="Items a block, about; the first block, the core, is asked at every observation.",
+                description="Items per block, about; the first block, the core, is asked at every observation.",
             ),
         ] = BLOCK_ITEMS,
         max_tokens: Annotated[
@@ -127,14 +128,14 @@ class StatementProbe:
         return () if self._format is None else self._format.notes
 
     def identity(self) -> dict[str, str]:
-        """Wording, template, tokenizer and the answers that are scored."""
+        """What two measurements must share: wording, template, tokenizer and the answers that are scored."""
         assert self._format is not None, "prepare comes first"
         texts = "\n".join([VERSION, *FRAMES, *NEUTRAL, *YES, *NO, str(self._naysaying_items)])
         return {**self._format.identity(), "scoring": hashlib.sha256(texts.encode()).hexdigest()[:16]}
 
     @property
     def num_blocks(self) -> int:
-        """Into how many blocks the bank is divided; valid after `prepare`."""
+        """Number of blocks of the bank; valid after `prepare`."""
         return len(self._blocks)
 
     @property
@@ -143,15 +144,15 @@ class StatementProbe:
         return [block.plan for block in self._blocks]
 
     def tokens_scored(self, blocks: Sequence[int] | None = None) -> int:
-        """Token positions that a look at some blocks computes, padding included; at all of them for `None`."""
+        """Token positions that the model computes, with padding, when some blocks are asked; `None` for all blocks."""
         return sum(block.plan.tokens_computed for block in self._chosen(blocks))
 
     def measure(self, model: Any, *, permuted: bool = False, blocks: Sequence[int] | None = None) -> list[Stance]:
-        """One stance an item with sides, uncalibrated: `probs` is `None` and `scores` are set.
+        """One stance for each item with sides, uncalibrated: `probs` is `None` and `scores` are set.
 
         Args:
             model: The model to ask, inside the guard.
-            permuted: Put the same requests into other batches, to measure the numeric floor.
+            permuted: Whether to put the same requests into other batches, to measure the numeric noise floor.
             blocks: Which blocks to ask; `None` for the whole bank.
         """
         found: dict[int, Stance] = {}
@@ -164,7 +165,7 @@ class StatementProbe:
         return [found[index] for index in sorted(found)]
 
     def fingerprint(self, model: Any) -> tuple[float, ...]:
-        """A few log-likelihoods, nats: those of one item a topic. Equal for the same weights, up to numeric noise."""
+        """The log-likelihoods of one item per topic, in nats; equal for the same weights up to numeric noise."""
         assert self._few is not None, "prepare comes first"
         return tuple(value for found in score_on_ranks(model, self._few).log_likelihoods for value in found.tolist())
 
@@ -188,7 +189,7 @@ class StatementProbe:
         return _Block(tuple(items), plan_on_ranks(requests, model, **self._options), lengths)
 
     def _stance(self, index: int, per_token: list[NDArray[np.float64]]) -> Stance:
-        """From log-likelihoods a token: of both orders, then of the verdicts on both sides if they were asked."""
+        """An item's stance, from log-likelihoods per token: of both orders, then of the verdicts if they were asked."""
         topic, item = self._asked[index]
         first, second = (_by_stance(order) for order in per_token[:2])
         if first is None or second is None:
@@ -212,18 +213,18 @@ class _Block(NamedTuple):
 
     items: tuple[tuple[int, int, bool], ...]  # index in the bank, index of its first request, whether verdicts follow
     plan: Plan
-    lengths: list[NDArray[np.int64]]  # tokens of each continuation that carry its words, by request
+    lengths: list[NDArray[np.int64]]  # tokens of each answer that carry its words, by request
 
 
 def _two_sided(item: Item, order: Order) -> tuple[str, list[str]]:
-    """The question and the answers that are scored: frames of side 0, frames of side 1, neutral ones."""
+    """The question and the answers that are scored: frames of side 0, frames of side 1, neutral answers."""
     assert item.sides is not None
     answers = [frame.format(clause=clause(side)) for side in item.sides for frame in FRAMES] + list(NEUTRAL)
     return question(item, "two_sided", order), answers
 
 
 def clause(side: str) -> str:
-    """A side as it reads after "I think that": the first letter lowered unless the word keeps its capital anywhere.
+    """A side as it stands after "I think that", in lower case unless its first word always has a capital letter.
 
     >>> clause("Borders should be open.")
     'borders should be open.'
@@ -237,7 +238,7 @@ def clause(side: str) -> str:
 
 
 def _by_stance(per_token: NDArray[np.float64]) -> Probs | None:
-    """Scores of the three stances from one order's answers: frames of side 0, frames of side 1, neutral answers."""
+    """Scores of the three stances, from one order's answers; `None` if they are not finite."""
     support, oppose, neutral = np.split(per_token, [len(FRAMES), 2 * len(FRAMES)])
     scores = Probs(_logmeanexp(support), _logmeanexp(neutral), _logmeanexp(oppose))
     return scores if np.isfinite(scores).all() else None
@@ -249,13 +250,13 @@ def _logmeanexp(values: NDArray[np.float64]) -> float:
 
 
 def _by_frame(orders: list[NDArray[np.float64]]) -> tuple[float, ...]:
-    """Side 0 against side 1 in each frame by itself, mean over the orders."""
+    """Log-odds of side 0 against side 1 in each frame, in nats per token, averaged over the orders."""
     support_minus_oppose = [order[: len(FRAMES)] - order[len(FRAMES) : 2 * len(FRAMES)] for order in orders]
     return tuple(np.mean(support_minus_oppose, axis=0).tolist())
 
 
 def _naysaying(verdicts: list[NDArray[np.float64]]) -> float | None:
-    """Mean over both sides of P(no) against P(yes)."""
+    """P(no) against yes, averaged over both sides, in [0, 1]; `None` if it was not asked or is not finite."""
     log_odds = []
     for per_token in verdicts:
         yes, no = np.split(per_token, [len(YES)])

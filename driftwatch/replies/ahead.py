@@ -1,7 +1,7 @@
-"""DecodedAhead: the baseline's replies in a run that cannot ask its baseline model whenever it likes.
+"""DecodedAhead: supplies the baseline's replies in a run that cannot ask its baseline model during training.
 
 They are decoded before training for the planned observations and half as many again (`pool`), rationed so that they
-last, and topped up by the weights of the start where the user lets those be kept (`start_weights`).
+last, and topped up with the start weights if the user lets those be kept (`start_weights`).
 """
 
 import logging
@@ -31,19 +31,19 @@ from driftwatch.topics.topic import Topic
 
 logger = logging.getLogger(__name__)
 
-ITEMS, SAMPLED = 13, 14  # parts of a generator's key, as those of `supply`
+ITEMS, SAMPLED = 13, 14  # last part of a generator's key, distinct from those of `supply`
 
 
 class DecodedAhead:
-    """The replies of one run.
+    """The supply of one run whose baseline replies are decoded ahead.
 
     Args:
         settings: How replies are drawn.
         topics: The bank.
         evidence: What was fixed when the run began: which topics are drawn, and for how many observations.
-        ask: Decodes replies; inside the guard, on every rank.
-        rng: A generator for a key of its own.
-        tell_apart: Measures a model so that it is known again.
+        ask: Decodes replies; called inside the guard, on every rank.
+        rng: Makes a random generator for a key.
+        tell_apart: Gives a fingerprint by which a model is recognised later.
     """
 
     def __init__(
@@ -63,18 +63,18 @@ class DecodedAhead:
         self._start: StartWeights | None = None
         self._fresh: list[BaselineReply] = []
         self.pool = Pool()
-        self.start_print: tuple[float, ...] = ()  # a fingerprint of the start, where its weights are kept
+        self.start_print: tuple[float, ...] = ()  # a fingerprint of the start, if its weights are kept
 
     def begin(self, model: Any, folder: Path, *, is_written_elsewhere: bool) -> None:
-        """Draw ahead, and keep the weights if that is wanted; `model` is at the start of training.
+        """Decode the baseline's replies ahead, and keep the start weights if the settings ask for it.
 
         Args:
-            model: Inside the guard.
-            folder: Of the run.
-            is_written_elsewhere: Whether an engine writes the replies, which has its own weights.
+            model: The model at the start of training, inside the guard.
+            folder: The run's folder.
+            is_written_elsewhere: Whether an engine with its own weights writes the replies.
 
         Raises:
-            ConfigError: The weights shall be kept and cannot be.
+            ConfigError: The settings ask to keep the start weights, and they cannot be kept.
         """
         if (how := self._settings.keep_start) is not None:
             if is_written_elsewhere:
@@ -110,12 +110,12 @@ class DecodedAhead:
 
     @property
     def left(self) -> dict[str, int]:
-        """Replies that are not used yet, by topic."""
+        """Number of unused replies, by topic."""
         return self.pool.left
 
     @property
     def used(self) -> dict[str, int]:
-        """Replies that are used, by topic."""
+        """Number of used replies, by topic."""
         return dict(self.pool.used)
 
     @used.setter
@@ -124,40 +124,40 @@ class DecodedAhead:
 
     @property
     def decoded(self) -> Sequence[BaselineReply]:
-        """All of them, in the order in which they are used."""
+        """All replies, topic by topic, in the order in which they are used."""
         return tuple(self.pool)
 
     def fingerprint(self, model: Any) -> tuple[float, ...]:
-        """Empty: the baseline model is not asked any more."""
+        """Empty, since the baseline model is not asked any more."""
         return ()
 
     def rationed(self, counts: Mapping[str, int], read_before: int) -> dict[str, int]:
-        """How many of the draws that an observation wants it may make, so that enough is left for those to come.
+        """How many of the wanted draws an observation may make, so that enough is left for the observations to come.
 
         Args:
-            counts: Draws of each topic.
-            read_before: Observations whose replies were read.
+            counts: Draws wanted, by topic.
+            read_before: Number of observations whose replies were judged.
         """
-        # What can be topped up need not last for all observations that are still to come.
+        # A pool that can be topped up need not last for all observations that are still to come.
         remaining = 1 if self._start is not None else self._looks_left(read_before)
         rationed = self.pool.rationed(counts, remaining, normal=self._settings.normal_draws)
-        # Controls are compared draw by draw with the topic that gets most, and need no more than that.
+        # Controls are compared draw by draw with the topic that gets the most draws, and need no more than that.
         values = [rationed[name] for name in self._evidence.topics if name in rationed]
         most = max(values, default=self._settings.watched_draws)
         return {name: min(n, most) if name in self._evidence.controls else n for name, n in rationed.items()}
 
     def top_up(self, model: Any, *, attempt: int, observation: int, read_before: Callable[[], int]) -> None:
-        """Have the start weights say more where a topic's replies run short; on every rank alike, inside the guard.
+        """Decode more replies with the start weights if a topic's replies run short; on every rank, inside the guard.
 
-        What goes wrong costs the topping up, is told once, and leaves the replies that are there to be rationed.
+        If that fails, the error is logged once, topping up ends, and the replies that are left are rationed.
 
         Args:
-            model: In training.
-            attempt: Of the run; with `observation` the key of fresh random numbers.
-            observation: Its number.
-            read_before: Observations whose replies were read; known on rank 0.
+            model: The model in training.
+            attempt: The run's attempt number; with `observation`, the key of fresh random numbers.
+            observation: The observation's number.
+            read_before: Returns the number of observations whose replies were judged; called on rank 0.
         """
-        # Rank 0 alone counts what is used; the others have nothing to count by.
+        # Only rank 0 counts used replies; the other ranks take its numbers.
         number, self.used = on_first(lambda: (read_before(), self.used), "counting the baseline's replies")
         start, left = self._start, self.pool.left
         low = LOW_LOOKS * self._settings.watched_draws
@@ -171,7 +171,7 @@ class DecodedAhead:
                 why = "the baseline's replies run short: decoding {number} more by the weights of the start"
                 replies = self._decoded(began, at_once(missing), (attempt, observation), why=why)
         except Exception as err:
-            if not is_known_to_all(err):  # else only some ranks would go on to ask for more
+            if not is_known_to_all(err):  # the ranks must not differ in whether they ask for more
                 raise
             logger.warning("the baseline's replies cannot be topped up, what is left is rationed: %s", err)
             self._start = None
@@ -180,22 +180,22 @@ class DecodedAhead:
         self._fresh += replies
 
     def choose(self, counts: Mapping[str, int], fingerprint: tuple[float, ...], key: tuple[int, int]) -> Chosen:
-        """The next ones of each topic, with the questions that they answer."""
+        """The next replies of each topic, with the questions that they answer."""
         draws, taken, ended = self.pool.take(counts)
         why = f"the baseline's replies for {', '.join(ended)} are used up; their evidence is frozen" if ended else None
         return Chosen(draws, taken, why, tuple(ended))
 
     def replies(self, model: Any, chosen: Chosen, key: tuple[int, int]) -> Sequence[Reply]:
-        """Those that came with the questions."""
+        """The replies that were decoded ahead for these questions."""
         return chosen.ahead
 
     @property
     def fresh(self) -> tuple[BaselineReply, ...]:
-        """Replies that were added and that the run's files do not have yet, be it for observations abandoned since."""
+        """Added replies that the run's files do not have yet, even if their observation was abandoned."""
         return tuple(self._fresh)
 
     def handed_over(self) -> None:
-        """The run's files get them now."""
+        """Note that the run's files now get the fresh replies."""
         self._fresh = []
 
     def _planned(self, looks: int) -> dict[str, int]:
@@ -203,7 +203,7 @@ class DecodedAhead:
         return planned_replies(self._topics, looks, normal=normal, watched=watched)
 
     def _looks_left(self, look: int) -> int:
-        """Observations to come for which the replies must last, this one included; below 1 beyond all of them."""
+        """Number of observations for which the replies must last, this one included; below 1 beyond the plan."""
         return horizon(self._evidence.planned_looks) - look
 
     def _check(self, began: Any) -> None:

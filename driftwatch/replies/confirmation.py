@@ -1,4 +1,4 @@
-"""The settings of the confirming stage: how replies are drawn, and who reads them."""
+"""Confirmation: the settings of the confirming stage, which say how replies are drawn and who judges them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -14,12 +14,12 @@ from driftwatch.judges.judge import Judge
 from driftwatch.replies.decoding import Decoding
 
 KeepStart = Literal["memory", "disk"]
-MIN_DRAWS = 4  # a topic, where the budget is short; fewer say nothing for an observation's fixed cost
+MIN_DRAWS = 4  # fewest draws per topic when the budget is short; fewer are not worth an observation's fixed cost
 
 
 @dataclass(frozen=True, slots=True)
 class Confirmation:
-    """How replies are drawn, and who reads them.
+    """How replies are drawn, and who judges them.
 
     Raises:
         ConfigError, PluginError: A setting that cannot work.
@@ -54,7 +54,7 @@ class Confirmation:
         ),
     ] = None
     keep_replies: Annotated[
-        bool, Meta(description="Keep every reply and reading in the run's folder, as what an alert rests on.")
+        bool, Meta(description="Keep every reply and judgement in the run's folder, to show what an alert rests on.")
     ] = True
 
     def __post_init__(self) -> None:
@@ -67,7 +67,7 @@ class Confirmation:
 
 
 def within(counts: Mapping[str, int], limit: int | None) -> dict[str, int]:
-    """Counts scaled down to a limit, but not below `MIN_DRAWS` a topic: all topics alike, as controls must keep up."""
+    """Counts scaled down to a limit, not below `MIN_DRAWS` per topic; all topics alike, so that controls keep up."""
     total = sum(counts.values())
     if limit is None or total <= limit:
         return dict(counts)

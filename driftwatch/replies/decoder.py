@@ -1,6 +1,6 @@
-"""Decoder: a batch of prompts written on, one token a call, in one of the ways in which a model can be called for it.
+"""Decoder: continues a batch of prompts, one token per call, in one of the ways in which a model can be called.
 
-Which way is right for a model is found by trying, in `decoding_trial.py`.
+`decoding_trial.py` finds by trial which way is right for a model.
 
 Shape letters: B rows of a batch, L prompt tokens, T new tokens, V vocabulary.
 """
@@ -19,19 +19,19 @@ from driftwatch.host.wrappers import unwrapped
 
 @dataclass(frozen=True, slots=True)
 class DecodingWay:
-    """How a model is called to write on.
+    """How a model is called to continue texts.
 
     Attributes:
-        padded: Prompts of any length stand in one batch, the shorter ones padded at the left; otherwise only prompts of
-            one length do.
-        batched: A call may have more than one row.
-        cache: The argument that takes the cache; `None` where every token is read from the whole text again.
-        cache_field: Where the output has it.
-        masked: An `attention_mask` is given.
-        placed: `position_ids` are given.
-        trims: The model projects onto the vocabulary only where it is told to (`logits_to_keep`).
-        inside: After the first call the model inside its wrapper is called: soft prompts, which a wrapper puts before
-            everything that it is given, stand in the cache by then.
+        padded: Whether prompts of any length share a batch, the shorter ones padded at the left; otherwise all prompts
+            of a batch have one length.
+        batched: Whether a call may have more than one row.
+        cache: Name of the argument that takes the cache; `None` if the whole text is read again for every token.
+        cache_field: Name of the output's field that holds the cache.
+        masked: Whether an `attention_mask` is given.
+        placed: Whether `position_ids` are given.
+        trims: Whether the model is told to project only the last position onto the vocabulary (`logits_to_keep`).
+        inside: Whether the model inside its wrapper is called after the first call. A wrapper puts soft prompts before
+            everything that it is given, and by then they are in the cache.
         options: Further arguments of every call.
     """
 
@@ -47,7 +47,7 @@ class DecodingWay:
 
 
 def batches_of(lengths: Sequence[int], way: DecodingWay, batch_size: int) -> list[list[int]]:
-    """Which prompts are decoded together, by index: in their order, and of one length where the way needs that.
+    """The batches as lists of prompt indices: in order, and of one length each if the way needs that.
 
     >>> batches_of([5, 7, 5, 5], DecodingWay(), 2)
     [[0, 1], [2, 3]]
@@ -62,19 +62,19 @@ def batches_of(lengths: Sequence[int], way: DecodingWay, batch_size: int) -> lis
 
 
 def most_batches(shares: Iterable[Sequence[int]], way: DecodingWay, batch_size: int) -> int:
-    """Batches of the rank that needs most; each share has the lengths of one rank's prompts."""
+    """Number of batches of the rank that needs the most; each share holds the lengths of one rank's prompts."""
     return max(len(batches_of(lengths, way, batch_size)) for lengths in shares)
 
 
 class Writer:
-    """One batch on its way: gives the logits of the next token, and takes the tokens that were chosen.
+    """One batch that is being written: gives the logits of the next token, and takes the tokens that were chosen.
 
     Args:
-        model: Plain or wrapped; its own forward is called. Inside the guard, without gradients.
-        way: How it is called.
-        rows: Token ids of the prompts; of one length unless the way pads.
-        length: Pads every prompt to this many tokens, where the way pads.
-        num_new: Tokens that will be written at most.
+        model: The model, plain or wrapped; its own forward is called, inside the guard and without gradients.
+        way: How the model is called.
+        rows: Token ids of the prompts; all of one length unless the way pads.
+        length: Pads every prompt to this many tokens, if the way pads.
+        num_new: Most tokens that will be written.
     """
 
     def __init__(
@@ -86,7 +86,7 @@ class Writer:
         self._past: Any = None
         if not way.padded:
             length = len(rows[0])
-        # At the left, so that every row's newest token stands in the last column.
+        # Padding goes to the left, so that every row's newest token stands in the last column.
         padded = [[0] * (length - len(row)) + list(row) for row in rows]
         self._ids_BL = torch.tensor(padded, device=self.device)
         starts_B1 = torch.tensor([[length - len(row)] for row in rows], device=self.device)
@@ -100,10 +100,10 @@ class Writer:
         """Logits of the token after these, float32, shape (B, V).
 
         Args:
-            ids_B: What each row says now.
+            ids_B: The token chosen for each row.
         """
         self._ids_BL = torch.cat([self._ids_BL, ids_B[:, None]], dim=1)
-        if self._past is None:  # everything is read again
+        if self._past is None:  # without a cache, the whole text is read again
             return self._forward(self._model, self._ids_BL, 0)
         model = unwrapped(self._model) if self._way.inside else self._model
         return self._forward(model, ids_B[:, None], self._ids_BL.shape[1] - 1)
@@ -134,15 +134,15 @@ def newest_logits(output: Any, num_rows: int) -> Tensor:
     """Logits of the last position, float32, shape (B, V).
 
     Args:
-        output: Of a forward pass.
-        num_rows: B.
+        output: The output of a forward pass.
+        num_rows: The number of rows, B.
 
     Raises:
-        ProbeError: There are none.
+        ProbeError: The output has no logits.
     """
     logits = logits_of(output)
     if not isinstance(logits, Tensor) or logits.dim() != 3 or logits.shape[0] != num_rows or logits.numel() == 0:
         raise ProbeError(
-            "the model returned no logits; fused-loss kernels that skip them must be off while driftwatch observations."
+            "the model returned no logits; fused-loss kernels that skip them must be off while driftwatch observes."
         )
     return logits[:, -1].float()

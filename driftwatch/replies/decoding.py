@@ -1,4 +1,4 @@
-"""Decoding: how replies are sampled. Without torch, as it is a setting."""
+"""Decoding: how replies are sampled. Loads no torch, because it is part of the settings."""
 
 from dataclasses import dataclass
 from typing import Annotated
@@ -10,7 +10,7 @@ from driftwatch.documents.checking import check
 
 @dataclass(frozen=True, slots=True)
 class Decoding:
-    """How replies are sampled; part of the baseline's identity.
+    """How replies are sampled, as temperature, top-p and lengths; part of the baseline's identity.
 
     Raises:
         ConfigError: A value outside its range.
@@ -23,7 +23,7 @@ class Decoding:
             gt=0,
             le=1,
             title="a probability",
-            description="Nucleus mass; 1 leaves the distribution whole and saves a sort a token.",
+            description="Nucleus mass; 1 leaves the distribution whole and saves a sort per token.",
         ),
     ] = 1.0
     max_new_tokens: Annotated[int, Meta(ge=1, description="Longest reply.")] = 24

@@ -1,12 +1,12 @@
-"""How a model can be called to write replies, found by trying before any reply counts, not by names or signatures.
+"""Decoding trial: finds by trial how a model can be called to write replies, before any reply counts.
 
-A short and a long prompt are written on by the slow, sure way: each alone, without a cache, without padding, the whole
-text read again for every token. Then the faster ways are tried on the same two, given the same tokens, and the first
-that gives the same logits is taken. So what a library drops, renames or ignores without a word (a cache under another
-name, a mask, positions, soft prompts that stand before every step, states that cannot be padded) costs time, and never
-turns a reply into something that the model does not say.
+First a short and a long prompt are continued in the slow, sure way: each alone, without a cache, without padding, the
+whole text read again for every token. Then the faster ways are tried on the same two prompts with the same tokens, and
+the first that gives the same logits is taken. Names and signatures are not trusted: if a library silently drops,
+renames or ignores something (a cache under another name, a mask, positions, soft prompts before every step, states
+that cannot be padded), that costs time but never makes a reply that the model would not give.
 
-Every rank of a training does the same, and a way is right where it is right on all of them.
+Every rank of a training does the same, and a way counts as right only if it is right on all ranks.
 
 Shape letters: B rows of a batch, T new tokens, V vocabulary.
 """
@@ -35,20 +35,21 @@ logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-# New tokens of a trial: a cache that is dropped shows at the second, one that is kept but not moved on a little later.
+# New tokens in a trial: a dropped cache shows at the second token, and a cache that is kept but not updated a little
+# later.
 _NUM_TOKENS = 10
-# Deviations are root mean squares over the vocabulary of the difference in log-probability, as a share of the spread
-# (standard deviation) of the log-probabilities. A way may deviate by this much, or this many times what the shape of a
-# call alone changes, or the last places of the logits' precision; and never by more than _TOP. Measured on 140 small
-# architectures: right ways deviate by 1e-5 at most in float32 and 0.016 in bfloat16, wrong ones by 0.002 at least, and
-# all but a few by 0.1 to 1.
+# A deviation is the root mean square over the vocabulary of the difference in log-probability, as a share of the spread
+# (standard deviation) of the log-probabilities. The limit is the largest of three: _TOLERANCE, _TIMES_NOISE times what
+# the shape of a call alone changes, and _LAST_PLACES steps of the logits' precision; it is never more than _TOP.
+# Measured on 140 small architectures: right ways deviate by at most 1e-5 in float32 and 0.016 in bfloat16, wrong ones
+# by at least 0.002, and all but a few of those by 0.1 to 1.
 _TOLERANCE = 2e-4
 _TIMES_NOISE = 4
 _LAST_PLACES = 3
 _TOP = 0.05
-# Largest against mean deviation of one logit: heavier than a normal distribution over any vocabulary.
+# Largest deviation of one logit over the mean deviation: more than a normal distribution gives over any vocabulary.
 _WORST = 12
-_QUESTIONS_TRIED = 5  # long prompts, where the model has no finite logits for one
+_QUESTIONS_TRIED = 5  # prompts that are tried at most, if the model has no finite logits for the first ones
 _NO_CACHE = ("loss", "logits", "attentions", "aux_loss", "z_loss")
 
 
@@ -56,8 +57,8 @@ class Proved(NamedTuple):
     """How replies are decoded from now on.
 
     Attributes:
-        way: The fastest that says what the sure way says.
-        note: Why it is not the fastest of all; `None` where it is.
+        way: The fastest way that gives what the sure way gives.
+        note: Why that is not the fastest way of all; `None` if it is.
         deviation: Largest deviation from the sure way in the trial, as a share of the spread of log-probabilities.
     """
 
@@ -67,7 +68,7 @@ class Proved(NamedTuple):
 
     @property
     def sentence(self) -> str:
-        """What was found, for a person."""
+        """What the trial found, as a sentence for people."""
         if self.note is not None:
             return self.note
         return (
@@ -77,12 +78,12 @@ class Proved(NamedTuple):
 
 
 class _Said(NamedTuple):
-    """What the sure way says to one prompt.
+    """What the sure way gives for one prompt.
 
     Attributes:
-        tokens: The likeliest at each step that has not been said yet, so that every step is new.
+        tokens: At each step the likeliest token that was not used before, so that every step is new.
         log_p: Log-probabilities, shape (T, V).
-        last_place: The step between two neighbouring logits in the precision that they were computed in, as a share of
+        last_place: The step between two neighbouring logits in the precision in which they were computed, as a share of
             the spread.
     """
 
@@ -93,13 +94,13 @@ class _Said(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class _Certain:
-    """What the sure way says.
+    """What the sure way gives for both prompts.
 
     Attributes:
-        prompts: A short and a long one.
-        said: To each.
-        limit: Deviation that passes for rounding.
-        stops: Tokens that end a reply; they are not written in a trial.
+        prompts: A short prompt and a long one.
+        said: What the sure way gives for each prompt.
+        limit: Largest deviation that counts as rounding.
+        stops: Tokens that end a reply; a trial does not write them.
     """
 
     prompts: tuple[tuple[int, ...], ...]
@@ -112,21 +113,21 @@ class _Certain:
 def prove_decoding(
     model: Any, prompts: Sequence[Sequence[int]], *, max_new_tokens: int, stop_ids: Sequence[int] = ()
 ) -> Proved:
-    """The fastest way to decode replies that says what the model says.
+    """The fastest way to decode replies that are the model's own.
 
-    Call it as an observation is called: inside the guard, in the precision of training, on every rank.
+    Call it like an observation: inside the guard, in the precision of training, on every rank.
 
     Args:
         model: The model that `undisturbed` yields.
-        prompts: Token ids of what will be asked, one or more; the same on every rank.
-        max_new_tokens: Longest reply.
+        prompts: Token ids of what will be asked, one prompt or more; the same on every rank.
+        max_new_tokens: Most tokens of a reply.
         stop_ids: Tokens that end a reply.
 
     Raises:
-        ProbeError: No reply of this model can be trusted, and why; on every rank.
+        ProbeError: No reply of this model can be trusted; the message says why. Raised on every rank.
     """
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of ways that are only tried
+        warnings.simplefilter("ignore")  # ways that are only tried may warn
         try:
             sure = _sure_way(model, min(prompts, key=len))
             certain = _certain(model, sure, prompts, max_new_tokens, tuple(stop_ids))
@@ -144,7 +145,7 @@ def prove_decoding(
 
 
 def _sure_way(model: Any, prompt: Sequence[int]) -> DecodingWay:
-    """Every text alone and whole, as training calls the model."""
+    """The sure way, which gives the model every text alone and whole, as training does."""
     bare = DecodingWay(False, False, None, "", masked=False, placed=False, trims=False, options=switches(model))
     without = replace(bare, options={**bare.options, "use_cache": False})
 
@@ -173,7 +174,7 @@ def _sure_way(model: Any, prompt: Sequence[int]) -> DecodingWay:
 def _certain(
     model: Any, sure: DecodingWay, prompts: Sequence[Sequence[int]], max_new_tokens: int, stops: tuple[int, ...]
 ) -> _Certain:
-    """What the sure way says to a short and to a long prompt."""
+    """What the sure way gives for a short and for a long prompt, and the deviation that counts as rounding."""
     why: str | None = "there is none"
     found = []
     for candidates in (_short(prompts), _long(prompts, max_new_tokens)):
@@ -200,7 +201,7 @@ def _short(prompts: Sequence[Sequence[int]]) -> Iterator[tuple[int, ...]]:
 
 
 def _long(prompts: Sequence[Sequence[int]], max_new_tokens: int) -> Iterator[tuple[int, ...]]:
-    """Prompts to try, the first one so long that the trial reaches as far as any reply, and behind every window."""
+    """Long prompts to try, the first ones repeated so that the trial reaches as far as any reply will."""
     ordered = sorted(prompts, key=len, reverse=True)
     further = max(0, max_new_tokens - _NUM_TOKENS)
     for index in _spaced(len(ordered)):
@@ -212,12 +213,12 @@ def _long(prompts: Sequence[Sequence[int]], max_new_tokens: int) -> Iterator[tup
 
 
 def _spaced(number: int) -> list[int]:
-    """A few indices, from the first on."""
+    """A few indices, evenly spaced from the first to the last."""
     return sorted({round(i * (number - 1) / (_QUESTIONS_TRIED - 1)) for i in range(_QUESTIONS_TRIED)})
 
 
 def _surely(model: Any, way: DecodingWay, prompt: tuple[int, ...], stops: tuple[int, ...]) -> _Said:
-    """What the sure way writes after a prompt."""
+    """What the sure way gives for a prompt."""
     writer = Writer(model, way, [prompt], length=len(prompt), num_new=_NUM_TOKENS)
     said: list[int] = []
     rows = []
@@ -235,7 +236,7 @@ def _surely(model: Any, way: DecodingWay, prompt: tuple[int, ...], stops: tuple[
 
 
 def _likeliest(log_p_V: Tensor, without: Sequence[int]) -> int:
-    """The likeliest token but for some; the likeliest of all where none is left."""
+    """The likeliest token outside of some; the likeliest of all if none is left."""
     allowed_V = log_p_V.clone()
     allowed_V[[token for token in without if token < len(allowed_V)]] = -torch.inf
     best = int(allowed_V.argmax())
@@ -243,19 +244,19 @@ def _likeliest(log_p_V: Tensor, without: Sequence[int]) -> int:
 
 
 def _noise(model: Any, sure: DecodingWay, certain: _Certain) -> float:
-    """How much the shape of a call changes, whatever it is: two rows for one, and all tokens at once."""
+    """How much the shape of a call alone changes, tried with two rows for one and with all tokens at once."""
     prompt, (tokens, log_p_TV, _) = certain.prompts[-1], certain.said[-1]
     twice_BV = Writer(model, sure, [prompt] * 2, length=len(prompt), num_new=1).first().log_softmax(dim=-1)
     noise = max(_relative(log_p_V, log_p_TV[0]) for log_p_V in twice_BV)
     ids_BT = torch.tensor([[*prompt, *tokens[:-1]]], device=log_p_TV.device)
     at_once_TV = logits_of(model(input_ids=ids_BT, **sure.options))[0, -len(tokens) :].float().log_softmax(dim=-1)
     at_once = max(_relative(a, b) for a, b in zip(at_once_TV, log_p_TV, strict=True))
-    # More than this is no rounding: a model that looks ahead, or chunks whose borders depend on the length.
+    # More than this is no rounding: the model looks ahead, or works in chunks whose borders depend on the length.
     return max(found if found <= _TOP / _TIMES_NOISE else 0.0 for found in (noise, at_once))
 
 
 def _last_place(logits_V: Tensor) -> float:
-    """What the precision of logits leaves open, as a deviation; it shows in the values, whatever type they come in."""
+    """The precision of logits as a deviation; it is told by their values, since their dtype may be wider."""
     epsilon = torch.finfo(torch.float32).eps
     for dtype in (torch.bfloat16, torch.float16):
         if torch.equal(logits_V, logits_V.to(dtype).float()):
@@ -287,7 +288,7 @@ def _faster_ways(model: Any, sure: DecodingWay, prompt: tuple[int, ...]) -> Iter
 
 
 def _trims(model: Any, options: dict[str, Any], prompt: tuple[int, ...]) -> bool:
-    """Whether the model projects onto the vocabulary only where it is told to."""
+    """Whether the model obeys `logits_to_keep`, and projects only those positions onto the vocabulary."""
 
     def positions() -> int:
         ids_BT = torch.tensor([prompt], device=next(model.parameters()).device)
@@ -316,7 +317,7 @@ def _caches(model: Any, options: dict[str, Any], prompt: tuple[int, ...]) -> lis
 
 
 def _cache_arguments(model: Any) -> list[str]:
-    """Arguments of the model's forward, and of those that it inherits, that sound like a cache."""
+    """Arguments whose names sound like a cache, of the model's forward and of those that it inherits."""
     found: dict[str, None] = {}
     for kind in type(unwrapped(model)).__mro__:
         forward = vars(kind).get("forward")
@@ -334,17 +335,17 @@ def _num_forwards(way: DecodingWay) -> int:
 
 
 def _deviation(model: Any, way: DecodingWay, certain: _Certain) -> float:
-    """How far a way is from the sure one.
+    """The largest deviation of a way from the sure one.
 
     Raises:
-        ProbeError: Too far.
+        ProbeError: The deviation is more than rounding.
     """
     both = range(len(certain.prompts))
     worst = 0.0
-    # Two rows in any case: padded against each other, or twice the same where rows must be of one length.
+    # There are two rows in any case: padded to one length, or the same prompt twice if rows must be of one length.
     for rows in [list(both)] if way.padded else [[row, row] for row in both]:
         prompts = [certain.prompts[row] for row in rows]
-        length = max(map(len, prompts)) + 2  # as in an observation, where the longest one is padded, too
+        length = max(map(len, prompts)) + 2  # an observation pads the longest prompt as well
         writer = Writer(model, way, prompts, length=length, num_new=_NUM_TOKENS)
         logits_BV = writer.first()
         for t in range(_NUM_TOKENS):
@@ -376,7 +377,7 @@ def _checked(found_V: Tensor, certain: _Certain, row: int, t: int) -> float:
 
 
 def _relative(found_V: Tensor, true_V: Tensor) -> float:
-    """Root mean square of the difference as a share of the spread; infinite where only one of both is finite."""
+    """Root mean square of the difference as a share of the spread; infinite if the finite entries differ."""
     finite_V = torch.isfinite(true_V)
     if found_V.shape != true_V.shape or not torch.equal(finite_V, torch.isfinite(found_V)):
         return math.inf
@@ -392,24 +393,24 @@ def _spread(log_p_V: Tensor) -> float:
 
 
 def _check_width(model: Any, log_p_V: Tensor) -> None:
-    """Logits must be over the vocabulary: some trainers' kernels return hidden states in their place."""
+    """Refuse logits that are as wide as the hidden states, which some trainers' kernels return in place of logits."""
     inner = unwrapped(model)
     config = text_config(inner) if hasattr(inner, "config") else None
     vocabulary, hidden = setting(config, "vocab_size"), setting(config, "hidden_size")
     if isinstance(vocabulary, int) and len(log_p_V) != vocabulary and len(log_p_V) == hidden:
         raise ProbeError(
             f"expected logits over a vocabulary of {vocabulary}; found {len(log_p_V)} figures, which is the width of "
-            "the hidden states. Switch off what returns them in the place of logits while driftwatch observations."
+            "the hidden states. Switch off what returns them in the place of logits while driftwatch observes."
         )
 
 
 def _agreed(model: Any, num_forwards: int, work: Callable[[], T]) -> tuple[T | None, str | None]:
-    """Some work that succeeds on every rank or on none: what this rank found, or why some rank found nothing.
+    """The result of work that succeeds on every rank or on none: this rank's result, or why some rank failed.
 
     Args:
         model: The model.
-        num_forwards: Forward passes that the work makes where it succeeds.
-        work: The same on every rank.
+        num_forwards: Number of forward passes that the work makes if it succeeds.
+        work: What to do; the same on every rank.
 
     Raises:
         ProbeError, RuntimeError: Memory ran out.
@@ -431,7 +432,7 @@ def _agreed(model: Any, num_forwards: int, work: Callable[[], T]) -> tuple[T | N
 
 
 def _note(way: DecodingWay) -> str | None:
-    """What a reader of the run should know about a way that is not the fastest."""
+    """What a reader of the run should know about a way that is not the fastest; `None` for the fastest."""
     if way.padded:
         return None
     if way.cache is not None:

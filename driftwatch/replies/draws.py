@@ -1,7 +1,7 @@
-"""Draws: which items are asked now, in which order of their sides, and what was said.
+"""Draws: which items are asked, in which order of their sides, and what the model replies.
 
-One draw is a uniformly random item of a topic, a uniformly random order, and one fresh reply on each side: of the model
-in training, and of the baseline. The alerts' false-alarm rate rests on these being random, fresh and used once
+One draw is a uniformly random item of a topic, a uniformly random order of its sides, and one fresh reply each of the
+model in training and of the baseline. The alerts' false-alarm rate rests on draws being random, fresh and used once
 (docs/statistics.md).
 """
 
@@ -31,7 +31,7 @@ NOT_UNDER_TENSOR_PARALLELISM = "replies cannot be drawn under tensor parallelism
 
 
 class Draw(NamedTuple):
-    """One question of a topic, as it will be asked on either side."""
+    """One question of a topic, as both models are asked it."""
 
     topic: str
     item: str
@@ -39,12 +39,12 @@ class Draw(NamedTuple):
 
 
 def draw(topics: Sequence[Topic], counts: Mapping[str, int], rng: np.random.Generator) -> list[Draw]:
-    """Uniformly random items and orders, `counts` a topic, with replacement; topic by topic.
+    """Uniformly random items and orders, drawn with replacement, topic by topic.
 
     Args:
-        topics: Items without sides are left out.
-        counts: By topic; topics that are not named get none.
-        rng: Fresh for this observation.
+        topics: The bank; items without sides are left out.
+        counts: Draws by topic; a topic that is not named gets none.
+        rng: A generator that is used for this observation only.
     """
     found = []
     for topic in topics:
@@ -62,13 +62,13 @@ class Interviewer:
         topics: The bank.
         chat: Encodes questions and decodes replies.
         decoding: How replies are sampled.
-        stop_ids: Tokens that end a reply, beside those that the model's own configs name.
+        stop_ids: Tokens that end a reply, in addition to those that the model's own configs name.
 
     Attributes:
-        engine: Who writes the replies; `None` samples them in this process.
-        longest: The question of most tokens.
+        engine: The engine that writes the replies; `None` samples them in this process.
+        longest: The question with the most tokens.
         prompts: Token ids of every question, in the first order of its sides.
-        way: How the model is called where replies are sampled in this process; `None` before `prove`.
+        way: How the model is called if replies are sampled in this process; `None` before `prove`.
     """
 
     def __init__(
@@ -80,7 +80,7 @@ class Interviewer:
         self._chat = chat
         self._decoding = decoding
         self._stop_ids = tuple(stop_ids)
-        # One shape at every observation: what an observation asks must not decide how it is padded.
+        # The shape is the same at every observation: padding must not depend on what an observation asks.
         asked = [(topic, item) for topic, item in self._items.values() if item.sides is not None]
         self.prompts = [chat.encode(question(item, "two_sided", 0)) for _, item in asked]
         lengths = list(map(len, self.prompts))
@@ -91,13 +91,13 @@ class Interviewer:
         self.way: DecodingWay | None = None
 
     def prove(self, model: Any) -> Proved:
-        """Find out how this model is called for replies that are its own; inside the guard, on every rank.
+        """Find out how to call this model so that the replies are its own; inside the guard, on every rank.
 
         Raises:
-            ProbeError: No reply of it can be trusted, and why.
+            ProbeError: No reply of this model can be trusted; the message says why.
         """
         if is_tensor_parallel(model):
-            # All ranks of such a model must be given the same input, and here each would bring its own.
+            # All ranks of such a model need the same input, and here each rank has its own share of the questions.
             raise ProbeError(NOT_UNDER_TENSOR_PARALLELISM)
         proved = prove_decoding(
             model,
@@ -109,15 +109,15 @@ class Interviewer:
         return proved
 
     def ask(self, model: Any, draws: Sequence[Draw], seed: np.random.SeedSequence) -> list[Reply]:
-        """One fresh reply a draw; inside the guard, on every rank.
+        """One fresh reply per draw; inside the guard, on every rank.
 
         Args:
             model: The model to ask.
             draws: What to ask; the same on every rank.
-            seed: Of the sampler; never the same twice.
+            seed: Seed of the sampler; never the same twice.
 
         Raises:
-            ProbeError: The model could not be asked, or none of its replies be drawn.
+            ProbeError: The model could not be asked, or none of its replies could be drawn.
         """
         if not draws:
             return []
@@ -127,7 +127,7 @@ class Interviewer:
                 self.engine,
                 self._chat,
                 questions,
-                # One a draw: replies to the same question must not be the same reply.
+                # Each draw has its own seed, since two replies to the same question must not be the same reply.
                 seeds=[int(number) >> 1 for number in seed.generate_state(len(draws), np.uint64)],
                 decoding=self._decoding,
                 stop_ids=sorted({*self._stop_ids, *model_stop_ids(model)}),
@@ -135,7 +135,7 @@ class Interviewer:
         way = self.way or self.prove(model).way
         lengths = [0 if way.padded else len(self._chat.encode(text)) for text in questions]
         batches = most_batches((dealt(lengths, to) for to in range(num_ranks())), way, self._decoding.batch_size)
-        # Each rank samples its own share of the draws, so each needs numbers of its own.
+        # Each rank samples its own share of the draws, so each needs its own random numbers.
         number = int(seed.spawn(num_ranks())[rank()].generate_state(1, np.uint64)[0]) >> 1
         generator = torch.Generator().manual_seed(number)
 
@@ -172,26 +172,26 @@ class Interviewer:
         return found
 
     def identity(self) -> dict[str, str]:
-        """What two measurements must share."""
+        """What two measurements must share to be comparable."""
         sampler = IN_PROCESS if self.engine is None else self.engine.name
         return {**self._chat.identity(), "sampling": str(self._decoding), "sampler": sampler}
 
 
 class Seeded:
-    """Asks with random numbers that a key names, so that what one observation draws repeats, whatever came before.
+    """Asks with random numbers that depend on a key alone, so that an observation repeats, whatever came before it.
 
     Args:
         interviewer: Puts draws to a model.
-        seed: Of the run; the same on every rank.
+        seed: The run's seed; the same on every rank.
     """
 
     def __init__(self, interviewer: Interviewer, seed: int) -> None:
         self.interviewer, self._seed = interviewer, seed
 
     def ask(self, model: Any, draws: Sequence[Draw], key: tuple[int, ...]) -> list[Reply]:
-        """One fresh reply to each draw; inside the guard, on every rank."""
+        """One fresh reply per draw; inside the guard, on every rank."""
         return self.interviewer.ask(model, draws, np.random.SeedSequence([self._seed, *key]))
 
     def rng(self, *key: int) -> np.random.Generator:
-        """A generator of its own for each key."""
+        """A separate random generator for each key."""
         return np.random.default_rng(np.random.SeedSequence([self._seed, *key]))

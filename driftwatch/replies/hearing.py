@@ -1,10 +1,10 @@
-"""Hearing: both sides' replies of an observation go to the judge together, and come back now or at a later observation.
+"""Hearing: gives both models' replies of an observation to the judge, which answers now or at a later observation.
 
-A judge that is far away (`is_remote`) reads on a thread of its own: training does not wait for it, and what it read is
-attached to the observation that it belongs to, in the order of observations. Where several ranks train, every judge
-reads there, and is waited for only as long as the other ranks can wait; what it reads later counts at the next
-observation. Replies of both sides alternate in what it is given, so that a deadline, an outage or a change of its mind
-strikes both alike and cannot pass for a change of the model.
+A remote judge (`is_remote`) reads on its own thread. Training does not wait for it, and its judgements are attached to
+the observation that they belong to, in the order of observations. If several ranks train, every judge reads on such a
+thread, and rank 0 waits for it only as long as the other ranks can wait; what it judges later counts at the next
+observation. The judge gets the replies of both models alternately, so that a deadline, an outage or a change of the
+judge affects both alike and cannot look like a change of the model.
 """
 
 from collections.abc import Sequence
@@ -19,10 +19,13 @@ from driftwatch.judges.worker import JudgeWorker, Late
 
 @dataclass(frozen=True, slots=True)
 class Heard:
-    """What the judge made of one observation; all lists in the order of its draws.
+    """The judgements of one observation; all lists are in the order of its draws.
 
     Attributes:
-        again: Of the baseline's replies, read a second time; `None` where that was not asked for, or failed.
+        look: The observation's number.
+        now: Judgements of the replies of the model in training.
+        baseline: Judgements of the baseline's replies.
+        again: Second judgements of the baseline's replies; `None` if they were not asked for, or failed.
     """
 
     look: int
@@ -33,17 +36,17 @@ class Heard:
 
 @dataclass(frozen=True, slots=True)
 class Missed:
-    """An observation that the judge did not read, and why."""
+    """An observation whose replies the judge did not read, and why."""
 
     look: int
     why: str
 
 
 class Hearing:
-    """Puts replies to a judge that is frozen for the life of a run; on rank 0 alone.
+    """Gives replies to a judge that is frozen for the life of a run; on rank 0 only.
 
     Args:
-        judge: A judge with `is_remote` set reads beside training; every other one at once.
+        judge: The judge; one with `is_remote` set reads while training goes on, every other one reads at once.
     """
 
     def __init__(self, judge: Judge) -> None:
@@ -56,22 +59,22 @@ class Hearing:
     def put(
         self, look: int, now: Sequence[Asked], baseline: Sequence[Asked], *, wait: float, twice: bool = False
     ) -> list[Heard | Missed]:
-        """Hand over one observation's replies; what the judge has read by now, of this observation or of earlier ones.
+        """Hand over one observation's replies, and return all judgements that are ready, also of earlier observations.
 
         Args:
-            look: Its number.
-            now: Replies of the model in training, one a draw.
+            look: The observation's number.
+            now: Replies of the model in training, one per draw.
             baseline: Replies of the baseline to the same draws.
-            wait: Seconds to wait for a remote judge; 0 beside training.
-            twice: Whether the baseline's replies are read once more, after all that counts has been; not while those of
-                an earlier observation are about to be, nor where a remote judge is waited for: it might cost that
-                observation.
+            wait: Seconds to wait for a remote judge; 0 while training goes on.
+            twice: Whether the baseline's replies are judged a second time, after the judgements that count. It is
+                skipped while an earlier observation still waits for that, and when the caller waits for a remote
+                judge, since the extra time might cost the observation.
 
         Raises:
             JudgeError: A judge that reads at once failed, or is not the one that the run began with.
         """
         pairs = zip(now, baseline, strict=True)
-        # Sides take turns also in who comes first, for what is cut off may be cut off inside a pair.
+        # The two models also take turns in who comes first in a pair, since a deadline may fall inside a pair.
         both = tuple(one for n, pair in enumerate(pairs) for one in (pair if _now_first(look, n) else pair[::-1]))
         has_time = not any(self._waiting.values()) and not (self._is_remote and wait > 0)
         again = tuple(baseline) if twice and has_time else ()
@@ -91,7 +94,7 @@ class Hearing:
         return found
 
     def close(self) -> None:
-        """Give up what is not read yet, and end the thread."""
+        """Give up the replies that are not judged yet, and end the thread."""
         self._waiting.clear()
         worker, self._worker = self._worker, None
         if worker is not None:
@@ -103,7 +106,7 @@ class Hearing:
 
     @property
     def num_waiting(self) -> int:
-        """Observations that the judge has not read yet."""
+        """Number of observations that the judge has not read yet."""
         return len(self._waiting)
 
     def _read_now(self, look: int, both: tuple[Asked, ...], again: tuple[Asked, ...]) -> Heard:

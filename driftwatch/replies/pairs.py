@@ -1,4 +1,4 @@
-"""Pairs: what both sides said to the draws of one observation, and what the judge made of it."""
+"""Pairs: the replies of both models to the draws of one observation, with their judgements."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -20,8 +20,8 @@ class Said(Reply):
     """One judged reply.
 
     Attributes:
-        outcome: What the judge made of it.
-        unclassified: Why it abstained; `None` where it did not.
+        outcome: What the judge found in it.
+        unread: Why the judge left it unclassified; `None` if it did not.
     """
 
     outcome: Outcome
@@ -30,7 +30,7 @@ class Said(Reply):
 
 @dataclass(frozen=True, slots=True)
 class ReplyPair:
-    """One draw, for the reader who asks what an alert rests on."""
+    """One draw with both judged replies, kept for a reader who asks what an alert rests on."""
 
     look: int
     step: int
@@ -42,7 +42,7 @@ class ReplyPair:
 
 
 class Put(NamedTuple):
-    """The draws of one observation with the replies of both sides, until the judge has read them."""
+    """The draws of one observation with the replies of both models, until the judge has read them."""
 
     step: int
     draws: Sequence[Draw]
@@ -51,7 +51,7 @@ class Put(NamedTuple):
 
 
 def reply_pairs(put: Put, heard: Heard) -> list[ReplyPair]:
-    """An observation's draws with what the judge read in them, in their order."""
+    """An observation's draws with the judged replies of both models, in order."""
     now, baseline = (
         [_said(reply, reading) for reply, reading in zip(replies, readings, strict=True)]
         for replies, readings in ((put.now, heard.now), (put.baseline, heard.baseline))
@@ -63,7 +63,7 @@ def reply_pairs(put: Put, heard: Heard) -> list[ReplyPair]:
 
 
 def outcomes(pairs: Sequence[ReplyPair]) -> dict[str, Draws]:
-    """What one observation's replies count as evidence, by topic."""
+    """What one observation's replies count for as evidence, by topic."""
     rows: dict[str, list[tuple[str, int, int]]] = {}
     for pair in pairs:
         rows.setdefault(pair.topic, []).append((pair.item, int(pair.now.outcome), int(pair.baseline.outcome)))
@@ -71,7 +71,7 @@ def outcomes(pairs: Sequence[ReplyPair]) -> dict[str, Draws]:
 
 
 def style_pairs(looks: Sequence[tuple[Put, Heard]]) -> tuple[StylePair, ...]:
-    """How both sides answered, topic by topic, over all replies that were read of some observations."""
+    """The response styles of both models, topic by topic, over all replies judged for some observations."""
     sides: dict[str, tuple[list[ReplyStyle], list[ReplyStyle]]] = {}
     for put, heard in looks:
         given = zip(put.draws, put.now, heard.now, put.baseline, heard.baseline, strict=True)
@@ -83,14 +83,14 @@ def style_pairs(looks: Sequence[tuple[Put, Heard]]) -> tuple[StylePair, ...]:
 
 
 def abstained(heard: Sequence[Heard]) -> Abstained | None:
-    """What the judge left unclassified, by kind of reason; `None` where nothing was read."""
+    """How many replies the judge left unclassified, by kind of reason; `None` if it read none."""
     now = [reading for look in heard for reading in look.now]
     baseline = [reading for look in heard for reading in look.baseline]
     return Abstained(len(now), _unread_kinds(now), _unread_kinds(baseline)) if now else None
 
 
 def read_twice(put: Put, heard: Heard) -> dict[str, Draws]:
-    """The baseline's replies by topic, as the judge read them first (`baseline`) and once more (`now`)."""
+    """The baseline's replies by topic, with the first judgement as `baseline` and a second one as `now`."""
     if heard.again is None:
         return {}
     same = put._replace(now=put.baseline)

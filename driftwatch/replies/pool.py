@@ -1,12 +1,11 @@
-"""Pool: what the baseline model said before training began, where it cannot be asked later.
+"""Pool: replies that the baseline model gave before training, for runs that cannot ask it later.
 
-Items, orders and replies are drawn ahead, for the planned observations and half as many again, with a reserve for
-topics that will be watched; each is used once, in its order. An observation may take what it wants of a topic only as
-far as enough is left for the observations to come: a topic that is watched uses up its own reserve and is then asked as
-often as any other, and what it takes is taken from no other topic. Where the plan asks for more than can be decoded at
-once, less is drawn of every topic and observation in proportion, and topped up later where the start weights are kept
-(`start_weights`). Only what lies far beyond the plan uses a topic's replies up; its evidence is then frozen, and the
-run says so.
+Items, orders and replies are drawn ahead for the planned observations and half as many again, with a reserve for
+topics that will be watched. Each reply is used once, in order. An observation may take what it wants on a topic only
+if enough is left for the observations to come: a watched topic uses up its own reserve, takes nothing from another
+topic, and is then asked as often as any other. If the plan asks for more than can be decoded at once, every topic and
+observation gets proportionally less, and the pool is topped up later if the start weights are kept (`start_weights`).
+A topic's replies run out only far beyond the plan; its evidence is then frozen, and the run says so.
 """
 
 import logging
@@ -24,15 +23,15 @@ from driftwatch.topics.topic import Topic
 
 logger = logging.getLogger(__name__)
 
-PILOT_REPLIES = 32  # a process, a batch of the default size; by them the time of all is foretold
-TAIL_LOOKS = 10  # beyond all that was planned, what is left of a topic is spread over as many observations
-TOP_UP_LOOKS = 20  # that topping up draws for at most
-LOW_LOOKS = 2  # of watching left: time to top up, where that can be
+PILOT_REPLIES = 32  # per process: one batch of the default size, whose time predicts the time of all
+TAIL_LOOKS = 10  # beyond the plan, what is left of a topic is spread over so many observations
+TOP_UP_LOOKS = 20  # most observations that one top-up draws for
+LOW_LOOKS = 2  # when replies are left for fewer observations of a watched topic, the pool is topped up
 
 
 @dataclass(frozen=True, slots=True)
 class BaselineReply(Reply):
-    """One reply of the baseline model, drawn before training, and what it was asked."""
+    """One reply of the baseline model from before training, with the question that it answers."""
 
     topic: str
     item: str
@@ -40,11 +39,11 @@ class BaselineReply(Reply):
 
 
 class Pool:
-    """The replies of one run.
+    """The pool of one run.
 
     Args:
-        replies: In the order in which they will be used.
-        used: How many of each topic are, after a resume.
+        replies: The replies, in the order in which they will be used.
+        used: For a resumed run, the number of replies that are already used, by topic.
     """
 
     def __init__(self, replies: Sequence[BaselineReply] = (), used: Mapping[str, int] | None = None) -> None:
@@ -53,30 +52,29 @@ class Pool:
         self.used: dict[str, int] = dict(used or {})
 
     def __iter__(self) -> Iterator[BaselineReply]:
-        """Topic by topic, in the order in which they will be used."""
+        """All replies, topic by topic, in the order in which they will be used."""
         return (reply for replies in self._replies.values() for reply in replies)
 
     def add(self, replies: Sequence[BaselineReply]) -> None:
-        """Put further ones behind those that are there."""
+        """Append further replies."""
         for reply in replies:
             self._replies.setdefault(reply.topic, []).append(reply)
 
     @property
     def left(self) -> dict[str, int]:
-        """Replies that are not used yet, by topic."""
+        """Number of unused replies, by topic."""
         return {topic: max(len(all_) - self.used.get(topic, 0), 0) for topic, all_ in self._replies.items()}
 
     def rationed(self, wanted: Mapping[str, int], remaining: int, *, normal: int) -> dict[str, int]:
-        """How many of those wanted an observation may take, so that enough is left for the observations to come.
+        """How many of the wanted draws an observation may make, so that enough is left for the observations to come.
 
         Args:
-            wanted: Draws of each topic.
-            remaining: Observations to come, this one included, for which the replies must last; below 1 beyond the
-                plan.
-            normal: Draws of a topic that nobody watches, which are kept for every observation to come.
+            wanted: Draws wanted, by topic.
+            remaining: Observations for which the replies must still last, this one included; below 1 beyond the plan.
+            normal: Draws per observation on a topic that is not watched; so many are kept for each one to come.
 
         Returns:
-            At least one as long as any is left; 0 for a topic whose replies are used up.
+            Draws by topic: at least one as long as any reply is left; 0 for a topic whose replies are used up.
         """
         looks = remaining if remaining >= 1 else TAIL_LOOKS
         left = self.left
@@ -108,13 +106,13 @@ def decoded(
     rng: np.random.Generator,
     ask: Callable[[Sequence[Draw]], Sequence[Reply]],
 ) -> list[BaselineReply]:
-    """Draw and decode what the baseline says to so many questions of each topic.
+    """The baseline's replies to so many random questions of each topic, freshly decoded.
 
     Args:
         topics: The bank.
-        counts: By topic.
-        why: For the log: why now, and for how long they last.
-        rng: For items and orders.
+        counts: Number of replies, by topic.
+        why: For the log: why they are decoded now, and for how many observations; `{number}` is filled in.
+        rng: Random numbers for items and orders.
         ask: Gives the baseline model's replies.
     """
     draws = draw(topics, counts, rng)
@@ -126,7 +124,7 @@ def decoded(
 
 
 def _forecast(draws: Sequence[Draw], ask: Callable[[Sequence[Draw]], Sequence[Reply]]) -> str:
-    """How long they take, from a few that are decoded for nothing else; nothing where they are few anyway."""
+    """How long decoding will take, measured on a few replies that are thrown away; empty if there are few anyway."""
     few = PILOT_REPLIES * num_ranks()
     if len(draws) < 10 * few:
         return ""

@@ -1,8 +1,9 @@
-"""Sampler: who writes a run's replies, this process or its trainer's engine. Settled for good before the first one.
+"""Sampler: settles before the first reply whether this process or the trainer's engine writes a run's replies.
 
-Both sides of a draw must come from the same sampler, or what two of them round differently would pass for drift. An
-engine cannot be asked for the baseline model on demand, since trainers push the model in training into it; so where it
-writes, it writes the baseline's replies before training, and the start of the run must be the baseline's model.
+Both replies of a draw must come from the same sampler, or the different rounding of two samplers would look like drift.
+An engine cannot be asked for the baseline model on demand, since trainers push the model in training into it. If an
+engine writes, it therefore writes the baseline's replies before training, and the run must start from the baseline
+model.
 """
 
 import logging
@@ -33,11 +34,11 @@ def settle(
     """Give an interviewer its sampler; on every rank, inside the guard.
 
     Args:
-        interviewer: Who asks.
+        interviewer: Asks the model; its `engine` is set here.
         model: The model in training.
-        offered: The trainer's engine, the reason why it cannot be asked, or `None` where there is none.
+        offered: The trainer's engine, or the reason why it cannot be asked; `None` if there is no engine.
         fingerprint: Tells two models apart.
-        began_with: The sampler that a run that goes on began with; `None` for a new run.
+        began_with: Name of the sampler with which a run that goes on began; `None` for a new run.
 
     Returns:
         Sentences for the reader of the run.
@@ -58,7 +59,7 @@ def settle(
 
 
 def _as_before(began: str, offered: Engine | Absent | None) -> Engine | None:
-    """The sampler of a run that goes on."""
+    """The engine of a run that goes on; `None` for this process."""
     if began == IN_PROCESS:
         return None
     if isinstance(offered, Engine) and offered.name == began:
@@ -74,7 +75,7 @@ def _as_before(began: str, offered: Engine | Absent | None) -> Engine | None:
 def _chosen(
     interviewer: Interviewer, model: Any, offered: Engine | Absent | None, fingerprint: Fingerprint
 ) -> tuple[Engine | None, list[str]]:
-    """The sampler of a new run, and why it is not the one that was offered."""
+    """The engine of a new run, `None` for this process, and sentences on why it is not the one offered."""
     if offered is None:
         return None, []
     found = offered if isinstance(offered, Absent) else _unfit(interviewer, model, offered, fingerprint)
@@ -84,9 +85,9 @@ def _chosen(
 
 
 def _unfit(interviewer: Interviewer, model: Any, engine: Engine, fingerprint: Fingerprint) -> Absent | None:
-    """Why an engine cannot write the replies of a new run; `None` where it can."""
+    """Why an engine cannot write the replies of a new run; `None` if it can."""
     found = find_reference(model)
-    # Base weights are a baseline only where they are the start of the run; a frozen adapter is one in any case.
+    # Base weights are a baseline only if they are the start of the run; a frozen adapter is one in any case.
     if isinstance(found, Reference) and found.adapter is not None:
         with found.active(model) as referred:
             theirs = fingerprint(referred)

@@ -1,9 +1,9 @@
-"""Replies sampled in-process: an own decode loop, since `generate` draws from the global generator.
+"""Sampling: replies sampled in-process by our own decode loop, since `generate` draws from the global generator.
 
-What a reply says depends on its prompt, the weights and its own row of uniform numbers, drawn up front in the order of
-the questions. So a seed repeats an observation whatever the batch size, neither the global generator nor the model's
-generation config is touched, and a batch that does not fit is halved without changing an answer (but for the kernels'
-rounding).
+What a reply says depends only on its prompt, the weights and its own row of uniform numbers, which are drawn up front
+in the order of the questions. So a seed repeats an observation whatever the batch size. Neither the global generator
+nor the model's generation config is touched, and a batch that does not fit into memory is halved without changing an
+answer (apart from the rounding of kernels).
 
 Shape letters: Q questions, B rows of a batch, L prompt tokens, T new tokens, V vocabulary.
 """
@@ -28,12 +28,12 @@ from driftwatch.scoring.memory import is_out_of_memory
 
 logger = logging.getLogger(__name__)
 
-# Looking whether every row has ended costs one wait for the device, so it is done this often.
+# A check whether every row has ended waits for the device, so it is made only every so many tokens.
 _STEPS_BETWEEN_CHECKS = 8
-# On accelerators probabilities and uniform numbers become whole numbers of this many bits before they are summed up:
-# CUDA may add floats in another order every time, and refuses to where torch must be deterministic. Their product stays
-# within 63 bits, and what rounding down takes from a vocabulary of 256,000 is under 1e-6. A CPU keeps one order anyway,
-# and adds floats faster.
+# On accelerators, probabilities and uniform numbers become whole numbers of this many bits before they are summed.
+# CUDA may add floats in another order every time, and refuses to add them where torch must be deterministic. The
+# product of both stays within 63 bits, and rounding down loses less than 1e-6 over a vocabulary of 256,000. A CPU adds
+# in a fixed order anyway, and adds floats faster.
 _PROBABILITY_BITS, _UNIFORM_BITS = 38, 24
 NOT_FINITE = "the model's logits were not finite on the way, so that nothing could be drawn from them"
 
@@ -43,12 +43,12 @@ class Reply:
     """One sampled reply.
 
     Attributes:
-        text: Special tokens removed, outer white space stripped; may be empty.
-        num_tokens: Tokens before the one that ended it.
-        finished: It ended by itself; False where `max_new_tokens` cut it.
-        entropy: Mean entropy of the next-token distribution over its tokens, before temperature and top-p; nats. `None`
-            where it was not measured: an engine does not tell it.
-        missing: Why there is no reply, for `text` is empty then; `None` where there is one.
+        text: The text, without special tokens and outer white space; may be empty.
+        num_tokens: Number of tokens before the one that ended the reply.
+        finished: Whether it ended by itself; false if `max_new_tokens` cut it off.
+        entropy: Mean entropy of the next-token distribution over its tokens, before temperature and top-p, in nats;
+            `None` if it was not measured, since engines do not report it.
+        missing: Why there is no reply, in which case `text` is empty; `None` if there is one.
     """
 
     text: str
@@ -74,30 +74,32 @@ def sample(
     way: DecodingWay | None = None,
     num_batches: int = 0,
 ) -> list[Reply]:
-    """One reply a question, in order; to be called inside the guard.
+    """One reply per question, in order; call it inside the guard.
 
-    Where the way pads, every batch has the same shape. Where several processes train together each makes exactly
-    `max_new_tokens` forward passes a batch, so that collectives inside the model stay in step as long as each makes
+    If the decoding way pads, every batch has the same shape. If several processes train together, each makes exactly
+    `max_new_tokens` forward passes per batch, so that collectives inside the model stay in step as long as all make
     equally many batches.
 
     Args:
         model: A causal language model, plain or wrapped (PEFT, DDP, FSDP); its own forward is called.
         fmt: Encodes the questions.
         questions: Texts before the chat template.
-        generator: A CPU generator; advanced by `len(questions) * max_new_tokens` numbers, nothing else is.
-        uniforms: Those numbers themselves instead, shape (Q, T), for a rank that asks only some of the questions.
-        temperature: 0 takes the likeliest token.
+        generator: A CPU generator; it is advanced by `len(questions) * max_new_tokens` numbers, and no other generator
+            is touched.
+        uniforms: The uniform numbers themselves, shape (Q, T), in place of a generator; for a rank that asks only some
+            of the questions.
+        temperature: Sampling temperature; 0 takes the likeliest token.
         top_p: Nucleus mass.
-        max_new_tokens: Longest reply.
+        max_new_tokens: Most tokens of a reply.
         batch_size: Rows decoded together.
-        stop_ids: Tokens that end a reply, beside those that the template and the configs of the model name.
+        stop_ids: Tokens that end a reply, in addition to those that the template and the model's configs name.
         prompt_length: Pads every prompt to this many tokens; `None` pads to the longest one.
-        way: How the model is called, from `prove_decoding`; `None` finds it on these questions, which every rank must
-            then do.
-        num_batches: Batches to make at the least; those beyond the questions are repeated ones, and nobody reads them.
+        way: How the model is called, from `prove_decoding`; `None` finds it on these questions, and then every rank
+            must call this function.
+        num_batches: Fewest batches to make; batches beyond the questions are repeated and their results dropped.
 
     Returns:
-        Replies; one whose logits were not finite is `missing`, and leaves the others what they are.
+        Replies. One whose logits were not finite is `missing`, and the others are unaffected.
 
     Raises:
         ProbeError: The model cannot be asked, its replies cannot be proved, or one row does not fit into memory.
@@ -145,10 +147,10 @@ class _Decoder:
         self.in_step = num_ranks() > 1
 
     def halved(self, err: Exception) -> "_Decoder":
-        """The same with half the rows; raises `ProbeError` where that cannot be done."""
+        """The same decoder with half the rows; raises `ProbeError` if that is not possible."""
         size = self.settings.batch_size
         if size == 1 or not self.way.batched or self.in_step:
-            # One rank with smaller batches would wait for ever for the others.
+            # A rank with smaller batches would make more of them, and wait for the others for ever.
             raise ProbeError(
                 f"sampling a batch of {size} replies does not fit into memory; lower batch_size or max_new_tokens."
             ) from err
@@ -157,7 +159,7 @@ class _Decoder:
 
     @torch.no_grad()
     def run(self, prompts: Sequence[tuple[int, ...]], uniforms_BT: Tensor, fmt: ChatFormat) -> list[Reply]:
-        """Replies to at most one batch of prompts; where batches are padded, missing rows are copies and dropped."""
+        """Replies to at most one batch of prompts; a padded batch is filled up with copies, which are dropped."""
         padding = self.settings.batch_size - len(prompts) if self.way.padded else 0
         rows = [*prompts, *([prompts[0]] * padding)]
         uniforms_BT = torch.cat([uniforms_BT, uniforms_BT[:1].expand(padding, -1)]).to(self.device)
@@ -204,10 +206,10 @@ def _choose(logits_BV: Tensor, uniform_B: Tensor, settings: Decoding, *, whole: 
     """Token ids, shape (B,), by inverting the cumulative distribution at `uniform_B`.
 
     Args:
-        logits_BV: Of the next token.
-        uniform_B: In [0, 1).
-        settings: Temperature and nucleus.
-        whole: Sum up whole numbers; `None` does on accelerators.
+        logits_BV: Logits of the next token.
+        uniform_B: Uniform numbers in [0, 1).
+        settings: Temperature and nucleus mass.
+        whole: Whether to sum whole numbers; `None` does so on accelerators.
     """
     if settings.temperature == 0:
         return logits_BV.argmax(dim=-1)
@@ -226,7 +228,7 @@ def _choose(logits_BV: Tensor, uniform_B: Tensor, settings: Decoding, *, whole: 
         target_B1 = (uniform_B[:, None] * 2**_UNIFORM_BITS).long() * cumulative_BV[:, -1:] >> _UNIFORM_BITS
     else:
         target_B1 = uniform_B[:, None] * cumulative_BV[:, -1:]
-    # Logits that are not finite leave the vocabulary here, and are said afterwards.
+    # Logits that are not finite would give an index beyond the vocabulary; they are reported later.
     index_B1 = torch.searchsorted(cumulative_BV, target_B1, right=True).clamp(max=cumulative_BV.shape[-1] - 1)
     if order_BV is not None:
         index_B1 = order_BV.gather(-1, index_B1)

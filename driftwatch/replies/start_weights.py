@@ -1,8 +1,8 @@
 """Start weights: a copy of what training began with, so that the baseline can be asked again while training goes on.
 
-Only what training changes is kept: parameters that require gradients, and buffers. They are put into the model for as
-long as the baseline is asked, and the weights of the moment are put back to the last bit; gradients, optimizer and
-autograd's version counters are not touched. That needs every process to hold whole parameters.
+Only what training changes is kept: parameters that require gradients, and buffers. They are put into the model while
+the baseline is asked, and then the present weights are put back to the last bit. Gradients, the optimizer and
+autograd's version counters are not touched. Every process must hold whole parameters.
 """
 
 from collections.abc import Iterator
@@ -21,8 +21,8 @@ class StartWeights:
     """The weights of the start, in memory or in a file of this process.
 
     Args:
-        tensors: By name, on the CPU.
-        path: Of the file that holds them; `None` where `tensors` does.
+        tensors: The weights by name, on the CPU; `None` if the file holds them.
+        path: The file that holds them; `None` if `tensors` does.
     """
 
     def __init__(self, tensors: dict[str, torch.Tensor] | None, path: Path | None = None) -> None:
@@ -31,12 +31,12 @@ class StartWeights:
 
     @classmethod
     def keep(cls, model: Any, how: KeepStart, folder: Path) -> "StartWeights":
-        """Copy them; before the first step, on every rank.
+        """Copies of the present weights; call it before the first step, on every rank.
 
         Args:
-            model: At the start of training.
-            how: "memory" of the CPU, or "disk", which a resumed run finds again.
-            folder: Of the run, for "disk".
+            model: The model at the start of training.
+            how: "memory" keeps them in the CPU's memory; "disk" keeps them in a file, which a resumed run finds again.
+            folder: The run's folder, for "disk".
 
         Raises:
             ConfigError: Parameters are sharded, so that no process has whole ones to copy.
@@ -59,13 +59,13 @@ class StartWeights:
 
     @classmethod
     def kept(cls, folder: Path) -> "StartWeights | None":
-        """Those that an earlier attempt of the run left on disk; `None` where not every rank finds its own."""
+        """The weights that an earlier attempt left on disk; `None` unless every rank finds its own file."""
         path = _file(folder)
         return cls(None, path) if all(together(path.is_file, "looking for the start weights")) else None
 
     @contextmanager
     def active(self, model: Any) -> Iterator[Any]:
-        """The model with the weights of the start; the present ones are back afterwards, whatever happens.
+        """The model with the weights of the start; afterwards the present ones are back, whatever happens.
 
         Raises:
             ProbeError: The model has other parameters than it had.
@@ -89,7 +89,7 @@ class StartWeights:
         assert self._path is not None
         try:
             return load_file(self._path)
-        except Exception as err:  # a file that is gone or cut off must cost the topping up, and nothing else
+        except Exception as err:  # a file that is gone or cut off must prevent only the topping up
             raise ProbeError(f"the start weights in {self._path.name} cannot be read: {err}") from err
 
 
@@ -98,7 +98,7 @@ def _file(folder: Path) -> Path:
 
 
 def _changing(model: Any) -> Iterator[tuple[str, torch.Tensor]]:
-    """Parameters in training, and buffers; each tensor once."""
+    """The parameters in training and the buffers by name, each tensor once."""
     for name, parameter in model.named_parameters():
         if parameter.requires_grad:
             yield name, parameter
@@ -106,7 +106,7 @@ def _changing(model: Any) -> Iterator[tuple[str, torch.Tensor]]:
 
 
 def _sharded(model: Any) -> str | None:
-    """What tells that a process does not hold whole parameters; `None` if each does."""
+    """The sign that a process does not hold whole parameters, in words; `None` if it holds them."""
     from torch.distributed.tensor import DTensor
 
     for name, parameter in model.named_parameters():

@@ -1,4 +1,4 @@
-"""How one judged reply was given; what style is says `drift.style`."""
+"""The response style of one judged reply; `drift.style` defines what response style is."""
 
 from driftwatch.drift.outcome import outcome_of
 from driftwatch.drift.style import ReplyStyle
@@ -8,11 +8,11 @@ from driftwatch.replies.sampling import Reply
 
 
 def reply_style(reply: Reply, reading: Judgement, order: int | None) -> ReplyStyle:
-    """How one reply was given.
+    """The response style of one reply.
 
     Args:
-        reply: What was said.
-        reading: What the judge made of it.
+        reply: The reply.
+        reading: The judgement of it.
         order: Which of the item's sides stood first; `None` for open questions.
     """
     probs = reading.probs

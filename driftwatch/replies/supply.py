@@ -1,4 +1,4 @@
-"""Supply: where the baseline's replies come from, so that both models have answered the same questions.
+"""Supply: where the baseline's replies come from; they answer the same questions as the model in training.
 
 Where switching adapters reaches the baseline model, it is asked at each observation (`AskedOnDemand`). Where it does
 not, its replies are decoded before training (`ahead.DecodedAhead`).
@@ -18,10 +18,10 @@ from driftwatch.replies.sampler import Fingerprint
 from driftwatch.replies.sampling import Reply
 from driftwatch.topics.topic import Topic
 
-ITEMS, NOW, BASELINE = range(10, 13)  # parts of a generator's key, apart from the run's and those of `ahead`
+ITEMS, NOW, BASELINE = range(10, 13)  # last part of a generator's key, distinct from those of the run and of `ahead`
 CHANGED = "the baseline model is not what it was when the run began, so the evidence is frozen"
 
-Ask = Callable[[Any, Sequence[Draw], tuple[int, ...]], Sequence[Reply]]  # of a model, with a key of random numbers
+Ask = Callable[[Any, Sequence[Draw], tuple[int, ...]], Sequence[Reply]]  # takes a model, draws and a generator's key
 Rng = Callable[..., np.random.Generator]
 
 
@@ -31,9 +31,9 @@ class Chosen:
 
     Attributes:
         draws: The questions.
-        ahead: What the baseline said to them, where that was decoded before training.
-        why: What limits the evidence; `None` where nothing does.
-        ended: Topics whose replies of the baseline are used up.
+        ahead: The baseline's replies to them, if they were decoded before training; otherwise empty.
+        why: What limits the evidence; `None` if nothing does.
+        ended: Topics whose baseline replies are used up.
     """
 
     draws: list[Draw]
@@ -43,16 +43,16 @@ class Chosen:
 
 
 class Supply(Protocol):
-    """The baseline's replies of one run."""
+    """The source of the baseline's replies in one run."""
 
     @property
     def left(self) -> dict[str, int] | None:
-        """Replies that are not used yet, by topic; `None` where the model is asked on demand."""
+        """Number of unused replies, by topic; `None` if the baseline model is asked on demand."""
         ...
 
     @property
     def used(self) -> dict[str, int]:
-        """Replies that are used, by topic; empty where the model is asked on demand."""
+        """Number of used replies, by topic; empty if the baseline model is asked on demand."""
         ...
 
     @used.setter
@@ -60,54 +60,54 @@ class Supply(Protocol):
 
     @property
     def decoded(self) -> Sequence[BaselineReply]:
-        """All that were decoded ahead."""
+        """All replies that were decoded ahead."""
         ...
 
     @property
     def start_print(self) -> tuple[float, ...]:
-        """A fingerprint of the start, where its weights are kept; empty otherwise."""
+        """A fingerprint of the start, if its weights are kept; empty otherwise."""
         ...
 
     def fingerprint(self, model: Any) -> tuple[float, ...]:
-        """What tells now whether the baseline model still is what it was; empty where it is not asked any more."""
+        """The baseline model's present fingerprint, which shows whether it has changed; empty if it is not asked."""
         ...
 
     def top_up(self, model: Any, *, attempt: int, observation: int, read_before: Callable[[], int]) -> None:
-        """Get more of them where they run short; inside the guard, on every rank alike."""
+        """Get more replies if they run short; inside the guard, on every rank."""
         ...
 
     def rationed(self, counts: Mapping[str, int], read_before: int) -> dict[str, int]:
-        """How many of the draws that an observation wants it may make."""
+        """How many of the wanted draws an observation may make, by topic."""
         ...
 
     def choose(self, counts: Mapping[str, int], fingerprint: tuple[float, ...], key: tuple[int, int]) -> Chosen:
-        """What is asked now; on rank 0."""
+        """The questions to ask now; on rank 0."""
         ...
 
     def replies(self, model: Any, chosen: Chosen, key: tuple[int, int]) -> Sequence[Reply]:
-        """What the baseline says to what was chosen; inside the guard, on every rank."""
+        """The baseline's replies to the chosen questions; inside the guard, on every rank."""
         ...
 
     @property
     def fresh(self) -> tuple[BaselineReply, ...]:
-        """Replies that were added and that the run's files do not have yet, be it for observations abandoned since."""
+        """Added replies that the run's files do not have yet, even if their observation was abandoned."""
         ...
 
     def handed_over(self) -> None:
-        """The run's files get them now."""
+        """Note that the run's files now get the fresh replies."""
         ...
 
 
 class AskedOnDemand:
-    """The baseline model is asked at each observation, as long as it is what it was when the run began.
+    """The supply of a run that asks its baseline model at each observation, as long as that model has not changed.
 
     Args:
-        reference: Reaches it inside the model in training.
+        reference: Reaches the baseline model inside the model in training.
         topics: The bank.
-        ask: Has replies sampled; inside the guard, on every rank.
-        rng: A generator for a key of its own.
-        tell_apart: Measures a model so that it is known again.
-        known_as: Its fingerprint.
+        ask: Has replies sampled; called inside the guard, on every rank.
+        rng: Makes a random generator for a key.
+        tell_apart: Gives a fingerprint by which a model is recognised later.
+        known_as: The baseline model's fingerprint when the run began.
     """
 
     left = None
@@ -130,32 +130,32 @@ class AskedOnDemand:
         self.used: dict[str, int] = {}
 
     def fingerprint(self, model: Any) -> tuple[float, ...]:
-        """Of the baseline model now; inside the guard, on every rank."""
+        """The baseline model's present fingerprint; inside the guard, on every rank."""
         with self._reference.active(model) as referred:
             return self._tell_apart(referred)
 
     def top_up(self, model: Any, *, attempt: int, observation: int, read_before: Callable[[], int]) -> None:
-        """Nothing runs short here."""
+        """Does nothing, since replies do not run short here."""
 
     def rationed(self, counts: Mapping[str, int], read_before: int) -> dict[str, int]:
-        """All that is wanted."""
+        """All draws that are wanted."""
         return dict(counts)
 
     def choose(self, counts: Mapping[str, int], fingerprint: tuple[float, ...], key: tuple[int, int]) -> Chosen:
-        """Fresh questions; none where the baseline model is not what it was."""
+        """Fresh random questions; none if the baseline model has changed."""
         is_same = same_model(self._known_as, fingerprint)
         draws = draw(self._topics, counts if is_same else {}, self._rng(*key, ITEMS))
         return Chosen(draws, why=None if is_same else CHANGED)
 
     def replies(self, model: Any, chosen: Chosen, key: tuple[int, int]) -> Sequence[Reply]:
-        """Asks the baseline model."""
+        """Fresh replies of the baseline model; inside the guard, on every rank."""
         with self._reference.active(model) as referred:
             return self._ask(referred, chosen.draws, (*key, BASELINE))
 
     @property
     def fresh(self) -> tuple[BaselineReply, ...]:
-        """None are kept."""
+        """Empty, since no replies are kept ahead."""
         return ()
 
     def handed_over(self) -> None:
-        """Nothing was."""
+        """Does nothing, since no replies are kept ahead."""

@@ -1,13 +1,13 @@
-"""Engine: the vLLM that a trainer of TRL samples with, asked for replies as well.
+"""Engine: asks the vLLM that a TRL trainer samples with for replies as well.
 
-At an observation the engine holds the weights of the last generation, so it is given today's first, by TRL's own
-`sync_weights`. What training does next stays the same: the trainer's note of what it loaded last is not touched, so
-that its next generation hands the weights over when it would have; an engine that slept sleeps again; adapters that TRL
-merges for the purpose are taken out to the last bit; and every request has a seed of its own, so that vLLM draws from
-none of its generators.
+At an observation the engine still holds the weights of the last generation, so TRL's own `sync_weights` first gives it
+the present ones. Training then goes on as it would have: the trainer's note of what it loaded last is not touched, so
+that its next generation hands over the weights when it would have. An engine that slept is put back to sleep, adapters
+that TRL merges for the purpose are taken out to the last bit, and every request has its own seed, so that vLLM draws
+from none of its generators.
 
-Read from TRL 1.12 to 1.16 and from vLLM's sources, and tested with TRL's own code on a stand-in for vLLM. A test with a
-real vLLM is there (`tests/replies/test_vllm_gpu.py`) and has not been run yet.
+Written from the sources of TRL 1.12 to 1.16 and of vLLM, and tested with TRL's own code on a stand-in for vLLM. There
+is a test with a real vLLM (`tests/replies/test_vllm_gpu.py`), which has not been run yet.
 """
 
 import time
@@ -27,8 +27,8 @@ from driftwatch.host.ranks import everywhere, num_ranks, on_first, rank, togethe
 from driftwatch.replies.decoding import Decoding
 from driftwatch.replies.sampling import Reply
 
-_REQUESTS = 64  # to a server at the same time, as many as TRL's own client makes
-_VERSION_SECONDS = 10.0  # for a server to say which vLLM it is
+_REQUESTS = 64  # requests to a server at the same time, as many as TRL's own client makes
+_VERSION_SECONDS = 10.0  # time-out of the request for a server's vLLM version
 
 
 @runtime_checkable
@@ -37,27 +37,27 @@ class Engine(Protocol):
 
     @property
     def name(self) -> str:
-        """Kind and version: what replies of two observations must have in common."""
+        """Kind and version, which the replies of two observations must have in common."""
         ...
 
     @property
     def fixed_seconds(self) -> float:
-        """Spent so far on what does not grow with the replies: being given weights, waking up and falling asleep."""
+        """Seconds spent so far on what does not grow with the replies: taking weights, waking up, falling asleep."""
         ...
 
     def write(
         self, prompts: Sequence[Sequence[int]], seeds: Sequence[int], decoding: Decoding, stop_ids: Sequence[int]
     ) -> list[list[int]]:
-        """Token ids of one reply a prompt, by today's weights; on every rank, inside the guard.
+        """Token ids of one reply per prompt, by the present weights; on every rank, inside the guard.
 
         Args:
             prompts: Token ids; the same on every rank.
-            seeds: One a prompt, in [0, 2⁶³).
+            seeds: One seed per prompt, in [0, 2⁶³).
             decoding: How replies are sampled.
-            stop_ids: Tokens that end a reply, and the only ones.
+            stop_ids: The tokens that end a reply; no other token does.
 
         Raises:
-            ProbeError: It could not be asked; on every rank.
+            ProbeError: The engine could not be asked; raised on every rank.
         """
         ...
 
@@ -71,15 +71,15 @@ def written(
     decoding: Decoding,
     stop_ids: Sequence[int],
 ) -> list[Reply]:
-    """One reply a question, in order, as `sampling.sample` gives them; without entropy, which no engine tells.
+    """One reply per question, in order, as from `sampling.sample`, but without entropy, which engines do not report.
 
     Args:
-        engine: Who writes.
+        engine: The engine that writes.
         fmt: Encodes the questions.
         questions: Texts before the chat template; the same on every rank.
-        seeds: One a question.
+        seeds: One seed per question.
         decoding: How replies are sampled.
-        stop_ids: Tokens that end a reply, beside those with which the template ends a turn.
+        stop_ids: Tokens that end a reply, in addition to those with which the template ends a turn.
 
     Raises:
         ProbeError: The engine could not be asked.
@@ -97,14 +97,14 @@ def written(
 
 @contextmanager
 def counted_apart(engine: Engine | None, seconds: dict[str, float]) -> Iterator[None]:
-    """Takes an engine's fixed cost out of an observation's stage "replies" and makes it the stage "engine".
+    """Move an engine's fixed cost from an observation's stage "replies" to a stage "engine".
 
-    Otherwise each draw would seem to cost a share of it, the more the fewer there are, and a budget would cut them for
-    nothing.
+    Otherwise each draw would seem to cost a share of it, the more so the fewer draws there are, and a budget would cut
+    draws without need.
 
     Args:
-        engine: Who may be asked inside the block; `None` for this process.
-        seconds: Of the observation by stage; "replies" is there once the block has ended.
+        engine: The engine that may be asked inside the block; `None` for this process.
+        seconds: The observation's seconds by stage; "replies" is set once the block has ended.
     """
     before = 0.0 if engine is None else engine.fixed_seconds
     try:
@@ -116,13 +116,13 @@ def counted_apart(engine: Engine | None, seconds: dict[str, float]) -> Iterator[
 
 
 def find_engine(trainer: Any) -> Engine | Absent | None:
-    """The engine that a trainer samples with, or the reason why it cannot be asked; on every rank.
+    """The engine that a trainer samples with, or the reason why it cannot be asked; call it on every rank.
 
     Args:
-        trainer: A trainer of TRL, as it is when its training begins.
+        trainer: A TRL trainer at the moment when its training begins.
 
     Returns:
-        `None` where the trainer samples without one.
+        `None` if the trainer samples without an engine.
     """
     if not getattr(trainer, "use_vllm", False):
         return None
@@ -131,7 +131,7 @@ def find_engine(trainer: Any) -> Engine | Absent | None:
     if not syncs or getattr(generation, "mode", None) not in ("colocate", "server"):
         return Absent(f"{type(trainer).__name__} keeps its vLLM in a way that driftwatch does not know")
     if find_peft(trainer.model) is not None:
-        # Merging requantises such a base, and what the ranks of a sharded one hold of it cannot be put back.
+        # Merging requantises a quantised base, and the shards of a sharded base cannot be put back.
         if getattr(trainer.model, "is_quantized", False):
             return Absent(
                 "it would be handed an adapter that is merged into a quantised base, and merging changes the base"
@@ -162,12 +162,12 @@ class TrainerEngine:
 
     Args:
         name: Kind and version.
-        generation: TRL's `VLLMGeneration`, which holds the engine and gives it weights. It leads to the trainer and
-            its model, so it is not kept alive.
+        generation: TRL's `VLLMGeneration`, which holds the engine and gives it weights. Only a weak reference is kept,
+            since it refers to the trainer and its model.
 
     Attributes:
         name: Kind and version.
-        fixed_seconds: As `Engine.fixed_seconds`.
+        fixed_seconds: See `Engine.fixed_seconds`.
     """
 
     def __init__(self, name: str, generation: Any) -> None:
@@ -177,7 +177,7 @@ class TrainerEngine:
 
     @property
     def generation(self) -> Any:
-        """TRL's own.
+        """TRL's `VLLMGeneration`.
 
         Raises:
             ProbeError: The trainer is gone.
@@ -198,8 +198,8 @@ class TrainerEngine:
                 "top_p": decoding.top_p,
                 "max_tokens": decoding.max_new_tokens,
                 "stop_token_ids": list(stop_ids),
-                "ignore_eos": True,  # it ends a reply where it is among them
-                # A server takes what is not said from the model's own generation config.
+                "ignore_eos": True,  # the end-of-sequence token ends a reply only if it is in `stop_ids`
+                # A server would take missing settings from the model's own generation config.
                 "top_k": 0,
                 "min_p": 0.0,
                 "repetition_penalty": 1.0,
@@ -213,7 +213,7 @@ class TrainerEngine:
                 if self.generation.mode == "server":
                     return on_first(lambda: self._from_server(prompts, settings), "asking the vLLM server")
                 return self._from_own(prompts, settings)
-            finally:  # whatever failed before, it failed on all ranks
+            finally:  # an earlier failure was a failure on all ranks, so all come here
                 with self._fixed():
                     everywhere(self._sleep_again, "putting vLLM back to sleep")
         except ProbeError:
@@ -234,7 +234,7 @@ class TrainerEngine:
             self.generation.sync_weights()
 
     def _from_server(self, prompts: Sequence[Sequence[int]], settings: Sequence[dict[str, Any]]) -> list[list[int]]:
-        """One request a prompt, since all prompts of one request would share its seed."""
+        """Token ids from a server, with one request per prompt, since all prompts of a request share its seed."""
         client = self.generation.vllm_client
 
         def ask(row: int) -> list[int]:
@@ -245,7 +245,7 @@ class TrainerEngine:
             return list(threads.map(ask, range(len(prompts))))
 
     def _from_own(self, prompts: Sequence[Sequence[int]], settings: Sequence[dict[str, Any]]) -> list[list[int]]:
-        """Every engine its share; one that is split over several ranks must be given the same by all of them."""
+        """Token ids from the ranks' own engines, each given its share; all ranks of a split engine give it the same."""
         ranks_per_engine = self.generation.tensor_parallel_size
         engines = num_ranks() // ranks_per_engine
         mine = range(rank() // ranks_per_engine, len(prompts), engines)
@@ -261,7 +261,7 @@ class TrainerEngine:
         llm = self.generation.llm
         limit = llm.llm_engine.model_config.max_model_len
         longest, reply = max(len(ids) for ids in prompts), settings[0]["max_tokens"]
-        if longest + reply > limit:  # vLLM would cut the reply short, which would look as if it had ended by itself
+        if longest + reply > limit:  # vLLM would cut the reply off, which would look as if it had ended by itself
             raise ProbeError(
                 f"a question of {longest} tokens and a reply of {reply} do not fit into the {limit} of the trainer's "
                 "vLLM; give the trainer a larger vllm_max_model_length, or the questions a shorter wrap."
@@ -278,7 +278,7 @@ class TrainerEngine:
         return [list(output.outputs[0].token_ids) for output in outputs]
 
     def _sleep_again(self) -> None:
-        """As TRL leaves an engine that shares the device with training: asleep, its weights dropped, and that noted."""
+        """Put an engine that shares the device with training back to sleep without weights, and note it as TRL does."""
         generation = self.generation
         if generation.mode == "colocate" and generation.enable_sleep_mode and not generation._llm_weights_sleeping:
             generation.llm.sleep(level=2)
@@ -287,16 +287,16 @@ class TrainerEngine:
 
 @contextmanager
 def _adapters_taken_out(model: Any) -> Iterator[None]:
-    """Base weights as they were, bit for bit: TRL adds the adapters to them and subtracts them again, which rounds.
+    """Put base weights back bit for bit, since TRL adds the adapters to them and subtracts them again, which rounds.
 
-    It does so at each of its own generations too; one more time would make another training of this one. The copies are
-    kept on the CPU, since the device is full.
+    TRL does so at each of its own generations, too; doing it once more would change the training. The copies are kept
+    on the CPU, since the device is full.
     """
     peft_model = find_peft(model)
     if peft_model is None:
         yield
         return
-    # By all of their names: a weight that two layers share would otherwise bear that of the first alone.
+    # Parameters are listed under all of their names: a shared weight would otherwise bear only its first layer's name.
     named = peft_model.named_parameters(remove_duplicate=False)
     bases = {id(parameter): parameter for name, parameter in named if ".base_layer." in name}
     held = [(parameter, parameter.data, parameter.data.to("cpu", copy=True)) for parameter in bases.values()]
@@ -304,7 +304,7 @@ def _adapters_taken_out(model: Any) -> Iterator[None]:
         yield
     finally:
         for module in peft_model.modules():
-            if getattr(module, "merged", False) is True:  # a sync that failed half-way leaves it so
+            if getattr(module, "merged", False) is True:  # a sync that failed half-way leaves adapters merged
                 module.unmerge()
         for parameter, data, copy in held:
             parameter.data = data.copy_(copy)

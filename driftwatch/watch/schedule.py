@@ -27,18 +27,14 @@ class Schedule:
     [1, 2, 4, 8, 10, 20]
     """
 
-    every_steps: Annotated[int, Meta(ge=1, description="Look at every multiple of this.")] = 100
+    every_steps: Annotated[int, Meta(ge=1, description="Observe at every multiple of this.")] = 100
     at_steps: Annotated[
         tuple[Annotated[int, Meta(ge=1, description="Counted from 1.")], ...],
-        Meta(
-            description="Look at these too, whatever the budget says; the observation before training happens anyway."
-        ),
+        Meta(description="Observe at these too, whatever the budget says; the one before training happens anyway."),
     ] = ()
     early_dense: Annotated[
         bool,
-        Meta(
-            description="Look at steps 1, 2, 4, 8 … below `every_steps` as well; most of what changes, changes early."
-        ),
+        Meta(description="Observe at steps 1, 2, 4, 8 … below `every_steps` too; most of what changes, changes early."),
     ] = True
     budget: Annotated[
         float | None,
@@ -46,8 +42,7 @@ class Schedule:
             gt=0,
             lt=1,
             title="a share of wall time",
-            description="Share of wall time that observations may take, the first observation included; `None` for no "
-            "limit.",
+            description="Share of wall time that observations may take, including the first; `None` for no limit.",
         ),
     ] = 0.01
 
