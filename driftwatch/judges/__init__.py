@@ -1,1 +1,1 @@
-"""Who reads a reply. Every judge is frozen for the life of a run."""
+"""Judges, which classify replies. Every judge is frozen for the life of a run."""

@@ -258,7 +258,7 @@ WORDINGS = [
         r"|each))? (?:is|would be|seems|works|makes|might be|may be) (?:the )?(?:best|right|ideal|sensible|wisest"
         r"|better|good|what i .*|most sense|fair|needed)(?: .{0,15})?$"
     ),
-    # Questions that say so
+    # Questions that take no side
     r"who am i to (?:say|judge|choose|decide|tell)\b.*\?$",
     (
         r"(?:is|must|why must|why should) (?:it|this) (?:really |always )?(?:have to |be )?(?:one or the other"

@@ -1,1 +1,1 @@
-"""How a model is asked. Needs the extra `train`."""
+"""Probes, the ways to ask a model. Needs the extra `train`."""

@@ -1,1 +1,1 @@
-"""Short sampled replies to the questions, of both models, and what a judge is given of them."""
+"""Short sampled replies of both models to the questions, and how a judge is given them."""

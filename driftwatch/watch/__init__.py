@@ -1,1 +1,1 @@
-"""One run: when it observes, with what it compares, what it does about it."""
+"""One run: when it observes, what it compares with, and what it does about an alert."""

@@ -287,7 +287,7 @@ class Controller:
         asked = not ONCE.issuperset(spent.seconds)
         known = Rates.of(self._looks) if asked and self._looks else None
         self._time.watched(spent.total, None if known is None else known.of_look(spent.blocks, spent.draws))
-        # Preparing for another attempt says nothing of what an observation takes.
+        # The time to prepare another attempt says nothing about what an observation takes.
         if asked or not self._looks:
             self._looks = [*self._looks[1 - _MEMORY :], spent]
 
@@ -343,7 +343,7 @@ class Controller:
         if budget is None or not pace:
             return step + 1
         missing = smallest(rates, self.full) - self.room(step)
-        # Room grows at most this fast with each step; to decide once too often costs nothing.
+        # Each step adds at most this much room, so the core cannot fit earlier; to decide once too often costs nothing.
         then = step + max(1, math.floor(missing / (pace * budget / (1 - budget))))
         # The last step is never skipped: no time has to be left there for a later observation.
         return then if self.planned_steps is None or step >= self.planned_steps else min(then, self.planned_steps)

@@ -102,7 +102,7 @@ class Run:
         self._export_failures = Counter(opened.totals.export_failures_total)
         self._told: set[str] = set()  # causes of failures that were logged already
 
-    # What is decided
+    # Deciding whether to observe
 
     def is_due(self, step: int, *, is_off: bool = False) -> bool:
         """As `Monitor.is_due`."""
@@ -149,7 +149,7 @@ class Run:
         """Topics that the latest observation makes worth a closer one."""
         return [] if self.last is None else watched(self.last, self.info)
 
-    # An observation
+    # Making an observation
 
     def observe(self, model: Any, step: int, *, phase: Phase = "train", weights: str = "") -> Record:
         """As `Monitor.observe`."""
