@@ -642,7 +642,7 @@ class DriftCallback(TrainerCallback, ExportableState):  # type: ignore[misc] # t
             cause = f"{type(err).__name__}: {err}"
             if cause not in self._said and speaks(err):  # once per cause; the rest is in the counter and the records
                 self._said.add(cause)
-                logger.warning("the look at step %d failed, training goes on: %s", step, cause, exc_info=err)
+                logger.warning("the observation at step %d failed, training goes on: %s", step, cause, exc_info=err)
             self._note_failure(step, err, parts)
 
     def _note_failure(self, step: int, err: Exception, parts: Sequence[str] = ()) -> None:

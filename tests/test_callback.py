@@ -65,7 +65,7 @@ def test_probe_failure_does_not_stop_training(tmp_path, tokenizer, caplog):
     with caplog.at_level(logging.WARNING):
         run.train()
     assert run.state.global_step == 4
-    assert sum("the look at step 2 failed, training goes on" in r.message for r in caplog.records) == 1
+    assert sum("the observation at step 2 failed, training goes on" in r.message for r in caplog.records) == 1
     failed, whole = store(tmp_path).records()[1:]
     assert failed.failures[0].reason == "ProbeError: the model could not be asked"
     assert failed.stances == failed.drifts == ()

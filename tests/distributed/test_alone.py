@@ -59,7 +59,7 @@ def test_a_probe_that_fails_on_one_rank_costs_that_look_on_all(quick, who, after
         assert failed[0][:2] == [2, 2]
         assert "RuntimeError: no memory on this rank" in failed[0][2][0]
         (said,) = found["said"]
-        assert "the look at step 2 failed, training goes on" in said
+        assert "the observation at step 2 failed, training goes on" in said
         assert rank == who or f"it failed on rank {who}" in said or rank == 0
 
 

@@ -372,7 +372,7 @@ def test_draws_of_a_topic_that_the_run_did_not_begin_with_are_refused():
     ("wrong", "message"),
     [
         ({"alpha": 0.0}, r"expected in \(0, 1\), found 0.0"),
-        ({"planned_looks": 0}, "at least one planned observation or None, found 0"),
+        ({"planned_looks": 0}, "at least one planned look or None, found 0"),
         ({"deltas": (1.0,)}, r"tolerated drifts in \[0, 1\)"),
         ({"deltas": ()}, r"tolerated drifts in \[0, 1\)"),
         ({"controls": ("a",)}, "expected different names"),

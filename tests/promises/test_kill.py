@@ -25,11 +25,11 @@ folder, hang_at, resume = Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3] == "r
 
 
 class Hanging(StatementProbe):
-    observations = 0
+    seen = 0
 
     def measure(self, model, *, permuted=False, **options):
-        self.looks += not permuted
-        if not permuted and self.looks == hang_at:
+        self.seen += not permuted
+        if not permuted and self.seen == hang_at:
             (folder / "in-a-look").touch()
             time.sleep(600)
         return super().measure(model, permuted=permuted, **options)
@@ -54,7 +54,7 @@ def training(folder, hang_at, resume="new"):
 
 @pytest.mark.slow
 def test_a_run_killed_in_a_look_is_read_and_goes_on_without_a_gap_or_a_duplicate(tmp_path):
-    killed = training(tmp_path, hang_at=4)  # the look at step 6
+    killed = training(tmp_path, hang_at=4)  # the observation at step 6
     deadline = time.monotonic() + 300
     while not (tmp_path / "in-a-look").exists() and killed.poll() is None and time.monotonic() < deadline:
         time.sleep(0.05)

@@ -161,7 +161,7 @@ def test_a_model_that_looks_ahead_is_not_asked_as_if_it_did_not(build_model, req
     try:
         assert choose_way(model, requests).way.path in ("even", "alone")
     except ProbeError as err:
-        assert "observations ahead" in str(err)  # noqa: PT017 - either is right
+        assert "looks ahead" in str(err)  # noqa: PT017 - either is right
 
 
 @pytest.mark.parametrize("width", [32, 500])
