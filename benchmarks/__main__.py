@@ -46,7 +46,7 @@ ROWS: dict[str, list[tuple[str, Callable[[Result], str]]]] = {
         ),
     ],
     "observation": [
-        ("a look at core, in steps of 16 pairs × 512 tokens", lambda r: f"{r['look_in_steps']:.1f}"),
+        ("an observation of core, in steps of 16 pairs × 512 tokens", lambda r: f"{r['look_in_steps']:.1f}"),
         ("steps between looks at 1 %", lambda r: f"{r['steps_between_looks_at_1_percent']:,}"),
         ("seconds for replies, by batch size", lambda r: f"{r['replies']}: {r['reply_seconds_by_batch_size']}"),
     ],

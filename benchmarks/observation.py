@@ -4,7 +4,7 @@
 
 The screen asks the whole of a pack where there is a CUDA device, elsewhere a sample of its prompts that is scaled by
 tokens. A training step is DPO with LoRA on 16 pairs of 512 tokens, measured in parts of `--step-pairs` and scaled by
-pairs. Replies are drawn as a look at most draws them: one for each of `--replies` two-sided questions.
+pairs. Replies are drawn as an observation at most draws them: one for each of `--replies` two-sided questions.
 """
 
 import argparse

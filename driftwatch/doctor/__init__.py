@@ -64,6 +64,6 @@ def _trained(read: Config, model: str | None, baseline: Path | None, steps: int 
     if stored is not None:
         yield stored
     if model is None:
-        yield Finding("look", "skipped", "name the model with --model for a look at time, memory and the baseline")
+        yield Finding("look", "skipped", "name the model with --model to see time, memory and the baseline")
     elif stored is None or stored.level == "ok":
         yield from examined.dry_look(model, read, baseline, steps)

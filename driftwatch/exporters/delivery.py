@@ -136,9 +136,7 @@ class Delivery:
         if self._process != os.getpid():
             return False
         if self._queue.qsize() >= self._capacity:
-            self._count(
-                "queue", f"observation {parcel.record.look} was lost: the run folder has not taken a look for long"
-            )
+            self._count("queue", f"observation {parcel.record.look} was lost: the run folder has taken none for long")
             return False
         self._queue.put(parcel)
         return True

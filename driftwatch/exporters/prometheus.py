@@ -88,7 +88,7 @@ class MetricsServer:
 
 
 class PrometheusExporter:
-    """Serves the last look at http://address:port/metrics.
+    """Serves the last observation at http://address:port/metrics.
 
     What listens is `serve`; the exporter called "prometheus" has the run's page beside its metrics.
 

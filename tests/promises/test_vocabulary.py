@@ -15,6 +15,7 @@ ROOT = Path(__file__).parents[2]
 VERB = "like|at|for|back|as|ahead|over|up|alike|right|wrong|the|more|further|harder|into|away"
 GIVEN_UP = {
     rf"\blooks?\b(?! ({VERB})\b)(?!-)": "observation",
+    r"\b(a|the|last|one|every|first|each|next|whole) look (at|over|of|takes)\b": "observation",
     r"\bunread\b": "unclassified",
     r"\bmanners?\b": "response style",
     r"\bmaterial\b(?! has)": "beyond tolerance",

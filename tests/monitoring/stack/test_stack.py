@@ -43,7 +43,9 @@ def test_ended_run_shows_its_drift_in_prometheus_alertmanager_and_the_webhook(re
     running = start(runs=[recorded], webhook=webhook.url)
     alert = webhook.wait("ValueDriftBeyondTolerance", seconds=60)
     assert alert["labels"]["topic"] == "parks"
-    assert alert["annotations"]["runbook_url"] == f"file://{running.folder}/runbook.md#driftwatchvaluedriftbeyondtolerance"
+    assert (
+        alert["annotations"]["runbook_url"] == f"file://{running.folder}/runbook.md#driftwatchvaluedriftbeyondtolerance"
+    )
     fired = {(labels["alertname"], labels.get("topic")) for labels in running.firing()}
     assert ("DriftwatchValueDriftBeyondTolerance", "parks") in fired
     with urllib.request.urlopen(f"{running.alertmanager}/api/v2/alerts", timeout=5) as reply:
