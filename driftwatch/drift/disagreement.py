@@ -10,8 +10,8 @@ class Disagreement:
     Attributes:
         ratio: Share of the replies on which the judges differ, among the replies that two or more of them read; `None`
             where there are no such replies.
-        kappa: Cohen's kappa of each pair of judges over all outcomes, by "first/second"; `None` where chance alone
-            explains full agreement.
+        kappa: Cohen's kappa of each pair of judges over the replies that both read, by "first/second"; `None` where
+            there are no such replies, or chance alone explains full agreement.
         num_replies: Number of replies that two or more judges read.
         absent: The judges that failed, each with its first reason.
     """

@@ -1,4 +1,4 @@
-"""RunCollector: the current values of runs as Prometheus families."""
+"""RunCollector: the current values of runs as Prometheus metric families."""
 
 from collections.abc import Callable, Iterable
 
@@ -10,17 +10,17 @@ from driftwatch.record.samples import Sample
 
 
 class RunCollector(Collector):
-    """Asks for the samples at each scrape and groups them by metric, in the order of the catalogue.
+    """A collector that asks for the samples at each scrape and groups them by metric, in the order of the catalogue.
 
     Args:
-        current: Gives the samples of one or many runs, as they are now.
+        current: Gives the current samples of one or many runs.
     """
 
     def __init__(self, current: Callable[[], Iterable[Sample]]) -> None:
         self._current = current
 
     def describe(self) -> Iterable[Metric]:
-        """Nothing: the registry must not collect at registration, when there is no run yet."""
+        """No metrics, so that the registry does not collect at registration, when there is no run yet."""
         return []
 
     def collect(self) -> Iterable[Metric]:

@@ -1,12 +1,12 @@
-"""Delivery: records leave the training thread here, and nothing that happens to them comes back.
+"""Delivery: here records leave the training thread, and nothing that happens to them affects the training.
 
-One daemon thread takes observations from a bounded queue, appends them to the store first and hands them to the
-exporters after that. A slow disk, a dead server or a raising exporter costs the training nothing: what cannot be
-written is kept and tried again, what an exporter cannot deliver is counted, and only a queue that has been full for
-long loses observations, which is said.
+One daemon thread takes observations from a bounded queue, appends them to the store first and then hands them to the
+exporters. A slow disk, a dead server or a raising exporter costs the training nothing. What cannot be written is kept
+and tried again, and what an exporter cannot deliver is counted. Observations are lost only while the queue is full, and
+this is logged.
 
-The thread also ends the run, when it is told to (`close`, `end`) or sees by itself that training is over, and leaves
-nothing behind then: no thread, no port, no lock.
+The thread also ends the run, when it is told to (`close`, `end`) or finds that training is over. It then leaves nothing
+behind: no thread, no port, no lock.
 """
 
 import logging
@@ -28,8 +28,8 @@ from driftwatch.store.writer import BEAT_SECONDS
 
 logger = logging.getLogger(__name__)
 
-CAPACITY = 64  # observations that may wait; at one a minute this is an hour of a hanging disk
-LOOP_SECONDS = 1.0  # between two glances at whether the training loop still runs
+CAPACITY = 64  # observations that may wait; at one per minute the disk may hang for an hour
+LOOP_SECONDS = 1.0  # seconds between two checks whether the training loop still runs
 
 
 class Line(NamedTuple):
@@ -39,7 +39,7 @@ class Line(NamedTuple):
     value: Any
 
     def write(self, store: RunStore) -> None:
-        """Append it."""
+        """Append the line to its file."""
         store.append_line(self.file, self.value)
 
 
@@ -50,7 +50,7 @@ class Whole(NamedTuple):
     value: Any
 
     def write(self, store: RunStore) -> None:
-        """Put it in place of what was there."""
+        """Replace the file."""
         store.write_json(self.file, self.value)
 
 
@@ -60,13 +60,13 @@ class Expired(NamedTuple):
     file: str
 
     def write(self, store: RunStore) -> None:
-        """Remove it, if it is there."""
+        """Remove the file, if it exists."""
         (store.folder / self.file).unlink(missing_ok=True)
 
 
 @dataclass(frozen=True, slots=True)
 class Parcel:
-    """What one observation hands over: its record, and changes to other files of the run that the record refers to."""
+    """What one observation hands over: its record, and changes to other files to which the record refers."""
 
     record: Record
     changes: tuple[Line | Whole | Expired, ...] = ()
@@ -76,12 +76,13 @@ class Delivery:
     """Carries observations to the store and the exporters on a thread of its own, and ends the run.
 
     Args:
-        store: Where the run is kept.
-        exporters: Asked in this order, after the store.
-        attempt: Of the run.
-        step: Optimizer steps done when it begins.
-        loop: The training loop whose end ends the run; `None` where nobody knows it.
-        beat_seconds: Between two signs of life.
+        store: Folder in which the run is kept.
+        exporters: Exporters, called in this order after the store.
+        attempt: The run's attempt number.
+        step: Optimizer steps done when the run begins.
+        loop: The training loop whose end ends the run; `None` where it is not known.
+        capacity: Number of observations that may wait.
+        beat_seconds: Seconds between two heartbeats.
     """
 
     def __init__(
@@ -97,7 +98,7 @@ class Delivery:
     ) -> None:
         self._store = store
         self._exporters = list(exporters)
-        # One whose `put` may come from a finaliser or a signal handler, in whatever that has interrupted.
+        # A SimpleQueue, since `put` may be called by a finaliser or a signal handler, whatever that has interrupted.
         self._queue: queue.SimpleQueue[Parcel | End] = queue.SimpleQueue()
         self._capacity = capacity
         self._unwritten: deque[Line | Whole | Expired] = deque()
@@ -109,8 +110,8 @@ class Delivery:
         self._thread: threading.Thread | None = None
         self._said: set[str] = set()
         self._is_told = False
-        self._has_ended = False  # the event is written
-        self.failures: Counter[str] = Counter()  # by exporter; "store" and "queue" for what never reached a file
+        self._has_ended = False  # whether the event "end" is written
+        self.failures: Counter[str] = Counter()  # by exporter; "store" and "queue" count what never reached a file
 
     def start(self, info: RunInfo) -> None:
         """Open the exporters and begin to deliver."""
@@ -123,16 +124,16 @@ class Delivery:
 
     @property
     def is_over(self) -> bool:
-        """Whether the run has ended, also by what the thread saw itself."""
+        """Whether the run has ended, also if the thread ended it by itself."""
         return self._thread is None or self._has_ended
 
     @property
     def is_given_up(self) -> bool:
-        """Whether it has been told to end, or its training is over, and its thread has not seen to that yet."""
+        """Whether the run was told to end, or its training is over, even if the thread has not ended it yet."""
         return self._is_told or (self._loop is not None and not self._loop.is_running)
 
     def submit(self, parcel: Parcel) -> bool:
-        """Take over one observation, and say whether it was taken; never waits."""
+        """Take over one observation, and return whether it was taken; this never waits."""
         if self._process != os.getpid():
             return False
         if self._queue.qsize() >= self._capacity:
@@ -142,13 +143,13 @@ class Delivery:
         return True
 
     def end(self, state: End) -> None:
-        """Have the run end once what waits is delivered; waits for nothing, so that a finaliser can say it."""
+        """Let the run end once the waiting observations are delivered; this never waits, so a finaliser can call it."""
         if self._process == os.getpid():
             self._is_told = True
             self._queue.put(state)
 
     def close(self, state: End, *, timeout: float) -> None:
-        """Deliver what waits, tell the exporters how the run ended, and stop; gives up after `timeout` seconds."""
+        """Deliver what waits, tell the exporters how the run ended, and stop; give up after `timeout` seconds."""
         thread, self._thread = self._thread, None
         if thread is None or self._process != os.getpid():
             return
@@ -162,7 +163,7 @@ class Delivery:
             self._write_end(state)
 
     def abandon(self) -> None:
-        """In a forked child, where the thread is not: close what listens, and write nothing."""
+        """Close what listens in a forked child, which has no such thread, and write nothing."""
         self._thread = None
         for exporter in self._exporters:
             if (leave := getattr(exporter, "abandon", None)) is not None:
@@ -185,7 +186,7 @@ class Delivery:
             if not isinstance(parcel, Parcel):
                 state = parcel
                 continue
-            # The record comes last: an observation that readers can see has everything that it refers to.
+            # The record comes last, so that an observation that readers can see has all that it refers to.
             self._unwritten.extend([*parcel.changes, Line("records.jsonl", parcel.record)])
             self._step = parcel.record.step
             self._beat()
@@ -200,14 +201,14 @@ class Delivery:
         life.end(self)
 
     def _write_end(self, state: End) -> None:
-        """Once, whoever comes first."""
+        """Write the event that ends the run, once, for whichever caller comes first."""
         if not self._has_ended:
             self._has_ended = True
             write = self._store.append_event
             self._attempt("store", lambda: write("end", attempt=self._attempt_number, step=self._step, text=state))
 
     def _beat(self) -> None:
-        """Write what waits to be written and say that the process lives."""
+        """Write what waits to be written, and say that the process lives."""
         self._write()
         self._attempt("store", self._store.beat)
         for exporter in self._exporters:
@@ -230,6 +231,6 @@ class Delivery:
     def _count(self, name: str, text: str, err: Exception | None = None) -> None:
         self.failures[name] += 1
         cause = f"{name}:{type(err).__name__}"
-        if cause not in self._said:  # once a cause; the rest is in the counter
+        if cause not in self._said:  # logged once per cause; the counter has the rest
             self._said.add(cause)
             logger.warning("%s", text, exc_info=err)

@@ -1,8 +1,8 @@
 """PrometheusExporter: /metrics for a scrape, and a textfile or a push for jobs that end between two scrapes.
 
-The exporter is a collector over the last record: `export` assigns one reference and a scrape reads it, so that no
-scrape mixes two observations and no lock is needed. Its registry is its own: a second trainer or a re-run notebook cell
-cannot collide.
+The exporter is a collector over the last record. `export` assigns one reference and a scrape reads it, so no scrape
+mixes two observations and no lock is needed. The exporter has a registry of its own, so a second trainer or a notebook
+cell that runs again cannot collide with it.
 """
 
 import logging
@@ -27,16 +27,16 @@ from driftwatch.store.run_store import RunStore
 
 logger = logging.getLogger(__name__)
 
-DEFAULT_PORT = 9464  # registered by custom for exporters of this kind, and free on most hosts
-LINGER_SECONDS = 60.0  # how long the end of the run can be scraped at most, where somebody scrapes
-USUAL_INTERVAL = 15.0  # of a scraper that has come only once
-REPLY_SECONDS = 0.5  # for the reply to leave, once it is made
-PUSH_SECONDS = 5.0  # a gateway that answers later than this has lost this push, not the training
+DEFAULT_PORT = 9464  # customary for exporters of this kind, and free on most hosts
+LINGER_SECONDS = 60.0  # the end of the run can be scraped for at most so long, if anybody scrapes
+USUAL_INTERVAL = 15.0  # assumed interval of a scraper that has come only once
+REPLY_SECONDS = 0.5  # time for a reply to leave, once it is made
+PUSH_SECONDS = 5.0  # time limit of a push; a gateway that takes longer misses this push and does not delay training
 _OF_A_RUN = ("_server", "_info", "_record", "_state", "_heartbeat", "_scrapes", "_told", "registry", "_scraped", "url")
 
 
 class Server(Protocol):
-    """What listens for an exporter."""
+    """A server that listens on behalf of an exporter."""
 
     @property
     def port(self) -> int:
@@ -44,11 +44,11 @@ class Server(Protocol):
         ...
 
     def close(self, state: str) -> None:
-        """Stop listening, within seconds; `state` is what became of the run."""
+        """Stop listening, within seconds; `state` is the state in which the run ended."""
         ...
 
     def abandon(self) -> None:
-        """In a forked child: close the socket that it has inherited, and nothing else."""
+        """Close the socket that a forked child has inherited, and do nothing else."""
         ...
 
 
@@ -56,16 +56,16 @@ Serve = Callable[[str, int, RunStore, CollectorRegistry], Server]
 
 
 class MetricsServer:
-    """/metrics alone, by the server that prometheus_client brings.
+    """A server of /metrics alone, by the one that prometheus_client brings.
 
     Args:
-        address: Where to listen.
-        port: 0 takes a free one.
-        store: The run; unused here, a page beside the metrics needs it.
-        registry: What is scraped.
+        address: Address to listen on.
+        port: Port to listen on; 0 takes a free one.
+        store: Folder of the run; not used here, but needed by servers that also have a page.
+        registry: The registry that is scraped.
 
     Raises:
-        OSError: The port is in use, or not ours to take.
+        OSError: The port is in use, or may not be taken.
     """
 
     def __init__(self, address: str, port: int, store: RunStore, registry: CollectorRegistry) -> None:
@@ -90,10 +90,10 @@ class MetricsServer:
 class PrometheusExporter:
     """Serves the last observation at http://address:port/metrics.
 
-    What listens is `serve`; the exporter called "prometheus" has the run's page beside its metrics.
+    `serve` makes the server that listens; that of the exporter called "prometheus" also has the run's page.
 
     Raises:
-        ConfigError: A setting that cannot work.
+        ConfigError: A setting cannot work.
     """
 
     name = "prometheus"
@@ -139,7 +139,7 @@ class PrometheusExporter:
         self._begin()
 
     def _begin(self) -> None:
-        """Everything that is no setting."""
+        """Set everything that is not a setting to its state before a run."""
         self._server: Server | None = None
         self._info: RunInfo | None = None
         self._record: Record | None = None
@@ -150,21 +150,21 @@ class PrometheusExporter:
         self._told = Event()
         self.registry = CollectorRegistry()
         self.registry.register(RunCollector(self._current))
-        self._scraped = CollectorRegistry()  # the same, for those who come and ask
+        self._scraped = CollectorRegistry()  # the same for scrapes, which are noted
         self._scraped.register(RunCollector(self._noting_a_scrape))
         self.url: str | None = None
 
     def __getstate__(self) -> dict[str, Any]:
-        """Of a copy, in this process or another one: the settings; it has neither a port nor a run."""
+        """The state of a copy, in this process or another one: the settings, without a port and without a run."""
         return {name: value for name, value in vars(self).items() if name not in _OF_A_RUN}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        """As `__getstate__` has left it."""
+        """Restore the settings that `__getstate__` kept, in a state before a run."""
         vars(self).update(state)
         self._begin()
 
     def open(self, info: RunInfo, store: RunStore) -> None:
-        """Start listening and say where."""
+        """Start listening, and log and store the address."""
         self.close_server()
         self._info, self._record, self._found, self._state = info, None, None, "running"
         self._scrapes.clear()
@@ -188,19 +188,19 @@ class PrometheusExporter:
         store.write_json("endpoint.json", place)
 
     def export(self, record: Record) -> None:
-        """Make this record the one that is scraped; write and push it where asked."""
+        """Make this record the one that is scraped; write it and push it, if that is configured."""
         self._record = record
         if record.found_anything:
             self._found = record
         self._hand_over()
 
     def beat(self, timestamp: float) -> None:
-        """Note that the trainer lives; what is pushed or written outlives it, so it must say so too."""
+        """Note that the trainer lives, also in what is pushed or written, which outlives the trainer."""
         self._heartbeat = timestamp
         self._hand_over()
 
     def close(self, state: str) -> None:
-        """Hand over the final state, and stop listening once a scraper has it; the caller does not wait for that."""
+        """Hand over the final state, and stop listening once a scraper has it, without making the caller wait."""
         self._state = state
         try:
             self._hand_over()
@@ -208,7 +208,7 @@ class PrometheusExporter:
             self._linger()
 
     def abandon(self) -> None:
-        """In a forked child: the port is its parent's."""
+        """Give up the server in a forked child, since the port belongs to its parent."""
         server, self._server = self._server, None
         if server is not None:
             server.abandon()
@@ -221,9 +221,9 @@ class PrometheusExporter:
         self.url = None
 
     def _linger(self) -> None:
-        """Keep listening until somebody who scrapes has come again: a run that just vanishes looks like a crash.
+        """Keep listening until the scraper has come again, since a run that just vanishes looks like a crash.
 
-        The thread is no daemon, so a process that ends at once stays up for that long, and no longer.
+        The thread is not a daemon, so a process that ends at once stays up for that long, and no longer.
         """
         server, patience = self._server, self._until_next_scrape()
         if server is None or patience is None:
@@ -233,14 +233,14 @@ class PrometheusExporter:
         try:
             Thread(
                 target=self._close_when_told, args=(server, patience), name="driftwatch-linger", daemon=False
-            ).start()  # said, since it would inherit the daemon nature of the thread that delivers
+            ).start()  # daemon is stated, since the thread would otherwise be a daemon like the thread that delivers
         except RuntimeError:  # the interpreter is going down
             self.close_server()
 
     def _close_when_told(self, server: Server, patience: float) -> None:
         if self._told.wait(patience):
             time.sleep(REPLY_SECONDS)
-        if self._server is server:  # else a new run listens by now
+        if self._server is server:  # otherwise a new run listens by now
             self.close_server()
 
     def _until_next_scrape(self) -> float | None:
@@ -283,7 +283,7 @@ class PrometheusExporter:
 def _pushed(
     url: str, method: str, timeout: float | None, headers: Sequence[tuple[str, str]], data: bytes
 ) -> Callable[[], None]:
-    """How prometheus_client sends a push: by our own client, so that its limits hold and no password is told."""
+    """A push for prometheus_client through our own HTTP client, so that its limits hold and no password is logged."""
     from driftwatch.http.client import send, shown  # most runs push nothing, and httpx takes a while to load
     from driftwatch.http.reply import NoReply
 

@@ -1,8 +1,8 @@
 """ServiceExporter: pushes a run to a `driftwatch serve` elsewhere, for trainers without a shared disk.
 
-The run's own folder is the buffer: it is written first and durably, and this exporter sends what it has not yet been
-told was kept. A service that is away for an hour, or a trainer that is killed and resumed, loses nothing; lines that
-arrive twice change nothing there.
+The run's own folder is the buffer. It is written first and durably, and this exporter sends every line that the service
+has not yet confirmed. So nothing is lost if the service is away for an hour, or if the trainer is killed and resumed;
+lines that arrive twice change nothing there.
 """
 
 import json
@@ -29,17 +29,17 @@ from driftwatch.store.tail import Tail
 logger = logging.getLogger(__name__)
 
 TIMEOUT_SECONDS = 5.0
-BATCH_BYTES = 1 << 20  # of lines in one push; the service takes several times that
-MAX_LINE = 4 << 20  # a longer line is not sent
-FINAL_SECONDS = 12.0  # for what waits at the end of training
-URL, TOKEN = "DRIFTWATCH_SERVICE", "DRIFTWATCH_TOKEN"  # names of variables
+BATCH_BYTES = 1 << 20  # bytes of lines in one push; the service takes several times as many
+MAX_LINE = 4 << 20  # bytes; a longer line is not sent
+FINAL_SECONDS = 12.0  # time at the end of training for lines that still wait
+URL, TOKEN = "DRIFTWATCH_SERVICE", "DRIFTWATCH_TOKEN"  # names of environment variables
 _STATUSES = frozenset(HTTPStatus)
 PARTS = {"events": "events.jsonl", "stances": "stances.jsonl", "records": "records.jsonl"}
-FILES = {"baselines": "baseline-*.json", "packs": "pack.json"}  # sent whole, with the first lines
+FILES = {"baselines": "baseline-*.json", "packs": "pack.json"}  # sent whole, together with the first lines
 
 
 class _Refused(ExportError):
-    """A reply that is no success, and the seconds that it asks to wait."""
+    """The service refused a push; `after` is the number of seconds that it asks to wait, if it does."""
 
     def __init__(self, message: str, after: float | None) -> None:
         super().__init__(message)
@@ -54,10 +54,10 @@ class _Line(NamedTuple):
 
 
 class ServiceExporter:
-    """Sends every observation to a service.
+    """Sends every observation to a service. The token may also be in DRIFTWATCH_TOKEN.
 
     Raises:
-        ConfigError: No address, or no token, which DRIFTWATCH_TOKEN may hold as well.
+        ConfigError: There is no address or no token.
     """
 
     name = "service"
@@ -88,7 +88,7 @@ class ServiceExporter:
         self._kept = 0
 
     def __getstate__(self) -> dict[str, Any]:
-        """Of a copy: the settings, without a run."""
+        """The state of a copy: the settings, without a run."""
         return {**vars(self), "_info": None, "_store": None, "_sent": {}, "_pause": Pause(self._clock), "_kept": 0}
 
     def open(self, info: RunInfo, store: RunStore) -> None:
@@ -99,19 +99,19 @@ class ServiceExporter:
         self._pause, self._files_sent = Pause(self._clock), False
 
     def export(self, record: Record) -> None:
-        """Send what is new; the record is in the folder by now.
+        """Send the new lines of the folder; the record is in the folder by now.
 
         Raises:
-            ExportError: The service could not be reached or refused; it is tried again later.
+            ExportError: The service could not be reached or refused; the push is tried again later.
         """
         self._ship()
 
     def beat(self, timestamp: float) -> None:
-        """Send what waits, or a sign of life."""
+        """Send the lines that wait, or else a sign of life."""
         self._ship(sign_of_life=True)
 
     def close(self, state: str) -> None:
-        """Send what waits and how the run ended, within seconds."""
+        """Send the lines that wait, and how the run ended, within seconds."""
         if self._store is None:
             return
         deadline = self._clock() + FINAL_SECONDS
@@ -181,7 +181,7 @@ class ServiceExporter:
         assert self._store is not None
         replies = sorted((self._store.folder / "replies").glob("*.jsonl"))
         files = [(part, self._store.folder / name) for part, name in PARTS.items()]
-        # Records last: an observation that readers of the service can see has everything that it refers to.
+        # Records come last, so that an observation that readers of the service can see has all that it refers to.
         for part, path in [*files[:-1], *(("replies", path) for path in replies), files[-1]]:
             tail = Tail(path, offset=self._sent.get(self._key(path), 0), max_line=MAX_LINE)
             for line, text in tail.values(_as_json):
@@ -241,7 +241,7 @@ class ServiceExporter:
 
 
 def _as_json(line: bytes) -> bytes:
-    msgspec.json.decode(line)  # a line that is none would have the service refuse all that is sent with it
+    msgspec.json.decode(line)  # with a line that is not JSON, the service would refuse the whole push
     return line
 
 

@@ -1,9 +1,9 @@
 """TrackersExporter: the same numbers in the experiment tracker that is already open.
 
-A callback cannot hand its figures to the Trainer's own reporting: that runs before user callbacks and takes only what
+A callback cannot hand its figures to the Trainer's own reporting, which runs before user callbacks and takes only what
 the Trainer logs. So they are written here, as `driftwatch/…` with the training step: to the open run of W&B (wandb),
-MLflow or Trackio, beside the Trainer's TensorBoard files, and to `state.log_history`. No tracker is imported that the
-training has not imported itself, and no run is opened.
+MLflow or Trackio, beside the Trainer's TensorBoard files, and to `state.log_history`. This exporter imports no tracker
+that the training has not imported itself, and opens no run.
 """
 
 import importlib
@@ -42,11 +42,11 @@ logger = logging.getLogger(__name__)
 
 PREFIX = "driftwatch/"
 TENSORBOARD_DIR = "TENSORBOARD_LOGGING_DIR"  # where transformers' own callback writes, if it is set
-# What describes the run, or is a clock: no curve.
+# Metrics that are no curves, since they describe the run or are clocks.
 DESCRIBING = (RUN_INFO, RUN_STATE, VERDICT, CANNOT_TELL, TOPIC_INFO, TOPIC_STATE, TOPIC_LABEL, ALPHA, ATTEMPT)
 CLOCKS = (HEARTBEAT, LAST_OBSERVATION, OBSERVED_STEP)
 LEFT_OUT = {metric.name for metric in (*DESCRIBING, *CLOCKS)}
-_MLFLOW_BATCH = 1000  # the most that its API takes at once
+_MLFLOW_BATCH = 1000  # most metrics that its API takes at once
 
 Write = Callable[[dict[str, float], int], None]
 
@@ -75,22 +75,22 @@ class TrackersExporter:
         self._board: Any = None
 
     def __getstate__(self) -> dict[str, Any]:
-        """Of a copy: the settings, without what is open."""
+        """The state of a copy: the settings, without anything that is open."""
         return {**vars(self), "_info": None, "_history": None, "_writers": {}, "_board": None}
 
     def attach(self, args: Any, state: Any) -> None:
-        """Name the Trainer's settings and state, before `open`.
+        """Take the Trainer's settings and state, before `open`.
 
         Args:
-            args: Its TrainingArguments: whether it writes TensorBoard files, and where.
-            state: Its TrainerState, whose `log_history` gets every observation.
+            args: The Trainer's TrainingArguments, which say whether it writes TensorBoard files, and where.
+            state: The Trainer's TrainerState, whose `log_history` gets every observation.
         """
         self._history = state.log_history
         if self._folder is None and "tensorboard" in (getattr(args, "report_to", None) or ()):
             self._folder = _trainer_folder(Path(args.output_dir))
 
     def open(self, info: RunInfo, store: RunStore) -> None:
-        """Find the runs that are open now; here, as some trackers know them only by thread."""
+        """Find the runs that are open now, on the training thread, since some trackers keep their run by thread."""
         self._info = info
         found = {"wandb": _wandb(), "mlflow": _mlflow(), "trackio": _trackio()}
         self._writers = {name: write for name, write in found.items() if write is not None}
@@ -104,10 +104,10 @@ class TrackersExporter:
             )
 
     def export(self, record: Record) -> None:
-        """Write one observation to each of them; one that fails does not keep it from the others.
+        """Write one observation to each tracker; if one fails, the others still get it.
 
         Raises:
-            ExportError: At least one could not be written, named with its reason.
+            ExportError: At least one tracker could not be written; the message names it with its reason.
         """
         if self._info is None:
             return
@@ -119,10 +119,10 @@ class TrackersExporter:
             raise ExportError("; ".join(failed))
 
     def beat(self, timestamp: float) -> None:
-        """Nothing: trackers have their own signs of life."""
+        """Do nothing, since trackers have their own signs of life."""
 
     def close(self, state: str) -> None:
-        """Close our own TensorBoard file; the runs belong to those who opened them."""
+        """Close our own TensorBoard file; the runs of trackers belong to those who opened them."""
         if self._board is not None:
             self._board.close()
             self._board = None
@@ -138,9 +138,9 @@ def scalars(info: RunInfo, record: Record, *, only: set[str] | None = None) -> d
     """The figures of an observation by name, such as driftwatch/drift_net_shift_ratio/immigration/sft.
 
     Args:
-        info: The run.
+        info: Attributes of the run.
         record: The observation.
-        only: Metrics of the catalogue to take; `None` for all that are curves.
+        only: Names of the metrics of the catalogue to take; `None` means all that are curves.
     """
     return {
         "/".join((_short(sample.metric), *sample.labels[1:])): sample.value
@@ -160,22 +160,22 @@ def _short(metric: Metric) -> str:
 
 
 def _tried(name: str, write: Write, figures: dict[str, float], step: int) -> str | None:
-    """Why it failed; `None` if it did not."""
+    """Why writing to a tracker failed; `None` if it did not."""
     try:
         write(figures, step)
-    except Exception as err:  # noqa: BLE001 - another's package: whatever it raises, the next one is tried
+    except Exception as err:  # noqa: BLE001 - whatever a tracker's package raises, the next tracker is tried
         return f"{name}: {type(err).__name__}: {err}"
     return None
 
 
-# One of each: how to write to the run that is open, or None
+# For each tracker a function that returns how to write to the open run, or None if none is open.
 
 
 def _wandb() -> Write | None:
     run = getattr(sys.modules.get("wandb"), "run", None)
     if run is None:
         return None
-    # The Trainer draws its curves over train/global_step; ours share that axis.
+    # The Trainer draws its curves over train/global_step, and ours share that axis.
     return lambda figures, step: run.log({**figures, "train/global_step": step})
 
 
@@ -204,7 +204,7 @@ def _trackio() -> Write | None:
 
 
 def _trainer_folder(output: Path) -> Path:
-    """Where the Trainer's own TensorBoard files of this training are; a folder of ours where there are none yet."""
+    """The folder of the Trainer's own TensorBoard files of this training, or a folder of ours if there are none yet."""
     named = os.environ.get(TENSORBOARD_DIR)
     if named:
         return Path(named).expanduser()

@@ -1,11 +1,11 @@
-"""WebhookExporter: one message an alert, to Slack or to anything that takes Slack's form of JSON.
+"""WebhookExporter: one message per alert, to Slack or to anything that takes Slack's form of JSON.
 
-The address of a hook is its password: whoever knows it can write there. So it is taken from the environment, sent to
-the hook and shown nowhere, not in errors either.
+The address of a webhook is its password: whoever knows it can write there. So it is taken from the environment, sent to
+the webhook and shown nowhere, not even in errors.
 
-What is to be posted is in the run's records, which are written first. Beside them stands how far the hook has come, so
-that a resumed run posts what an earlier attempt was killed over, once. Only an alert whose answer a kill cut off is
-posted twice: lost would be worse.
+The alerts to post are in the run's records, which are written first. A file beside them says how far the webhook has
+come, so that a resumed run posts, once, what an earlier attempt could not post before it was killed. Only an alert
+whose answer was cut off by a kill is posted twice; to lose it would be worse.
 """
 
 import logging
@@ -32,22 +32,22 @@ from driftwatch.wording import JOINERS
 
 logger = logging.getLogger(__name__)
 
-URL = "DRIFTWATCH_WEBHOOK"  # name of the variable
-FILE = "webhook.json"  # in the run's folder: how far the hook has come
+URL = "DRIFTWATCH_WEBHOOK"  # name of the environment variable
+FILE = "webhook.json"  # file in the run's folder that says how far the webhook has come
 TIMEOUT_SECONDS = 5.0
-MAX_ATTEMPTS = 12  # at one message: half an hour
-MAX_WAITING = 100  # messages; the alerts themselves are in the run's records
-FINAL_SECONDS = 6.0  # for what waits at the end of training
+MAX_ATTEMPTS = 12  # attempts at one message, about half an hour
+MAX_WAITING = 100  # messages that wait at most; the alerts themselves are in the run's records
+FINAL_SECONDS = 6.0  # time at the end of training for messages that still wait
 MAX_TEXT = 3000  # characters
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class Settled:
-    """The last alert that is settled: posted, refused, or given up. So are all before it.
+    """The last alert that is settled, which means posted, refused or given up; all alerts before it are settled too.
 
     Attributes:
-        look: That raised it; -1 before the first.
-        number: Among the alerts of that observation.
+        look: Number of the observation that raised it; -1 before the first alert.
+        number: Position among the alerts of that observation, from 0.
     """
 
     look: int = -1
@@ -63,8 +63,10 @@ class _Message(NamedTuple):
 class WebhookExporter:
     """Posts every new alert once: {"text": a sentence, "driftwatch": {its figures}}.
 
+    The address may also be in DRIFTWATCH_WEBHOOK.
+
     Raises:
-        ConfigError: No address, which DRIFTWATCH_WEBHOOK may hold as well, or not one of a hook.
+        ConfigError: There is no address, or it cannot be that of a webhook.
     """
 
     name = "webhook"
@@ -86,7 +88,7 @@ class WebhookExporter:
         self._pause = Pause(clock)
 
     def __getstate__(self) -> dict[str, Any]:
-        """Of a copy: the settings, without a run and what waits in it."""
+        """The state of a copy: the settings, without a run and without the messages that wait."""
         state = {**vars(self), "_info": None, "_store": None, "_waiting": deque()}
         return {**state, "_pause": Pause(self._clock)}
 
@@ -97,7 +99,7 @@ class WebhookExporter:
         self._pause = Pause(self._clock)
         recorded = [message for record in store.records(superseded=True) for message in self._messages(record)]
         settled = _settled(store)
-        if settled is None:  # a run that had no hook so far: its alerts of then are no news
+        if settled is None:  # the run had no webhook so far, so its earlier alerts are no news
             settled = recorded[-1].place if recorded else Settled()
             self._settle(settled)
         self._waiting.extend([message for message in recorded if message.place > settled][-MAX_WAITING:])
@@ -106,7 +108,8 @@ class WebhookExporter:
         """Post the alerts that this observation raised, after those that wait.
 
         Raises:
-            ExportError: The hook could not be reached or refused; what it may yet take is tried again later.
+            ExportError: The webhook could not be reached, or it refused an alert; an alert that it may yet take is
+                tried again later.
         """
         for message in self._messages(record):
             if len(self._waiting) == MAX_WAITING:
@@ -116,14 +119,14 @@ class WebhookExporter:
         self._post_waiting()
 
     def beat(self, timestamp: float) -> None:
-        """Post what waits, if it is time to try again."""
+        """Post the alerts that wait, if it is time to try again."""
         self._post_waiting()
 
     def close(self, state: str) -> None:
-        """Try once more to post what waits, within seconds.
+        """Try once more to post the alerts that wait, within seconds.
 
         Raises:
-            ExportError: It could not be; the alerts are in the run's records, and a resumed run tries again.
+            ExportError: They could not be posted; they are in the run's records, and a resumed run tries again.
         """
         self._pause.end()
         self._post_waiting(until=self._clock() + FINAL_SECONDS)
@@ -134,7 +137,7 @@ class WebhookExporter:
             yield _Message(Settled(record.look, number), to_json(payload(self._info, record, alert)))
 
     def _post_waiting(self, until: float | None = None) -> None:
-        """Post one after the other; what the hook refuses does not keep it from the next one."""
+        """Post one alert after the other; a refused alert does not hold up the next one."""
         problems = []
         while self._waiting and self._pause.is_over:
             left = self._timeout if until is None else min(self._timeout, until - self._clock())
@@ -155,7 +158,7 @@ class WebhookExporter:
             raise ExportError(" ".join(dict.fromkeys(problems)))
 
     def _put_off(self, err: "_Unanswered") -> str:
-        """Keep what could not be posted now for later, a number of times; what there is to say about it."""
+        """Keep an unposted alert for later, or give it up after so many attempts; returns what to say about it."""
         message = self._waiting.popleft()
         if message.attempts + 1 >= MAX_ATTEMPTS:
             self._settle(message.place)
@@ -172,7 +175,7 @@ class WebhookExporter:
 
     def _post(self, body: bytes, timeout: float) -> None:
         kind = {"Content-Type": "application/json; charset=utf-8"}
-        try:  # its answer is not read: the status says all, and what was taken is not posted again
+        try:  # the answer is not read, since its status says enough
             reply = send("POST", self._url, content=body, headers=kind, timeout=timeout, max_bytes=0)
         except NoReply as err:
             raise _Unanswered(str(err)) from None
@@ -183,7 +186,7 @@ class WebhookExporter:
 
 
 class _Unanswered(Exception):
-    """No answer this time, and why; and the seconds that the hook asks to be left alone."""
+    """The webhook did not answer this time; `after` is the number of seconds for which it asks to be left alone."""
 
     def __init__(self, reason: str, after: float | None = None) -> None:
         super().__init__(reason)
@@ -191,7 +194,7 @@ class _Unanswered(Exception):
 
 
 def _settled(store: RunStore) -> Settled | None:
-    """How far the hook of an earlier attempt came; `None` where there was none."""
+    """How far the webhook of an earlier attempt came; `None` where there was none."""
     path = store.folder / FILE
     try:
         return msgspec.json.decode(path.read_bytes(), type=Settled)
@@ -203,11 +206,11 @@ def _settled(store: RunStore) -> Settled | None:
 
 
 def payload(info: RunInfo, record: Record, alert: Alert) -> dict[str, Any]:
-    """What is posted about an alert.
+    """The message that is posted about an alert.
 
     Args:
-        info: The run.
-        record: The observation that raised it.
+        info: Attributes of the run.
+        record: The observation that raised the alert.
         alert: The alert.
     """
     row = next((row for row in record.evidence if (row.topic, row.kind) == (alert.topic, alert.kind)), None)
@@ -238,7 +241,7 @@ def payload(info: RunInfo, record: Record, alert: Alert) -> dict[str, Any]:
 
 
 def _as_text(text: str) -> str:
-    """Text that Slack shows as it is: no mention, no link, nothing that is not printed.
+    """Text that Slack shows literally: without mentions, links and characters that are not printable.
 
     >>> _as_text("<!channel> a & b")
     '&lt;!channel&gt; a &amp; b'
