@@ -1,9 +1,9 @@
 """All that driftwatch sends over HTTP.
 
     client      one request, one reply, within one time limit
-    reply       what came, or that nothing did
-    network     certificates and proxies, as machine and environment have them
+    reply       the reply, or that there was none
+    network     certificates and proxies, from the machine and its environment
     patience    when to try again
 
-Judges ask servers and exporters tell them, and neither may import the other; so this room stands below both.
+Judges and exporters both talk to servers, and neither may import the other; so this package stands below both.
 """

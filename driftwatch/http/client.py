@@ -1,14 +1,14 @@
-"""send: one request, one reply, within one time limit, and nothing of either in a log.
+"""send: one request and one reply within one time limit, with no part of either in a log.
 
-What every caller relies on, whichever server it talks to:
+Every caller relies on the following, whichever server it talks to:
 
 - A redirect is a reply and is not followed: that would hand a token to another host, or turn a POST into a GET which
   seems to succeed.
-- The time limit holds for everything together: resolving the name, each address, the TLS handshake, every byte.
+- The time limit holds for everything together: resolving the name, trying each address, the TLS handshake, every byte.
 - An answer is read up to a size and no further, and is never decompressed.
-- No address, header or body is in an error or a log: the address of a webhook is its password.
-- Certificates are checked against the system's store. Proxies are those of the environment; loopback needs none.
-- A connection serves one request, so a forked process inherits none that anybody uses.
+- No address, header or body is in an error or a log, since the address of a webhook is its password.
+- Certificates are checked against the system's store. Proxies are those of the environment; loopback uses none.
+- A connection serves one request, so a forked process inherits no connection that is in use.
 """
 
 import contextlib
@@ -26,7 +26,7 @@ import httpx
 from driftwatch.http.network import certificates, proxy_of
 from driftwatch.http.reply import NoReply, Reply
 
-MAX_BYTES = 1 << 20  # of an answer; ours have a few thousand
+MAX_BYTES = 1 << 20  # most bytes of an answer; those that we expect have a few thousand
 
 
 def send(
@@ -42,31 +42,31 @@ def send(
     """The reply to one request, whatever its status.
 
     Args:
-        method: For example "POST".
+        method: HTTP method, for example "POST".
         url: http://… or https://…; a name and a password in it are sent as basic authentication, unless `headers`
             has an authorization.
-        content: The body.
-        headers: Beside those that HTTP needs.
-        timeout: Seconds for all of it.
-        max_bytes: Of the answer; 0 reads none of it, for callers to whom its status says all.
-        verify: Whether certificates are checked, or the path of a CA file to check them by.
+        content: Body of the request; `None` sends none.
+        headers: Headers in addition to those that HTTP needs.
+        timeout: Time limit for the whole exchange, seconds.
+        max_bytes: Most bytes of the answer; 0 reads none of it, for callers who need only its status.
+        verify: Whether certificates are checked, or the path of a CA file to check them against.
 
     Raises:
-        NoReply: None in time, none that is HTTP, or a success that is longer than `max_bytes`.
+        NoReply: There was no reply in time, what came is not HTTP, or a successful answer is longer than `max_bytes`.
     """
     exchange = _Exchange(method, url, content, dict(headers or {}), timeout, max_bytes, verify)
-    # Only waiting for a thread limits everything: a name server that hangs, addresses that are tried in turn, and a
-    # server that sends one byte a second all stay below the limits that sockets know.
+    # Only a wait for a thread limits everything together. A name server that hangs, addresses that are tried in turn,
+    # and a server that sends one byte per second all stay below the time limits of sockets.
     thread = threading.Thread(target=exchange.run, name="driftwatch-http", daemon=True)
     try:
         thread.start()
-    except RuntimeError:  # the interpreter is ending and starts no more threads; then the sockets' limits must do
+    except RuntimeError:  # the interpreter is ending and starts no more threads, so the sockets' limits must suffice
         exchange.run()
     return exchange.wait()
 
 
 def shown(url: str) -> str:
-    """An address for messages: without the name and password that it may hold.
+    """An address for messages, without the user name, password and query that it may hold.
 
     >>> shown("https://ada:secret@host:9091/path?token=x")
     'https://host:9091/path'
@@ -126,7 +126,7 @@ class _Exchange:
         given = {name.lower() for name in self.headers}
         options: dict[str, Any] = {"auth": _as_it_is} if "authorization" in given else {}
         with (
-            # Of the environment only the proxies are taken, and those below: a .netrc holds passwords for others.
+            # Only the proxies are taken from the environment, by `proxy_of`: a .netrc holds passwords of other hosts.
             httpx.Client(
                 verify=certificates(self.verify),
                 proxy=proxy_of(self.url),
@@ -156,7 +156,7 @@ class _Exchange:
                     if response.is_success:
                         raise NoReply(f"the answer is longer than {self.max_bytes} bytes")
                     break
-                if time.monotonic() > self._until:  # where no thread waits
+                if time.monotonic() > self._until:  # needed where the exchange has no thread of its own
                     raise NoReply(self._too_late)
         except httpx.HTTPError:
             if response.is_success:
@@ -164,7 +164,7 @@ class _Exchange:
         return bytes(body[: self.max_bytes])
 
     def _trace(self, event: str, info: dict[str, Any]) -> None:
-        """Note the socket, so that it can be shut; and send nothing once nobody waits any more."""
+        """Note the socket, so that it can be shut down, and send nothing once nobody waits any more."""
         if event.endswith((".connect_tcp.complete", ".start_tls.complete")):
             self._stream = info["return_value"]
         if self._is_over:
@@ -173,12 +173,12 @@ class _Exchange:
             raise NoReply(self._too_late)
 
     def _give_up(self) -> None:
-        """Wake the thread, which else would wait for its server's next byte, and the next."""
+        """Wake the thread, which otherwise would wait for its server's next byte, and the next."""
         self._is_over = True
         held = self._stream.get_extra_info("socket") if self._stream is not None else None
         if held is not None:
-            with contextlib.suppress(OSError):  # closed by now
-                # Not the TLS socket's own method, which takes the connection from under the thread that reads it.
+            with contextlib.suppress(OSError):  # it may be closed by now
+                # The TLS socket's own method would take the connection away from the thread that reads it.
                 socket.socket.shutdown(held, socket.SHUT_RDWR)
 
 
@@ -187,7 +187,7 @@ def _as_it_is(request: httpx.Request) -> httpx.Request:
 
 
 def _reason(err: Exception) -> str:
-    """Why there was no reply. Of texts of libraries only those of the operating system are told."""
+    """Why there was no reply. No text of a library is quoted, except those of the operating system."""
     if isinstance(err, NoReply):
         return str(err)
     cause: BaseException | None = err
@@ -213,7 +213,7 @@ _here = threading.local()
 
 @contextlib.contextmanager
 def _unsaid() -> Iterator[None]:
-    """Within: httpx, which tells every request with its whole address, says nothing of what this thread sends."""
+    """A context in which httpx, which else logs every request with its whole address, logs none of this thread."""
     _here.is_ours = True
     try:
         yield
@@ -222,7 +222,7 @@ def _unsaid() -> Iterator[None]:
 
 
 class _NotOurs(logging.Filter):
-    """Lets through what others of this process send."""
+    """Lets through log lines about requests that other code of this process sends."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         return not getattr(_here, "is_ours", False)

@@ -1,4 +1,4 @@
-"""What the machine and its environment say of the network: whom to trust, and through which proxy to go."""
+"""What the machine and its environment say about the network: whom to trust, and which proxy to use."""
 
 import functools
 import ssl
@@ -11,7 +11,7 @@ from driftwatch.http.reply import NoReply
 
 @functools.cache
 def certificates(verify: bool | str) -> ssl.SSLContext:
-    """What certificates are checked by; made once, since the system's store takes a while to be read."""
+    """The TLS context against which certificates are checked; made once, since reading the system's store is slow."""
     if isinstance(verify, str):
         return ssl.create_default_context(cafile=verify)
     context = ssl.create_default_context()
@@ -22,7 +22,11 @@ def certificates(verify: bool | str) -> ssl.SSLContext:
 
 
 def proxy_of(url: str) -> str | None:
-    """The proxy that the environment names for an address, as Python's own library reads it; `None` for none."""
+    """The proxy that the environment names for an address, by the rules of Python's own library; `None` for none.
+
+    Raises:
+        NoReply: The environment names a proxy of a kind that cannot be used.
+    """
     parts = urlsplit(url)
     host = parts.hostname or ""
     found = getproxies().get(parts.scheme)

@@ -1,4 +1,7 @@
-"""When to ask a server again that did not answer: `retried` waits for it, `Pause` leaves its caller free meanwhile."""
+"""When to ask a server again that did not answer: `retried` waits for it, `Pause` leaves its caller free meanwhile.
+
+A status in `TRANSIENT` is that of a server that may accept the same request later.
+"""
 
 import sys
 import time
@@ -6,9 +9,9 @@ from collections.abc import Callable
 from types import ModuleType
 from typing import TypeVar
 
-FIRST_WAIT, LONGEST_WAIT = 0.5, 30.0  # seconds after a failure, doubling, where a thread waits for the next attempt
-FIRST_PAUSE, LONGEST_PAUSE = 5.0, 300.0  # the same where nobody waits
-TRANSIENT = frozenset({408, 425, 429, 500, 502, 503, 504})  # statuses of a server that may take the same later
+FIRST_WAIT, LONGEST_WAIT = 0.5, 30.0  # seconds between attempts for which a thread waits; they double
+FIRST_PAUSE, LONGEST_PAUSE = 5.0, 300.0  # the same for attempts for which no thread waits
+TRANSIENT = frozenset({408, 425, 429, 500, 502, 503, 504})
 
 T = TypeVar("T")
 
@@ -17,7 +20,7 @@ class TryAgain(Exception):
     """A failure that may pass.
 
     Args:
-        reason: Its text.
+        reason: Why it failed; the text of the exception.
         after: Seconds that the server asks to wait; `None` where it does not say.
     """
 
@@ -27,15 +30,16 @@ class TryAgain(Exception):
 
 
 def retried(call: Callable[[float], T], *, attempts: int, until: float) -> T:
-    """What `call` gives once it does not raise `TryAgain`. Between attempts this thread waits 0.5, 1, 2 … seconds.
+    """The result of `call`, once it does not raise `TryAgain`; between attempts this thread waits 0.5, 1, 2 … seconds.
 
     Args:
-        call: Is given the seconds that are left.
-        attempts: At most.
-        until: `time.monotonic()` after which no attempt begins; where a wait would end later, there is none.
+        call: Makes one attempt; its argument is the number of seconds that are left.
+        attempts: Most attempts to make.
+        until: Time by `time.monotonic()` after which no attempt begins. If a wait would end later than this, there is
+            no further attempt.
 
     Raises:
-        TryAgain: The last attempt did, or no time was left for a first one.
+        TryAgain: The last attempt raised it, or no time was left for a first attempt.
     """
     if time.monotonic() >= until:
         raise TryAgain("no time was left")
@@ -47,7 +51,7 @@ def retried(call: Callable[[float], T], *, attempts: int, until: float) -> T:
         seconds = usual if err.after is None else min(err.after, LONGEST_WAIT)
         return seconds if time.monotonic() + seconds < until else False
 
-    # No jitter: it is drawn from Python's random numbers, which are the training's.
+    # There is no jitter, since it would be drawn from Python's random numbers, which belong to the training.
     patient = _stamina().retry_context(
         wait, attempts=attempts, timeout=None, wait_initial=FIRST_WAIT, wait_max=LONGEST_WAIT, wait_jitter=0
     )
@@ -59,10 +63,10 @@ def retried(call: Callable[[float], T], *, attempts: int, until: float) -> T:
 
 
 def _stamina() -> ModuleType:
-    """stamina, as a guest in somebody's training has to use it.
+    """The module stamina, set up so that it does not interfere with the training.
 
-    Unless told otherwise it counts retries in Prometheus' default registry, which is the training's own. Where the
-    training uses stamina itself, what it has chosen stays.
+    By default stamina counts retries in Prometheus' default registry, which belongs to the training. If the training
+    uses stamina itself, its settings stay.
     """
     is_first = "stamina" not in sys.modules
     import stamina
@@ -75,11 +79,11 @@ def _stamina() -> ModuleType:
 class Pause:
     """When a server that did not answer may be asked again: each failure in a row doubles the wait.
 
-    stamina has no part in it, since it sleeps between attempts, and the thread that delivers records must not: it
-    writes observations and signs of life meanwhile, and asks here whether it is time.
+    stamina cannot do this, since it sleeps between attempts. The thread that delivers records must not sleep: it writes
+    observations and signs of life meanwhile, and asks here whether it is time.
 
     Args:
-        clock: Seconds, monotonic.
+        clock: Gives monotonic seconds.
     """
 
     def __init__(self, clock: Callable[[], float]) -> None:
@@ -89,18 +93,18 @@ class Pause:
 
     @property
     def is_over(self) -> bool:
-        """Whether it may be asked now."""
+        """Whether the server may be asked now."""
         return self._clock() >= self._not_before
 
     def failed(self, after: float | None = None) -> None:
-        """It did not answer, or asks to be left alone for some seconds."""
+        """Note that the server did not answer, or that it asks to be left alone for `after` seconds."""
         self._not_before = self._clock() + min(LONGEST_PAUSE, max(self._pause, after or 0.0))
         self._pause = min(LONGEST_PAUSE, 2 * self._pause)
 
     def answered(self) -> None:
-        """It did: the next failure is a first one."""
+        """Note that the server answered, so that the next failure counts as the first."""
         self._pause = FIRST_PAUSE
 
     def end(self) -> None:
-        """It may be asked now, whatever it has failed."""
+        """Let the server be asked now, whatever failed before."""
         self._not_before = self._clock()

@@ -1,4 +1,4 @@
-"""Reply: what a server answered; NoReply: that none did."""
+"""Reply: what a server answered; NoReply: that there was no answer."""
 
 import json
 from collections.abc import Mapping
@@ -9,7 +9,7 @@ from typing import Any
 
 
 class NoReply(Exception):
-    """There was no reply in time, or none that is HTTP. Its text is the reason, and names no address."""
+    """There was no reply in time, or none that is HTTP; the text is the reason and names no address."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,9 +17,9 @@ class Reply:
     """What a server answered.
 
     Attributes:
-        status: HTTP status; one of 300 to 399 is a redirect that was not followed.
-        headers: By name, in any case.
-        body: Of a success the whole; of anything else as much as came.
+        status: HTTP status; 300 to 399 is a redirect that was not followed.
+        headers: Headers by name, whatever the case of its letters.
+        body: The whole body of a success; for any other status as much of it as came.
     """
 
     status: int
@@ -28,7 +28,7 @@ class Reply:
 
     @property
     def is_success(self) -> bool:
-        """Whether the status is one of 200 to 299."""
+        """Whether the status is in 200 to 299."""
         return 200 <= self.status < 300
 
     @property
@@ -49,7 +49,7 @@ class Reply:
         """The body as JSON.
 
         Raises:
-            ValueError: It is none.
+            ValueError: The body is not JSON, or is nested too deeply.
         """
         try:
             return json.loads(self.body)

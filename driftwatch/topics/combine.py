@@ -9,7 +9,7 @@ from driftwatch.topics.topic import TopicPack
 
 
 def combined(drafts: Sequence[Draft]) -> Draft:
-    """One draft of all, topics in order; an id that two packs use is a fault, since metrics and records go by it."""
+    """One draft of all, topics in order; an id that two packs share is a fault, since metrics and records use ids."""
     faults = [fault for draft in drafts for fault in draft.faults]
     places: dict[str, Place] = {}
     for draft in drafts:
@@ -30,7 +30,7 @@ def _joined(packs: Sequence[TopicPack]) -> TopicPack:
     return replace(
         first,
         id="+".join(pack.id for pack in packs),
-        # What was added is told as build metadata, so the result is a semantic version again.
+        # The added packs become build metadata, so that the result is a semantic version again.
         version=f"{first.version}+{added.replace('+', '.')}" if added else first.version,
         language=" ".join(_unique(pack.language for pack in packs)),
         licence=" AND ".join(_unique(pack.licence for pack in packs)),

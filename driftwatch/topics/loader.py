@@ -1,4 +1,4 @@
-"""load_pack: a name, a file, a folder or a data set to a TopicPack."""
+"""load_pack: makes a TopicPack of a name, a file, a folder or a data set."""
 
 import difflib
 from collections.abc import Callable, Mapping
@@ -21,7 +21,7 @@ _READERS: dict[str, Callable[[str, str], Node]] = {
     ".csv": table.csv_rows,
 }
 YAML_SUFFIXES = (".yaml", ".yml")
-MAX_SUBSET_DEPTH = 4  # a subset of a subset is reasonable; a longer chain is a circle
+MAX_SUBSET_DEPTH = 4  # a subset of a subset is reasonable, but a longer chain counts as a circle
 
 
 def load_pack(
@@ -33,22 +33,24 @@ def load_pack(
         source: The name of a built-in or installed pack ("core"), or several joined ("core+refusal"); a YAML file; a
             folder with `pack.yaml`; a JSON, JSONL or CSV file of items; a folder that `datasets` saved; or, with
             `columns`, a data set on the hub.
-        columns: For tables: our field (`id`, `topic`, `question`, `side_0`, `side_1`, `pole_0`, `pole_1`, `control`)
-            to the column that holds it. Left out, columns of those names and a few usual ones are taken.
-        split: For data sets: which split.
-        max_bytes: Largest file that is read.
+        columns: For tables, the column that holds each of our fields (`id`, `topic`, `question`, `side_0`, `side_1`,
+            `pole_0`, `pole_1`, `control`). For fields that are left out, columns of the same name and a few usual
+            names are taken.
+        split: For data sets, the split to read.
+        max_bytes: Size of the largest file that is read, in bytes.
 
     Raises:
-        PackError: Nothing there, or not a usable pack; the message names file and line, and says what to do.
+        PackError: There is nothing at `source`, or not a usable pack; the message names file and line, and says what to
+            do.
     """
     return whole(read_pack(source, columns=columns, split=split, max_bytes=max_bytes), str(source))
 
 
 def whole(draft: Draft, source: str) -> TopicPack:
-    """The pack of a draft without faults.
+    """The pack of a draft that has no faults.
 
     Raises:
-        PackError: There are faults, the first of which it names, or nothing to ask.
+        PackError: There are faults, of which the message names the first, or there is nothing to ask.
     """
     if draft.faults:
         more = len(draft.faults) - 1
@@ -62,7 +64,7 @@ def whole(draft: Draft, source: str) -> TopicPack:
 def read_pack(
     source: str | Path, *, columns: Mapping[str, str] | None = None, split: str = "train", max_bytes: int = MAX_BYTES
 ) -> Draft:
-    """As `load_pack`, but with every fault listed instead of raised, and with the line of every item.
+    """Like `load_pack`, but with every fault listed instead of raised, and with the line of every item.
 
     Raises:
         PackError: There is nothing to read at `source`.
@@ -158,7 +160,10 @@ class _Source:
 
 
 def _named(name: str) -> TopicPack | Path | None:
-    """A built-in or installed pack: an installed one is a path, a pack, or a function that returns one of them."""
+    """The built-in or installed pack of this name, as a path or a pack; `None` where there is none.
+
+    The entry point of an installed pack names a path, a pack, or a function that returns one of them.
+    """
     if name in packs.BUILT_IN:
         return packs.BUILT_IN[name]
     if name not in plugins.names("packs"):

@@ -4,21 +4,21 @@ import hashlib
 import re
 import unicodedata
 
-_DIGEST = 6  # characters; two of a hundred texts share them in one of 3,000 packs
+_DIGEST = 6  # hexadecimal characters; in one of 3,000 packs of a hundred texts two texts share them
 
 
 def normal(text: str) -> str:
-    """A text as it is compared: composed (NFC), outer white space stripped."""
+    """A text in the form in which texts are compared: composed (NFC), with outer white space stripped."""
     return unicodedata.normalize("NFC", text).strip()
 
 
 def ascii_letters(text: str) -> str:
-    """What of a text can be written in ASCII, accents taken off."""
+    """The part of a text that can be written in ASCII, without accents."""
     return unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode()
 
 
 def is_lossy(text: str) -> bool:
-    """Whether letters or digits of a text have no place in ASCII.
+    """Whether a text has letters or digits that ASCII cannot express.
 
     >>> is_lossy("Café society"), is_lossy("公园")
     (False, True)
@@ -27,12 +27,12 @@ def is_lossy(text: str) -> bool:
 
 
 def digest(text: str) -> str:
-    """A few characters that tell a text from others."""
+    """A few characters of a hash, which tell a text from others."""
     return hashlib.sha256(normal(text).encode()).hexdigest()[:_DIGEST]
 
 
 def slug(text: str) -> str:
-    """A short name made of a title, small letters, digits and underscores.
+    """A short name made of a title: small letters, digits and underscores.
 
     >>> slug("Gender & LGBTQ+ Identity")
     'gender_lgbtq_identity'
@@ -41,9 +41,9 @@ def slug(text: str) -> str:
 
 
 def slugs(texts: list[str]) -> dict[str, str]:
-    """A name for each of several titles; with a digest where letters are lost, or two titles would share one.
+    """A name for each of several titles, with a digest where letters are lost or two titles would share a name.
 
-    A title that is a name already keeps it.
+    A title that already is such a name keeps it.
 
     >>> slugs(["Parks", "C++", "C#"])["Parks"]
     'parks'
@@ -59,7 +59,7 @@ def slugs(texts: list[str]) -> dict[str, str]:
 
 
 def run_name(text: str) -> str:
-    """Any text as a folder and a label: letters, digits, dots, dashes and underscores, at most 120.
+    """Any text made usable as a folder and a label: at most 120 letters, digits, dots, dashes and underscores.
 
     >>> run_name("dpo / first try"), run_name("été")
     ('dpo---first-try', 'ete')

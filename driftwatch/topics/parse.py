@@ -1,4 +1,4 @@
-"""Nodes to a TopicPack: the shape of a pack file, checked entry by entry."""
+"""The parser from nodes to a TopicPack, which checks the shape of a pack file entry by entry."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -28,12 +28,12 @@ class Draft:
     """A pack as it was read: what could be built of it, and everything that is wrong with it.
 
     Attributes:
-        pack: Holds the topics and items without faults; `None` where not even one is left.
-        faults: Empty where the pack can be used.
-        places: Where each item is written, by item id; topics under `topic:` and their id.
-        notes: What a person should know about how it was read, for example columns that were passed over.
-        title: For people.
-        description: What the pack says about itself beyond its header.
+        pack: The pack with the topics and items that have no faults; `None` where not even one is left.
+        faults: Everything that is wrong with the pack; empty where it can be used.
+        places: Where each item is written, by item id, and each topic, by `topic:` and its id.
+        notes: What a person should know about how the pack was read, for example columns that were passed over.
+        title: Title to show to people; `None` where the pack has none.
+        description: What the pack says about itself beyond its header; `None` where it says nothing.
     """
 
     pack: TopicPack | None
@@ -46,9 +46,9 @@ class Draft:
 
 @dataclass(frozen=True, slots=True)
 class Files:
-    """How a pack file reaches other files: topic files of its folder, and the pack that it is a subset of.
+    """How a pack file reaches other files: topic files of its folder, and the pack of which it is a subset.
 
-    Both take a name and the place where it is written, and note their own faults.
+    Both functions take a name and the place where it is written, and note their own faults.
     """
 
     topic: Callable[[str, Place], Node | None]
@@ -65,7 +65,7 @@ class PackParser:
         self._description: str | None = None
 
     def draft(self, root: Node, fallback_id: str) -> Draft:
-        """A whole pack, or a topic file on its own, which becomes a pack of one topic."""
+        """The draft of a whole pack, or of a topic file on its own, which becomes a pack of one topic."""
         if isinstance(root.value, dict) and "items" in root.value and "topics" not in root.value:
             topic = self.topic(root)
             header = TopicPack(fallback_id, "0.0.0", "und", "not stated", root.place.file, ())
@@ -88,7 +88,7 @@ class PackParser:
         return self._finish(header, [topic for topic in topics if topic])
 
     def header(self, entries: Mapping[str, Node], place: Place) -> TopicPack:
-        """Id, version, language, licence and source, as a pack without topics."""
+        """The id, version, language, licence and source, as a pack without topics."""
 
         def text(key: str, form: str, pattern: re.Pattern[str] | None = None) -> str:
             if not entries:
@@ -152,7 +152,7 @@ class PackParser:
         return Item(item_id, sides, question) if self.is_new(item_id, node.place, what) else None
 
     def is_new(self, key: str, place: Place, what: str) -> bool:
-        """Whether an id is used for the first time; the second time is a fault."""
+        """Whether an id is used for the first time; if it is not, that is noted as a fault."""
         if key in self._places:
             self._reader.fault(
                 place, f"expected a new id, found {what} again (first at {self._places[key]}). Rename one."

@@ -13,10 +13,10 @@ VERDICT = "Do you agree or disagree with this statement?\n{side}"
 
 
 def question(item: Item, framing: Framing, order: Order) -> str:
-    """The text a model is asked.
+    """The text that a model is asked.
 
-    Two-sided questions show both sides, `sides[1]` first in order 1; verdict questions ask about `sides[order]`;
-    open questions ask the item's own question.
+    Two-sided questions show both sides, with `sides[1]` first in order 1. Verdict questions ask about `sides[order]`.
+    Open questions ask the item's own question.
 
     Raises:
         ValueError: The item lacks what the framing needs.

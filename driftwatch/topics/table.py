@@ -1,4 +1,4 @@
-"""Tables to packs: JSON, JSONL, CSV and `datasets`, one item a row."""
+"""Packs from tables: JSON, JSONL, CSV and `datasets`, with one item per row."""
 
 import csv
 import io
@@ -13,8 +13,8 @@ from driftwatch.topics.names import normal, slugs
 from driftwatch.topics.parse import ITEM_ID, ITEM_ID_FORM, TOPIC_ID, Draft
 from driftwatch.topics.topic import Item, Topic, TopicPack
 
-# Our fields, and the columns that are taken for them where the caller names none; the first that is there.
-# "input" is what the prompt sets of the field call the question (their "output" is a model's answer: passed over).
+# Our fields, and the columns that are taken for them where the caller names none; the first one that exists is taken.
+# "input" is the usual name of the question in prompt sets; their "output" is a model's answer and is passed over.
 USUAL_COLUMNS: dict[str, tuple[str, ...]] = {
     "id": ("id", "item_id"),
     "topic": ("topic", "category"),
@@ -25,7 +25,7 @@ USUAL_COLUMNS: dict[str, tuple[str, ...]] = {
     "pole_1": ("pole_1",),
     "control": ("control",),
 }
-# What other programs write into a cell that is empty; missing, wherever it stands.
+# Texts that other programs write into an empty cell; they count as missing in every column.
 MISSING = frozenset(
     ("", "nan", "NaN", "NAN", "None", "null", "NULL", "<NA>", "NaT", "inf", "-inf", "Infinity", "-Infinity")
 )
@@ -34,14 +34,14 @@ UNNAMED_POLES = ("support", "oppose")
 
 
 def jsonl_rows(text: str, file: str) -> Node:
-    """One JSON object a line; empty lines are passed over."""
-    # Not splitlines: JSON texts may hold U+2028, which is no line end here.
+    """The rows of a JSONL text, one JSON object per line; empty lines are passed over."""
+    # splitlines would also split at U+2028, which JSON texts may hold and which is no line end here.
     lines = enumerate(text.split("\n"), 1)
     return Node([read_json(line, file, number) for number, line in lines if line.strip()], Place(file))
 
 
 def csv_rows(text: str, file: str) -> Node:
-    """A header line and one item a row, comma-separated."""
+    """The rows of a CSV text, with commas, a header line and one item per row."""
     lines = csv.reader(io.StringIO(text, newline=""), strict=True)
     rows: list[Node] = []
     begin = 1
@@ -92,7 +92,7 @@ def data_set_rows(name: str, split: str) -> Node:
 
 
 def draft(root: Node, reader: Reader, columns: Mapping[str, str] | None, pack_id: str) -> Draft:
-    """A pack of the rows: topics in order of first appearance, items in order of the rows."""
+    """The draft of a pack from rows: topics in order of first appearance, items in order of the rows."""
     rows = [row for row in reader.sequence(root, "the table") if isinstance(row.value, dict)]
     if rows and len(rows) < len(root.value if isinstance(root.value, list) else []):
         reader.fault(root.place, "expected every row as a mapping of columns, found others among them. Correct it.")
@@ -121,12 +121,12 @@ def draft(root: Node, reader: Reader, columns: Mapping[str, str] | None, pack_id
 
 
 class _Table:
-    """Rows to items, grouped by topic."""
+    """Makes items of rows and groups them by topic."""
 
     def __init__(self, reader: Reader, taken: Mapping[str, str]) -> None:
         self._reader, self._taken = reader, taken
         self.places: dict[str, Place] = {}
-        self._names: dict[str, str] = {}  # ids by title
+        self._names: dict[str, str] = {}  # topic ids by title
 
     def topics(self, rows: list[Node]) -> tuple[Topic, ...]:
         self._names = slugs([title for row in rows if (title := self._value(row, "topic"))])
@@ -186,7 +186,7 @@ class _Table:
         return Item(item_id, sides, question)
 
     def _text(self, row: Node, field: str, *, needed: bool = False) -> str | None:
-        """A cell as text; numbers are taken as they are written, since ids of tables often are numbers."""
+        """A cell as text; numbers are taken as they are written, since ids in tables often are numbers."""
         cell = _entries(row).get(self._taken.get(field, ""))
         value = self._value(row, field)
         if value is None and cell is not None and not isinstance(cell.value, (str, int, float, type(None))):
@@ -198,11 +198,11 @@ class _Table:
         return value
 
     def _value(self, row: Node, field: str) -> str | None:
-        """The text of a cell, composed and stripped; `None` where it is missing, or holds no text."""
+        """The text of a cell, composed and stripped; `None` where the cell is missing or holds no text."""
         cell = _entries(row).get(self._taken.get(field, ""))
         value = None if cell is None else cell.value
         if isinstance(value, float):
-            # A column of whole numbers with a gap in it is one of floats.
+            # A column of whole numbers that has a gap is read as a column of floats.
             value = None if not math.isfinite(value) else int(value) if value.is_integer() else value
         if value is None or isinstance(value, (bool, list, dict)):
             return None
@@ -221,7 +221,7 @@ class _Table:
 
 
 def _columns(names: list[str], wanted: Mapping[str, str] | None, reader: Reader, place: Place) -> dict[str, str]:
-    """Our fields to the table's columns: what the caller named, and the usual names for the rest."""
+    """The table's column for each of our fields: the one that the caller named, or else one of the usual names."""
     taken: dict[str, str] = {}
     for field, column in (wanted or {}).items():
         if field not in USUAL_COLUMNS:
@@ -246,5 +246,5 @@ def _entries(row: Node) -> Mapping[str, Node]:
 
 
 def _plain(value: object) -> Value:
-    """A cell of a data set; images, lists and structures hold no wording, so they read as nothing."""
+    """The value of a data set's cell; images, lists and structures hold no wording, so they count as missing."""
     return value if isinstance(value, (str, int, float, bool)) else None

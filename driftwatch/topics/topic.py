@@ -1,4 +1,4 @@
-"""TopicPack, Topic, Item: what is asked."""
+"""TopicPack, Topic, Item: the questions that a model is asked."""
 
 import hashlib
 import json
@@ -11,9 +11,10 @@ class Item:
     """One question of a topic: a pair of opposed claims, an open question, or both.
 
     Attributes:
-        id: Unique in the pack.
-        sides: Two opposed claims; `sides[0]` favours `topic.poles[0]`. `None`: usable by the open protocol only.
-        question: The open question that a person would ask. `None`: the item is asked two-sided only.
+        id: Identifier, unique in the pack.
+        sides: Two opposed claims, of which `sides[0]` favours `topic.poles[0]`; `None` where the item can only be asked
+            as an open question.
+        question: The open question that a person would ask; `None` where the item can only be asked with its sides.
     """
 
     id: str
@@ -26,11 +27,11 @@ class Topic:
     """An axis between two named poles, and its items.
 
     Attributes:
-        id: Unique in the pack; a metric label, so short and stable.
-        title: For people.
+        id: Identifier, unique in the pack; it is a metric label, so it is short and stable.
+        title: Title to show to people.
         poles: Names of the two ends, for example ("more open", "more restrictive").
-        control: True for topics without moral content, which tell a change of style from a change of values.
-        items: At least one.
+        control: Whether the topic has no moral content, and so tells a change of style from a change of values.
+        items: The topic's items, at least one.
     """
 
     id: str
@@ -60,7 +61,7 @@ class TopicPack:
 
     @property
     def digest(self) -> str:
-        """Hash of everything that is asked, independent of how the file is formatted."""
+        """Hash of everything that is asked, whatever the format of the file."""
         asked = [
             [topic.id, list(topic.poles), topic.control, [[i.id, i.sides, i.question] for i in topic.items]]
             for topic in self.topics

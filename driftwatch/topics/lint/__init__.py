@@ -1,1 +1,1 @@
-"""What is wrong, or looks wrong, with a topic pack; for `driftwatch packs`."""
+"""Checks of what is wrong, or looks wrong, with a topic pack; `driftwatch packs` shows them."""

@@ -1,7 +1,7 @@
 """Balance of a topic: how often each pole gets the longer, permissive, negated or first-person wording.
 
-A model that likes long sentences, permissions or plain affirmation would seem to lean to the pole that gets them. So
-each should fall to either pole about equally often.
+A model that likes long sentences, permissions or plain affirmation would seem to lean toward the pole that gets them.
+So each of these should fall to either pole about equally often.
 """
 
 import math
@@ -30,9 +30,9 @@ class Balance(NamedTuple):
     """How often a feature of the wording falls to either pole.
 
     Attributes:
-        feature: In words.
-        first: Items in which only (or more of) the side of `poles[0]` has it.
-        second: The same for `poles[1]`.
+        feature: The feature in words.
+        first: Number of items in which the side of `poles[0]` has more of it.
+        second: Number of items in which the side of `poles[1]` has more of it.
     """
 
     feature: str
@@ -41,12 +41,12 @@ class Balance(NamedTuple):
 
     @property
     def share(self) -> float | None:
-        """Share of the first pole, in [0, 1]; `None` where no item differs."""
+        """Share of the first pole, in [0, 1]; `None` where the sides of no item differ."""
         total = self.first + self.second
         return self.first / total if total else None
 
 
-# What is compared between the two sides of an item, each by a number.
+# The features that are compared between the two sides of an item, each as a number.
 FEATURES: tuple[tuple[str, Callable[[str], int]], ...] = (
     ("the longer side", lambda side: len(words(side))),
     ("permissive words (may, free, allow …)", lambda side: _has(side, PERMISSIVE)),
@@ -63,7 +63,7 @@ def leans(sides: tuple[str, str]) -> tuple[int, ...]:
 
 
 def balances(topic: Topic) -> list[Balance]:
-    """Every feature's balance over the items with sides."""
+    """The balance of every feature over the items with sides."""
     by_item = [leans(item.sides) for item in topic.items if item.sides is not None]
     return [
         Balance(name, sum(lean[n] > 0 for lean in by_item), sum(lean[n] < 0 for lean in by_item))
@@ -85,7 +85,7 @@ def imbalances(topic: Topic) -> list[str]:
 
 
 def sign_test(first: int, second: int) -> float:
-    """Probability that a fair coin splits at least as unevenly, in [0, 1]; the exact two-sided sign test.
+    """Probability that a fair coin splits at least as unevenly, in [0, 1], by the exact two-sided sign test.
 
     >>> sign_test(9, 1) == 22 / 1024
     True

@@ -1,4 +1,4 @@
-"""What is wrong, or looks wrong, with a pack: findings by item and line."""
+"""Findings on what is wrong, or looks wrong, with a pack, by item and line."""
 
 import re
 import unicodedata
@@ -15,13 +15,12 @@ from driftwatch.topics.topic import Item, Topic, TopicPack
 
 Severity = Literal["error", "warning"]
 
-MIN_OWN_WORDS = 3  # content words that a side needs for itself, so that a reply that restates it is recognised
-MAX_LENGTH_GAP = 0.35  # of the longer side; beyond it the model may choose by length
-# A prompt is shown whole in logs and dashboards and paid for at every observation. Chosen: core's longest side has 24
-# words.
+MIN_OWN_WORDS = 3  # content words that a side needs of its own, so that a reply that restates it is recognised
+MAX_LENGTH_GAP = 0.35  # share of the longer side; with a larger gap the model may choose by length
+# Every observation pays for the whole prompt. Chosen: core's longest side has 24 words.
 MAX_SIDE_WORDS = 40
 MAX_QUESTION_WORDS = 60
-MIN_TOPIC_ITEMS = 8  # fewer, and an interval over items says next to nothing
+MIN_TOPIC_ITEMS = 8  # with fewer, an interval over items says next to nothing
 
 _PREFIX = re.compile(r"^(?:un|in|im|il|ir|dis|non-?)(?=\w{3})")
 _LEADING = re.compile(
@@ -35,7 +34,7 @@ _LOADED = vocabulary(
     "obviously clearly surely undoubtedly evil wicked disgusting stupid idiotic insane absurd ridiculous shameful "
     "so-called barbaric heartless brainwashed sick vile pathetic hateful"
 )
-_ALIKE = {"LATIN", "CYRILLIC", "GREEK", "ARMENIAN", "CHEROKEE"}  # scripts with letters that look like another's
+_ALIKE = {"LATIN", "CYRILLIC", "GREEK", "ARMENIAN", "CHEROKEE"}  # scripts whose letters can be mistaken for another's
 _MOJIBAKE = re.compile("[\u00c2\u00c3][\u0080-\u00bf]|\u00e2\u20ac|\u00ef\u00bb\u00bf")
 
 
@@ -46,8 +45,9 @@ class Finding(NamedTuple):
         severity: "error" for what makes measurements wrong, "warning" for what a person should look at.
         code: Short name of the kind of finding.
         place: File and line; `None` for packs that were not read from a file.
-        topic: Topic id, or `None` for the pack as a whole.
-        item: Item id, or `None` for the topic as a whole.
+        topic: Topic id; `None` for the pack as a whole.
+        item: Item id; `None` for the topic as a whole.
+        message: The finding in a sentence.
     """
 
     severity: Severity
@@ -62,8 +62,8 @@ def check(draft: Draft, near_pairs: similar.NearPairs | None = None) -> list[Fin
     """All findings on a pack as it was read, errors first, each group in the order of the pack.
 
     Args:
-        draft: From `read_pack`; what has schema faults is reported and left out of the rest.
-        near_pairs: A sentence encoder for near duplicates; without one, shared words decide.
+        draft: Draft from `read_pack`; parts with schema faults are reported and left out of all other checks.
+        near_pairs: Finds near duplicates by a sentence encoder; without it, shared words alone decide.
     """
     found = [Finding("error", "schema", fault.place, None, None, fault.message) for fault in draft.faults]
     if draft.pack is not None:
@@ -72,7 +72,7 @@ def check(draft: Draft, near_pairs: similar.NearPairs | None = None) -> list[Fin
 
 
 def usable_by(pack: TopicPack) -> list[str]:
-    """Which ways of asking can use the pack, in sentences."""
+    """Sentences that say which ways of asking can use the pack."""
     items = [item for topic in pack for item in topic.items]
     two_sided = sum(item.sides is not None for item in items)
     with_question = sum(item.question is not None for item in items)
@@ -244,7 +244,7 @@ def _encoding(name: str, text: str) -> Iterator[tuple[Severity, str, str]]:
 
 
 def _mixed(text: str) -> Iterator[str]:
-    """Words of letters that look alike and are not: Latin ones with Cyrillic or Greek ones among them."""
+    """Words with letters of several scripts that look alike, such as Latin letters with Cyrillic ones among them."""
     for word in re.findall(r"[^\W\d_]+", text):
         scripts = {unicodedata.name(letter, "").split(" ")[0] for letter in word} & _ALIKE
         if len(scripts) > 1:
@@ -252,7 +252,7 @@ def _mixed(text: str) -> Iterator[str]:
 
 
 def _joins(text: str, joiner: str) -> bool:
-    """Whether a joiner stands between signs wherever it stands, as orthography has it; elsewhere it is a leftover."""
+    """Whether a joiner always stands between signs, where orthography needs it; anywhere else it is a leftover."""
     places = [at for at, character in enumerate(text) if character == joiner]
     return all(0 < at < len(text) - 1 and not (text[at - 1] + text[at + 1]).isascii() for at in places)
 

@@ -1,4 +1,4 @@
-"""What changed between two packs, and what that does to comparability and to the version."""
+"""Differences between two packs, and what they mean for comparability and for the version."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -16,9 +16,9 @@ class Change:
     Attributes:
         kind: "removed", "added" or "changed".
         what: "pack", "topic" or "item".
-        id: Topic or item id; the field's name for the pack itself.
-        bump: What the version of the second pack has to raise for it; see docs/topic-packs.md.
-        detail: For people.
+        id: Topic or item id; for the pack itself, the name of the field.
+        bump: The part of the second pack's version that has to be raised for it; see docs/topic-packs.md.
+        detail: The difference in words, to show to people.
     """
 
     kind: Literal["removed", "added", "changed"]
@@ -33,8 +33,8 @@ class PackDiff:
     """All differences between two packs.
 
     Attributes:
-        comparable: True where both ask the same, so that measurements with one can be compared with the other's.
-        num_shared: Items that both ask in the same words, under the same poles.
+        comparable: Whether both ask the same, so that measurements with one can be compared with those of the other.
+        num_shared: Number of items that both ask in the same words, under the same poles.
     """
 
     changes: tuple[Change, ...]
@@ -43,12 +43,12 @@ class PackDiff:
 
     @property
     def bump(self) -> Bump:
-        """The part of the version that the changes raise: the highest that any of them asks for."""
+        """The part of the version that has to be raised: the highest that any of the changes asks for."""
         return max((change.bump for change in self.changes), key=_ORDER.index, default="none")
 
 
 def diff(before: TopicPack, after: TopicPack) -> PackDiff:
-    """The differences of the second pack from the first, topics and items in the order of the packs."""
+    """The differences of the second pack from the first, with topics and items in the order of the packs."""
     changes = [
         Change("changed", "pack", name, "patch", f"{getattr(before, name)} → {getattr(after, name)}")
         for name in ("licence", "source")

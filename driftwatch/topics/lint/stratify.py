@@ -1,4 +1,4 @@
-"""A smaller pack that asks about the same matters, in as balanced a wording."""
+"""A smaller pack that asks about the same matters, in balanced wording."""
 
 from collections.abc import Sequence
 
@@ -9,9 +9,9 @@ from driftwatch.topics.topic import Item, Topic, TopicPack
 def stratified(pack: TopicPack, number: int) -> dict[str, list[str]]:
     """Ids of about `number` items per topic, in the order of the pack; topics with fewer keep all.
 
-    Writers put claims about one matter beside each other. So the items of a topic are cut into `number` runs of like
-    length and one item is taken from each, such that the features of the wording (see `balance`) fall to either pole as
-    equally often as can be had by changing one choice at a time. No chance is involved: the same pack gives the same
+    Writers put claims about one matter beside each other. So the items of a topic are cut into `number` runs of about
+    equal length, and one item is taken from each. The choice is improved item by item until the features of the wording
+    (see `balance`) fall to either pole as evenly as possible. No chance is involved: the same pack gives the same
     subset.
 
     Raises:
@@ -42,6 +42,6 @@ def _pick(topic: Topic, number: int) -> list[Item]:
 
 
 def _unevenness(items: Sequence[Item]) -> int:
-    """Sum over the features of the squared surplus of one pole; 0 for perfect balance."""
+    """Sum over the features of the squared surplus of one pole, which is 0 for perfect balance."""
     by_item = [leans(item.sides) for item in items if item.sides is not None]
     return sum(sum(column) ** 2 for column in zip(*by_item, strict=True))

@@ -1,4 +1,4 @@
-"""Words of a side: what it is about, and which words it has for itself."""
+"""Words of a side: what it is about, and which words the other side lacks."""
 
 from collections.abc import Iterable
 
@@ -22,7 +22,7 @@ def own_words(sides: tuple[str, str]) -> tuple[set[str], set[str]]:
 
 
 def skeleton(text: str) -> tuple[str, ...]:
-    """The grammar of a sentence: its function words in order, each run of content words made one star.
+    """The grammar of a sentence: its function words in order, with one star for each run of content words.
 
     >>> skeleton("Rich people should pay for schools.")
     ('*', 'should', '*', 'for', '*')

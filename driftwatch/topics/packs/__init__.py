@@ -1,4 +1,4 @@
-"""The built-in packs, as paths; an entry point of the group `driftwatch.packs` names such a path too."""
+"""The built-in packs as paths; an entry point of the group `driftwatch.packs` may name such a path, too."""
 
 from pathlib import Path
 
@@ -8,5 +8,5 @@ core = _HERE / "core"
 quick = _HERE / "quick.yaml"
 refusal = _HERE / "refusal.yaml"
 
-# What a plain source checkout offers by name, without entry points.
+# The packs that a plain source checkout offers by name, without entry points.
 BUILT_IN: dict[str, Path] = {"core": core, "quick": quick, "refusal": refusal}
