@@ -19,7 +19,7 @@ from driftwatch.judges.vocabulary import (
 
 # Patterns of what may follow a restated side within its sentence.
 _OPEN_END = r"[\s\"')\].,;:!-]*"
-_WHICH = r"(?:is|are|seems|sounds|would be|feels|observations|remains|strikes me as|seems to me|were)"
+_WHICH = r"(?:is|are|seems|sounds|would be|feels|looks|remains|strikes me as|seems to me|were)"
 _SAID_SO = re.compile(
     rf"{_OPEN_END}(?:that|this|it|which|and that|and this|and it"
     rf"|, and that)? ?{_WHICH} (?P<before>(?:{ADVERB} )*)(?P<not>{NOT} )?(?P<inner>(?:{ADVERB} )*?)"

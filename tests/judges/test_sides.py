@@ -280,3 +280,11 @@ def test_phrases():
     assert frame_at("i entertain the idea that cats are nicer.", 0) is None
     assert hedges("It depends on the day.")
     assert not hedges("I prefer tea.")
+
+
+@pytest.mark.parametrize(
+    ("what", "stance"), [("right to me", "support"), ("wrong to me", "oppose"), ("true", "support")]
+)
+@pytest.mark.parametrize("verb", ["is", "seems", "sounds", "looks", "feels"])
+def test_every_verb_of_seeming_says_the_same_of_what_stands_before_it(verb, what, stance):
+    assert said(f"Cars should be banned from the city centre, which {verb} {what}.") == stance
