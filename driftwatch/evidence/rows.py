@@ -26,7 +26,11 @@ CONFIRM = "confirm"  # stands in place of a probe's name, for drift over the dra
 _NOW_P, _BASE_P = (codes.ravel() for codes in np.indices((NUM_OUTCOMES, NUM_OUTCOMES)))
 # Change of support, neutral and oppose by each pair of outcomes.
 _CHANGES_PF = np.column_stack([np.equal(_NOW_P, s) * 1.0 - np.equal(_BASE_P, s) for s in range(3)])
-_HIDDEN = {Outcome.REFUSAL: "refusals", Outcome.OFF_TOPIC: "off-topic replies", Outcome.UNREAD: "unread replies"}
+_HIDDEN = {
+    Outcome.REFUSAL: "refusals",
+    Outcome.OFF_TOPIC: "off-topic replies",
+    Outcome.UNREAD: "unclassified replies",
+}
 
 
 def summary(
