@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from driftwatch.errors import Absent
-from driftwatch.host.ranks import num_ranks
 
 TRL_REFERENCE = "ref"  # the name that TRL's trainers give to the frozen copy of a continued adapter
 # Attributes in which PEFT's layers, tuners and wrappers keep which adapters are active.
@@ -84,6 +83,8 @@ def has_learned_nothing(model: Any) -> bool:
     without them by more than other kernels would cause.
     """
     import torch
+
+    from driftwatch.host.ranks import num_ranks  # loads torch, which a check of settings does without
 
     peft_model = find_peft(model)
     if peft_model is None or num_ranks() > 1:  # ranks that hold different parts of the weights could disagree
