@@ -109,7 +109,7 @@ def notebook(tmp_path, monkeypatch):
         yield client
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_cells_are_run_interrupted_run_again_and_restarted_with_the_page_open(notebook, tmp_path):
     prepare = PREPARE.format(tests=str(TESTS), folder=str(tmp_path), patience=PATIENCE)
     runs = tmp_path / "runs"
